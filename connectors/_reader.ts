@@ -1,0 +1,213 @@
+import { Inbox } from "./_inbox.ts";
+import { Lane } from "./_lane.ts";
+import type { StallGuard } from "./_stall_guard.ts";
+
+/** What a socket learns from its reads. */
+export interface ReaderEvents {
+  /** A read has brought bytes, or, with null, the end. */
+  heard(read: number | null): void;
+  /** A read has failed; answers the error to be told. */
+  failed(error: unknown): unknown;
+  /** A parked read is over. */
+  arrived(): void;
+}
+
+/** A stream's wish for bytes, which it can take back. */
+export interface ChunkRequest {
+  isCancelled: boolean;
+  /** Ends the wait. */
+  wake: () => void;
+}
+
+// What a stream asks for at once, as Deno's own connections do.
+const CHUNK_SIZE = 65_536;
+
+/**
+ * The reading half of a socket. A read may be *parked*: begun with nobody
+ * waiting for it, to watch an idle connection or because a stream gave it up.
+ * What it brings goes to the inbox, and to whoever reads next.
+ */
+export class Reader {
+  readonly #conn: Pick<Deno.Conn, "read">;
+  readonly #events: ReaderEvents;
+  readonly #guard: StallGuard | undefined;
+  readonly #inbox = new Inbox();
+  readonly #lane = new Lane();
+  #parked: Promise<void> | undefined;
+  #request: ChunkRequest | undefined;
+  #state: "open" | "ended" | "failed" = "open";
+  #failure: unknown;
+
+  constructor(
+    conn: Pick<Deno.Conn, "read">,
+    events: ReaderEvents,
+    guard: StallGuard | undefined,
+  ) {
+    this.#conn = conn;
+    this.#events = events;
+    this.#guard = guard;
+  }
+
+  /** Whether a read has been asked for and not been answered, that of a stream apart. */
+  get isBusy(): boolean {
+    return this.#lane.isBusy && !(this.isStreaming && this.#lane.waiting === 0);
+  }
+
+  /** Whether a stream waits for bytes: it may be a pipe's that reads ahead and is being cancelled. */
+  get isStreaming(): boolean {
+    return this.#request !== undefined;
+  }
+
+  /** How many bytes have come that nobody has read. */
+  get unread(): number {
+    return this.#inbox.length;
+  }
+
+  async read(target: Uint8Array): Promise<number | null> {
+    const turn = this.#lane.enter();
+    if (turn !== undefined) await turn;
+    try {
+      return await this.#readSome(target);
+    } finally {
+      this.#lane.leave();
+    }
+  }
+
+  async readExactly(count: number): Promise<Uint8Array<ArrayBuffer>> {
+    const bytes = new Uint8Array(count);
+    const turn = this.#lane.enter();
+    if (turn !== undefined) await turn;
+    try {
+      for (let filled = 0; filled < count;) {
+        const read = await this.#readSome(bytes.subarray(filled));
+        if (read === null) {
+          throw new Deno.errors.UnexpectedEof(
+            `Cannot read ${count} bytes as the connection ended after ${filled}`,
+          );
+        }
+        filled += read;
+      }
+      return bytes;
+    } finally {
+      this.#lane.leave();
+    }
+  }
+
+  async readUntil(delimiter: Uint8Array, limit: number): Promise<Uint8Array<ArrayBuffer>> {
+    const turn = this.#lane.enter();
+    if (turn !== undefined) await turn;
+    try {
+      for (let from = 0;;) {
+        const { length } = this.#inbox;
+        const at = indexOf(this.#inbox.bytes, delimiter, from);
+        const end = at + delimiter.length;
+        if (at >= 0 && end <= limit) return this.#inbox.take(end);
+        if (at >= 0 || length >= limit) {
+          throw new RangeError(`Cannot read as no delimiter came within the limit of ${limit} bytes`);
+        }
+        from = Math.max(0, length - delimiter.length + 1);
+        if (await this.#more()) continue;
+        throw new Deno.errors.UnexpectedEof(
+          `Cannot read up to the delimiter as the connection ended after ${length} bytes without it`,
+        );
+      }
+    } finally {
+      this.#lane.leave();
+    }
+  }
+
+  /** Reads what there is, for a stream. A cancelled request takes nothing: what comes is for the next. */
+  async readChunk(request: ChunkRequest): Promise<Uint8Array<ArrayBuffer> | null> {
+    const turn = this.#lane.enter();
+    if (turn !== undefined) await turn;
+    this.#request = request;
+    try {
+      if (this.#inbox.length === 0 && !request.isCancelled) await this.#awaitChunk(request);
+      return this.#inbox.length > 0 && !request.isCancelled ? this.#inbox.takeAll() : null;
+    } finally {
+      this.#request = undefined;
+      this.#lane.leave();
+    }
+  }
+
+  /** Begins a read that nobody waits for, unless one is in flight already. */
+  park(least = 1): Promise<void> {
+    return this.#parked ??= this.#receiveParked(this.#inbox.room(least));
+  }
+
+  /** Reads from the inbox, or else straight into the target. */
+  async #readSome(target: Uint8Array): Promise<number | null> {
+    if (this.#inbox.length === 0) {
+      if (this.#parked === undefined && this.#state === "open") return await this.#receive(target);
+      if (!await this.#more()) return null;
+    }
+    return this.#inbox.takeInto(target);
+  }
+
+  /** Waits for more bytes in the inbox. Answers false at the end. */
+  async #more(): Promise<boolean> {
+    const { length } = this.#inbox;
+    if (this.#state === "open") {
+      this.#guard?.begin();
+      await this.park();
+      this.#guard?.end();
+    }
+    if (this.#inbox.length > length) return true;
+    if (this.#state === "failed") throw this.#failure;
+    return false;
+  }
+
+  async #awaitChunk(request: ChunkRequest): Promise<void> {
+    if (this.#state === "open") {
+      this.#guard?.begin();
+      await new Promise<void>((resolve) => {
+        request.wake = resolve;
+        this.park(CHUNK_SIZE).then(resolve);
+      });
+      this.#guard?.end();
+    }
+    if (this.#inbox.length === 0 && this.#state === "failed") throw this.#failure;
+  }
+
+  async #receive(target: Uint8Array): Promise<number | null> {
+    this.#guard?.begin();
+    try {
+      return this.#heard(await this.#conn.read(target));
+    } catch (error) {
+      throw this.#fail(error);
+    } finally {
+      this.#guard?.end();
+    }
+  }
+
+  /** Never rejects: a failure is kept for the next who reads. */
+  async #receiveParked(room: Uint8Array): Promise<void> {
+    try {
+      const read = this.#heard(await this.#conn.read(room));
+      this.#inbox.fill(read ?? 0);
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#parked = undefined;
+    this.#events.arrived();
+  }
+
+  #heard(read: number | null): number | null {
+    if (read === null) this.#state = "ended";
+    this.#events.heard(read);
+    return read;
+  }
+
+  #fail(error: unknown): unknown {
+    this.#state = "failed";
+    return this.#failure = this.#events.failed(error);
+  }
+}
+
+function indexOf(bytes: Uint8Array, sought: Uint8Array, from: number): number {
+  const first = sought[0]!;
+  for (let at = bytes.indexOf(first, from); at >= 0; at = bytes.indexOf(first, at + 1)) {
+    if (sought.every((byte, i) => bytes[at + i] === byte)) return at;
+  }
+  return -1;
+}

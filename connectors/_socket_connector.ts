@@ -1,0 +1,32 @@
+import type { Connector, ConnectorContext } from "../pool/connector.ts";
+import { Socket } from "./socket.ts";
+import { SocketLease } from "./socket_lease.ts";
+
+/** A connector whose resources are sockets and whose leases are `Deno.Conn`s. */
+export type SocketConnector<A extends Deno.Addr = Deno.Addr> = Connector<Socket<A>, SocketLease<A>>;
+
+/** Makes a connector of a way to open a connection. */
+export function socketConnector<A extends Deno.Addr>(
+  open: (context: ConnectorContext) => Promise<Deno.Conn<A>>,
+  ioTimeout: number | undefined,
+): SocketConnector<A> {
+  return {
+    connect: async (context) => new Socket(await open(context), { ioTimeout }),
+    close: (socket) => socket.close(),
+    isBroken: (socket) => socket.isBroken,
+    isStale: (socket) => socket.isStale,
+    isRetryable: (error) => !isFinal(error),
+    lease: (slot) => new SocketLease(slot),
+    watch: (socket, lost) => socket.watch(lost),
+    unwatch: (socket) => socket.unwatch(),
+  };
+}
+
+/** Whether trying again can't help: no permission, a bad certificate, bad arguments. */
+function isFinal(error: unknown): boolean {
+  return error instanceof Deno.errors.PermissionDenied ||
+    error instanceof Deno.errors.NotCapable ||
+    error instanceof Deno.errors.InvalidData ||
+    error instanceof TypeError ||
+    error instanceof RangeError;
+}

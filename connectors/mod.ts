@@ -1,0 +1,12 @@
+/**
+ * Connectors: how to open, watch and close the sockets of a pool. Each gives a
+ * lease that is a `Deno.Conn`.
+ *
+ * @module
+ */
+
+export { Socket, type SocketConn, type SocketOptions, type ReadUntilOptions } from "./socket.ts";
+export type { SocketConnector } from "./_socket_connector.ts";
+export { SocketLease } from "./socket_lease.ts";
+export { tcp, type TcpOptions } from "./tcp.ts";
+export { unix, type UnixOptions } from "./unix.ts";

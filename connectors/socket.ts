@@ -1,0 +1,322 @@
+/**
+ * The resource in a pool of sockets.
+ *
+ * @module
+ */
+
+import { checkOptions, countFrom, finiteCountFrom } from "../pool/_validate.ts";
+import { type ChunkRequest, Reader, type ReaderEvents } from "./_reader.ts";
+import { StallGuard } from "./_stall_guard.ts";
+import { readableOf, writableOf } from "./_streams.ts";
+import { Writer } from "./_writer.ts";
+
+/** A `Deno.Conn` that can also read and write whole messages. */
+export interface SocketConn<A extends Deno.Addr = Deno.Addr> extends Deno.Conn<A> {
+  /**
+   * Writes all bytes, in as many writes as it takes.
+   *
+   * @param bytes The bytes, or a string to be sent as UTF-8.
+   */
+  writeAll(bytes: Uint8Array | string): Promise<void>;
+
+  /**
+   * Reads just so many bytes, however they arrive.
+   *
+   * @param count How many: an integer of at least 0.
+   * @returns The bytes. The promise rejects with `Deno.errors.UnexpectedEof` if the peer ends before.
+   */
+  readExactly(count: number): Promise<Uint8Array<ArrayBuffer>>;
+
+  /**
+   * Reads up to a delimiter, and with it.
+   *
+   * @param delimiter Bytes, or a string that stands for its UTF-8 bytes; not empty.
+   * @param options How far to look.
+   * @returns The bytes, the delimiter at their end. The promise rejects with
+   * `Deno.errors.UnexpectedEof` if the peer ends before, and with a `RangeError`
+   * if the delimiter does not come within the limit; nothing is taken then.
+   */
+  readUntil(
+    delimiter: string | Uint8Array,
+    options?: ReadUntilOptions,
+  ): Promise<Uint8Array<ArrayBuffer>>;
+}
+
+/** Options of {@linkcode SocketConn.readUntil}. */
+export interface ReadUntilOptions {
+  /**
+   * How many bytes there may be, those of the delimiter included.
+   *
+   * @default {65_536}
+   */
+  limit?: number;
+}
+
+/** Options of a {@linkcode Socket}. */
+export interface SocketOptions {
+  /**
+   * How long one read or write may go without a byte moved, in milliseconds.
+   *
+   * @default {Infinity}
+   */
+  ioTimeout?: number | undefined;
+}
+
+const DEFAULT_LIMIT = 65_536;
+
+// How many microtasks a read takes to bring bytes that were there before it
+// began. Three are seen, through the runtime's promises and our own.
+const LOOK_HOPS = 6;
+// How many it takes a cancelled pipe to tell its source. Two for each stage are seen.
+const CANCEL_HOPS = 64;
+
+const LONGEST_TIMEOUT = 2 ** 31 - 1;
+const READ_UNTIL_RULES = { limit: countFrom(1) };
+const checkCount = finiteCountFrom(0);
+const encoder = new TextEncoder();
+
+/**
+ * - `open`: both directions work, as far as is known
+ * - `halfClosed`: we have said that we write no more
+ * - `ended`: the peer has said so
+ * - `failed`: a read or write has failed
+ * - `closed`: by us
+ */
+type SocketState = "open" | "halfClosed" | "ended" | "failed" | "closed";
+
+/**
+ * The resource in a pool of sockets: a connection that keeps bytes which have
+ * come and have not been read, knows whether it is fit for another borrower,
+ * and can be watched while nobody uses it.
+ *
+ * Deno cannot be asked whether a peer has hung up; only a read tells. So a read
+ * is parked as soon as the socket goes idle. That costs next to nothing, for
+ * the next borrower needs a read for its reply, and finds it begun; and it
+ * tells within microtasks whether the last borrower left bytes unread.
+ *
+ * @typeParam A The type of its addresses.
+ */
+export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
+  readonly #conn: Deno.Conn<A>;
+  readonly #reader: Reader;
+  readonly #writer: Writer;
+  readonly #guards: StallGuard[] = [];
+  #state: SocketState = "open";
+  #failure: unknown;
+  #watcher: ((reason: unknown) => void) | undefined;
+  /** Whether bytes that come now must have been there when the last borrower left. */
+  #isLooking = false;
+  /** Whether the present borrower has got a byte. */
+  #hasHeard = false;
+  #readable: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
+  #writable: WritableStream<Uint8Array<ArrayBufferLike>> | undefined;
+
+  /** Takes charge of a connection, which must not be used otherwise from then on. */
+  constructor(conn: Deno.Conn<A>, { ioTimeout = Infinity }: SocketOptions = {}) {
+    this.#conn = conn;
+    const events: ReaderEvents = {
+      heard: (read) => this.#heard(read),
+      failed: (error) => this.#fail(error),
+      arrived: () => this.#arrived(),
+    };
+    this.#reader = new Reader(conn, events, this.#guard("read", ioTimeout));
+    this.#writer = new Writer(conn, events.failed, this.#guard("written", ioTimeout));
+  }
+
+  /** The local address of the connection. */
+  get localAddr(): A {
+    return this.#conn.localAddr;
+  }
+
+  /** The remote address of the connection. */
+  get remoteAddr(): A {
+    return this.#conn.remoteAddr;
+  }
+
+  /** What comes in, as a stream. Ending or cancelling it does not close the socket. */
+  get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    return this.#readable ??= readableOf(() => this);
+  }
+
+  /** What goes out, as a stream. Closing or aborting it does not close the socket. */
+  get writable(): WritableStream<Uint8Array<ArrayBufferLike>> {
+    return this.#writable ??= writableOf(() => this);
+  }
+
+  /** Reads as many bytes as there are, and fit; resolves to null at the end. */
+  read(target: Uint8Array): Promise<number | null> {
+    return this.#reader.read(target);
+  }
+
+  /** Writes some of the bytes; resolves to how many. */
+  write(bytes: Uint8Array): Promise<number> {
+    return this.#writer.write(bytes);
+  }
+
+  /** {@inheritDoc SocketConn.writeAll} */
+  writeAll(bytes: Uint8Array | string): Promise<void> {
+    return this.#writer.writeAll(toBytes(bytes));
+  }
+
+  /** {@inheritDoc SocketConn.readExactly} */
+  async readExactly(count: number): Promise<Uint8Array<ArrayBuffer>> {
+    checkCount(count, "count", "read");
+    return await this.#reader.readExactly(count);
+  }
+
+  /** {@inheritDoc SocketConn.readUntil} */
+  async readUntil(
+    delimiter: string | Uint8Array,
+    options: ReadUntilOptions = {},
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    checkOptions(options, READ_UNTIL_RULES, "read");
+    const bytes = toBytes(delimiter);
+    if (bytes.length === 0) throw new RangeError("Cannot read as 'delimiter' must not be empty");
+    return await this.#reader.readUntil(bytes, options.limit ?? DEFAULT_LIMIT);
+  }
+
+  /** Reads what there is, for a stream, until the request is cancelled. */
+  readChunk(request: ChunkRequest): Promise<Uint8Array<ArrayBuffer> | null> {
+    return this.#reader.readChunk(request);
+  }
+
+  /** Says that no more will be written. The peer may still answer; the socket will not be reused. */
+  async closeWrite(): Promise<void> {
+    if (this.#state === "open") this.#state = "halfClosed";
+    await this.#writer.close();
+  }
+
+  /** Closes the socket. Doing so again does nothing. */
+  close(): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#release();
+  }
+
+  /** The same as {@linkcode Socket.close | close()}, for `using`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** Makes the socket keep the process alive while an operation is in flight; it does by default. */
+  ref(): void {
+    this.#conn.ref();
+  }
+
+  /** Makes the socket not keep the process alive. */
+  unref(): void {
+    this.#conn.unref();
+  }
+
+  /**
+   * Whether nobody may use the socket any more: it has failed, the peer has
+   * ended, or the last borrower left it half-closed, in the middle of a read or
+   * write, or with bytes unread.
+   */
+  get isBroken(): boolean {
+    return this.#state !== "open" || this.#reader.unread > 0 || this.#reader.isBusy ||
+      this.#writer.isBusy;
+  }
+
+  /** Whether the peer had hung up on the present borrower before it gave anything back. */
+  get isStale(): boolean {
+    if (this.#hasHeard) return false;
+    return this.#state === "ended" ||
+      this.#state === "failed" && !(this.#failure instanceof Deno.errors.TimedOut);
+  }
+
+  /**
+   * Watches the socket while nobody uses it: whatever comes now means that it
+   * is lost. It does not keep the process alive meanwhile.
+   *
+   * @param lost Called with the reason, once, unless the watch ends before.
+   * @returns A promise that is fulfilled when all would have been seen that had come before the watch.
+   */
+  watch(lost: (reason: unknown) => void): Promise<void> {
+    this.#watcher = lost;
+    for (const guard of this.#guards) guard.rest();
+    this.#reader.park();
+    this.#conn.unref();
+    return this.#look();
+  }
+
+  /** Ends the watch: the socket has a user again, who takes over the parked read. */
+  unwatch(): void {
+    this.#watcher = undefined;
+    if (this.#reader.isStreaming) this.#lose(new Error("A stream was still reading at the release"));
+    this.#hasHeard = false;
+    this.#conn.ref();
+  }
+
+  async #look(): Promise<void> {
+    this.#isLooking = true;
+    for (let hop = 0; hop < LOOK_HOPS; hop++) await undefined;
+    for (let hop = 0; hop < CANCEL_HOPS && this.#reader.isStreaming; hop++) await undefined;
+    this.#isLooking = false;
+    if (this.#reader.isStreaming) this.#lose(new Error("A stream was still reading at the release"));
+  }
+
+  #heard(read: number | null): void {
+    if (read === null) this.#state = this.#state === "closed" ? "closed" : "ended";
+    else this.#hasHeard = true;
+  }
+
+  /** An operation has failed. Answers the error that says why: the first one's, if that closed the connection. */
+  #fail(error: unknown): unknown {
+    if (this.#state === "closed") return error;
+    if (this.#state !== "failed") {
+      this.#state = "failed";
+      this.#failure = error;
+    }
+    return this.#failure;
+  }
+
+  /** A parked read is over, and nobody may have wanted one. */
+  #arrived(): void {
+    if (this.#state === "closed") return;
+    if (this.#watcher !== undefined || this.#isLooking) this.#lose(this.#strayReason());
+  }
+
+  /** Reports that nobody may use the socket any more, or, if somebody does already, fails under him. */
+  #lose(reason: unknown): void {
+    const watcher = this.#watcher;
+    this.#watcher = undefined;
+    if (watcher !== undefined) watcher(reason);
+    else this.#break(reason);
+  }
+
+  #strayReason(): unknown {
+    if (this.#state === "failed") return this.#failure;
+    if (this.#state === "ended") return new Deno.errors.ConnectionAborted("The peer closed the idle connection");
+    return new Deno.errors.InvalidData("Bytes came that nobody had asked for");
+  }
+
+  /** Fails for a reason of our own, and with that all that is in flight. */
+  #break(reason: unknown): void {
+    this.#fail(reason);
+    this.#release();
+  }
+
+  #release(): void {
+    for (const guard of this.#guards) guard.rest();
+    try {
+      this.#conn.close();
+    } catch {
+      // It was closed before, when it broke.
+    }
+  }
+
+  #guard(what: string, ioTimeout: number): StallGuard | undefined {
+    if (ioTimeout > LONGEST_TIMEOUT) return undefined;
+    const guard = new StallGuard(
+      ioTimeout,
+      () => this.#break(new Deno.errors.TimedOut(`No byte was ${what} for ${ioTimeout} ms`)),
+    );
+    this.#guards.push(guard);
+    return guard;
+  }
+}
+
+function toBytes(data: string | Uint8Array): Uint8Array {
+  return typeof data === "string" ? encoder.encode(data) : data;
+}

@@ -1,0 +1,105 @@
+/**
+ * The lease on a socket.
+ *
+ * @module
+ */
+
+import { Lease, type LeaseSlot } from "../pool/lease.ts";
+import { readableOf, writableOf } from "./_streams.ts";
+import type { ReadUntilOptions, Socket, SocketConn } from "./socket.ts";
+
+/**
+ * A lease on a socket, which is itself a `Deno.Conn`: whatever takes one takes
+ * it. Leaving the scope of `using` gives the socket back to the pool; `close()`
+ * closes it for good. Once the lease has ended every use throws
+ * `LeaseReleasedError`, whoever holds the socket by then.
+ *
+ * The socket is reused only if it is fit to be: not if an operation failed or is
+ * still in flight, the peer ended, or bytes are left unread.
+ *
+ * @typeParam A The type of its addresses.
+ */
+export class SocketLease<A extends Deno.Addr = Deno.Addr> extends Lease<Socket<A>>
+  implements SocketConn<A> {
+  #readable: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
+  #writable: WritableStream<Uint8Array<ArrayBufferLike>> | undefined;
+
+  /** Made by the connector. */
+  constructor(slot: LeaseSlot<Socket<A>>) {
+    super(slot);
+  }
+
+  /** The local address of the connection. */
+  get localAddr(): A {
+    return this.value.localAddr;
+  }
+
+  /** The remote address of the connection. */
+  get remoteAddr(): A {
+    return this.value.remoteAddr;
+  }
+
+  /**
+   * What comes in, as a stream: one for each lease. Ending or cancelling it does
+   * not close the socket, and loses no byte.
+   */
+  get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    return this.#readable ??= readableOf(() => this.value);
+  }
+
+  /** What goes out, as a stream: one for each lease. Closing or aborting it does not close the socket. */
+  get writable(): WritableStream<Uint8Array<ArrayBufferLike>> {
+    return this.#writable ??= writableOf(() => this.value);
+  }
+
+  /** Reads as many bytes as there are, and fit; resolves to null at the end. */
+  async read(target: Uint8Array): Promise<number | null> {
+    return await this.value.read(target);
+  }
+
+  /** Writes some of the bytes; resolves to how many. */
+  async write(bytes: Uint8Array): Promise<number> {
+    return await this.value.write(bytes);
+  }
+
+  /** Writes all bytes, in as many writes as it takes; a string is sent as UTF-8. */
+  async writeAll(bytes: Uint8Array | string): Promise<void> {
+    await this.value.writeAll(bytes);
+  }
+
+  /** Reads just so many bytes; rejects with `Deno.errors.UnexpectedEof` if the peer ends before. */
+  async readExactly(count: number): Promise<Uint8Array<ArrayBuffer>> {
+    return await this.value.readExactly(count);
+  }
+
+  /**
+   * Reads up to a delimiter, and with it; rejects with `Deno.errors.UnexpectedEof`
+   * if the peer ends before, with a `RangeError` if the limit is reached before.
+   */
+  async readUntil(
+    delimiter: string | Uint8Array,
+    options?: ReadUntilOptions,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    return await this.value.readUntil(delimiter, options);
+  }
+
+  /** Says that no more will be written. The peer may still answer; the socket will not be reused. */
+  async closeWrite(): Promise<void> {
+    await this.value.closeWrite();
+  }
+
+  /** Closes the socket for good, and frees its slot. */
+  close(): void {
+    this.discard("closed by the borrower");
+  }
+
+  /** Makes the socket keep the process alive while an operation is in flight; it does by default. */
+  ref(): void {
+    this.value.ref();
+  }
+
+  /** Makes the socket not keep the process alive, for the time of this lease. */
+  unref(): void {
+    this.value.unref();
+  }
+}

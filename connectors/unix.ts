@@ -1,0 +1,42 @@
+/**
+ * Unix domain sockets.
+ *
+ * @module
+ */
+
+import { checkOptions, nonEmptyString, positiveDuration, type Rule } from "../pool/_validate.ts";
+import { type SocketConnector, socketConnector } from "./_socket_connector.ts";
+import type { SocketOptions } from "./socket.ts";
+
+/** Options of {@linkcode unix}. */
+export interface UnixOptions extends SocketOptions {
+  /** The path of the socket. */
+  path: string;
+}
+
+const RULES: Record<keyof UnixOptions, Rule> = { path: nonEmptyString, ioTimeout: positiveDuration };
+
+/**
+ * Connects to a Unix domain socket. The lease is a `Deno.Conn`.
+ *
+ * Needs the permission `--allow-net=unix:PATH` or `--allow-net`, and
+ * `--allow-read` and `--allow-write` for the path. Not available on Windows.
+ *
+ * @param options Where to, and how.
+ * @returns A connector for a pool.
+ * @throws {TypeError} If an option is missing, unknown or of the wrong type.
+ * @throws {RangeError} If an option is out of range.
+ *
+ * @example
+ * ```ts
+ * import { Pool, unix } from "@x/sockpool";
+ *
+ * await using docker = new Pool(unix({ path: "/var/run/docker.sock" }));
+ * ```
+ */
+export function unix(options: UnixOptions): SocketConnector<Deno.UnixAddr> {
+  checkOptions(options, RULES, "create a Unix connector", ["path"]);
+  const { path, ioTimeout } = options;
+  // Deno heeds no signal here; a connection that comes too late is closed by the pool.
+  return socketConnector(() => Deno.connect({ transport: "unix", path }), ioTimeout);
+}

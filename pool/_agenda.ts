@@ -1,0 +1,26 @@
+/**
+ * What has been decided and is still to be done. An action may decide more, or
+ * call the pool again from within: all of it is done in order, by the
+ * outermost run.
+ */
+export class Agenda {
+  #actions: (() => void)[] = [];
+  #state: "resting" | "running" = "resting";
+
+  add(action: () => void): void {
+    this.#actions.push(action);
+  }
+
+  /**
+   * Does all that is noted, and what is noted meanwhile. Actions must not throw.
+   * Answers whether there was anything to do that an outer run does not do already.
+   */
+  run(): boolean {
+    if (this.#state === "running" || this.#actions.length === 0) return false;
+    this.#state = "running";
+    for (let i = 0; i < this.#actions.length; i++) this.#actions[i]!();
+    this.#actions = [];
+    this.#state = "resting";
+    return true;
+  }
+}

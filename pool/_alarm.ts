@@ -1,0 +1,67 @@
+// A longer delay makes setTimeout fire at once.
+const LONGEST_DELAY = 2 ** 31 - 1;
+
+/** What a timer is where it is an object (Deno, Node, Bun); elsewhere, and under a fake clock, a number. */
+interface RefCounted {
+  ref?(): void;
+  unref?(): void;
+}
+
+/**
+ * One timer for any number of deadlines: it is set to the earliest, and left
+ * standing when that is met in time, since setting and clearing a timer costs
+ * more than all the rest of an acquire. Whoever is rung decides by the clock
+ * what is due, and sets the alarm again.
+ */
+export class Alarm {
+  readonly #clock: () => number;
+  readonly #ring: (due: number) => void;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #due = Infinity;
+  #holding: boolean;
+
+  /** `holding`: whether the pending alarm keeps the process alive. */
+  constructor(clock: () => number, ring: (due: number) => void, holding: boolean) {
+    this.#clock = clock;
+    this.#ring = ring;
+    this.#holding = holding;
+  }
+
+  /** Rings at `due` at the latest: an earlier alarm stays as it is. */
+  setBy(due: number): void {
+    if (due >= this.#due) return;
+    this.clear();
+    const now = this.#clock();
+    const delay = Math.min(Math.max(Math.ceil(due - now), 0), LONGEST_DELAY);
+    this.#due = Math.min(due, now + LONGEST_DELAY);
+    this.#timer = setTimeout(() => this.#fire(), delay);
+    if (!this.#holding) this.#refCounted().unref?.();
+  }
+
+  clear(): void {
+    if (this.#timer === undefined) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#due = Infinity;
+  }
+
+  /** Changes whether the alarm keeps the process alive; far cheaper than clearing it. */
+  hold(holding: boolean): void {
+    if (holding === this.#holding) return;
+    this.#holding = holding;
+    if (this.#timer === undefined) return;
+    if (holding) this.#refCounted().ref?.();
+    else this.#refCounted().unref?.();
+  }
+
+  #fire(): void {
+    const due = this.#due;
+    this.#timer = undefined;
+    this.#due = Infinity;
+    this.#ring(due);
+  }
+
+  #refCounted(): RefCounted {
+    return this.#timer as unknown as RefCounted;
+  }
+}

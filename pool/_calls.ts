@@ -1,0 +1,104 @@
+import { Operation, type Outcome } from "./_operation.ts";
+import type { Slot } from "./_slot.ts";
+import { closeResource, type Connector } from "./connector.ts";
+import type { TimeoutStage } from "./errors.ts";
+import type { Lease } from "./lease.ts";
+import type { ResolvedPoolOptions } from "./options.ts";
+
+/** What comes back from the connector, as events for the broker. */
+export interface CallEvents<T> {
+  connected(slot: Slot<T>, resource: T): void;
+  connectFailed(slot: Slot<T>, error: unknown): void;
+  /** The resource is fit to be lent. */
+  prepared(slot: Slot<T>): void;
+  /** A check or a reset found the resource unfit. */
+  unfit(slot: Slot<T>, stage: "check" | "reset", error: unknown): void;
+  /** The resource is closed, as well as could be. */
+  closed(slot: Slot<T>): void;
+  closeFailed(error: unknown): void;
+  /** What to say of a call that exceeds its limit. */
+  timeoutError(stage: TimeoutStage, limit: number): Error;
+}
+
+/**
+ * The pool's I/O: calls the connector's methods, each within its limit, and
+ * brings the outcome back as an event.
+ */
+export class Calls<T, L extends Lease<T>> {
+  readonly #connector: Connector<T, L>;
+  readonly #options: ResolvedPoolOptions;
+  readonly #events: CallEvents<T>;
+
+  constructor(connector: Connector<T, L>, options: ResolvedPoolOptions, events: CallEvents<T>) {
+    this.#connector = connector;
+    this.#options = options;
+    this.#events = events;
+  }
+
+  connect(slot: Slot<T>): void {
+    const operation = this.#begin<T>(slot, {
+      done: (resource) => this.#events.connected(slot, resource),
+      failed: (error) => this.#events.connectFailed(slot, error ?? nothing("connect")),
+      late: (resource) => this.#closeLate(resource),
+    });
+    const { signal } = operation;
+    this.#run(operation, "connect", () => this.#connector.connect({ signal }));
+  }
+
+  check(slot: Slot<T>): void {
+    const operation = this.#begin<boolean>(slot, {
+      done: (fit) => {
+        if (fit) this.#events.prepared(slot);
+        else this.#events.unfit(slot, "check", undefined);
+      },
+      failed: (error) => this.#events.unfit(slot, "check", error ?? nothing("check")),
+    });
+    const { signal } = operation;
+    this.#run(operation, "check", () => this.#connector.check!(slot.resource, { signal }));
+  }
+
+  reset(slot: Slot<T>): void {
+    const operation = this.#begin<void>(slot, {
+      done: () => this.#events.prepared(slot),
+      failed: (error) => this.#events.unfit(slot, "reset", error ?? nothing("reset")),
+    });
+    const { signal } = operation;
+    this.#run(operation, "reset", () => this.#connector.reset!(slot.resource, { signal }));
+  }
+
+  close(slot: Slot<T>): void {
+    const operation = this.#begin<void>(slot, {
+      done: () => this.#events.closed(slot),
+      failed: (error) => {
+        this.#events.closeFailed(error);
+        this.#events.closed(slot);
+      },
+    });
+    this.#run(operation, "close", () => closeResource(this.#connector, slot.resource));
+  }
+
+  /** Closes what a dial gave after it had been given up: no slot of the pool holds it. */
+  #closeLate(resource: T): void {
+    const operation = new Operation<void>({
+      done: () => {},
+      failed: (error) => this.#events.closeFailed(error),
+    });
+    this.#run(operation, "close", () => closeResource(this.#connector, resource));
+  }
+
+  #begin<R>(slot: Slot<T>, outcome: Outcome<R>): Operation<R> {
+    const operation = new Operation(outcome);
+    slot.operation = operation as Operation<unknown>;
+    return operation;
+  }
+
+  #run<R>(operation: Operation<R>, stage: TimeoutStage, call: () => R | PromiseLike<R>): void {
+    const { connectTimeout, checkTimeout } = this.#options;
+    const limit = stage === "connect" ? connectTimeout : checkTimeout;
+    operation.run(call, limit, () => this.#events.timeoutError(stage, limit));
+  }
+}
+
+function nothing(method: string): Error {
+  return new Error(`The connector's ${method}() failed without an error`);
+}

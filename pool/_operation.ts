@@ -1,0 +1,76 @@
+/** What becomes of an operation: `done` or `failed`, once, and `late` for a value that nobody waits for any more. */
+export interface Outcome<R> {
+  done(value: R): void;
+  failed(error: unknown): void;
+  late?(value: R): void;
+}
+
+// A longer delay makes setTimeout fire at once; a call is not awaited for 24 days.
+const LONGEST_DELAY = 2 ** 31 - 1;
+
+/**
+ * One call into a connector, bounded in time. The connector may answer, throw,
+ * reject, hang, or answer when the time is over: the outcome is told once.
+ */
+export class Operation<R> {
+  readonly #outcome: Outcome<R>;
+  #state: "running" | "over" = "running";
+  #controller: AbortController | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(outcome: Outcome<R>) {
+    this.#outcome = outcome;
+  }
+
+  /** Aborted when the operation is to stop. Made when first asked for: a close needs none. */
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    return this.#controller.signal;
+  }
+
+  /** Makes the call, and gives it up at the limit with the error of `expired`. */
+  run(call: () => R | PromiseLike<R>, limit: number, expired: () => Error): void {
+    let result: R | PromiseLike<R>;
+    try {
+      result = call();
+    } catch (error) {
+      return this.#fail(error);
+    }
+    if (!isPromiseLike(result)) return this.#succeed(result);
+    if (this.#state === "running" && limit <= LONGEST_DELAY) {
+      this.#timer = setTimeout(() => this.giveUp(expired()), limit);
+    }
+    Promise.resolve(result).then((value) => this.#succeed(value), (error) => this.#fail(error));
+  }
+
+  /** Asks the connector to stop; the outcome comes when it has. */
+  abort(reason: unknown): void {
+    this.#controller?.abort(reason);
+  }
+
+  /** Stops waiting for the connector: the operation has failed. */
+  giveUp(reason: unknown): void {
+    this.#fail(reason);
+    this.abort(reason);
+  }
+
+  #succeed(value: R): void {
+    if (this.#end()) this.#outcome.done(value);
+    else this.#outcome.late?.(value);
+  }
+
+  #fail(error: unknown): void {
+    if (this.#end()) this.#outcome.failed(error);
+  }
+
+  #end(): boolean {
+    if (this.#state === "over") return false;
+    this.#state = "over";
+    clearTimeout(this.#timer);
+    return true;
+  }
+}
+
+function isPromiseLike<R>(value: R | PromiseLike<R>): value is PromiseLike<R> {
+  return typeof (value as PromiseLike<R> | null | undefined)?.then === "function";
+}

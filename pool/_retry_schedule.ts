@@ -1,0 +1,68 @@
+import { Alarm } from "./_alarm.ts";
+import type { RetryOptions } from "./options.ts";
+
+/**
+ * - `open`: the server answers, as far as is known: any number may dial
+ * - `waiting`: a dial has failed: nobody dials before the delay is over
+ * - `due`: the delay is over: the next dial is the probe
+ * - `probing`: the probe is in flight, alone
+ */
+type ScheduleState = "open" | "waiting" | "due" | "probing";
+
+/**
+ * When a pool may dial after a failure: one schedule of exponential delays for
+ * all its callers, so that a server that is down sees one probe at a time, and
+ * the first success lets all through. The delay is jittered over its upper half
+ * ("equal jitter" in Marc Brooker's "Exponential Backoff and Jitter", 2015).
+ */
+export class RetrySchedule {
+  readonly #options: Required<RetryOptions>;
+  readonly #clock: () => number;
+  readonly #alarm: Alarm;
+  #state: ScheduleState = "open";
+  #delay: number;
+
+  constructor(options: Required<RetryOptions>, clock: () => number, onDue: () => void) {
+    this.#options = options;
+    this.#clock = clock;
+    this.#delay = options.minDelay;
+    this.#alarm = new Alarm(clock, () => {
+      this.#state = "due";
+      onDue();
+    }, false);
+  }
+
+  /** Whether one who heeds the schedule may dial now. */
+  get ready(): boolean {
+    return this.#state === "open" || this.#state === "due";
+  }
+
+  /** A dial begins. Answers whether it is the probe. */
+  started(): boolean {
+    if (this.#state !== "due") return false;
+    this.#state = "probing";
+    return true;
+  }
+
+  succeeded(): void {
+    this.#state = "open";
+    this.#delay = this.#options.minDelay;
+    this.#alarm.clear();
+  }
+
+  failed(wasProbe: boolean): void {
+    if (this.#state !== "open" && !wasProbe) return;
+    this.#state = "waiting";
+    this.#alarm.setBy(this.#clock() + this.#delay * (1 - Math.random() / 2));
+    this.#delay = Math.min(this.#delay * 2, this.#options.maxDelay);
+  }
+
+  /** Whether the wait keeps the process alive: while somebody waits for its end. */
+  hold(holding: boolean): void {
+    this.#alarm.hold(holding);
+  }
+
+  close(): void {
+    this.#alarm.clear();
+  }
+}

@@ -1,0 +1,107 @@
+import type { Agenda } from "./_agenda.ts";
+import { Alarm } from "./_alarm.ts";
+import type { Fitness } from "./_fitness.ts";
+import type { Slot } from "./_slot.ts";
+import type { Slots } from "./_slots.ts";
+import type { Connector } from "./connector.ts";
+import type { Lease } from "./lease.ts";
+import type { ResolvedPoolOptions } from "./options.ts";
+import type { RetireReason } from "./stats.ts";
+
+/** What the shelf asks of the broker. */
+export interface ShelfEvents<T> {
+  /** The resource may not be lent any more. */
+  retire(slot: Slot<T>, reason: RetireReason): void;
+  /** The connector's watch has found the resource to be lost. */
+  lost(slot: Slot<T>, detail: unknown): void;
+  /** The sweep has retired what was due. */
+  swept(): void;
+}
+
+/** Where idle resources rest: watched by the connector, and swept when they have had their time. */
+export class Shelf<T, L extends Lease<T>> {
+  readonly #connector: Connector<T, L>;
+  readonly #options: ResolvedPoolOptions;
+  readonly #slots: Slots<T>;
+  readonly #fitness: Fitness<T, L>;
+  readonly #agenda: Agenda;
+  readonly #events: ShelfEvents<T>;
+  readonly #sweeper: Alarm;
+
+  constructor(
+    connector: Connector<T, L>,
+    options: ResolvedPoolOptions,
+    slots: Slots<T>,
+    fitness: Fitness<T, L>,
+    agenda: Agenda,
+    events: ShelfEvents<T>,
+  ) {
+    this.#connector = connector;
+    this.#options = options;
+    this.#slots = slots;
+    this.#fitness = fitness;
+    this.#agenda = agenda;
+    this.#events = events;
+    this.#sweeper = new Alarm(options.clock, () => this.#sweep(), false);
+  }
+
+  put(slot: Slot<T>, now: number): void {
+    slot.idleSince = now;
+    this.#slots.move(slot, "idle");
+    this.#sweeper.setBy(this.#fitness.dueTime(slot));
+    if (this.#connector.watch !== undefined) this.#agenda.add(() => this.#watch(slot));
+  }
+
+  /** The slot to be lent next; those that turn out not to be fit are retired. */
+  pick(now: number): Slot<T> | undefined {
+    const { idle } = this.#slots;
+    for (;;) {
+      const slot = this.#options.order === "lifo" ? idle.tail : idle.head;
+      if (slot === undefined) return undefined;
+      const fault = this.#fitness.faultOfIdle(slot, now);
+      if (fault === undefined) return slot;
+      this.#events.retire(slot, fault);
+    }
+  }
+
+  /** Stops the timer. */
+  close(): void {
+    this.#sweeper.clear();
+  }
+
+  #watch(slot: Slot<T>): void {
+    if (slot.state !== "idle") return;
+    slot.lost ??= (detail) => this.#events.lost(slot, detail);
+    const settling = this.#connector.watch!(slot.resource, slot.lost);
+    if (settling === undefined) return;
+    slot.settling = settling;
+    settling.then(
+      () => {
+        if (slot.settling === settling) slot.settling = undefined;
+      },
+      (error) => this.#events.lost(slot, error),
+    );
+  }
+
+  #sweep(): void {
+    const now = this.#options.clock();
+    const { idle } = this.#slots;
+    for (const slot of idle) {
+      const fault = this.#fitness.faultOfIdle(slot, now);
+      if (fault === "idle" && this.#mayStay(slot, now)) slot.idleSince = now;
+      else if (fault !== undefined) this.#events.retire(slot, fault);
+    }
+    for (const slot of idle) this.#sweeper.setBy(this.#fitness.dueTime(slot));
+    this.#events.swept();
+  }
+
+  /**
+   * Whether a resource past its `idleTimeout` rests on for the sake of
+   * `minIdle`. Not when the sweep comes a whole timeout late: then the process
+   * has slept, and what it held has gone stale.
+   */
+  #mayStay(slot: Slot<T>, now: number): boolean {
+    const { minIdle, idleTimeout } = this.#options;
+    return this.#slots.idle.size <= minIdle && now - slot.idleSince < 2 * idleTimeout;
+  }
+}

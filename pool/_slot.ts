@@ -1,0 +1,61 @@
+import type { Caller } from "./_line.ts";
+import { ListNode } from "./_list.ts";
+import type { Operation } from "./_operation.ts";
+import type { LeaseSlot } from "./lease.ts";
+import type { Permit } from "./semaphore.ts";
+
+/** What a slot's resource is at; `"gone"` once the slot is free again. */
+export type SlotState = "connecting" | "idle" | "leased" | "resetting" | "closing" | "gone";
+
+/** Who decides what becomes of a slot when its lease ends. */
+export interface SlotOwner<T> {
+  release(slot: Slot<T>): void;
+  discard(slot: Slot<T>, reason: unknown): void;
+  detach(slot: Slot<T>): void;
+}
+
+/** A place in the pool, from the beginning of the dial to the end of the close. */
+export class Slot<T> extends ListNode<Slot<T>> implements LeaseSlot<T> {
+  readonly #owner: SlotOwner<T>;
+  /** The slot's share of `maxSize`. */
+  readonly permit: Permit;
+  /** The dial's share of `maxConnecting`. */
+  readonly dialPermit: Permit;
+  /** Whether its dial is to find out if a server that was down is back. */
+  readonly isProbe: boolean;
+  state: SlotState = "connecting";
+  resource!: T;
+  uses = 0;
+  idleSince = 0;
+  expiresAt = Infinity;
+  /** How many times the pool had been cleared when the resource was opened. */
+  generation = 0;
+  /** For whom it is being made ready. */
+  caller: Caller<T> | undefined = undefined;
+  /** The latest call into the connector. */
+  operation: Operation<unknown> | undefined = undefined;
+  /** Called by the connector when it notices that the idle resource is lost. */
+  lost: ((detail: unknown) => void) | undefined = undefined;
+  /** While idle: what must settle before the resource is lent to a waiter. */
+  settling: PromiseLike<void> | undefined = undefined;
+
+  constructor(owner: SlotOwner<T>, permit: Permit, dialPermit: Permit, isProbe: boolean) {
+    super();
+    this.#owner = owner;
+    this.permit = permit;
+    this.dialPermit = dialPermit;
+    this.isProbe = isProbe;
+  }
+
+  release(): void {
+    this.#owner.release(this);
+  }
+
+  discard(reason?: unknown): void {
+    this.#owner.discard(this, reason);
+  }
+
+  detach(): void {
+    this.#owner.detach(this);
+  }
+}

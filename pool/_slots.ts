@@ -1,0 +1,76 @@
+import { List } from "./_list.ts";
+import type { Slot, SlotState } from "./_slot.ts";
+
+/** All slots of a pool, counted by state. */
+export class Slots<T> {
+  readonly #all = new Set<Slot<T>>();
+  readonly #resources = new Set<unknown>();
+  /** Those at rest, in the order in which they were returned. */
+  readonly idle = new List<Slot<T>>();
+  connecting = 0;
+  resetting = 0;
+  closing = 0;
+
+  get size(): number {
+    return this.#all.size;
+  }
+
+  get leased(): number {
+    return this.size - this.idle.size - this.connecting - this.resetting - this.closing;
+  }
+
+  [Symbol.iterator](): IterableIterator<Slot<T>> {
+    return this.#all.values();
+  }
+
+  /** Adds a slot whose dial is about to begin. */
+  add(slot: Slot<T>): void {
+    this.#all.add(slot);
+    this.connecting++;
+  }
+
+  /** Stores what the dial gave. Answers false if another slot has it already. */
+  fill(slot: Slot<T>, resource: T): boolean {
+    if (this.#resources.has(resource)) return false;
+    slot.resource = resource;
+    if (isObject(resource)) this.#resources.add(resource);
+    return true;
+  }
+
+  move(slot: Slot<T>, state: SlotState): void {
+    this.#leave(slot);
+    slot.state = state;
+    if (state === "idle") this.idle.push(slot);
+    else if (state === "resetting") this.resetting++;
+    else if (state === "closing") this.closing++;
+  }
+
+  /** Takes a slot out: its resource is closed, given away, or was never there. */
+  delete(slot: Slot<T>): void {
+    this.#leave(slot);
+    slot.state = "gone";
+    this.#all.delete(slot);
+    this.#resources.delete(slot.resource);
+    slot.permit.release();
+  }
+
+  #leave(slot: Slot<T>): void {
+    switch (slot.state) {
+      case "idle":
+        return this.idle.remove(slot);
+      case "connecting":
+        this.connecting--;
+        return;
+      case "resetting":
+        this.resetting--;
+        return;
+      case "closing":
+        this.closing--;
+    }
+  }
+}
+
+// Only what has an identity can be the same resource twice.
+function isObject(value: unknown): boolean {
+  return (typeof value === "object" && value !== null) || typeof value === "function";
+}

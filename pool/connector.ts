@@ -1,0 +1,133 @@
+import type { Lease, LeaseSlot } from "./lease.ts";
+
+/** What the pool hands to a connector's asynchronous methods. */
+export interface ConnectorContext {
+  /**
+   * Aborted when the pool gives up on the call: at its time limit, or when the
+   * pool is closed. A connector that heeds it leaves nothing behind.
+   */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Knows how to open, check, reset and close one kind of resource. Only
+ * `connect` is needed; a function of the same form will do for it.
+ *
+ * A connector may throw, reject, hang or answer late in any of its methods: it
+ * costs its caller a clear error, and the pool no slot.
+ *
+ * @typeParam T The type of the resource.
+ * @typeParam L The type of the lease.
+ *
+ * @example
+ * ```ts
+ * import { type Connector, Pool } from "@x/sockpool";
+ *
+ * const counters: Connector<{ count: number }> = {
+ *   connect: () => ({ count: 0 }),
+ *   reset: (counter) => {
+ *     counter.count = 0;
+ *   },
+ * };
+ * await using pool = new Pool(counters, { maxSize: 2 });
+ * using counter = await pool.acquire();
+ * counter.value.count++;
+ * ```
+ */
+export interface Connector<T, L extends Lease<T> = Lease<T>> {
+  /** Opens a resource. Bounded by `connectTimeout`; what it gives after that is closed. */
+  connect(context: ConnectorContext): T | PromiseLike<T>;
+
+  /**
+   * Closes a resource. Bounded by `checkTimeout`. By default the resource's own
+   * `Symbol.asyncDispose`, `Symbol.dispose` or `close()`, the first that it has.
+   */
+  close?(resource: T): void | PromiseLike<void>;
+
+  /**
+   * Whether a resource that has been idle for `checkAfter` or longer still
+   * works. Bounded by `checkTimeout`; a throw counts as no.
+   */
+  check?(resource: T, context: ConnectorContext): boolean | PromiseLike<boolean>;
+
+  /** Makes a returned resource fit for the next borrower. Bounded by `checkTimeout`; a throw retires it. */
+  reset?(resource: T, context: ConnectorContext): void | PromiseLike<void>;
+
+  /** Whether the resource is known not to be reusable. Asked when it is returned, and before it is lent again. */
+  isBroken?(resource: T): boolean;
+
+  /** Whether a dial that failed so may be tried again. By default any may. */
+  isRetryable?(error: unknown): boolean;
+
+  /**
+   * Whether a reused resource failed its borrower before it gave anything back,
+   * so that what was asked of it may be asked once more of another. Asked by
+   * `use` with `retryStale`; by default it never may.
+   */
+  isStale?(resource: T): boolean;
+
+  /** Makes the lease that a borrower gets. By default a plain {@linkcode Lease}. */
+  lease?(slot: LeaseSlot<T>): L;
+
+  /**
+   * Told that the resource goes idle. From here until `unwatch` the connector may
+   * call `lost` to have it retired at once. If this returns a promise, the pool
+   * does not lend the resource to a waiter before it has settled.
+   */
+  watch?(resource: T, lost: (reason: unknown) => void): PromiseLike<void> | void;
+
+  /** Told that the resource, after a `watch`, is about to be used again: by a borrower or by `check`. */
+  unwatch?(resource: T): void;
+}
+
+const METHODS = [
+  "close",
+  "check",
+  "reset",
+  "isBroken",
+  "isRetryable",
+  "isStale",
+  "lease",
+  "watch",
+  "unwatch",
+] as const;
+
+/** Turns a bare function into a connector, and refuses what is neither. */
+export function toConnector<T, L extends Lease<T>>(
+  given: Connector<T, L> | Connector<T, L>["connect"],
+): Connector<T, L> {
+  if (typeof given === "function") return { connect: given };
+  if (typeof given?.connect !== "function") {
+    throw new TypeError(
+      "Cannot create a pool as 'connector' must be a function or an object with a connect() method: " +
+        `received ${given === null ? "null" : typeof given}`,
+    );
+  }
+  for (const method of METHODS) {
+    if (given[method] !== undefined && typeof given[method] !== "function") {
+      throw new TypeError(
+        `Cannot create a pool as the connector's '${method}' must be a function: received ${typeof given[
+          method
+        ]}`,
+      );
+    }
+  }
+  return given;
+}
+
+interface Closable {
+  [Symbol.asyncDispose]?: unknown;
+  [Symbol.dispose]?: unknown;
+  close?: unknown;
+}
+
+/** Closes a resource by its connector's `close`, else in the way the resource itself offers. */
+export function closeResource<T>(
+  connector: Pick<Connector<T>, "close">,
+  resource: T,
+): void | PromiseLike<void> {
+  if (connector.close !== undefined) return connector.close(resource);
+  const closable = resource as Closable | null | undefined;
+  const close = closable?.[Symbol.asyncDispose] ?? closable?.[Symbol.dispose] ?? closable?.close;
+  if (typeof close === "function") return close.call(resource);
+}

@@ -1,0 +1,12 @@
+/**
+ * Checks the types of everything, and the docs of whatever is exported.
+ *
+ * @module
+ */
+
+import config from "../deno.json" with { type: "json" };
+import { deno } from "./with_std.ts";
+
+const types = await deno(["check", "--quiet"]);
+const docs = await deno(["doc", "--lint", ...Object.values(config.exports)]);
+Deno.exit(types || docs);
