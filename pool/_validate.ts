@@ -60,7 +60,8 @@ export const share: Rule = numeric("a number from 0 to 1", (value) => value >= 0
 /** A value of the given `typeof`. */
 export function typed(type: "function" | "boolean" | "string"): Rule {
   return (value, name, subject) => {
-    if (typeof value !== type) throw new TypeError(message(subject, name, `a ${type}`, value));
+    const actual: string = typeof value;
+    if (actual !== type) throw new TypeError(message(subject, name, `a ${type}`, value));
   };
 }
 
