@@ -8,12 +8,7 @@ import { Shelf, type ShelfEvents } from "./_shelf.ts";
 import type { Slot, SlotOwner } from "./_slot.ts";
 import { Slots } from "./_slots.ts";
 import type { Connector } from "./connector.ts";
-import {
-  PoolClosedError,
-  PoolExhaustedError,
-  PoolTimeoutError,
-  type TimeoutStage,
-} from "./errors.ts";
+import { PoolClosedError, PoolExhaustedError, type TimeoutStage } from "./errors.ts";
 import { Lease } from "./lease.ts";
 import type { ResolvedPoolOptions } from "./options.ts";
 import type { PoolStats, RetireReason } from "./stats.ts";
@@ -24,15 +19,14 @@ import type { PoolStats, RetireReason } from "./stats.ts";
  * in consequence, and has that done when the state is in order again, so that
  * whatever the connector or a hook does in return finds it so.
  */
-export class Broker<T, L extends Lease<T>>
-  implements SlotOwner<T>, CallEvents<T>, ShelfEvents<T> {
+export class Broker<T, L extends Lease<T>> implements SlotOwner<T>, CallEvents<T>, ShelfEvents<T> {
   readonly #connector: Connector<T, L>;
   readonly #options: ResolvedPoolOptions;
   readonly #clock: () => number;
   readonly #agenda = new Agenda();
   readonly #slots = new Slots<T>();
   readonly #line: Line<T>;
-  readonly #monitor: Monitor;
+  readonly #monitor: Monitor<T, L>;
   readonly #fitness: Fitness<T, L>;
   readonly #shelf: Shelf<T, L>;
   readonly #dialler: Dialler<T, L>;
@@ -47,12 +41,12 @@ export class Broker<T, L extends Lease<T>>
     this.#options = options;
     this.#clock = clock;
     this.#line = new Line(clock, (caller, why, reason) => this.#withdraw(caller, why, reason));
-    this.#monitor = new Monitor(options.hooks, this.#agenda, clock);
+    this.#dialler = new Dialler(connector, options, () => this.settle());
+    this.#monitor = new Monitor(options, this.#agenda, this.#slots, this.#line, this.#dialler);
     this.#fitness = new Fitness(connector, options, this.#monitor);
     this.#shelf = new Shelf(connector, options, this.#slots, this.#fitness, this.#agenda, this);
-    this.#dialler = new Dialler(connector, options, () => this.#settle());
-    this.#calls = new Calls(connector, options, this);
-    this.#settle();
+    this.#calls = new Calls(connector, options, this.#monitor, this);
+    this.settle();
   }
 
   get isOpen(): boolean {
@@ -60,47 +54,27 @@ export class Broker<T, L extends Lease<T>>
   }
 
   get stats(): PoolStats {
-    const slots = this.#slots;
-    const { acquires, dials, retired } = this.#monitor.counters;
-    return {
-      maxSize: this.#dialler.maxSize,
-      size: slots.size,
-      leased: slots.leased,
-      idle: slots.idle.size,
-      connecting: slots.connecting,
-      resetting: slots.resetting,
-      closing: slots.closing,
-      waiting: this.#line.size,
-      acquires: { ...acquires },
-      dials: { ...dials },
-      retired: { ...retired },
-    };
+    return this.#monitor.stats;
   }
 
   // What callers ask for
 
-  /** Lends an idle resource, if nobody waits and it may be lent this very moment. */
-  lendIdle(): L | undefined {
-    if (this.#line.size > 0) return undefined;
-    const now = this.#clock();
-    const slot = this.#shelf.pick(now);
-    const isReady = slot !== undefined && !this.#needsPreparing(slot, now);
-    const lease = isReady ? this.#lend(slot, "direct") : undefined;
-    this.#settle();
-    return lease;
-  }
-
-  /** The same for one who won't wait: what must be checked first is, for the next time. */
-  tryLend(): L | undefined {
+  /**
+   * Lends an idle resource, if nobody waits and it may be lent this very moment.
+   * For one who will not wait in line either, a resource that must be checked
+   * first is checked now, for the next time.
+   */
+  lendIdle(willWait: boolean): L | undefined {
     if (this.#line.size > 0) return undefined;
     const now = this.#clock();
     const slot = this.#shelf.pick(now);
     let lease: L | undefined;
     if (slot !== undefined) {
-      if (this.#fitness.isCheckDue(slot, now)) this.#prepare(slot);
-      else lease = this.#lend(slot, "direct");
+      const isCheckDue = this.#fitness.isCheckDue(slot, now);
+      if (isCheckDue && !willWait) this.#prepare(slot);
+      else if (!isCheckDue && !(slot.settling && willWait)) lease = this.#lend(slot, "direct");
     }
-    this.#settle();
+    this.settle();
     return lease;
   }
 
@@ -109,7 +83,7 @@ export class Broker<T, L extends Lease<T>>
     return new Promise((resolve, reject) => {
       if (!this.isOpen) return reject(new PoolClosedError());
       const caller = this.#line.join(request, resolve as (lease: unknown) => void, reject);
-      this.#settle();
+      this.settle();
       if (caller.settled || caller.slot !== undefined || caller.kind === "warm") return;
       if (caller.timeout === 0 || this.#line.unassigned > this.#options.maxWaiting) {
         this.#line.refuse(caller, new PoolExhaustedError(this.stats));
@@ -131,19 +105,19 @@ export class Broker<T, L extends Lease<T>>
     if (fault !== undefined) this.retire(slot, fault);
     else if (this.#connector.reset !== undefined) this.#reset(slot);
     else this.#offer(slot);
-    this.#settle();
+    this.settle();
   }
 
   discard(slot: Slot<T>, detail: unknown): void {
     if (slot.state !== "leased") return;
     this.retire(slot, "discarded", detail);
-    this.#settle();
+    this.settle();
   }
 
   detach(slot: Slot<T>): void {
     if (slot.state !== "leased") return;
     this.#free(slot);
-    this.#settle();
+    this.settle();
   }
 
   // What the connector answers
@@ -157,7 +131,7 @@ export class Broker<T, L extends Lease<T>>
     slot.generation = this.#generation;
     slot.expiresAt = this.#fitness.endOf(this.#clock());
     this.#offer(slot);
-    this.#settle();
+    this.settle();
   }
 
   connectFailed(slot: Slot<T>, error: unknown): void {
@@ -167,43 +141,35 @@ export class Broker<T, L extends Lease<T>>
     this.#free(slot);
     if (this.isOpen) {
       this.#monitor.connectFailed(error);
-      if (this.#dialler.speaksForAll(slot)) this.#line.eachUnassigned((each) => this.#blame(each, error));
-      else if (caller !== undefined) this.#blame(caller, error);
+      if (this.#dialler.speaksForAll(slot)) {
+        this.#line.eachUnassigned((each) => this.#blame(each, error));
+      } else if (caller !== undefined) this.#blame(caller, error);
     }
-    this.#settle();
+    this.settle();
   }
 
   prepared(slot: Slot<T>): void {
     if (slot.state !== "resetting") return;
     this.#offer(slot);
-    this.#settle();
+    this.settle();
   }
 
   unfit(slot: Slot<T>, stage: "check" | "reset", error: unknown): void {
     if (slot.state !== "resetting") return;
     if (error !== undefined && this.isOpen) this.#monitor.error(error, stage);
     this.retire(slot, stage === "check" ? "unhealthy" : "reset", error);
-    this.#settle();
+    this.settle();
   }
 
   lost(slot: Slot<T>, detail: unknown): void {
     if (slot.state !== "idle" && slot.state !== "resetting") return;
     this.retire(slot, "lost", detail);
-    this.#settle();
+    this.settle();
   }
 
   closed(slot: Slot<T>): void {
     this.#free(slot);
-    this.#settle();
-  }
-
-  closeFailed(error: unknown): void {
-    this.#monitor.error(error, "close");
-    this.#settle();
-  }
-
-  timeoutError(stage: TimeoutStage, limit: number): Error {
-    return new PoolTimeoutError(stage, limit, this.stats, this.#clock(), this.#monitor.lastFailure);
+    this.settle();
   }
 
   // What the owner of the pool asks for
@@ -211,13 +177,13 @@ export class Broker<T, L extends Lease<T>>
   resize(maxSize: number): void {
     this.#dialler.resize(maxSize);
     for (const slot of this.#slots.idle) if (this.#isOverfull) this.retire(slot, "surplus");
-    this.#settle();
+    this.settle();
   }
 
   clear(detail: unknown): void {
     this.#generation++;
     for (const slot of this.#slots.idle) this.retire(slot, "cleared", detail);
-    this.#settle();
+    this.settle();
   }
 
   /** Turns everybody away and stops what is under way; `onEmpty` is told when the last slot is free. */
@@ -234,7 +200,7 @@ export class Broker<T, L extends Lease<T>>
     this.#agenda.add(() => {
       for (const slot of this.#slots) slot.operation?.abort(new PoolClosedError());
     });
-    this.#settle();
+    this.settle();
     this.#reportEmpty();
   }
 
@@ -243,16 +209,16 @@ export class Broker<T, L extends Lease<T>>
     for (const slot of [...this.#slots]) {
       if (slot.state === "connecting") slot.operation?.giveUp(new PoolClosedError());
       else if (slot.state === "closing" && !patient) {
-        slot.operation?.giveUp(this.timeoutError("close", this.#options.checkTimeout));
+        slot.operation?.giveUp(this.#monitor.timeoutError("close", this.#options.checkTimeout));
       } else if (slot.state === "leased" || slot.state === "resetting") this.retire(slot, "closed");
     }
-    this.#settle();
+    this.settle();
   }
 
   // Decisions
 
   /** Has all decided and done that can be. */
-  #settle(): void {
+  settle(): void {
     do this.#decide(); while (this.#agenda.run());
   }
 
@@ -270,8 +236,9 @@ export class Broker<T, L extends Lease<T>>
     const now = this.#clock();
     const slot = caller.kind === "any" ? this.#shelf.pick(now) : undefined;
     if (slot === undefined) return this.#dialFor(caller);
-    if (this.#needsPreparing(slot, now)) this.#prepare(slot, caller);
-    else this.#give(slot, caller);
+    if (slot.settling !== undefined || this.#fitness.isCheckDue(slot, now)) {
+      this.#prepare(slot, caller);
+    } else this.#give(slot, caller);
     return true;
   }
 
@@ -320,7 +287,9 @@ export class Broker<T, L extends Lease<T>>
       if (caller.signal?.aborted) continue; // its listener is about to take it out
       if (caller.kind === "any" || slot.uses === 0) return this.#give(slot, caller);
       // A caller who wants a fresh resource has use for the room of an old one.
-      if (caller.kind === "fresh" && caller.slot === undefined) return this.retire(slot, "replaced");
+      if (caller.kind === "fresh" && caller.slot === undefined) {
+        return this.retire(slot, "replaced");
+      }
     }
     if (this.#slots.idle.size >= this.#options.maxIdle) this.retire(slot, "surplus");
     else this.#shelf.put(slot, this.#clock());
@@ -353,10 +322,6 @@ export class Broker<T, L extends Lease<T>>
     }
   }
 
-  #needsPreparing(slot: Slot<T>, now: number): boolean {
-    return slot.settling !== undefined || this.#fitness.isCheckDue(slot, now);
-  }
-
   /** Has an idle resource settled and, if it has rested long, checked; for a caller or for later. */
   #prepare(slot: Slot<T>, caller?: Caller<T>): void {
     this.#slots.move(slot, "resetting");
@@ -369,14 +334,12 @@ export class Broker<T, L extends Lease<T>>
     if (slot.state !== "resetting") return;
     if (this.#fitness.isCheckDue(slot, this.#clock())) this.#check(slot);
     else this.#offer(slot);
-    this.#settle();
+    this.settle();
   }
 
   #check(slot: Slot<T>): void {
     this.#agenda.add(() => {
-      if (slot.state !== "resetting") return;
-      this.#connector.unwatch?.(slot.resource);
-      this.#calls.check(slot);
+      if (slot.state === "resetting") this.#calls.check(slot);
     });
   }
 
@@ -416,9 +379,11 @@ export class Broker<T, L extends Lease<T>>
 
   #withdraw(caller: Caller<T>, why: Withdrawal, reason: unknown): void {
     this.#monitor.counters.acquires[why]++;
-    const error = why === "aborted" ? reason : this.timeoutError(this.#stageOf(caller), caller.timeout);
+    const error = why === "aborted"
+      ? reason
+      : this.#monitor.timeoutError(this.#stageOf(caller), caller.timeout);
     this.#line.refuse(caller, error);
-    this.#settle();
+    this.settle();
   }
 
   #stageOf(caller: Caller<T>): TimeoutStage {
@@ -430,9 +395,5 @@ export class Broker<T, L extends Lease<T>>
   #blame(caller: Caller<T>, error: unknown): void {
     caller.failures++;
     if (!this.#dialler.mayRetry(caller.failures)) this.#line.refuse(caller, error);
-  }
-
-  swept(): void {
-    this.#settle();
   }
 }

@@ -1,3 +1,4 @@
+import type { Monitor } from "./_monitor.ts";
 import { Operation, type Outcome } from "./_operation.ts";
 import type { Slot } from "./_slot.ts";
 import { closeResource, type Connector } from "./connector.ts";
@@ -15,9 +16,8 @@ export interface CallEvents<T> {
   unfit(slot: Slot<T>, stage: "check" | "reset", error: unknown): void;
   /** The resource is closed, as well as could be. */
   closed(slot: Slot<T>): void;
-  closeFailed(error: unknown): void;
-  /** What to say of a call that exceeds its limit. */
-  timeoutError(stage: TimeoutStage, limit: number): Error;
+  /** Nothing came of it that concerns a slot, but an error may be to be told. */
+  settle(): void;
 }
 
 /**
@@ -27,11 +27,18 @@ export interface CallEvents<T> {
 export class Calls<T, L extends Lease<T>> {
   readonly #connector: Connector<T, L>;
   readonly #options: ResolvedPoolOptions;
+  readonly #monitor: Monitor<T, L>;
   readonly #events: CallEvents<T>;
 
-  constructor(connector: Connector<T, L>, options: ResolvedPoolOptions, events: CallEvents<T>) {
+  constructor(
+    connector: Connector<T, L>,
+    options: ResolvedPoolOptions,
+    monitor: Monitor<T, L>,
+    events: CallEvents<T>,
+  ) {
     this.#connector = connector;
     this.#options = options;
+    this.#monitor = monitor;
     this.#events = events;
   }
 
@@ -54,7 +61,10 @@ export class Calls<T, L extends Lease<T>> {
       failed: (error) => this.#events.unfit(slot, "check", error ?? nothing("check")),
     });
     const { signal } = operation;
-    this.#run(operation, "check", () => this.#connector.check!(slot.resource, { signal }));
+    this.#run(operation, "check", () => {
+      this.#connector.unwatch?.(slot.resource);
+      return this.#connector.check!(slot.resource, { signal });
+    });
   }
 
   reset(slot: Slot<T>): void {
@@ -70,7 +80,7 @@ export class Calls<T, L extends Lease<T>> {
     const operation = this.#begin<void>(slot, {
       done: () => this.#events.closed(slot),
       failed: (error) => {
-        this.#events.closeFailed(error);
+        this.#monitor.error(error, "close");
         this.#events.closed(slot);
       },
     });
@@ -81,7 +91,10 @@ export class Calls<T, L extends Lease<T>> {
   #closeLate(resource: T): void {
     const operation = new Operation<void>({
       done: () => {},
-      failed: (error) => this.#events.closeFailed(error),
+      failed: (error) => {
+        this.#monitor.error(error, "close");
+        this.#events.settle();
+      },
     });
     this.#run(operation, "close", () => closeResource(this.#connector, resource));
   }
@@ -95,7 +108,7 @@ export class Calls<T, L extends Lease<T>> {
   #run<R>(operation: Operation<R>, stage: TimeoutStage, call: () => R | PromiseLike<R>): void {
     const { connectTimeout, checkTimeout } = this.#options;
     const limit = stage === "connect" ? connectTimeout : checkTimeout;
-    operation.run(call, limit, () => this.#events.timeoutError(stage, limit));
+    operation.run(call, limit, () => this.#monitor.timeoutError(stage, limit));
   }
 }
 

@@ -11,10 +11,10 @@ const GOLDEN_RATIO = (Math.sqrt(5) - 1) / 2;
 export class Fitness<T, L extends Lease<T>> {
   readonly #connector: Connector<T, L>;
   readonly #options: ResolvedPoolOptions;
-  readonly #monitor: Monitor;
+  readonly #monitor: Monitor<T, L>;
   #jitter = Math.random();
 
-  constructor(connector: Connector<T, L>, options: ResolvedPoolOptions, monitor: Monitor) {
+  constructor(connector: Connector<T, L>, options: ResolvedPoolOptions, monitor: Monitor<T, L>) {
     this.#connector = connector;
     this.#options = options;
     this.#monitor = monitor;

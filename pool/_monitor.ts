@@ -1,26 +1,43 @@
 import type { Agenda } from "./_agenda.ts";
-import type { ConnectFailure } from "./errors.ts";
+import type { Dialler } from "./_dialler.ts";
+import type { Line } from "./_line.ts";
+import type { Slots } from "./_slots.ts";
+import { type ConnectFailure, PoolTimeoutError, type TimeoutStage } from "./errors.ts";
 import { callHook, type ErrorSource, type PoolHooks, reportError } from "./hooks.ts";
-import { Counters, type RetireReason } from "./stats.ts";
+import type { Lease } from "./lease.ts";
+import type { ResolvedPoolOptions } from "./options.ts";
+import { Counters, type PoolStats, type RetireReason } from "./stats.ts";
 
 /** What the pool tells of itself: counts what happens, and has the hooks called once the pool is in order. */
-export class Monitor {
+export class Monitor<T, L extends Lease<T>> {
   readonly counters = new Counters();
   readonly #hooks: PoolHooks;
   readonly #agenda: Agenda;
   readonly #clock: () => number;
+  readonly #slots: Slots<T>;
+  readonly #line: Line<T>;
+  readonly #dialler: Dialler<T, L>;
   /** The last dial's failure, until a dial succeeds. */
-  lastFailure: ConnectFailure | undefined;
+  #lastFailure: ConnectFailure | undefined;
 
-  constructor(hooks: PoolHooks, agenda: Agenda, clock: () => number) {
+  constructor(
+    { hooks, clock }: ResolvedPoolOptions,
+    agenda: Agenda,
+    slots: Slots<T>,
+    line: Line<T>,
+    dialler: Dialler<T, L>,
+  ) {
     this.#hooks = hooks;
-    this.#agenda = agenda;
     this.#clock = clock;
+    this.#agenda = agenda;
+    this.#slots = slots;
+    this.#line = line;
+    this.#dialler = dialler;
   }
 
   connected(resource: unknown): void {
     this.counters.dials.ok++;
-    this.lastFailure = undefined;
+    this.#lastFailure = undefined;
     if (this.#hooks.onConnect !== undefined) {
       this.#tell((hooks) => hooks.onConnect!(resource));
     }
@@ -28,7 +45,7 @@ export class Monitor {
 
   connectFailed(error: unknown): void {
     this.counters.dials.failed++;
-    this.lastFailure = { error, at: this.#clock() };
+    this.#lastFailure = { error, at: this.#clock() };
     this.error(error, "connect");
   }
 
@@ -56,6 +73,28 @@ export class Monitor {
     if (this.#hooks.onError !== undefined) {
       this.#agenda.add(() => reportError(this.#hooks, error, source));
     }
+  }
+
+  get stats(): PoolStats {
+    const slots = this.#slots;
+    const { acquires, dials, retired } = this.counters;
+    return {
+      maxSize: this.#dialler.maxSize,
+      size: slots.size,
+      leased: slots.leased,
+      idle: slots.idle.size,
+      connecting: slots.connecting,
+      resetting: slots.resetting,
+      closing: slots.closing,
+      waiting: this.#line.size,
+      acquires: { ...acquires },
+      dials: { ...dials },
+      retired: { ...retired },
+    };
+  }
+
+  timeoutError(stage: TimeoutStage, limit: number): PoolTimeoutError {
+    return new PoolTimeoutError(stage, limit, this.stats, this.#clock(), this.#lastFailure);
   }
 
   #tell(call: (hooks: PoolHooks) => void): void {

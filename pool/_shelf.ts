@@ -14,8 +14,8 @@ export interface ShelfEvents<T> {
   retire(slot: Slot<T>, reason: RetireReason): void;
   /** The connector's watch has found the resource to be lost. */
   lost(slot: Slot<T>, detail: unknown): void;
-  /** The sweep has retired what was due. */
-  swept(): void;
+  /** That was all for now: what follows from it can be done. */
+  settle(): void;
 }
 
 /** Where idle resources rest: watched by the connector, and swept when they have had their time. */
@@ -92,7 +92,7 @@ export class Shelf<T, L extends Lease<T>> {
       else if (fault !== undefined) this.#events.retire(slot, fault);
     }
     for (const slot of idle) this.#sweeper.setBy(this.#fitness.dueTime(slot));
-    this.#events.swept();
+    this.#events.settle();
   }
 
   /**

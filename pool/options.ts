@@ -248,7 +248,10 @@ const ACQUIRE_RULES: Record<keyof AcquireOptions, Rule> = {
   fresh: typed("boolean"),
 };
 
-const USE_RULES: Record<keyof UseOptions, Rule> = { ...ACQUIRE_RULES, retryStale: typed("boolean") };
+const USE_RULES: Record<keyof UseOptions, Rule> = {
+  ...ACQUIRE_RULES,
+  retryStale: typed("boolean"),
+};
 
 const CLOSE_RULES: Record<keyof CloseOptions, Rule> = {
   timeout: duration,
