@@ -103,7 +103,9 @@ export class Reader {
         const end = at + delimiter.length;
         if (at >= 0 && end <= limit) return this.#inbox.take(end);
         if (at >= 0 || length >= limit) {
-          throw new RangeError(`Cannot read as no delimiter came within the limit of ${limit} bytes`);
+          throw new RangeError(
+            `Cannot read as no delimiter came within the limit of ${limit} bytes`,
+          );
         }
         from = Math.max(0, length - delimiter.length + 1);
         if (await this.#more()) continue;

@@ -1,5 +1,5 @@
 import type { ChunkRequest } from "./_reader.ts";
-import type { Socket } from "./socket.ts";
+import { readChunkOf, type Socket } from "./socket.ts";
 
 /**
  * What the socket receives, as a stream of its own: ending or cancelling it
@@ -13,7 +13,7 @@ export function readableOf(
   return new ReadableStream({
     type: "bytes",
     async pull(controller) {
-      const chunk = await socket().readChunk(request);
+      const chunk = await readChunkOf(socket(), request);
       if (request.isCancelled) return;
       if (chunk !== null) return controller.enqueue(chunk);
       controller.close();

@@ -5,7 +5,7 @@
  * @module
  */
 
-export { Socket, type SocketConn, type SocketOptions, type ReadUntilOptions } from "./socket.ts";
+export { type ReadUntilOptions, Socket, type SocketConn, type SocketOptions } from "./socket.ts";
 export type { SocketConnector } from "./_socket_connector.ts";
 export { SocketLease } from "./socket_lease.ts";
 export { tcp, type TcpOptions } from "./tcp.ts";

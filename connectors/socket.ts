@@ -75,6 +75,12 @@ const READ_UNTIL_RULES = { limit: countFrom(1) };
 const checkCount = finiteCountFrom(0);
 const encoder = new TextEncoder();
 
+/** Reads what a socket has got, for a stream of its own or of a lease, until the request is cancelled. */
+export let readChunkOf: (
+  socket: Socket<Deno.Addr>,
+  request: ChunkRequest,
+) => Promise<Uint8Array<ArrayBuffer> | null>;
+
 /**
  * - `open`: both directions work, as far as is known
  * - `halfClosed`: we have said that we write no more
@@ -175,11 +181,6 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
     return await this.#reader.readUntil(bytes, options.limit ?? DEFAULT_LIMIT);
   }
 
-  /** Reads what there is, for a stream, until the request is cancelled. */
-  readChunk(request: ChunkRequest): Promise<Uint8Array<ArrayBuffer> | null> {
-    return this.#reader.readChunk(request);
-  }
-
   /** Says that no more will be written. The peer may still answer; the socket will not be reused. */
   async closeWrite(): Promise<void> {
     if (this.#state === "open") this.#state = "halfClosed";
@@ -243,7 +244,9 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
   /** Ends the watch: the socket has a user again, who takes over the parked read. */
   unwatch(): void {
     this.#watcher = undefined;
-    if (this.#reader.isStreaming) this.#lose(new Error("A stream was still reading at the release"));
+    if (this.#reader.isStreaming) {
+      this.#lose(new Error("A stream was still reading at the release"));
+    }
     this.#hasHeard = false;
     this.#conn.ref();
   }
@@ -253,7 +256,9 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
     for (let hop = 0; hop < LOOK_HOPS; hop++) await undefined;
     for (let hop = 0; hop < CANCEL_HOPS && this.#reader.isStreaming; hop++) await undefined;
     this.#isLooking = false;
-    if (this.#reader.isStreaming) this.#lose(new Error("A stream was still reading at the release"));
+    if (this.#reader.isStreaming) {
+      this.#lose(new Error("A stream was still reading at the release"));
+    }
   }
 
   #heard(read: number | null): void {
@@ -287,7 +292,9 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
 
   #strayReason(): unknown {
     if (this.#state === "failed") return this.#failure;
-    if (this.#state === "ended") return new Deno.errors.ConnectionAborted("The peer closed the idle connection");
+    if (this.#state === "ended") {
+      return new Deno.errors.ConnectionAborted("The peer closed the idle connection");
+    }
     return new Deno.errors.InvalidData("Bytes came that nobody had asked for");
   }
 
@@ -304,6 +311,10 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
     } catch {
       // It was closed before, when it broke.
     }
+  }
+
+  static {
+    readChunkOf = (socket, request) => socket.#reader.readChunk(request);
   }
 
   #guard(what: string, ioTimeout: number): StallGuard | undefined {

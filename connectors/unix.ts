@@ -14,7 +14,10 @@ export interface UnixOptions extends SocketOptions {
   path: string;
 }
 
-const RULES: Record<keyof UnixOptions, Rule> = { path: nonEmptyString, ioTimeout: positiveDuration };
+const RULES: Record<keyof UnixOptions, Rule> = {
+  path: nonEmptyString,
+  ioTimeout: positiveDuration,
+};
 
 /**
  * Connects to a Unix domain socket. The lease is a `Deno.Conn`.
