@@ -1,18 +1,15 @@
 /**
- * `FakeTime` as in `jsr:@std/testing/time`, which no npm package carries: the
- * same names and the same rules, without `restoreFor` and `advanceRate`.
+ * `FakeTime` as in `jsr:@std/testing/time`, which no npm package carries: its
+ * names over `@sinonjs/fake-timers`. Two differences remain: a timer of 0 ms set
+ * during a tick fires 1 ms later, and one that throws does not stop the tick.
  *
  * @module
  */
 
-const real = { Date, setTimeout, clearTimeout, setInterval, clearInterval };
-const realTimeoutSignal = AbortSignal.timeout;
+import FakeTimers from "npm:@sinonjs/fake-timers@15.5.0";
 
-interface Timer {
-  due: number;
-  every?: number;
-  callback: () => void;
-}
+const realSetTimeout = setTimeout;
+const realTimeoutSignal = AbortSignal.timeout;
 
 let current: FakeTime | undefined;
 
@@ -24,20 +21,17 @@ export class TimeError extends Error {
 /** Stands in for the clock and the timers until it is restored. */
 export class FakeTime implements Disposable {
   readonly start: number;
-  #now: number;
-  #lastId = 0;
-  readonly #timers = new Map<number, Timer>();
+  readonly #clock: ReturnType<typeof FakeTimers.install>;
 
   constructor(start?: number | string | Date | null) {
-    if (current) {
-      throw new TimeError("Cannot construct FakeTime: time is already faked");
-    }
-    this.start = this.#now = new Date(start ?? Date.now()).valueOf();
-    if (Number.isNaN(this.start)) {
-      throw new TypeError(`Cannot construct FakeTime: invalid start ${start}`);
-    }
+    if (current) throw new TimeError("Cannot construct FakeTime: time is already faked");
+    this.start = new Date(start ?? Date.now()).valueOf();
+    this.#clock = FakeTimers.install({
+      now: this.start,
+      toFake: ["Date", "setTimeout", "clearTimeout", "setInterval", "clearInterval"],
+    });
+    AbortSignal.timeout = timeoutSignal;
     current = this;
-    this.#install();
   }
 
   static restore(): void {
@@ -46,20 +40,16 @@ export class FakeTime implements Disposable {
   }
 
   get now(): number {
-    return this.#now;
+    return this.#clock.now;
   }
 
   /** Fires on the way whatever is due by then, in order. */
   set now(value: number) {
-    if (value < this.#now) {
-      throw new RangeError(`Cannot go back from ${this.#now} to ${value}`);
-    }
-    for (let id; (id = this.#nextId(value)) !== undefined;) this.#fire(id);
-    this.#now = value;
+    this.#clock.tick(value - this.now);
   }
 
   tick(ms = 0): void {
-    this.now += ms;
+    this.#clock.tick(ms);
   }
 
   async tickAsync(ms = 0): Promise<void> {
@@ -69,9 +59,8 @@ export class FakeTime implements Disposable {
 
   /** Goes to the next timer; `false` if there is none. */
   next(): boolean {
-    const id = this.#nextId();
-    if (id === undefined) return false;
-    this.now = this.#timers.get(id)!.due;
+    if (this.#clock.countTimers() === 0) return false;
+    this.#clock.next();
     return true;
   }
 
@@ -81,7 +70,7 @@ export class FakeTime implements Disposable {
   }
 
   runAll(): void {
-    while (this.next());
+    this.#clock.runAll();
   }
 
   async runAllAsync(): Promise<void> {
@@ -94,90 +83,26 @@ export class FakeTime implements Disposable {
   }
 
   /** Waits in real time. */
-  delay(ms: number, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const abort = () => {
-        real.clearTimeout(timer);
-        reject(new DOMException("Delay was aborted.", "AbortError"));
-      };
-      const timer = real.setTimeout(() => {
-        signal?.removeEventListener("abort", abort);
-        resolve();
-      }, ms);
-      if (signal?.aborted) return abort();
-      signal?.addEventListener("abort", abort, { once: true });
-    });
+  async delay(ms: number): Promise<void> {
+    await new Promise<void>((resolve) => realSetTimeout(resolve, ms));
   }
 
   restore(): void {
-    if (current !== this) {
-      throw new TimeError("Cannot restore time: it is already restored");
-    }
+    if (current !== this) throw new TimeError("Cannot restore time: it is already restored");
     current = undefined;
-    Object.assign(globalThis, real);
+    this.#clock.uninstall();
     AbortSignal.timeout = realTimeoutSignal;
   }
 
   [Symbol.dispose](): void {
     this.restore();
   }
-
-  #install(): void {
-    type Callback = (...args: unknown[]) => void;
-    const set = (callback: Callback, ms = 0, ...args: unknown[]) =>
-      this.#add(Math.max(0, Math.floor(ms)), () => callback(...args));
-    const repeat = (callback: Callback, ms = 0, ...args: unknown[]) =>
-      this.#add(Math.max(1, Math.floor(ms)), () => callback(...args), true);
-    const clear = (id: number) => void this.#timers.delete(id);
-    Object.assign(globalThis, {
-      Date: fakeDate(() => this.#now),
-      setTimeout: set,
-      clearTimeout: clear,
-      setInterval: repeat,
-      clearInterval: clear,
-    });
-    AbortSignal.timeout = (ms) => {
-      const controller = new AbortController();
-      const reason = new DOMException("Signal timed out.", "TimeoutError");
-      set(() => controller.abort(reason), ms);
-      return controller.signal;
-    };
-  }
-
-  #add(ms: number, callback: () => void, repeats = false): number {
-    const id = ++this.#lastId;
-    const due = this.#now + ms;
-    this.#timers.set(id, { due, callback, ...(repeats && { every: ms }) });
-    return id;
-  }
-
-  /** The timer that is due first, and of those the oldest. */
-  #nextId(by = Infinity): number | undefined {
-    let first: number | undefined;
-    for (const [id, { due }] of this.#timers) {
-      if (due < by || (due === by && first === undefined)) {
-        [first, by] = [id, due];
-      }
-    }
-    return first;
-  }
-
-  #fire(id: number): void {
-    const timer = this.#timers.get(id)!;
-    this.#timers.delete(id);
-    this.#now = timer.due;
-    if (timer.every !== undefined) {
-      this.#timers.set(id, { ...timer, due: timer.due + timer.every });
-    }
-    timer.callback();
-  }
 }
 
-function fakeDate(now: () => number): DateConstructor {
-  return new Proxy(Date, {
-    construct: (target, args, newTarget) =>
-      Reflect.construct(target, args.length > 0 ? args : [now()], newTarget),
-    apply: () => new real.Date(now()).toString(),
-    get: (target, key) => key === "now" ? now : Reflect.get(target, key),
-  });
+/** The platform's counts real time whatever `setTimeout` is. */
+function timeoutSignal(ms: number): AbortSignal {
+  const controller = new AbortController();
+  const reason = new DOMException("Signal timed out.", "TimeoutError");
+  setTimeout(() => controller.abort(reason), ms);
+  return controller.signal;
 }
