@@ -18,6 +18,7 @@ export function socketConnector<A extends Deno.Addr>(
     isRetryable: (error) => !isFinal(error),
     lease: (slot) => new SocketLease(slot),
     watch: (socket, lost) => socket.watch(lost),
+    settle: (socket) => socket.settle(),
     unwatch: (socket) => socket.unwatch(),
   };
 }

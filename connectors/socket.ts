@@ -5,6 +5,7 @@
  */
 
 import { checkOptions, countFrom, finiteCountFrom } from "../pool/_validate.ts";
+import { eventLoop } from "./_event_loop.ts";
 import { type ChunkRequest, Reader, type ReaderEvents } from "./_reader.ts";
 import { StallGuard } from "./_stall_guard.ts";
 import { readableOf, writableOf } from "./_streams.ts";
@@ -110,8 +111,10 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
   #state: SocketState = "open";
   #failure: unknown;
   #watcher: ((reason: unknown) => void) | undefined;
-  /** Whether bytes that come now must have been there when the last borrower left. */
-  #isLooking = false;
+  /** While bytes that come must have been there when the last borrower left. */
+  #looking: Promise<void> | undefined;
+  /** Whether the connection has been closed, because of a failure or for good. */
+  #isReleased = false;
   /** Whether the present borrower has got a byte. */
   #hasHeard = false;
   #readable: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
@@ -127,6 +130,7 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
     };
     this.#reader = new Reader(conn, events, this.#guard("read", ioTimeout));
     this.#writer = new Writer(conn, events.failed, this.#guard("written", ioTimeout));
+    eventLoop.join();
   }
 
   /** The local address of the connection. */
@@ -231,34 +235,36 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
    * is lost. It does not keep the process alive meanwhile.
    *
    * @param lost Called with the reason, once, unless the watch ends before.
-   * @returns A promise that is fulfilled when all would have been seen that had come before the watch.
    */
-  watch(lost: (reason: unknown) => void): Promise<void> {
+  watch(lost: (reason: unknown) => void): void {
     this.#watcher = lost;
     for (const guard of this.#guards) guard.rest();
     this.#reader.park();
     this.#conn.unref();
-    return this.#look();
+    this.#looking = this.#look();
+  }
+
+  /**
+   * What to await before the watched socket is used: until all would have been
+   * seen that came before the watch or while the event loop was held up.
+   */
+  settle(): Promise<void> | undefined {
+    return eventLoop.catchUp()?.then(hops) ?? this.#looking;
   }
 
   /** Ends the watch: the socket has a user again, who takes over the parked read. */
   unwatch(): void {
     this.#watcher = undefined;
-    if (this.#reader.isStreaming) {
-      this.#lose(new Error("A stream was still reading at the release"));
-    }
+    if (this.#reader.isStreaming) this.#lose(stillReading());
     this.#hasHeard = false;
     this.#conn.ref();
   }
 
   async #look(): Promise<void> {
-    this.#isLooking = true;
-    for (let hop = 0; hop < LOOK_HOPS; hop++) await undefined;
+    await hops();
     for (let hop = 0; hop < CANCEL_HOPS && this.#reader.isStreaming; hop++) await undefined;
-    this.#isLooking = false;
-    if (this.#reader.isStreaming) {
-      this.#lose(new Error("A stream was still reading at the release"));
-    }
+    this.#looking = undefined;
+    if (this.#reader.isStreaming) this.#lose(stillReading());
   }
 
   #heard(read: number | null): void {
@@ -279,7 +285,7 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
   /** A parked read is over, and nobody may have wanted one. */
   #arrived(): void {
     if (this.#state === "closed") return;
-    if (this.#watcher !== undefined || this.#isLooking) this.#lose(this.#strayReason());
+    if (this.#watcher !== undefined || this.#looking !== undefined) this.#lose(this.#strayReason());
   }
 
   /** Reports that nobody may use the socket any more, or, if somebody does already, fails under him. */
@@ -305,12 +311,11 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
   }
 
   #release(): void {
+    if (this.#isReleased) return;
+    this.#isReleased = true;
     for (const guard of this.#guards) guard.rest();
-    try {
-      this.#conn.close();
-    } catch {
-      // It was closed before, when it broke.
-    }
+    eventLoop.leave();
+    this.#conn.close();
   }
 
   static {
@@ -326,6 +331,15 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
     this.#guards.push(guard);
     return guard;
   }
+}
+
+/** Waits until a parked read has brought what was there before. */
+async function hops(): Promise<void> {
+  for (let hop = 0; hop < LOOK_HOPS; hop++) await undefined;
+}
+
+function stillReading(): Error {
+  return new Error("A stream was still reading when the lease ended");
 }
 
 function toBytes(data: string | Uint8Array): Uint8Array {

@@ -4,6 +4,7 @@ import { Dialler } from "./_dialler.ts";
 import { Fitness } from "./_fitness.ts";
 import { type Caller, Line, type Request, type Withdrawal } from "./_line.ts";
 import { Monitor } from "./_monitor.ts";
+import { Preparation, type PreparationEvents } from "./_preparation.ts";
 import { Shelf, type ShelfEvents } from "./_shelf.ts";
 import type { Slot, SlotOwner } from "./_slot.ts";
 import { Slots } from "./_slots.ts";
@@ -19,7 +20,8 @@ import type { PoolStats, RetireReason } from "./stats.ts";
  * in consequence, and has that done when the state is in order again, so that
  * whatever the connector or a hook does in return finds it so.
  */
-export class Broker<T, L extends Lease<T>> implements SlotOwner<T>, CallEvents<T>, ShelfEvents<T> {
+export class Broker<T, L extends Lease<T>>
+  implements SlotOwner<T>, CallEvents<T>, PreparationEvents<T>, ShelfEvents<T> {
   readonly #connector: Connector<T, L>;
   readonly #options: ResolvedPoolOptions;
   readonly #clock: () => number;
@@ -31,6 +33,7 @@ export class Broker<T, L extends Lease<T>> implements SlotOwner<T>, CallEvents<T
   readonly #shelf: Shelf<T, L>;
   readonly #dialler: Dialler<T, L>;
   readonly #calls: Calls<T, L>;
+  readonly #preparation: Preparation<T, L>;
   #state: "open" | "closing" | "closed" = "open";
   #generation = 0;
   #onEmpty: (() => void) | undefined;
@@ -46,6 +49,7 @@ export class Broker<T, L extends Lease<T>> implements SlotOwner<T>, CallEvents<T
     this.#fitness = new Fitness(connector, options, this.#monitor);
     this.#shelf = new Shelf(connector, options, this.#slots, this.#fitness, this.#agenda, this);
     this.#calls = new Calls(connector, options, this.#monitor, this);
+    this.#preparation = new Preparation(connector, this.#fitness, this.#calls, this.#agenda, this);
     this.settle();
   }
 
@@ -59,20 +63,26 @@ export class Broker<T, L extends Lease<T>> implements SlotOwner<T>, CallEvents<T
 
   // What callers ask for
 
-  /**
-   * Lends an idle resource, if nobody waits and it may be lent this very moment.
-   * For one who will not wait in line either, a resource that must be checked
-   * first is checked now, for the next time.
-   */
-  lendIdle(willWait: boolean): L | undefined {
+  /** Lends an idle resource, if nobody waits and it may be lent this very moment. */
+  lendIdle(): L | undefined {
+    if (this.#line.size > 0) return undefined;
+    const now = this.#clock();
+    const slot = this.#shelf.pick(now);
+    const isReady = slot !== undefined && !this.#preparation.isNeeded(slot, now);
+    const lease = isReady ? this.#lend(slot, "direct") : undefined;
+    this.settle();
+    return lease;
+  }
+
+  /** The same for one who waits for nothing: a resource that must be checked first is, for the next time. */
+  tryLendIdle(): L | undefined {
     if (this.#line.size > 0) return undefined;
     const now = this.#clock();
     const slot = this.#shelf.pick(now);
     let lease: L | undefined;
     if (slot !== undefined) {
-      const isCheckDue = this.#fitness.isCheckDue(slot, now);
-      if (isCheckDue && !willWait) this.#prepare(slot);
-      else if (!isCheckDue && !(slot.settling && willWait)) lease = this.#lend(slot, "direct");
+      if (this.#fitness.isCheckDue(slot, now)) this.#prepare(slot, now);
+      else lease = this.#lend(slot, "direct");
     }
     this.settle();
     return lease;
@@ -101,10 +111,11 @@ export class Broker<T, L extends Lease<T>> implements SlotOwner<T>, CallEvents<T
   release(slot: Slot<T>): void {
     if (slot.state !== "leased") return;
     this.#monitor.released(slot.resource);
-    const fault = this.#faultOfKeeping(slot) ?? this.#fitness.faultOfReturned(slot, this.#clock());
+    const now = this.#clock();
+    const fault = this.#fitness.faultOfReturned(slot, now);
     if (fault !== undefined) this.retire(slot, fault);
-    else if (this.#connector.reset !== undefined) this.#reset(slot);
-    else this.#offer(slot);
+    else if (this.#connector.reset === undefined) this.#offer(slot, now);
+    else this.#reset(slot);
     this.settle();
   }
 
@@ -129,8 +140,9 @@ export class Broker<T, L extends Lease<T>> implements SlotOwner<T>, CallEvents<T
     this.#dialler.succeeded(slot);
     this.#monitor.connected(resource);
     slot.generation = this.#generation;
-    slot.expiresAt = this.#fitness.endOf(this.#clock());
-    this.#offer(slot);
+    const now = this.#clock();
+    slot.expiresAt = this.#fitness.endOf(now);
+    this.#offer(slot, now);
     this.settle();
   }
 
@@ -150,7 +162,8 @@ export class Broker<T, L extends Lease<T>> implements SlotOwner<T>, CallEvents<T
 
   prepared(slot: Slot<T>): void {
     if (slot.state !== "resetting") return;
-    this.#offer(slot);
+    if (this.#fitness.isBroken(slot)) this.retire(slot, "broken");
+    else this.#offer(slot, this.#clock());
     this.settle();
   }
 
@@ -236,9 +249,8 @@ export class Broker<T, L extends Lease<T>> implements SlotOwner<T>, CallEvents<T
     const now = this.#clock();
     const slot = caller.kind === "any" ? this.#shelf.pick(now) : undefined;
     if (slot === undefined) return this.#dialFor(caller);
-    if (slot.settling !== undefined || this.#fitness.isCheckDue(slot, now)) {
-      this.#prepare(slot, caller);
-    } else this.#give(slot, caller);
+    if (this.#preparation.isNeeded(slot, now)) this.#prepare(slot, now, caller);
+    else this.#give(slot, caller);
     return true;
   }
 
@@ -280,7 +292,7 @@ export class Broker<T, L extends Lease<T>> implements SlotOwner<T>, CallEvents<T
   }
 
   /** A resource is ready to be lent: to the first who can use it, or some time later. */
-  #offer(slot: Slot<T>): void {
+  #offer(slot: Slot<T>, now: number): void {
     const fault = this.#faultOfKeeping(slot);
     if (fault !== undefined) return this.retire(slot, fault);
     for (let caller = this.#line.head; caller !== undefined; caller = caller.next) {
@@ -292,14 +304,14 @@ export class Broker<T, L extends Lease<T>> implements SlotOwner<T>, CallEvents<T
       }
     }
     if (this.#slots.idle.size >= this.#options.maxIdle) this.retire(slot, "surplus");
-    else this.#shelf.put(slot, this.#clock());
+    else this.#shelf.put(slot, now);
   }
 
   #give(slot: Slot<T>, caller: Caller<T>): void {
     this.#line.redirect(slot, caller);
     if (caller.kind === "warm") {
       this.#line.serve(caller, undefined);
-      return this.#offer(slot);
+      return this.#offer(slot, this.#clock());
     }
     try {
       this.#line.serve(caller, this.#lend(slot, "waited"));
@@ -322,30 +334,18 @@ export class Broker<T, L extends Lease<T>> implements SlotOwner<T>, CallEvents<T
     }
   }
 
-  /** Has an idle resource settled and, if it has rested long, checked; for a caller or for later. */
-  #prepare(slot: Slot<T>, caller?: Caller<T>): void {
+  /** Has an idle resource made ready, for a caller or for later. */
+  #prepare(slot: Slot<T>, now: number, caller?: Caller<T>): void {
     this.#slots.move(slot, "resetting");
     if (caller !== undefined) this.#line.assign(caller, slot);
-    if (slot.settling === undefined) this.#check(slot);
-    else slot.settling.then(() => this.#settled(slot), (error) => this.lost(slot, error));
-  }
-
-  #settled(slot: Slot<T>): void {
-    if (slot.state !== "resetting") return;
-    if (this.#fitness.isCheckDue(slot, this.#clock())) this.#check(slot);
-    else this.#offer(slot);
-    this.settle();
-  }
-
-  #check(slot: Slot<T>): void {
-    this.#agenda.add(() => {
-      if (slot.state === "resetting") this.#calls.check(slot);
-    });
+    this.#preparation.begin(slot, now);
   }
 
   #reset(slot: Slot<T>): void {
+    const fault = this.#faultOfKeeping(slot);
+    if (fault !== undefined) return this.retire(slot, fault);
     this.#slots.move(slot, "resetting");
-    this.#agenda.add(() => this.#calls.reset(slot));
+    this.#preparation.reset(slot);
   }
 
   /** Why the pool has no more use for a resource, fit or not. */

@@ -32,7 +32,7 @@ export class Fitness<T, L extends Lease<T>> {
 
   /** Why a resource that was returned may not be lent again, if so. */
   faultOfReturned(slot: Slot<T>, now: number): RetireReason | undefined {
-    if (this.#isBroken(slot)) return "broken";
+    if (this.isBroken(slot)) return "broken";
     if (now >= slot.expiresAt) return "lifetime";
     if (slot.uses >= this.#options.maxUses) return "uses";
   }
@@ -41,7 +41,7 @@ export class Fitness<T, L extends Lease<T>> {
   faultOfIdle(slot: Slot<T>, now: number): RetireReason | undefined {
     if (now >= slot.expiresAt) return "lifetime";
     if (now - slot.idleSince >= this.#options.idleTimeout) return "idle";
-    if (this.#isBroken(slot)) return "broken";
+    if (this.isBroken(slot)) return "broken";
   }
 
   /** Whether an idle resource has rested for so long that it is checked before it is lent. */
@@ -54,7 +54,8 @@ export class Fitness<T, L extends Lease<T>> {
     return Math.min(slot.expiresAt, slot.idleSince + this.#options.idleTimeout);
   }
 
-  #isBroken(slot: Slot<T>): boolean {
+  /** Whether the connector knows the resource not to be reusable. */
+  isBroken(slot: Slot<T>): boolean {
     if (this.#connector.isBroken === undefined) return false;
     try {
       return this.#connector.isBroken(slot.resource);

@@ -72,15 +72,11 @@ export class Shelf<T, L extends Lease<T>> {
   #watch(slot: Slot<T>): void {
     if (slot.state !== "idle") return;
     slot.lost ??= (detail) => this.#events.lost(slot, detail);
-    const settling = this.#connector.watch!(slot.resource, slot.lost);
-    if (settling === undefined) return;
-    slot.settling = settling;
-    settling.then(
-      () => {
-        if (slot.settling === settling) slot.settling = undefined;
-      },
-      (error) => this.#events.lost(slot, error),
-    );
+    try {
+      this.#connector.watch!(slot.resource, slot.lost);
+    } catch (error) {
+      this.#events.lost(slot, error);
+    }
   }
 
   #sweep(): void {

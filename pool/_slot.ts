@@ -36,8 +36,6 @@ export class Slot<T> extends ListNode<Slot<T>> implements LeaseSlot<T> {
   operation: Operation<unknown> | undefined = undefined;
   /** Called by the connector when it notices that the idle resource is lost. */
   lost: ((detail: unknown) => void) | undefined = undefined;
-  /** While idle: what must settle before the resource is lent to a waiter. */
-  settling: PromiseLike<void> | undefined = undefined;
 
   constructor(owner: SlotOwner<T>, permit: Permit, dialPermit: Permit, isProbe: boolean) {
     super();

@@ -71,10 +71,15 @@ export interface Connector<T, L extends Lease<T> = Lease<T>> {
 
   /**
    * Told that the resource goes idle. From here until `unwatch` the connector may
-   * call `lost` to have it retired at once. If this returns a promise, the pool
-   * does not lend the resource to a waiter before it has settled.
+   * call `lost` to have it retired at once.
    */
-  watch?(resource: T, lost: (reason: unknown) => void): PromiseLike<void> | void;
+  watch?(resource: T, lost: (reason: unknown) => void): void;
+
+  /**
+   * What has to settle before a watched resource is lent, if anything: asked
+   * just then. A caller of `tryAcquire` does not wait for it.
+   */
+  settle?(resource: T): PromiseLike<void> | undefined;
 
   /** Told that the resource, after a `watch`, is about to be used again: by a borrower or by `check`. */
   unwatch?(resource: T): void;
@@ -89,6 +94,7 @@ const METHODS = [
   "isStale",
   "lease",
   "watch",
+  "settle",
   "unwatch",
 ] as const;
 

@@ -102,7 +102,7 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
   acquire(options?: AcquireOptions): Promise<L> {
     try {
       if (options !== undefined) return this.#acquireWith(options);
-      const lease = this.#broker.lendIdle(true);
+      const lease = this.#broker.lendIdle();
       if (lease !== undefined) return Promise.resolve(lease);
       return this.#broker.enqueue({ kind: "any", timeout: this.#options.acquireTimeout });
     } catch (error) {
@@ -120,7 +120,7 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
    */
   tryAcquire(): L | undefined {
     if (this.closed) throw new PoolClosedError();
-    return this.#broker.lendIdle(false);
+    return this.#broker.tryLendIdle();
   }
 
   /**
@@ -228,7 +228,7 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
     checkAcquireOptions(options);
     const { signal, timeout = this.#options.acquireTimeout, fresh = false } = options;
     signal?.throwIfAborted();
-    const lease = fresh ? undefined : this.#broker.lendIdle(true);
+    const lease = fresh ? undefined : this.#broker.lendIdle();
     if (lease !== undefined) return Promise.resolve(lease);
     return this.#broker.enqueue({ kind: fresh ? "fresh" : "any", signal, timeout });
   }
