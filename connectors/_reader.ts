@@ -12,12 +12,19 @@ export interface ReaderEvents {
   arrived(): void;
 }
 
+/** Bytes that a stream may keep. */
+export type Chunk = Uint8Array<ArrayBuffer>;
+
 /** A stream's wish for bytes, which it can take back. */
 export interface ChunkRequest {
   isCancelled: boolean;
   /** Ends the wait. */
   wake: () => void;
 }
+
+// A target smaller than this is filled by way of the inbox. What exceeds it is
+// then known to have come.
+const SMALL = 512;
 
 // What a stream asks for at once, as Deno's own connections do.
 const CHUNK_SIZE = 65_536;
@@ -36,6 +43,7 @@ export class Reader {
   #parked: Promise<void> | undefined;
   #request: ChunkRequest | undefined;
   #state: "open" | "ended" | "failed" = "open";
+  #mayBeBehind = false;
   #failure: unknown;
 
   constructor(
@@ -63,7 +71,13 @@ export class Reader {
     return this.#inbox.length;
   }
 
+  /** Whether the system may hold more bytes: the last read took all that it had room for. */
+  get mayBeBehind(): boolean {
+    return this.#mayBeBehind;
+  }
+
   async read(target: Uint8Array): Promise<number | null> {
+    if (target.length === 0) return 0;
     const turn = this.#lane.enter();
     if (turn !== undefined) await turn;
     try {
@@ -118,18 +132,31 @@ export class Reader {
     }
   }
 
-  /** Reads what there is, for a stream. A cancelled request takes nothing: what comes is for the next. */
-  async readChunk(request: ChunkRequest): Promise<Uint8Array<ArrayBuffer> | null> {
+  /**
+   * Reads what there is, for a stream, and answers false at the end. It is handed
+   * over in the very step in which it is taken, so that a request which is
+   * cancelled takes nothing: what comes is for whoever reads next.
+   */
+  async readChunk(request: ChunkRequest, deliver: (chunk: Chunk) => void): Promise<boolean> {
     const turn = this.#lane.enter();
     if (turn !== undefined) await turn;
     this.#request = request;
     try {
       if (this.#inbox.length === 0 && !request.isCancelled) await this.#awaitChunk(request);
-      return this.#inbox.length > 0 && !request.isCancelled ? this.#inbox.takeAll() : null;
+      const hasMore = this.#inbox.length > 0;
+      if (hasMore && !request.isCancelled) deliver(this.#inbox.takeAll());
+      return hasMore;
     } finally {
       this.#request = undefined;
       this.#lane.leave();
     }
+  }
+
+  /** Fails for a reason from outside: what has come is nobody's. */
+  fail(reason: unknown): void {
+    this.#state = "failed";
+    this.#failure = reason;
+    this.#inbox.clear();
   }
 
   /** Begins a read that nobody waits for, unless one is in flight already. */
@@ -140,7 +167,8 @@ export class Reader {
   /** Reads from the inbox, or else straight into the target. */
   async #readSome(target: Uint8Array): Promise<number | null> {
     if (this.#inbox.length === 0) {
-      if (this.#parked === undefined && this.#state === "open") return await this.#receive(target);
+      const isDirect = this.#parked === undefined && target.length >= SMALL;
+      if (isDirect && this.#state === "open") return await this.#receive(target);
       if (!await this.#more()) return null;
     }
     return this.#inbox.takeInto(target);
@@ -174,7 +202,7 @@ export class Reader {
   async #receive(target: Uint8Array): Promise<number | null> {
     this.#guard?.begin();
     try {
-      return this.#heard(await this.#conn.read(target));
+      return this.#heard(await this.#conn.read(target), target);
     } catch (error) {
       throw this.#fail(error);
     } finally {
@@ -185,7 +213,7 @@ export class Reader {
   /** Never rejects: a failure is kept for the next who reads. */
   async #receiveParked(room: Uint8Array): Promise<void> {
     try {
-      const read = this.#heard(await this.#conn.read(room));
+      const read = this.#heard(await this.#conn.read(room), room);
       this.#inbox.fill(read ?? 0);
     } catch (error) {
       this.#fail(error);
@@ -194,7 +222,8 @@ export class Reader {
     this.#events.arrived();
   }
 
-  #heard(read: number | null): number | null {
+  #heard(read: number | null, room: Uint8Array): number | null {
+    this.#mayBeBehind = read === room.length;
     if (read === null) this.#state = "ended";
     this.#events.heard(read);
     return read;

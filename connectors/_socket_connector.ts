@@ -17,8 +17,8 @@ export function socketConnector<A extends Deno.Addr>(
     isStale: (socket) => socket.isStale,
     isRetryable: (error) => !isFinal(error),
     lease: (slot) => new SocketLease(slot),
-    watch: (socket, lost) => socket.watch(lost),
-    settle: (socket) => socket.settle(),
+    watch: (socket, lost, isWanted) => socket.watch(lost, isWanted),
+    settle: (socket, isHurried) => socket.settle(isHurried),
     unwatch: (socket) => socket.unwatch(),
   };
 }

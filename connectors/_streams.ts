@@ -1,5 +1,5 @@
 import type { ChunkRequest } from "./_reader.ts";
-import { readChunkOf, type Socket } from "./socket.ts";
+import { readChunkInto, type Socket } from "./socket.ts";
 
 /**
  * What the socket receives, as a stream of its own: ending or cancelling it
@@ -13,9 +13,8 @@ export function readableOf(
   return new ReadableStream({
     type: "bytes",
     async pull(controller) {
-      const chunk = await readChunkOf(socket(), request);
-      if (request.isCancelled) return;
-      if (chunk !== null) return controller.enqueue(chunk);
+      const isEnd = !await readChunkInto(socket(), request, (chunk) => controller.enqueue(chunk));
+      if (!isEnd || request.isCancelled) return;
       controller.close();
       controller.byobRequest?.respond(0);
     },

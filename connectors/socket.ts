@@ -4,9 +4,10 @@
  * @module
  */
 
-import { checkOptions, countFrom, finiteCountFrom } from "../pool/_validate.ts";
+import { bytesOrString, checkOptions, countFrom, finiteCountFrom } from "../pool/_validate.ts";
 import { eventLoop } from "./_event_loop.ts";
-import { type ChunkRequest, Reader, type ReaderEvents } from "./_reader.ts";
+import { IdleWatch } from "./_idle_watch.ts";
+import { type Chunk, type ChunkRequest, Reader, type ReaderEvents } from "./_reader.ts";
 import { StallGuard } from "./_stall_guard.ts";
 import { readableOf, writableOf } from "./_streams.ts";
 import { Writer } from "./_writer.ts";
@@ -65,22 +66,17 @@ export interface SocketOptions {
 
 const DEFAULT_LIMIT = 65_536;
 
-// How many microtasks a read takes to bring bytes that were there before it
-// began. Three are seen, through the runtime's promises and our own.
-const LOOK_HOPS = 6;
-// How many it takes a cancelled pipe to tell its source. Two for each stage are seen.
-const CANCEL_HOPS = 64;
-
 const LONGEST_TIMEOUT = 2 ** 31 - 1;
 const READ_UNTIL_RULES = { limit: countFrom(1) };
 const checkCount = finiteCountFrom(0);
 const encoder = new TextEncoder();
 
-/** Reads what a socket has got, for a stream of its own or of a lease, until the request is cancelled. */
-export let readChunkOf: (
+/** Reads what a socket has got, for a stream of its own or of a lease; answers false at the end. */
+export let readChunkInto: (
   socket: Socket<Deno.Addr>,
   request: ChunkRequest,
-) => Promise<Uint8Array<ArrayBuffer> | null>;
+  deliver: (chunk: Chunk) => void,
+) => Promise<boolean>;
 
 /**
  * - `open`: both directions work, as far as is known
@@ -96,11 +92,6 @@ type SocketState = "open" | "halfClosed" | "ended" | "failed" | "closed";
  * come and have not been read, knows whether it is fit for another borrower,
  * and can be watched while nobody uses it.
  *
- * Deno cannot be asked whether a peer has hung up; only a read tells. So a read
- * is parked as soon as the socket goes idle. That costs next to nothing, for
- * the next borrower needs a read for its reply, and finds it begun; and it
- * tells within microtasks whether the last borrower left bytes unread.
- *
  * @typeParam A The type of its addresses.
  */
 export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
@@ -108,11 +99,9 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
   readonly #reader: Reader;
   readonly #writer: Writer;
   readonly #guards: StallGuard[] = [];
+  readonly #watch: IdleWatch;
   #state: SocketState = "open";
   #failure: unknown;
-  #watcher: ((reason: unknown) => void) | undefined;
-  /** While bytes that come must have been there when the last borrower left. */
-  #looking: Promise<void> | undefined;
   /** Whether the connection has been closed, because of a failure or for good. */
   #isReleased = false;
   /** Whether the present borrower has got a byte. */
@@ -130,6 +119,7 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
     };
     this.#reader = new Reader(conn, events, this.#guard("read", ioTimeout));
     this.#writer = new Writer(conn, events.failed, this.#guard("written", ioTimeout));
+    this.#watch = new IdleWatch(conn, this.#reader, (reason) => this.#break(reason));
     eventLoop.join();
   }
 
@@ -164,8 +154,9 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
   }
 
   /** {@inheritDoc SocketConn.writeAll} */
-  writeAll(bytes: Uint8Array | string): Promise<void> {
-    return this.#writer.writeAll(toBytes(bytes));
+  async writeAll(bytes: Uint8Array | string): Promise<void> {
+    bytesOrString(bytes, "bytes", "write");
+    await this.#writer.writeAll(toBytes(bytes));
   }
 
   /** {@inheritDoc SocketConn.readExactly} */
@@ -180,6 +171,7 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
     options: ReadUntilOptions = {},
   ): Promise<Uint8Array<ArrayBuffer>> {
     checkOptions(options, READ_UNTIL_RULES, "read");
+    bytesOrString(delimiter, "delimiter", "read");
     const bytes = toBytes(delimiter);
     if (bytes.length === 0) throw new RangeError("Cannot read as 'delimiter' must not be empty");
     return await this.#reader.readUntil(bytes, options.limit ?? DEFAULT_LIMIT);
@@ -231,40 +223,26 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
   }
 
   /**
-   * Watches the socket while nobody uses it: whatever comes now means that it
+   * Watches the socket while nobody uses it: whatever comes then means that it
    * is lost. It does not keep the process alive meanwhile.
    *
-   * @param lost Called with the reason, once, unless the watch ends before.
+   * @param onLost Called with the reason, once, unless the watch ends before.
+   * @param isWanted Whether somebody is waiting for the socket.
    */
-  watch(lost: (reason: unknown) => void): void {
-    this.#watcher = lost;
+  watch(onLost: (reason: unknown) => void, isWanted: boolean): void {
     for (const guard of this.#guards) guard.rest();
-    this.#reader.park();
-    this.#conn.unref();
-    this.#looking = this.#look();
+    this.#watch.begin(onLost, isWanted);
   }
 
-  /**
-   * What to await before the watched socket is used: until all would have been
-   * seen that came before the watch or while the event loop was held up.
-   */
-  settle(): Promise<void> | undefined {
-    return eventLoop.catchUp()?.then(hops) ?? this.#looking;
+  /** What to await before the watched socket is used, so that nothing is overlooked that could be seen. */
+  settle(isHurried: boolean): Promise<void> | undefined {
+    return this.#watch.settle(isHurried);
   }
 
-  /** Ends the watch: the socket has a user again, who takes over the parked read. */
+  /** Ends the watch: the socket has a user again, who takes over what has been begun to be read. */
   unwatch(): void {
-    this.#watcher = undefined;
-    if (this.#reader.isStreaming) this.#lose(stillReading());
     this.#hasHeard = false;
-    this.#conn.ref();
-  }
-
-  async #look(): Promise<void> {
-    await hops();
-    for (let hop = 0; hop < CANCEL_HOPS && this.#reader.isStreaming; hop++) await undefined;
-    this.#looking = undefined;
-    if (this.#reader.isStreaming) this.#lose(stillReading());
+    this.#watch.end();
   }
 
   #heard(read: number | null): void {
@@ -282,18 +260,9 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
     return this.#failure;
   }
 
-  /** A parked read is over, and nobody may have wanted one. */
+  /** A read is over that nobody may have waited for. */
   #arrived(): void {
-    if (this.#state === "closed") return;
-    if (this.#watcher !== undefined || this.#looking !== undefined) this.#lose(this.#strayReason());
-  }
-
-  /** Reports that nobody may use the socket any more, or, if somebody does already, fails under him. */
-  #lose(reason: unknown): void {
-    const watcher = this.#watcher;
-    this.#watcher = undefined;
-    if (watcher !== undefined) watcher(reason);
-    else this.#break(reason);
+    if (this.#state !== "closed" && this.#watch.isOn) this.#watch.lose(this.#strayReason());
   }
 
   #strayReason(): unknown {
@@ -307,19 +276,21 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
   /** Fails for a reason of our own, and with that all that is in flight. */
   #break(reason: unknown): void {
     this.#fail(reason);
+    this.#reader.fail(reason);
     this.#release();
   }
 
   #release(): void {
     if (this.#isReleased) return;
     this.#isReleased = true;
+    eventLoop.dismiss(this.#watch);
     for (const guard of this.#guards) guard.rest();
     eventLoop.leave();
     this.#conn.close();
   }
 
   static {
-    readChunkOf = (socket, request) => socket.#reader.readChunk(request);
+    readChunkInto = (socket, request, deliver) => socket.#reader.readChunk(request, deliver);
   }
 
   #guard(what: string, ioTimeout: number): StallGuard | undefined {
@@ -331,15 +302,6 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
     this.#guards.push(guard);
     return guard;
   }
-}
-
-/** Waits until a parked read has brought what was there before. */
-async function hops(): Promise<void> {
-  for (let hop = 0; hop < LOOK_HOPS; hop++) await undefined;
-}
-
-function stillReading(): Error {
-  return new Error("A stream was still reading when the lease ended");
 }
 
 function toBytes(data: string | Uint8Array): Uint8Array {

@@ -84,8 +84,13 @@ export function tcp(options: TcpOptions): SocketConnector<Deno.NetAddr> {
   const { noDelay = true, keepAlive = true, ioTimeout, ...connectOptions } = options;
   return socketConnector(async ({ signal }) => {
     const conn = await Deno.connect({ ...connectOptions, signal });
-    conn.setNoDelay(noDelay);
-    conn.setKeepAlive(keepAlive);
-    return conn;
+    try {
+      conn.setNoDelay(noDelay);
+      conn.setKeepAlive(keepAlive);
+      return conn;
+    } catch (error) {
+      conn.close(); // the peer has reset it already
+      throw error;
+    }
   }, ioTimeout);
 }

@@ -31,8 +31,9 @@ export class AbortGroups<M> {
   #listen(signal: AbortSignal): Group<M> {
     const members = new Set<M>();
     const handleEvent = () => {
-      this.#groups.delete(signal);
+      // The group stays while it is told, so that whoever leaves meanwhile is told no more.
       for (const member of members) this.#onAbort(member, signal.reason);
+      this.#groups.delete(signal);
     };
     const group = { members, handleEvent };
     this.#groups.set(signal, group);

@@ -12,15 +12,26 @@ export class Agenda {
   }
 
   /**
-   * Does all that is noted, and what is noted meanwhile. Actions must not throw.
-   * Answers whether there was anything to do that an outer run does not do already.
+   * Does all that is noted, and what is noted meanwhile. Answers whether there
+   * was anything to do that an outer run does not do already.
    */
   run(): boolean {
     if (this.#state === "running" || this.#actions.length === 0) return false;
     this.#state = "running";
-    for (let i = 0; i < this.#actions.length; i++) this.#actions[i]!();
+    for (let i = 0; i < this.#actions.length; i++) perform(this.#actions[i]!);
     this.#actions = [];
     this.#state = "resting";
     return true;
+  }
+}
+
+/** An action that throws is a fault of ours: it shows, and holds up nothing else. */
+function perform(action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
   }
 }

@@ -1,6 +1,7 @@
 import type { Monitor } from "./_monitor.ts";
 import { Operation, type Outcome } from "./_operation.ts";
 import type { Slot } from "./_slot.ts";
+import type { Slots } from "./_slots.ts";
 import { closeResource, type Connector } from "./connector.ts";
 import type { TimeoutStage } from "./errors.ts";
 import type { Lease } from "./lease.ts";
@@ -10,14 +11,18 @@ import type { ResolvedPoolOptions } from "./options.ts";
 export interface CallEvents<T> {
   connected(slot: Slot<T>, resource: T): void;
   connectFailed(slot: Slot<T>, error: unknown): void;
+  /** The resource has been reset. */
+  wasReset(slot: Slot<T>): void;
   /** The resource is fit to be lent. */
   prepared(slot: Slot<T>): void;
   /** A check or a reset found the resource unfit. */
   unfit(slot: Slot<T>, stage: "check" | "reset", error: unknown): void;
+  /** The resource is lost, or would not settle. */
+  lost(slot: Slot<T>, detail: unknown): void;
   /** The resource is closed, as well as could be. */
   closed(slot: Slot<T>): void;
   /** Nothing came of it that concerns a slot, but an error may be to be told. */
-  settle(): void;
+  proceed(): void;
 }
 
 /**
@@ -27,17 +32,20 @@ export interface CallEvents<T> {
 export class Calls<T, L extends Lease<T>> {
   readonly #connector: Connector<T, L>;
   readonly #options: ResolvedPoolOptions;
+  readonly #slots: Slots<T>;
   readonly #monitor: Monitor<T, L>;
   readonly #events: CallEvents<T>;
 
   constructor(
     connector: Connector<T, L>,
     options: ResolvedPoolOptions,
+    slots: Slots<T>,
     monitor: Monitor<T, L>,
     events: CallEvents<T>,
   ) {
     this.#connector = connector;
     this.#options = options;
+    this.#slots = slots;
     this.#monitor = monitor;
     this.#events = events;
   }
@@ -52,6 +60,14 @@ export class Calls<T, L extends Lease<T>> {
     this.#run(operation, "connect", () => this.#connector.connect({ signal }));
   }
 
+  settle(slot: Slot<T>, settling: PromiseLike<void>, proceed: () => void): void {
+    const operation = this.#begin<void>(slot, {
+      done: proceed,
+      failed: (error) => this.#events.lost(slot, error),
+    });
+    this.#run(operation, "check", () => settling);
+  }
+
   check(slot: Slot<T>): void {
     const operation = this.#begin<boolean>(slot, {
       done: (fit) => {
@@ -61,15 +77,12 @@ export class Calls<T, L extends Lease<T>> {
       failed: (error) => this.#events.unfit(slot, "check", error ?? nothing("check")),
     });
     const { signal } = operation;
-    this.#run(operation, "check", () => {
-      this.#connector.unwatch?.(slot.resource);
-      return this.#connector.check!(slot.resource, { signal });
-    });
+    this.#run(operation, "check", () => this.#connector.check!(slot.resource, { signal }));
   }
 
   reset(slot: Slot<T>): void {
     const operation = this.#begin<void>(slot, {
-      done: () => this.#events.prepared(slot),
+      done: () => this.#events.wasReset(slot),
       failed: (error) => this.#events.unfit(slot, "reset", error ?? nothing("reset")),
     });
     const { signal } = operation;
@@ -87,13 +100,14 @@ export class Calls<T, L extends Lease<T>> {
     this.#run(operation, "close", () => closeResource(this.#connector, slot.resource));
   }
 
-  /** Closes what a dial gave after it had been given up: no slot of the pool holds it. */
+  /** Closes what a dial gave after it had been given up, unless it is in the pool all the same. */
   #closeLate(resource: T): void {
+    if (this.#slots.holds(resource)) return;
     const operation = new Operation<void>({
       done: () => {},
       failed: (error) => {
         this.#monitor.error(error, "close");
-        this.#events.settle();
+        this.#events.proceed();
       },
     });
     this.#run(operation, "close", () => closeResource(this.#connector, resource));

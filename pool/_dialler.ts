@@ -1,30 +1,64 @@
+import type { Agenda } from "./_agenda.ts";
+import type { Caller, Line } from "./_line.ts";
 import { RetrySchedule } from "./_retry_schedule.ts";
 import { Slot, type SlotOwner } from "./_slot.ts";
+import type { Slots } from "./_slots.ts";
+import { Warming } from "./_warming.ts";
 import type { Connector } from "./connector.ts";
+import { PoolClosedError } from "./errors.ts";
 import type { Lease } from "./lease.ts";
 import type { ResolvedPoolOptions } from "./options.ts";
 import { Semaphore } from "./semaphore.ts";
 
+/** What the dialler asks of the broker. */
+export interface DiallerEvents<T> extends SlotOwner<T> {
+  /** The dial of a new slot is to begin. */
+  connect(slot: Slot<T>): void;
+  /** Those may dial again who had to wait for the schedule. */
+  proceed(): void;
+}
+
 /**
- * Decides whether one more resource may be opened. A slot holds a permit of
- * the capacity for as long as it exists, which is what bounds the pool; while
- * its dial is in flight it holds a dial permit besides.
+ * Decides whether one more resource is opened: for a caller, for a warm-up, or
+ * to have `minIdle` of them. A slot holds a permit of the capacity for as long
+ * as it exists, which is what bounds the pool; while its dial is in flight it
+ * holds a dial permit besides.
  */
 export class Dialler<T, L extends Lease<T>> {
   readonly #connector: Connector<T, L>;
-  readonly #attempts: number;
-  readonly #schedule: RetrySchedule;
+  readonly #options: ResolvedPoolOptions;
+  readonly #slots: Slots<T>;
+  readonly #line: Line<T>;
+  readonly #agenda: Agenda;
+  readonly #events: DiallerEvents<T>;
   readonly #capacity: Semaphore;
   readonly #dials: Semaphore;
+  readonly #schedule: RetrySchedule;
+  /** Slows down the refill while what it opens is lost before anybody uses it. */
+  readonly #refillSchedule: RetrySchedule;
+  #warmings: Warming[] = [];
   #isLastFailureFinal = false;
+  #generation = 0;
 
-  /** `onDue` is called when those may dial again who had to wait for the schedule. */
-  constructor(connector: Connector<T, L>, options: ResolvedPoolOptions, onDue: () => void) {
+  constructor(
+    connector: Connector<T, L>,
+    options: ResolvedPoolOptions,
+    slots: Slots<T>,
+    line: Line<T>,
+    agenda: Agenda,
+    events: DiallerEvents<T>,
+  ) {
+    const { retry, clock, maxSize, maxConnecting } = options;
     this.#connector = connector;
-    this.#attempts = options.retry.attempts;
-    this.#schedule = new RetrySchedule(options.retry, options.clock, onDue);
-    this.#capacity = new Semaphore(options.maxSize);
-    this.#dials = new Semaphore(options.maxConnecting);
+    this.#options = options;
+    this.#slots = slots;
+    this.#line = line;
+    this.#agenda = agenda;
+    this.#events = events;
+    this.#capacity = new Semaphore(maxSize);
+    this.#dials = new Semaphore(maxConnecting);
+    this.#schedule = new RetrySchedule(retry, clock, () => events.proceed());
+    this.#refillSchedule = new RetrySchedule(retry, clock, () => events.proceed());
   }
 
   get maxSize(): number {
@@ -36,58 +70,131 @@ export class Dialler<T, L extends Lease<T>> {
     return this.#capacity.available;
   }
 
-  /** Whether a caller may dial now. One who gets a single attempt learns the truth at once. */
-  get servesCallers(): boolean {
-    return this.#attempts === 1 || this.#isLastFailureFinal || this.#schedule.ready;
+  /** Whether there is no room for another dial, nor any about to be. */
+  get lacksRoom(): boolean {
+    return this.room === 0 && this.#slots.closing === 0;
   }
 
-  /** Whether a dial may be made now that no caller waits for. */
-  get servesBackground(): boolean {
-    return this.#schedule.ready;
+  /** Whether there are more resources than there should be, after a resize. */
+  get isOverfull(): boolean {
+    return this.#slots.size - this.#slots.closing > this.maxSize;
   }
 
-  /** A slot for one more dial, if there is room for it. */
-  open(owner: SlotOwner<T>): Slot<T> | undefined {
-    const dialPermit = this.#dials.tryAcquire();
-    if (dialPermit === undefined) return undefined;
-    const permit = this.#capacity.tryAcquire();
-    if (permit !== undefined) return new Slot(owner, permit, dialPermit, this.#schedule.started());
-    dialPermit.release();
+  /** Has a resource opened for a caller. Answers false if that can't be done now. */
+  dialFor(caller: Caller<T>): boolean {
+    return this.#servesCallers && this.#dial({ caller });
+  }
+
+  /** Has resources opened until `count` are idle, as far as there is room. */
+  warm(count: number): Promise<number> {
+    const warming = new Warming(Math.max(0, Math.min(count - this.#ready, this.room)));
+    this.#warmings.push(warming);
+    return warming.done;
+  }
+
+  /** Opens what no caller waits for. */
+  dialInBackground(): void {
+    if (this.#warmings.length > 0) this.#warmUp();
+    if (this.#options.minIdle > 0) this.#refill();
+    this.#schedule.hold(this.#line.size > 0);
   }
 
   succeeded(slot: Slot<T>): void {
     slot.dialPermit.release();
     this.#schedule.succeeded();
+    slot.warming?.opened();
   }
 
   failed(slot: Slot<T>, error: unknown): void {
     slot.dialPermit.release();
     this.#isLastFailureFinal = !this.#isRetryable(error);
     this.#schedule.failed(slot.isProbe);
+    slot.warming?.failed(error, (failures) => this.mayRetry(failures));
   }
 
-  /** Whether a caller who has seen so many dials fail, the last one just now, may hope for another. */
+  /** Whether one who has seen so many dials fail, the last one just now, may hope for another. */
   mayRetry(failures: number): boolean {
-    return failures < this.#attempts && !this.#isLastFailureFinal;
+    return failures < this.#options.retry.attempts && !this.#isLastFailureFinal;
   }
 
   /** Whether the failure of this dial is that of all who wait for the schedule. */
   speaksForAll(slot: Slot<T>): boolean {
-    return slot.isProbe && this.#attempts > 1;
+    return slot.isProbe && this.#options.retry.attempts > 1;
+  }
+
+  /** A resource was lent for the first time. */
+  wasUsed(): void {
+    this.#refillSchedule.succeeded();
+  }
+
+  /** A resource was lost that nobody had used. */
+  wasWasted(): void {
+    if (this.#options.minIdle === 0) return;
+    this.#refillSchedule.failed(this.#refillSchedule.ready);
   }
 
   resize(maxSize: number): void {
     this.#capacity.resize(maxSize);
   }
 
-  /** Whether the schedule keeps the process alive: while somebody waits for it. */
-  hold(holding: boolean): void {
-    this.#schedule.hold(holding);
+  /** All dials begun before now are out of date. */
+  advance(): void {
+    this.#generation++;
   }
 
-  /** Stops the timer. */
+  isOutdated(slot: Slot<T>): boolean {
+    return slot.generation < this.#generation;
+  }
+
+  /** Stops the timers, and gives up what was to be opened in advance. */
   close(): void {
     this.#schedule.close();
+    this.#refillSchedule.close();
+    for (const warming of this.#warmings) warming.giveUp(new PoolClosedError());
+    for (const slot of this.#slots) slot.warming?.giveUp(new PoolClosedError());
+  }
+
+  /** Whether a caller may dial now. One who gets a single attempt learns the truth at once. */
+  get #servesCallers(): boolean {
+    const isPatient = this.#options.retry.attempts > 1 && !this.#isLastFailureFinal;
+    return !isPatient || this.#schedule.ready;
+  }
+
+  /** How many resources are idle, or about to be unless a caller comes. */
+  get #ready(): number {
+    const { idle, connecting, resetting } = this.#slots;
+    return idle.size + connecting + resetting - this.#line.assigned;
+  }
+
+  #warmUp(): void {
+    for (const warming of this.#warmings) {
+      while (warming.isWanting && this.#servesCallers && this.#dial({ warming }));
+      if (this.room === 0) warming.curtail();
+    }
+    this.#warmings = this.#warmings.filter((warming) => warming.isWanting);
+  }
+
+  #refill(): void {
+    const isReady = () => this.#schedule.ready && this.#refillSchedule.ready;
+    while (this.#ready < this.#options.minIdle && isReady() && this.#dial({}));
+  }
+
+  #dial({ caller, warming }: { caller?: Caller<T>; warming?: Warming }): boolean {
+    const dialPermit = this.#dials.tryAcquire();
+    if (dialPermit === undefined) return false;
+    const permit = this.#capacity.tryAcquire();
+    if (permit === undefined) {
+      dialPermit.release();
+      return false;
+    }
+    const isProbe = this.#schedule.started();
+    const slot = new Slot(this.#events, permit, dialPermit, isProbe, this.#generation);
+    this.#slots.add(slot);
+    if (caller !== undefined) this.#line.assign(caller, slot);
+    slot.warming = warming;
+    warming?.began();
+    this.#agenda.add(() => this.#events.connect(slot));
+    return true;
   }
 
   #isRetryable(error: unknown): boolean {

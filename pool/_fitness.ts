@@ -40,7 +40,7 @@ export class Fitness<T, L extends Lease<T>> {
   /** Why an idle resource may not be lent any more, if so. */
   faultOfIdle(slot: Slot<T>, now: number): RetireReason | undefined {
     if (now >= slot.expiresAt) return "lifetime";
-    if (now - slot.idleSince >= this.#options.idleTimeout) return "idle";
+    if (now - slot.restingSince >= this.#options.idleTimeout) return "idle";
     if (this.isBroken(slot)) return "broken";
   }
 
@@ -51,7 +51,7 @@ export class Fitness<T, L extends Lease<T>> {
 
   /** When an idle resource has had its time. */
   dueTime(slot: Slot<T>): number {
-    return Math.min(slot.expiresAt, slot.idleSince + this.#options.idleTimeout);
+    return Math.min(slot.expiresAt, slot.restingSince + this.#options.idleTimeout);
   }
 
   /** Whether the connector knows the resource not to be reusable. */

@@ -4,15 +4,17 @@ import { List, ListNode } from "./_list.ts";
 import type { Slot } from "./_slot.ts";
 import type { Lease } from "./lease.ts";
 
-/** What a caller wants: any resource, an unused one, or only that one more be opened. */
-export type CallerKind = "any" | "fresh" | "warm";
+/** What a caller wants: any resource, or an unused one. */
+export type CallerKind = "any" | "fresh";
 
 /** What a caller asks for. */
 export interface Request {
   readonly kind: CallerKind;
   readonly signal?: AbortSignal | undefined;
-  /** In milliseconds; 0 means not to wait in line. */
+  /** In milliseconds. */
   readonly timeout: number;
+  /** Whether to wait in line, or only for what can be made ready at once. */
+  readonly queues: boolean;
 }
 
 /** One who waits for the pool's answer. */
@@ -20,6 +22,7 @@ export class Caller<T> extends ListNode<Caller<T>> implements Bounded {
   readonly kind: CallerKind;
   readonly signal: AbortSignal | undefined;
   readonly timeout: number;
+  readonly queues: boolean;
   readonly deadline: number;
   /** Its place: callers who came later have higher numbers. */
   readonly number: number;
@@ -27,14 +30,14 @@ export class Caller<T> extends ListNode<Caller<T>> implements Bounded {
   slot: Slot<T> | undefined = undefined;
   /** How many dials have failed that it was waiting for. */
   failures = 0;
-  resolve: ((lease: Lease<T> | undefined) => void) | undefined;
+  resolve: ((lease: Lease<T>) => void) | undefined;
   reject: ((error: unknown) => void) | undefined;
 
   constructor(
     request: Request,
     now: number,
     number: number,
-    resolve: (lease: Lease<T> | undefined) => void,
+    resolve: (lease: Lease<T>) => void,
     reject: (error: unknown) => void,
   ) {
     super();
@@ -43,17 +46,29 @@ export class Caller<T> extends ListNode<Caller<T>> implements Bounded {
     this.kind = request.kind;
     this.signal = request.signal;
     this.timeout = request.timeout;
-    this.deadline = request.timeout === 0 ? Infinity : now + request.timeout;
+    this.queues = request.queues;
+    this.deadline = now + request.timeout;
     this.number = number;
   }
 
   get settled(): boolean {
     return this.resolve === undefined;
   }
+
+  /** What is being done for it, if anything. */
+  get stage(): "connect" | "check" | undefined {
+    if (this.slot === undefined) return undefined;
+    return this.slot.state === "connecting" ? "connect" : "check";
+  }
 }
 
-/** Why a caller leaves the line without a lease. */
-export type Withdrawal = "aborted" | "timedOut";
+/** What the line asks of the broker. */
+export interface LineEvents<T> {
+  /** What to tell a caller who has waited too long. */
+  latenessOf(caller: Caller<T>): Error;
+  /** Somebody has left. */
+  proceed(): void;
+}
 
 /**
  * All callers whose acquire has not been answered, in the order in which they
@@ -69,14 +84,22 @@ export class Line<T> {
   #assigned = 0;
   #next: Caller<T> | undefined = undefined;
 
-  /** `onWithdraw` is told of an abort, with the signal's reason, and of a missed deadline; it makes the caller leave. */
-  constructor(
-    clock: () => number,
-    onWithdraw: (caller: Caller<T>, why: Withdrawal, reason?: unknown) => void,
-  ) {
+  /** How many left because their signal was aborted. */
+  aborted = 0;
+  /** How many left because their time was over. */
+  timedOut = 0;
+
+  constructor(clock: () => number, events: LineEvents<T>) {
     this.#clock = clock;
-    this.#aborts = new AbortGroups((caller, reason) => onWithdraw(caller, "aborted", reason));
-    this.#deadlines = new Deadlines(clock, (caller) => onWithdraw(caller, "timedOut"));
+    this.#aborts = new AbortGroups((caller) => {
+      this.refuseAborted(caller);
+      events.proceed();
+    });
+    this.#deadlines = new Deadlines(clock, (caller) => {
+      this.timedOut++;
+      this.refuse(caller, events.latenessOf(caller));
+      events.proceed();
+    });
   }
 
   get size(): number {
@@ -105,7 +128,7 @@ export class Line<T> {
   /** Adds a caller at the end; `resolve` and `reject` will be called, one of them, once. */
   join(
     request: Request,
-    resolve: (lease: Lease<T> | undefined) => void,
+    resolve: (lease: Lease<T>) => void,
     reject: (error: unknown) => void,
   ): Caller<T> {
     const caller = new Caller<T>(request, this.#clock(), this.#arrivals++, resolve, reject);
@@ -144,30 +167,58 @@ export class Line<T> {
     slot.caller = caller;
   }
 
-  eachUnassigned(visit: (caller: Caller<T>) => void): void {
-    let next: Caller<T> | undefined;
-    for (let caller = this.#next; caller !== undefined; caller = next) {
-      next = caller.next;
-      if (caller.slot === undefined) visit(caller);
+  /** The next caller after this one who has no slot and takes any. */
+  nextAny(caller: Caller<T>): Caller<T> | undefined {
+    let next = caller.next;
+    while (next !== undefined && (next.slot !== undefined || next.kind !== "any")) next = next.next;
+    return next;
+  }
+
+  /** All callers without a slot. */
+  get unassignedCallers(): Caller<T>[] {
+    return [...this.#callers].filter((caller) => caller.slot === undefined);
+  }
+
+  /** Takes a caller out, to be answered by whoever took it: nothing else can happen to it. */
+  take(caller: Caller<T>): { resolve(lease: Lease<T>): void; reject(error: unknown): void } {
+    const { resolve, reject } = caller;
+    this.#leave(caller);
+    return { resolve: resolve!, reject: reject! };
+  }
+
+  /** Takes a caller out and turns it away, unless it has been answered. An abort that it was not told of came first. */
+  refuse(caller: Caller<T>, error: unknown): void {
+    if (caller.settled) return;
+    this.take(caller).reject(caller.signal?.aborted ? caller.signal.reason : error);
+  }
+
+  refuseAborted(caller: Caller<T>): void {
+    this.aborted++;
+    this.refuse(caller, caller.signal!.reason);
+  }
+
+  /** The first in line who can use the resource of a slot. */
+  takerOf(slot: Slot<T>): Caller<T> | undefined {
+    let following: Caller<T> | undefined;
+    for (let caller = this.head; caller !== undefined; caller = following) {
+      following = caller.next;
+      if (caller.signal?.aborted) this.refuseAborted(caller);
+      else if (caller.kind === "any" || slot.uses === 0) return caller;
     }
   }
 
-  /** Takes a caller out and answers it. */
-  serve(caller: Caller<T>, lease: Lease<T> | undefined): void {
-    const { resolve } = caller;
-    this.#leave(caller);
-    resolve!(lease);
+  /** Whether the first without a slot wants a fresh resource, and comes before the caller given, if any is. */
+  wantsFreshBefore(caller: Caller<T> | undefined): boolean {
+    const next = this.#next;
+    if (next?.kind !== "fresh") return false;
+    return caller === undefined || next.number < caller.number;
   }
 
-  /** Takes a caller out and turns it away. */
-  refuse(caller: Caller<T>, error: unknown): void {
-    const { reject } = caller;
-    this.#leave(caller);
-    reject!(error);
-  }
-
-  /** Drops the timer; the line must be empty. */
-  close(): void {
+  /** Turns everybody away, and drops the timer. */
+  close(error: () => unknown): void {
+    for (let caller = this.head; caller !== undefined; caller = this.head) {
+      this.refuse(caller, error());
+    }
     this.#deadlines.clear();
   }
 

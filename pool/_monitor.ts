@@ -1,6 +1,6 @@
 import type { Agenda } from "./_agenda.ts";
 import type { Dialler } from "./_dialler.ts";
-import type { Line } from "./_line.ts";
+import type { Caller, Line } from "./_line.ts";
 import type { Slots } from "./_slots.ts";
 import { type ConnectFailure, PoolTimeoutError, type TimeoutStage } from "./errors.ts";
 import { callHook, type ErrorSource, type PoolHooks, reportError } from "./hooks.ts";
@@ -87,10 +87,16 @@ export class Monitor<T, L extends Lease<T>> {
       resetting: slots.resetting,
       closing: slots.closing,
       waiting: this.#line.size,
-      acquires: { ...acquires },
+      acquires: { ...acquires, timedOut: this.#line.timedOut, aborted: this.#line.aborted },
       dials: { ...dials },
       retired: { ...retired },
     };
+  }
+
+  /** What a caller is told who has waited too long. */
+  latenessOf(caller: Caller<T>): PoolTimeoutError {
+    const stage = caller.stage ?? (this.#dialler.room > 0 ? "connect" : "wait");
+    return this.timeoutError(stage, caller.timeout);
   }
 
   timeoutError(stage: TimeoutStage, limit: number): PoolTimeoutError {

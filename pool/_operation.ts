@@ -30,28 +30,30 @@ export class Operation<R> {
 
   /** Makes the call, and gives it up at the limit with the error of `expired`. */
   run(call: () => R | PromiseLike<R>, limit: number, expired: () => Error): void {
-    let result: R | PromiseLike<R>;
+    let result: R | Promise<R>;
     try {
-      result = call();
+      const given = call();
+      result = isPromiseLike(given) ? Promise.resolve(given) : given;
     } catch (error) {
       return this.#fail(error);
     }
-    if (!isPromiseLike(result)) return this.#succeed(result);
+    if (!(result instanceof Promise)) return this.#succeed(result);
     if (this.#state === "running" && limit <= LONGEST_DELAY) {
       this.#timer = setTimeout(() => this.giveUp(expired()), limit);
     }
-    Promise.resolve(result).then((value) => this.#succeed(value), (error) => this.#fail(error));
+    result.then((value) => this.#succeed(value), (error) => this.#fail(error));
   }
 
   /** Asks the connector to stop; the outcome comes when it has. */
   abort(reason: unknown): void {
-    this.#controller?.abort(reason);
+    if (this.#state === "running") this.#controller?.abort(reason);
   }
 
   /** Stops waiting for the connector: the operation has failed. */
   giveUp(reason: unknown): void {
-    this.#fail(reason);
-    this.abort(reason);
+    if (!this.#end()) return;
+    this.#outcome.failed(reason);
+    this.#controller?.abort(reason);
   }
 
   #succeed(value: R): void {

@@ -1,6 +1,7 @@
 import type { Agenda } from "./_agenda.ts";
 import type { Calls } from "./_calls.ts";
 import type { Fitness } from "./_fitness.ts";
+import type { Shelf } from "./_shelf.ts";
 import type { Slot } from "./_slot.ts";
 import type { Connector } from "./connector.ts";
 import type { Lease } from "./lease.ts";
@@ -11,10 +12,11 @@ export interface PreparationEvents<T> {
   lost(slot: Slot<T>, detail: unknown): void;
 }
 
-/** What a resource goes through between two borrowers: a reset after the one; settling and a check before the other. */
+/** What a resource goes through before it is lent: it settles, and is checked if it has rested long. */
 export class Preparation<T, L extends Lease<T>> {
   readonly #connector: Connector<T, L>;
   readonly #fitness: Fitness<T, L>;
+  readonly #shelf: Shelf<T, L>;
   readonly #calls: Calls<T, L>;
   readonly #agenda: Agenda;
   readonly #events: PreparationEvents<T>;
@@ -22,12 +24,14 @@ export class Preparation<T, L extends Lease<T>> {
   constructor(
     connector: Connector<T, L>,
     fitness: Fitness<T, L>,
+    shelf: Shelf<T, L>,
     calls: Calls<T, L>,
     agenda: Agenda,
     events: PreparationEvents<T>,
   ) {
     this.#connector = connector;
     this.#fitness = fitness;
+    this.#shelf = shelf;
     this.#calls = calls;
     this.#agenda = agenda;
     this.#events = events;
@@ -35,37 +39,41 @@ export class Preparation<T, L extends Lease<T>> {
 
   /** Whether an idle resource can't be lent this very moment. */
   isNeeded(slot: Slot<T>, now: number): boolean {
-    return this.#fitness.isCheckDue(slot, now) || this.#settling(slot) !== undefined;
+    return this.#fitness.isCheckDue(slot, now) || this.#settling(slot, false) !== undefined;
   }
 
-  /** Has a resource settled and then, if it has rested long, checked. */
+  /** Whether there is reason for doubt about an idle resource that is to be lent unprepared. */
+  isInDoubt(slot: Slot<T>): boolean {
+    return this.#settling(slot, true) !== undefined;
+  }
+
+  /** Prepares a resource, whose slot is `resetting` meanwhile. */
   begin(slot: Slot<T>, now: number): void {
     const isCheckDue = this.#fitness.isCheckDue(slot, now);
+    const settling = this.#settling(slot, false);
     const proceed = () => {
       if (slot.state !== "resetting") return;
-      if (isCheckDue) this.#calls.check(slot);
-      else this.#events.prepared(slot);
+      if (!isCheckDue) return this.#events.prepared(slot);
+      try {
+        this.#shelf.unwatch(slot);
+      } catch (error) {
+        return this.#events.lost(slot, error);
+      }
+      this.#calls.check(slot);
     };
-    const settling = this.#settling(slot);
     if (settling === undefined) this.#agenda.add(proceed);
-    else settling.then(proceed, (error) => this.#events.lost(slot, error));
+    else this.#agenda.add(() => this.#calls.settle(slot, settling, proceed));
   }
 
-  /** Has a returned resource made fit for the next borrower. */
-  reset(slot: Slot<T>): void {
-    this.#agenda.add(() => this.#calls.reset(slot));
-  }
-
-  #settling(slot: Slot<T>): Promise<void> | undefined {
+  #settling(slot: Slot<T>, isHurried: boolean): PromiseLike<void> | undefined {
+    if (this.#connector.settle === undefined || !slot.isWatched) return undefined;
     let settling: PromiseLike<void> | undefined;
     try {
-      settling = this.#connector.settle?.(slot.resource);
-      if (settling === undefined) return undefined;
+      settling = this.#connector.settle(slot.resource, isHurried);
     } catch (error) {
       settling = Promise.reject(error);
     }
-    const promise = Promise.resolve(settling);
-    promise.catch(() => {}); // whoever waits for it hears of it
-    return promise;
+    settling?.then(undefined, () => {}); // whoever awaits it hears of it
+    return settling;
   }
 }

@@ -6,8 +6,9 @@ import type { RetryOptions } from "./options.ts";
  * - `waiting`: a dial has failed: nobody dials before the delay is over
  * - `due`: the delay is over: the next dial is the probe
  * - `probing`: the probe is in flight, alone
+ * - `closed`: the pool is
  */
-type ScheduleState = "open" | "waiting" | "due" | "probing";
+type ScheduleState = "open" | "waiting" | "due" | "probing" | "closed";
 
 /**
  * When a pool may dial after a failure: one schedule of exponential delays for
@@ -45,13 +46,14 @@ export class RetrySchedule {
   }
 
   succeeded(): void {
+    if (this.#state === "closed") return;
     this.#state = "open";
     this.#delay = this.#options.minDelay;
     this.#alarm.clear();
   }
 
   failed(wasProbe: boolean): void {
-    if (this.#state !== "open" && !wasProbe) return;
+    if (this.#state === "closed" || (this.#state !== "open" && !wasProbe)) return;
     this.#state = "waiting";
     this.#alarm.setBy(this.#clock() + this.#delay * (1 - Math.random() / 2));
     this.#delay = Math.min(this.#delay * 2, this.#options.maxDelay);
@@ -63,6 +65,7 @@ export class RetrySchedule {
   }
 
   close(): void {
+    this.#state = "closed";
     this.#alarm.clear();
   }
 }

@@ -15,7 +15,7 @@ export interface ShelfEvents<T> {
   /** The connector's watch has found the resource to be lost. */
   lost(slot: Slot<T>, detail: unknown): void;
   /** That was all for now: what follows from it can be done. */
-  settle(): void;
+  proceed(): void;
 }
 
 /** Where idle resources rest: watched by the connector, and swept when they have had their time. */
@@ -45,23 +45,40 @@ export class Shelf<T, L extends Lease<T>> {
     this.#sweeper = new Alarm(options.clock, () => this.#sweep(), false);
   }
 
-  put(slot: Slot<T>, now: number): void {
-    slot.idleSince = now;
-    this.#slots.move(slot, "idle");
-    this.#sweeper.setBy(this.#fitness.dueTime(slot));
-    if (this.#connector.watch !== undefined) this.#agenda.add(() => this.#watch(slot));
+  /** Whether resources are watched while they rest. */
+  get isWatching(): boolean {
+    return this.#connector.watch !== undefined;
   }
 
-  /** The slot to be lent next; those that turn out not to be fit are retired. */
-  pick(now: number): Slot<T> | undefined {
+  /** Lays a resource down. If it is found to be lost at that, its state is not `idle` afterwards. */
+  put(slot: Slot<T>, now: number, isWanted: boolean): void {
+    slot.idleSince = slot.restingSince = now;
+    this.#slots.move(slot, "idle");
+    this.#sweeper.setBy(this.#fitness.dueTime(slot));
+    if (this.isWatching && !slot.isWatched) this.#watch(slot, isWanted);
+  }
+
+  /**
+   * The slot to be lent next, of those that `accept` does; those that turn out
+   * not to be fit are retired.
+   */
+  pick(now: number, accept?: (slot: Slot<T>) => boolean): Slot<T> | undefined {
     const { idle } = this.#slots;
-    for (;;) {
-      const slot = this.#options.order === "lifo" ? idle.tail : idle.head;
-      if (slot === undefined) return undefined;
+    const isLifo = this.#options.order === "lifo";
+    let following: Slot<T> | undefined;
+    for (let slot = isLifo ? idle.tail : idle.head; slot !== undefined; slot = following) {
+      following = isLifo ? slot.prev : slot.next;
       const fault = this.#fitness.faultOfIdle(slot, now);
-      if (fault === undefined) return slot;
-      this.#events.retire(slot, fault);
+      if (fault !== undefined) this.#events.retire(slot, fault);
+      else if (accept === undefined || accept(slot)) return slot;
     }
+  }
+
+  /** Ends the watch, as the resource is about to be used. */
+  unwatch(slot: Slot<T>): void {
+    if (!slot.isWatched) return;
+    slot.isWatched = false;
+    this.#connector.unwatch?.(slot.resource);
   }
 
   /** Stops the timer. */
@@ -69,13 +86,13 @@ export class Shelf<T, L extends Lease<T>> {
     this.#sweeper.clear();
   }
 
-  #watch(slot: Slot<T>): void {
-    if (slot.state !== "idle") return;
-    slot.lost ??= (detail) => this.#events.lost(slot, detail);
+  #watch(slot: Slot<T>, isWanted: boolean): void {
+    slot.isWatched = true;
+    slot.onLost ??= (detail) => this.#events.lost(slot, detail);
     try {
-      this.#connector.watch!(slot.resource, slot.lost);
+      this.#connector.watch!(slot.resource, slot.onLost, isWanted);
     } catch (error) {
-      this.#events.lost(slot, error);
+      slot.onLost(error);
     }
   }
 
@@ -84,11 +101,11 @@ export class Shelf<T, L extends Lease<T>> {
     const { idle } = this.#slots;
     for (const slot of idle) {
       const fault = this.#fitness.faultOfIdle(slot, now);
-      if (fault === "idle" && this.#mayStay(slot, now)) slot.idleSince = now;
+      if (fault === "idle" && this.#mayStay(slot, now)) slot.restingSince = now;
       else if (fault !== undefined) this.#events.retire(slot, fault);
     }
     for (const slot of idle) this.#sweeper.setBy(this.#fitness.dueTime(slot));
-    this.#events.settle();
+    this.#events.proceed();
   }
 
   /**
@@ -98,6 +115,6 @@ export class Shelf<T, L extends Lease<T>> {
    */
   #mayStay(slot: Slot<T>, now: number): boolean {
     const { minIdle, idleTimeout } = this.#options;
-    return this.#slots.idle.size <= minIdle && now - slot.idleSince < 2 * idleTimeout;
+    return this.#slots.idle.size <= minIdle && now - slot.restingSince < 2 * idleTimeout;
   }
 }

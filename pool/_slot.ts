@@ -1,6 +1,7 @@
 import type { Caller } from "./_line.ts";
 import { ListNode } from "./_list.ts";
 import type { Operation } from "./_operation.ts";
+import type { Warming } from "./_warming.ts";
 import type { LeaseSlot } from "./lease.ts";
 import type { Permit } from "./semaphore.ts";
 
@@ -23,22 +24,36 @@ export class Slot<T> extends ListNode<Slot<T>> implements LeaseSlot<T> {
   readonly dialPermit: Permit;
   /** Whether its dial is to find out if a server that was down is back. */
   readonly isProbe: boolean;
+  /** How many times the pool had been cleared when the dial began. */
+  readonly generation: number;
   state: SlotState = "connecting";
   resource!: T;
   uses = 0;
+  /** When it was returned. */
   idleSince = 0;
+  /** From when its `idleTimeout` counts. */
+  restingSince = 0;
   expiresAt = Infinity;
-  /** How many times the pool had been cleared when the resource was opened. */
-  generation = 0;
   /** For whom it is being made ready. */
   caller: Caller<T> | undefined = undefined;
   /** The latest call into the connector. */
   operation: Operation<unknown> | undefined = undefined;
-  /** Called by the connector when it notices that the idle resource is lost. */
-  lost: ((detail: unknown) => void) | undefined = undefined;
+  /** The wish that it was opened for. */
+  warming: Warming | undefined = undefined;
+  /** Whether the connector watches the resource. */
+  isWatched = false;
+  /** What the connector calls when it notices that the watched resource is lost. */
+  onLost: ((detail: unknown) => void) | undefined = undefined;
 
-  constructor(owner: SlotOwner<T>, permit: Permit, dialPermit: Permit, isProbe: boolean) {
+  constructor(
+    owner: SlotOwner<T>,
+    permit: Permit,
+    dialPermit: Permit,
+    isProbe: boolean,
+    generation: number,
+  ) {
     super();
+    this.generation = generation;
     this.#owner = owner;
     this.permit = permit;
     this.dialPermit = dialPermit;

@@ -29,9 +29,13 @@ export class Slots<T> {
     this.connecting++;
   }
 
+  holds(resource: T): boolean {
+    return this.#resources.has(resource);
+  }
+
   /** Stores what the dial gave. Answers false if another slot has it already. */
   fill(slot: Slot<T>, resource: T): boolean {
-    if (this.#resources.has(resource)) return false;
+    if (this.holds(resource)) return false;
     slot.resource = resource;
     if (isObject(resource)) this.#resources.add(resource);
     return true;
@@ -52,6 +56,11 @@ export class Slots<T> {
     this.#all.delete(slot);
     this.#resources.delete(slot.resource);
     slot.permit.release();
+  }
+
+  /** Asks whatever call into the connector is under way to stop. */
+  abortOperations(reason: unknown): void {
+    for (const slot of this.#all) slot.operation?.abort(reason);
   }
 
   #leave(slot: Slot<T>): void {

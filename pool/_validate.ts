@@ -75,9 +75,9 @@ export function oneOf(...choices: string[]): Rule {
   };
 }
 
-/** An AbortSignal, of whatever realm. */
+/** An AbortSignal. */
 export const abortSignal: Rule = (value, name, subject) => {
-  if (typeof (value as AbortSignal | null)?.aborted === "boolean") return;
+  if (value instanceof AbortSignal) return;
   throw new TypeError(message(subject, name, "an AbortSignal", value));
 };
 
@@ -85,6 +85,12 @@ export const abortSignal: Rule = (value, name, subject) => {
 export const nonEmptyString: Rule = (value, name, subject) => {
   if (typeof value === "string" && value !== "") return;
   throw new TypeError(message(subject, name, "a non-empty string", value));
+};
+
+/** Bytes, or a string that stands for them. */
+export const bytesOrString: Rule = (value, name, subject) => {
+  if (typeof value === "string" || value instanceof Uint8Array) return;
+  throw new TypeError(message(subject, name, "a string or a Uint8Array", value));
 };
 
 /** An object whose options obey rules of their own. */

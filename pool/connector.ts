@@ -1,3 +1,4 @@
+import { shown } from "./_validate.ts";
 import type { Lease, LeaseSlot } from "./lease.ts";
 
 /** What the pool hands to a connector's asynchronous methods. */
@@ -70,16 +71,19 @@ export interface Connector<T, L extends Lease<T> = Lease<T>> {
   lease?(slot: LeaseSlot<T>): L;
 
   /**
-   * Told that the resource goes idle. From here until `unwatch` the connector may
-   * call `lost` to have it retired at once.
+   * Told that the resource goes idle, or, if it `isWanted`, that a caller is
+   * waiting to have it next. From here until `unwatch` the connector may call
+   * `lost` to have it retired at once.
    */
-  watch?(resource: T, lost: (reason: unknown) => void): void;
+  watch?(resource: T, lost: (reason: unknown) => void, isWanted: boolean): void;
 
   /**
-   * What has to settle before a watched resource is lent, if anything: asked
-   * just then. A caller of `tryAcquire` does not wait for it.
+   * What has to settle before a watched resource is lent, if anything: asked just
+   * then. Bounded by `checkTimeout`; if it rejects, the resource is retired. One
+   * who is hurried (`tryAcquire`) will not await it, and gets the resource if
+   * this returns undefined: then only a reason for doubt should be given.
    */
-  settle?(resource: T): PromiseLike<void> | undefined;
+  settle?(resource: T, isHurried: boolean): PromiseLike<void> | undefined;
 
   /** Told that the resource, after a `watch`, is about to be used again: by a borrower or by `check`. */
   unwatch?(resource: T): void;
@@ -112,9 +116,9 @@ export function toConnector<T, L extends Lease<T>>(
   for (const method of METHODS) {
     if (given[method] !== undefined && typeof given[method] !== "function") {
       throw new TypeError(
-        `Cannot create a pool as the connector's '${method}' must be a function: received ${typeof given[
-          method
-        ]}`,
+        `Cannot create a pool as the connector's '${method}' must be a function: received ${
+          shown(given[method])
+        }`,
       );
     }
   }

@@ -264,6 +264,9 @@ export function resolvePoolOptions(given: PoolOptions): ResolvedPoolOptions {
   const subject = "create a pool";
   checkOptions(given, POOL_RULES, subject);
   const retry = withDefaults(RETRY_DEFAULTS, given.retry ?? {});
+  if (given.retry?.maxDelay === undefined) {
+    retry.maxDelay = Math.max(retry.maxDelay, retry.minDelay);
+  }
   const options = { ...withDefaults(DEFAULTS, given), retry };
   atLeast(options.maxSize, options.minIdle, "maxSize", "minIdle", subject);
   atLeast(options.maxIdle, options.minIdle, "maxIdle", "minIdle", subject);
@@ -288,8 +291,9 @@ export function checkAcquireOptions(options: AcquireOptions): void {
   checkOptions(options, ACQUIRE_RULES, "acquire");
 }
 
-/** Checks the options of one call to use. */
-export function checkUseOptions(options: UseOptions): void {
+/** Checks the arguments of one call to use. */
+export function checkUseOptions(body: unknown, options: UseOptions): void {
+  typed("function")(body, "body", "use the pool");
   checkOptions(options, USE_RULES, "use the pool");
 }
 

@@ -5,6 +5,7 @@
  */
 
 import { Broker } from "./_broker.ts";
+import type { CallerKind } from "./_line.ts";
 import { Shutdown } from "./_shutdown.ts";
 import { type Connector, type ConnectorContext, toConnector } from "./connector.ts";
 import { PoolClosedError } from "./errors.ts";
@@ -104,7 +105,7 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
       if (options !== undefined) return this.#acquireWith(options);
       const lease = this.#broker.lendIdle();
       if (lease !== undefined) return Promise.resolve(lease);
-      return this.#broker.enqueue({ kind: "any", timeout: this.#options.acquireTimeout });
+      return this.#enqueue("any", this.#options.acquireTimeout);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -133,7 +134,7 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
    * @returns What the function returns. The promise rejects with what it throws, or as `acquire` does.
    */
   async use<R>(body: (lease: L) => R | PromiseLike<R>, options: UseOptions = {}): Promise<R> {
-    checkUseOptions(options);
+    checkUseOptions(body, options);
     const { retryStale = false, ...acquireOptions } = options;
     const lease = await this.acquire(acquireOptions);
     try {
@@ -152,17 +153,12 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
    * Opens resources in advance.
    *
    * @param count How many are to be idle, as far as `maxSize` allows. By default `minIdle`.
-   * @returns How many were opened. The promise rejects as `acquire` does if one could not be.
+   * @returns How many were opened. The promise rejects with the connector's own
+   * error if one could not be, and with `PoolClosedError` if the pool is closed.
    */
   async warm(count: number = this.#options.minIdle): Promise<number> {
     checkWarmCount(count);
-    if (this.closed) throw new PoolClosedError();
-    const missing = this.#broker.missing(count);
-    const timeout = this.#options.acquireTimeout || Infinity;
-    await Promise.all(
-      Array.from({ length: missing }, () => this.#broker.enqueue({ kind: "warm", timeout })),
-    );
-    return missing;
+    return await this.#broker.warm(count);
   }
 
   /**
@@ -204,7 +200,10 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
     } catch (error) {
       return Promise.reject(error);
     }
-    this.#shutdown ??= new Shutdown(this.#broker, this.#options.clock);
+    if (this.#shutdown === undefined) {
+      this.#shutdown = new Shutdown(this.#broker, this.#options.clock);
+      this.#shutdown.begin();
+    }
     this.#shutdown.hasten(options);
     return this.#shutdown.done;
   }
@@ -230,11 +229,23 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
     signal?.throwIfAborted();
     const lease = fresh ? undefined : this.#broker.lendIdle();
     if (lease !== undefined) return Promise.resolve(lease);
-    return this.#broker.enqueue({ kind: fresh ? "fresh" : "any", signal, timeout });
+    signal?.throwIfAborted();
+    return this.#enqueue(fresh ? "fresh" : "any", timeout, signal);
+  }
+
+  #enqueue(kind: CallerKind, timeout: number, signal?: AbortSignal): Promise<L> {
+    const queues = timeout > 0;
+    // One who does not queue still waits for a dial that can begin at once.
+    const limit = queues ? timeout : this.#options.connectTimeout;
+    return this.#broker.enqueue({ kind, signal, queues, timeout: limit });
   }
 
   #isStale(lease: L): boolean {
     if (lease.ended || !lease.reused) return false;
-    return this.#connector.isStale?.(lease.value) ?? false;
+    try {
+      return this.#connector.isStale?.(lease.value) ?? false;
+    } catch {
+      return false; // it is the body's error that the caller has to know
+    }
   }
 }

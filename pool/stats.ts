@@ -73,7 +73,7 @@ export interface DialCounts {
 
 /** The counters of a pool that has done nothing yet. */
 export class Counters {
-  readonly acquires = { direct: 0, waited: 0, timedOut: 0, aborted: 0 };
+  readonly acquires = { direct: 0, waited: 0 };
   readonly dials = { ok: 0, failed: 0 };
   readonly retired: Record<RetireReason, number> = {
     discarded: 0,

@@ -1,0 +1,124 @@
+import { eventLoop, type Listener } from "./_event_loop.ts";
+import type { Reader } from "./_reader.ts";
+
+// How many microtasks a read takes to bring bytes that were there before it
+// began. Three are seen, through the runtime's promises and our own.
+const LOOK_HOPS = 6;
+
+// How many it takes a cancelled pipe to tell its source. Two for each stage are seen.
+const CANCEL_HOPS = 64;
+
+// Up to this rest, in milliseconds, a socket is lent without a look.
+const BRIEF_REST = 0.1;
+
+/**
+ * - `off`: somebody uses the socket
+ * - `resting`: nobody does, perhaps only for this moment
+ * - `parked`: a read is parked, which tells of whatever comes
+ */
+type WatchState = "off" | "resting" | "parked";
+
+/**
+ * Watches a socket that nobody uses. Deno cannot be asked whether a peer has
+ * hung up; only a read tells, so that one is parked: at the next beat, or
+ * earlier if the socket is asked for after a rest, or at once if somebody is
+ * waiting for it or its last borrower may have left something. It brings within microtasks what has
+ * come before, which is a *look*.
+ *
+ * To park at every release would be simpler. But then a pool in full use, whose
+ * sockets are lent again at once, pays for a second system call with every
+ * reply: a read that finds nothing yet, where otherwise it mostly finds the
+ * reply there.
+ */
+export class IdleWatch implements Listener {
+  readonly #conn: Pick<Deno.Conn, "ref" | "unref">;
+  readonly #reader: Reader;
+  readonly #onUserLost: (reason: unknown) => void;
+  #state: WatchState = "off";
+  #since = 0;
+  #onLost: ((reason: unknown) => void) | undefined;
+  #look: Promise<void> | undefined;
+
+  /** `onUserLost` is called when it turns out too late that the socket should not have been lent. */
+  constructor(
+    conn: Pick<Deno.Conn, "ref" | "unref">,
+    reader: Reader,
+    onUserLost: (reason: unknown) => void,
+  ) {
+    this.#conn = conn;
+    this.#reader = reader;
+    this.#onUserLost = onUserLost;
+  }
+
+  /** Whether what comes now is nobody's. */
+  get isOn(): boolean {
+    return this.#state !== "off" || this.#look !== undefined;
+  }
+
+  begin(onLost: (reason: unknown) => void, isWanted: boolean): void {
+    this.#state = "resting";
+    this.#since = performance.now();
+    this.#onLost = onLost;
+    if (isWanted || this.#reader.mayBeBehind || this.#reader.isStreaming) this.#lookNow();
+    else eventLoop.enlist(this);
+  }
+
+  /**
+   * What to await before the socket is used, so that nothing is overlooked that
+   * could be seen. One in a hurry is held up only if there is reason for doubt.
+   */
+  settle(isHurried: boolean): Promise<void> | undefined {
+    const now = performance.now();
+    const heldUp = eventLoop.catchUp(now);
+    if (heldUp !== undefined) {
+      this.#park();
+      return heldUp.then(() => this.#lookNow());
+    }
+    const hasRested = this.#state === "resting" && now - this.#since > BRIEF_REST;
+    return hasRested && !isHurried ? this.#lookNow() : this.#look;
+  }
+
+  end(): void {
+    if (this.#state === "resting") eventLoop.dismiss(this);
+    if (this.#state === "parked") this.#conn.ref();
+    this.#state = "off";
+    this.#onLost = undefined;
+    if (this.#reader.isStreaming) this.lose(stillReading());
+  }
+
+  onBeat(): void {
+    this.#park();
+  }
+
+  /** The socket is of no use to anybody any more. */
+  lose(reason: unknown): void {
+    const onLost = this.#onLost;
+    this.#onLost = undefined;
+    if (onLost !== undefined) onLost(reason);
+    else if (this.#state === "off") this.#onUserLost(reason);
+  }
+
+  #park(): void {
+    if (this.#state !== "resting") return;
+    this.#state = "parked";
+    eventLoop.dismiss(this);
+    this.#reader.park();
+    this.#conn.unref();
+  }
+
+  #lookNow(): Promise<void> {
+    this.#park();
+    return this.#look ??= this.#lookAround();
+  }
+
+  async #lookAround(): Promise<void> {
+    for (let hop = 0; hop < LOOK_HOPS; hop++) await undefined;
+    for (let hop = 0; hop < CANCEL_HOPS && this.#reader.isStreaming; hop++) await undefined;
+    this.#look = undefined;
+    if (this.#reader.isStreaming) this.lose(stillReading());
+  }
+}
+
+function stillReading(): Error {
+  return new Error("A stream was still reading when the lease ended");
+}
