@@ -371,7 +371,9 @@ export class Broker<T, L extends Lease<T>>
     if (slot.state === "closing" || slot.state === "gone") return;
     if (slot.caller !== undefined) this.#line.unassign(slot.caller);
     if (slot.uses === 0 && !DELIBERATE.has(reason)) this.#dialler.wasWasted();
+    const isPreparing = slot.state === "resetting";
     this.slots.move(slot, "closing");
+    if (isPreparing) slot.operation?.giveUp(detail);
     this.#monitor.retired(reason, slot.resource, detail);
     this.#agenda.add(() => this.#calls.close(slot));
   }
