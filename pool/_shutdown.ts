@@ -17,7 +17,7 @@ export class Shutdown<T, L extends Lease<T>> {
   readonly #clock: () => number;
   readonly #alarm: Alarm;
   readonly #end = new AbortController();
-  #state: "gentle" | "forced" | "done" = "gentle";
+  #state: "waiting" | "gentle" | "forced" | "done" = "waiting";
   #resolve!: () => void;
 
   constructor(broker: Broker<T, L>, clock: () => number) {
@@ -28,6 +28,8 @@ export class Shutdown<T, L extends Lease<T>> {
   }
 
   begin(): void {
+    if (this.#state !== "waiting") return;
+    this.#state = "gentle";
     this.#broker.shutDown(() => {
       this.#state = "done";
       this.#alarm.clear();

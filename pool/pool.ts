@@ -5,7 +5,7 @@
  */
 
 import { Broker } from "./_broker.ts";
-import type { CallerKind } from "./_line.ts";
+import type { CallerKind, Request } from "./_line.ts";
 import { Shutdown } from "./_shutdown.ts";
 import { type Connector, type ConnectorContext, toConnector } from "./connector.ts";
 import { PoolClosedError } from "./errors.ts";
@@ -24,6 +24,28 @@ import {
   type UseOptions,
 } from "./options.ts";
 import { type PoolStats, summary } from "./stats.ts";
+
+/**
+ * The broker as the pool sees it: so much and no more, lest the compiler take a
+ * pool of sockets for no `Pool<unknown>`.
+ */
+interface Desk<L> {
+  readonly isOpen: boolean;
+  readonly stats: PoolStats;
+  lendIdle(): L | undefined;
+  tryLendIdle(): L | undefined;
+  enqueue(request: Request): Promise<L>;
+  warm(count: number): Promise<number>;
+  resize(maxSize: number): void;
+  clear(reason: unknown): void;
+}
+
+/** The shutdown, likewise. */
+interface Closing {
+  readonly done: Promise<void>;
+  begin(): void;
+  hasten(options: CloseOptions): void;
+}
 
 /**
  * Keeps resources open and lends each to one borrower at a time.
@@ -59,8 +81,8 @@ import { type PoolStats, summary } from "./stats.ts";
 export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
   readonly #connector: Connector<T, L>;
   readonly #options: ResolvedPoolOptions;
-  readonly #broker: Broker<T, L>;
-  #shutdown: Shutdown<T, L> | undefined;
+  readonly #broker: Desk<L>;
+  readonly #shutdown: Closing;
 
   /**
    * Makes a pool. Nothing is opened yet, unless `minIdle` asks for it.
@@ -76,7 +98,9 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
   ) {
     this.#connector = toConnector(connector);
     this.#options = resolvePoolOptions(options);
-    this.#broker = new Broker(this.#connector, this.#options);
+    const broker = new Broker(this.#connector, this.#options);
+    this.#broker = broker;
+    this.#shutdown = new Shutdown(broker, this.#options.clock);
   }
 
   /** A snapshot of the pool: how many resources are in which state, and what has happened so far. */
@@ -200,10 +224,7 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
     } catch (error) {
       return Promise.reject(error);
     }
-    if (this.#shutdown === undefined) {
-      this.#shutdown = new Shutdown(this.#broker, this.#options.clock);
-      this.#shutdown.begin();
-    }
+    this.#shutdown.begin();
     this.#shutdown.hasten(options);
     return this.#shutdown.done;
   }
