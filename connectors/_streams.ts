@@ -1,20 +1,27 @@
-import type { ChunkRequest } from "./_reader.ts";
-import { readChunkInto, type Socket } from "./socket.ts";
+import type { Chunk, ChunkRequest } from "./_reader.ts";
+
+/** Where a stream gets its bytes: false at the end. */
+export interface ChunkSource {
+  readChunk(request: ChunkRequest, deliver: (chunk: Chunk) => void): Promise<boolean>;
+}
+
+/** Where a stream's bytes go. */
+export interface ByteSink {
+  writeAll(bytes: Uint8Array): Promise<void>;
+}
 
 /**
- * What the socket receives, as a stream of its own: ending or cancelling it
- * leaves the socket open. A cancelled stream loses no bytes that came late.
- * `socket` is asked at every read, and may throw.
+ * What a socket receives, as a stream of its own: ending or cancelling it leaves
+ * the socket open, and bytes that come after that to whoever reads next.
+ * `source` is asked for at every read, and may throw.
  */
-export function readableOf(
-  socket: () => Socket<Deno.Addr>,
-): ReadableStream<Uint8Array<ArrayBuffer>> {
+export function readableOf(source: () => ChunkSource): ReadableStream<Chunk> {
   const request: ChunkRequest = { isCancelled: false, wake: () => {} };
   return new ReadableStream({
     type: "bytes",
     async pull(controller) {
-      const isEnd = !await readChunkInto(socket(), request, (chunk) => controller.enqueue(chunk));
-      if (!isEnd || request.isCancelled) return;
+      const hasMore = await source().readChunk(request, (chunk) => controller.enqueue(chunk));
+      if (hasMore || request.isCancelled) return;
       controller.close();
       controller.byobRequest?.respond(0);
     },
@@ -26,12 +33,10 @@ export function readableOf(
 }
 
 /** What is written to it goes to the socket; closing or aborting it leaves the socket open. */
-export function writableOf(
-  socket: () => Socket<Deno.Addr>,
-): WritableStream<Uint8Array<ArrayBufferLike>> {
+export function writableOf(sink: () => ByteSink): WritableStream<Uint8Array<ArrayBufferLike>> {
   return new WritableStream({
     async write(chunk) {
-      await socket().writeAll(chunk);
+      await sink().writeAll(chunk);
     },
   });
 }

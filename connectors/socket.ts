@@ -7,9 +7,9 @@
 import { bytesOrString, checkOptions, countFrom, finiteCountFrom } from "../pool/_validate.ts";
 import { eventLoop } from "./_event_loop.ts";
 import { IdleWatch } from "./_idle_watch.ts";
-import { type Chunk, type ChunkRequest, Reader, type ReaderEvents } from "./_reader.ts";
+import { Reader, type ReaderEvents } from "./_reader.ts";
 import { StallGuard } from "./_stall_guard.ts";
-import { readableOf, writableOf } from "./_streams.ts";
+import { type ChunkSource, readableOf, writableOf } from "./_streams.ts";
 import { Writer } from "./_writer.ts";
 
 /** A `Deno.Conn` that can also read and write whole messages. */
@@ -71,12 +71,8 @@ const READ_UNTIL_RULES = { limit: countFrom(1) };
 const checkCount = finiteCountFrom(0);
 const encoder = new TextEncoder();
 
-/** Reads what a socket has got, for a stream of its own or of a lease; answers false at the end. */
-export let readChunkInto: (
-  socket: Socket<Deno.Addr>,
-  request: ChunkRequest,
-  deliver: (chunk: Chunk) => void,
-) => Promise<boolean>;
+/** What a socket has for its streams and those of its lease, without the methods that users see. */
+export let chunksOf: (socket: Socket<Deno.Addr>) => ChunkSource;
 
 /**
  * - `open`: both directions work, as far as is known
@@ -104,6 +100,8 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
   #failure: unknown;
   /** Whether the connection has been closed, because of a failure or for good. */
   #isReleased = false;
+  /** Whether the user has said so. */
+  #isUnrefed = false;
   /** Whether the present borrower has got a byte. */
   #hasHeard = false;
   #readable: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
@@ -135,7 +133,7 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
 
   /** What comes in, as a stream. Ending or cancelling it does not close the socket. */
   get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
-    return this.#readable ??= readableOf(() => this);
+    return this.#readable ??= readableOf(() => this.#reader);
   }
 
   /** What goes out, as a stream. Closing or aborting it does not close the socket. */
@@ -197,11 +195,13 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
 
   /** Makes the socket keep the process alive while an operation is in flight; it does by default. */
   ref(): void {
+    this.#isUnrefed = false;
     this.#conn.ref();
   }
 
-  /** Makes the socket not keep the process alive. */
+  /** Makes the socket not keep the process alive, until it has another user. */
   unref(): void {
+    this.#isUnrefed = true;
     this.#conn.unref();
   }
 
@@ -243,6 +243,7 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
   unwatch(): void {
     this.#hasHeard = false;
     this.#watch.end();
+    if (this.#isUnrefed) this.ref();
   }
 
   #heard(read: number | null): void {
@@ -290,7 +291,7 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
   }
 
   static {
-    readChunkInto = (socket, request, deliver) => socket.#reader.readChunk(request, deliver);
+    chunksOf = (socket) => socket.#reader;
   }
 
   #guard(what: string, ioTimeout: number): StallGuard | undefined {

@@ -6,7 +6,7 @@
 
 import { Lease, type LeaseSlot } from "../pool/lease.ts";
 import { readableOf, writableOf } from "./_streams.ts";
-import type { ReadUntilOptions, Socket, SocketConn } from "./socket.ts";
+import { chunksOf, type ReadUntilOptions, type Socket, type SocketConn } from "./socket.ts";
 
 /**
  * A lease on a socket, which is itself a `Deno.Conn`: whatever takes one takes
@@ -44,7 +44,7 @@ export class SocketLease<A extends Deno.Addr = Deno.Addr> extends Lease<Socket<A
    * not close the socket, and loses no byte.
    */
   get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
-    return this.#readable ??= readableOf(() => this.value);
+    return this.#readable ??= readableOf(() => chunksOf(this.value));
   }
 
   /** What goes out, as a stream: one for each lease. Closing or aborting it does not close the socket. */

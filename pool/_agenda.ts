@@ -7,6 +7,10 @@ export class Agenda {
   #actions: (() => void)[] = [];
   #state: "resting" | "running" = "resting";
 
+  get isEmpty(): boolean {
+    return this.#actions.length === 0;
+  }
+
   add(action: () => void): void {
     this.#actions.push(action);
   }

@@ -247,6 +247,7 @@ export class Broker<T, L extends Lease<T>>
 
   /** Has all decided and done that can be. */
   proceed(): void {
+    if (this.#line.next === undefined && this.#dialler.isQuiet && this.#agenda.isEmpty) return;
     do this.#decide(); while (this.#agenda.run());
   }
 

@@ -80,6 +80,11 @@ export class Dialler<T, L extends Lease<T>> {
     return this.#slots.size - this.#slots.closing > this.maxSize;
   }
 
+  /** Whether there is nothing to open but for callers, and no schedule to keep. */
+  get isQuiet(): boolean {
+    return this.#options.minIdle === 0 && this.#warmings.length === 0 && this.#schedule.isOpen;
+  }
+
   /** Has a resource opened for a caller. Answers false if that can't be done now. */
   dialFor(caller: Caller<T>): boolean {
     return this.#servesCallers && this.#dial({ caller });

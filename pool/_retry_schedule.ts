@@ -33,6 +33,10 @@ export class RetrySchedule {
     }, false);
   }
 
+  get isOpen(): boolean {
+    return this.#state === "open";
+  }
+
   /** Whether one who heeds the schedule may dial now. */
   get ready(): boolean {
     return this.#state === "open" || this.#state === "due";

@@ -1,3 +1,4 @@
+import { coarseNow } from "./_clock.ts";
 import {
   abortSignal,
   checkOptions,
@@ -108,7 +109,8 @@ export interface PoolOptions {
   /** Functions to be told what happens. */
   hooks?: PoolHooks;
   /**
-   * The clock that decides what has expired, in milliseconds; it must never go back.
+   * The clock that decides what has expired, in milliseconds; it must never go
+   * back. By default `performance.now`, to the millisecond.
    *
    * @default {performance.now}
    */
@@ -205,7 +207,7 @@ const DEFAULTS: Omit<ResolvedPoolOptions, "retry"> = {
   checkTimeout: 5_000,
   order: "lifo",
   hooks: {},
-  clock: () => performance.now(),
+  clock: coarseNow,
 };
 
 const HOOK_RULES: Record<keyof PoolHooks, Rule> = {
