@@ -1,3 +1,5 @@
+import { List, ListNode } from "../pool/_list.ts";
+
 // The platform's own, whatever a test puts in their place later.
 const { setInterval, clearInterval, setTimeout } = globalThis;
 
@@ -5,8 +7,8 @@ const BEAT = 25;
 const LAG = 75;
 
 /** One who wants to be told of the next beat. */
-export interface Listener {
-  onBeat(): void;
+export abstract class Listener extends ListNode<Listener> {
+  abstract onBeat(): void;
 }
 
 /**
@@ -18,7 +20,7 @@ export interface Listener {
  * To await a turn at every loan would make each 2 ms slower.
  */
 class EventLoop {
-  readonly #listeners = new Set<Listener>();
+  readonly #listeners = new List<Listener>();
   #sockets = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
   #lastBeat = 0;
@@ -38,13 +40,13 @@ class EventLoop {
     if (--this.#sockets === 0) clearInterval(this.#timer);
   }
 
-  /** Has the next beat told to the listener, unless it is dismissed before. */
+  /** Has the next beat told to the listener, who must be dismissed then or before. */
   enlist(listener: Listener): void {
-    this.#listeners.add(listener);
+    this.#listeners.push(listener);
   }
 
   dismiss(listener: Listener): void {
-    this.#listeners.delete(listener);
+    this.#listeners.remove(listener);
   }
 
   /** What to wait for, if the loop has been held up, until it has asked the system again. */
@@ -58,7 +60,6 @@ class EventLoop {
     if (now - this.#lastBeat <= LAG) this.#sound = now;
     this.#lastBeat = now;
     for (const listener of this.#listeners) listener.onBeat();
-    this.#listeners.clear();
   }
 
   /** The first timer may fire before the system is asked; the second can't, unless it is late itself. */

@@ -1,4 +1,5 @@
-import { eventLoop, type Listener } from "./_event_loop.ts";
+import { coarseNow } from "../pool/_clock.ts";
+import { eventLoop, Listener } from "./_event_loop.ts";
 import type { Reader } from "./_reader.ts";
 
 // How many microtasks a read takes to bring bytes that were there before it
@@ -8,9 +9,6 @@ const LOOK_HOPS = 6;
 // How many it takes a cancelled pipe to tell its source. Two for each stage are seen.
 const CANCEL_HOPS = 64;
 
-// Up to this rest, in milliseconds, a socket is lent without a look.
-const BRIEF_REST = 0.1;
-
 /**
  * - `off`: somebody uses the socket
  * - `resting`: nobody does, perhaps only for this moment
@@ -19,18 +17,18 @@ const BRIEF_REST = 0.1;
 type WatchState = "off" | "resting" | "parked";
 
 /**
- * Watches a socket that nobody uses. Deno cannot be asked whether a peer has
- * hung up; only a read tells, so that one is parked: at the next beat, or
- * earlier if the socket is asked for after a rest, or at once if somebody is
- * waiting for it or its last borrower may have left something. It brings within microtasks what has
- * come before, which is a *look*.
+ * Watches a socket that nobody uses. Deno cannot be asked whether a peer has hung
+ * up; only a read tells. So one is parked: at the next beat, or earlier if the
+ * socket is asked for in a later millisecond, or at once if somebody is waiting
+ * for it or its last borrower may have left something. It brings within
+ * microtasks what has come before, which is a *look*.
  *
  * To park at every release would be simpler. But then a pool in full use, whose
  * sockets are lent again at once, pays for a second system call with every
  * reply: a read that finds nothing yet, where otherwise it mostly finds the
  * reply there.
  */
-export class IdleWatch implements Listener {
+export class IdleWatch extends Listener {
   readonly #conn: Pick<Deno.Conn, "ref" | "unref">;
   readonly #reader: Reader;
   readonly #onUserLost: (reason: unknown) => void;
@@ -45,6 +43,7 @@ export class IdleWatch implements Listener {
     reader: Reader,
     onUserLost: (reason: unknown) => void,
   ) {
+    super();
     this.#conn = conn;
     this.#reader = reader;
     this.#onUserLost = onUserLost;
@@ -57,10 +56,10 @@ export class IdleWatch implements Listener {
 
   begin(onLost: (reason: unknown) => void, isWanted: boolean): void {
     this.#state = "resting";
-    this.#since = performance.now();
+    this.#since = coarseNow();
     this.#onLost = onLost;
+    eventLoop.enlist(this);
     if (isWanted || this.#reader.mayBeBehind || this.#reader.isStreaming) this.#lookNow();
-    else eventLoop.enlist(this);
   }
 
   /**
@@ -68,25 +67,31 @@ export class IdleWatch implements Listener {
    * could be seen. One in a hurry is held up only if there is reason for doubt.
    */
   settle(isHurried: boolean): Promise<void> | undefined {
-    const now = performance.now();
+    const now = coarseNow();
     const heldUp = eventLoop.catchUp(now);
     if (heldUp !== undefined) {
       this.#park();
       return heldUp.then(() => this.#lookNow());
     }
-    const hasRested = this.#state === "resting" && now - this.#since > BRIEF_REST;
+    const hasRested = this.#state === "resting" && now !== this.#since;
     return hasRested && !isHurried ? this.#lookNow() : this.#look;
   }
 
+  /** Ends the watch, as somebody is about to use the socket. */
   end(): void {
-    if (this.#state === "resting") eventLoop.dismiss(this);
     if (this.#state === "parked") this.#conn.ref();
-    this.#state = "off";
-    this.#onLost = undefined;
+    this.stop();
     if (this.#reader.isStreaming) this.lose(stillReading());
   }
 
-  onBeat(): void {
+  /** Ends the watch, as the socket is closed. */
+  stop(): void {
+    if (this.#state === "resting") eventLoop.dismiss(this);
+    this.#state = "off";
+    this.#onLost = undefined;
+  }
+
+  override onBeat(): void {
     this.#park();
   }
 

@@ -164,24 +164,30 @@ export class Reader {
     return this.#parked ??= this.#receiveParked(this.#inbox.room(least));
   }
 
-  /** Reads from the inbox, or else straight into the target. */
+  /** Reads from the inbox, or else straight into the target if it is large. */
   async #readSome(target: Uint8Array): Promise<number | null> {
-    if (this.#inbox.length === 0) {
-      const isDirect = this.#parked === undefined && target.length >= SMALL;
-      if (isDirect && this.#state === "open") return await this.#receive(target);
-      if (!await this.#more()) return null;
+    const isDirect = this.#inbox.length === 0 && this.#parked === undefined &&
+      this.#state === "open" && target.length >= SMALL;
+    if (!isDirect) {
+      if (this.#inbox.length === 0 && !await this.#more()) return null;
+      return this.#inbox.takeInto(target);
     }
-    return this.#inbox.takeInto(target);
+    this.#guard?.begin();
+    try {
+      return this.#heard(await this.#conn.read(target), target);
+    } catch (error) {
+      throw this.#fail(error);
+    } finally {
+      this.#guard?.end();
+    }
   }
 
   /** Waits for more bytes in the inbox. Answers false at the end. */
   async #more(): Promise<boolean> {
     const { length } = this.#inbox;
-    if (this.#state === "open") {
-      this.#guard?.begin();
-      await this.park();
-      this.#guard?.end();
-    }
+    this.#guard?.begin();
+    while (this.#state === "open" && this.#inbox.length === length) await this.park();
+    this.#guard?.end();
     if (this.#inbox.length > length) return true;
     if (this.#state === "failed") throw this.#failure;
     return false;
@@ -199,22 +205,12 @@ export class Reader {
     if (this.#inbox.length === 0 && this.#state === "failed") throw this.#failure;
   }
 
-  async #receive(target: Uint8Array): Promise<number | null> {
-    this.#guard?.begin();
-    try {
-      return this.#heard(await this.#conn.read(target), target);
-    } catch (error) {
-      throw this.#fail(error);
-    } finally {
-      this.#guard?.end();
-    }
-  }
-
   /** Never rejects: a failure is kept for the next who reads. */
   async #receiveParked(room: Uint8Array): Promise<void> {
     try {
       const read = this.#heard(await this.#conn.read(room), room);
-      this.#inbox.fill(read ?? 0);
+      // What comes after a failure is nobody's.
+      if (read !== null && this.#state !== "failed") this.#inbox.fill(read);
     } catch (error) {
       this.#fail(error);
     }
@@ -224,7 +220,7 @@ export class Reader {
 
   #heard(read: number | null, room: Uint8Array): number | null {
     this.#mayBeBehind = read === room.length;
-    if (read === null) this.#state = "ended";
+    if (read === null && this.#state === "open") this.#state = "ended";
     this.#events.heard(read);
     return read;
   }

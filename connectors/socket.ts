@@ -284,7 +284,7 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
   #release(): void {
     if (this.#isReleased) return;
     this.#isReleased = true;
-    eventLoop.dismiss(this.#watch);
+    this.#watch.stop();
     for (const guard of this.#guards) guard.rest();
     eventLoop.leave();
     this.#conn.close();

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { LeaseReleasedError } from "../pool/errors.ts";
 import { Lease, type LeaseSlot } from "../pool/lease.ts";
 import { readableOf, writableOf } from "./_streams.ts";
 import { chunksOf, type ReadUntilOptions, type Socket, type SocketConn } from "./socket.ts";
@@ -53,39 +54,39 @@ export class SocketLease<A extends Deno.Addr = Deno.Addr> extends Lease<Socket<A
   }
 
   /** Reads as many bytes as there are, and fit; resolves to null at the end. */
-  async read(target: Uint8Array): Promise<number | null> {
-    return await this.value.read(target);
+  read(target: Uint8Array): Promise<number | null> {
+    return this.ended ? ended() : this.value.read(target);
   }
 
   /** Writes some of the bytes; resolves to how many. */
-  async write(bytes: Uint8Array): Promise<number> {
-    return await this.value.write(bytes);
+  write(bytes: Uint8Array): Promise<number> {
+    return this.ended ? ended() : this.value.write(bytes);
   }
 
   /** Writes all bytes, in as many writes as it takes; a string is sent as UTF-8. */
-  async writeAll(bytes: Uint8Array | string): Promise<void> {
-    await this.value.writeAll(bytes);
+  writeAll(bytes: Uint8Array | string): Promise<void> {
+    return this.ended ? ended() : this.value.writeAll(bytes);
   }
 
   /** Reads just so many bytes; rejects with `Deno.errors.UnexpectedEof` if the peer ends before. */
-  async readExactly(count: number): Promise<Uint8Array<ArrayBuffer>> {
-    return await this.value.readExactly(count);
+  readExactly(count: number): Promise<Uint8Array<ArrayBuffer>> {
+    return this.ended ? ended() : this.value.readExactly(count);
   }
 
   /**
    * Reads up to a delimiter, and with it; rejects with `Deno.errors.UnexpectedEof`
    * if the peer ends before, with a `RangeError` if the limit is reached before.
    */
-  async readUntil(
+  readUntil(
     delimiter: string | Uint8Array,
     options?: ReadUntilOptions,
   ): Promise<Uint8Array<ArrayBuffer>> {
-    return await this.value.readUntil(delimiter, options);
+    return this.ended ? ended() : this.value.readUntil(delimiter, options);
   }
 
   /** Says that no more will be written. The peer may still answer; the socket will not be reused. */
-  async closeWrite(): Promise<void> {
-    await this.value.closeWrite();
+  closeWrite(): Promise<void> {
+    return this.ended ? ended() : this.value.closeWrite();
   }
 
   /** Closes the socket for good, and frees its slot. */
@@ -102,4 +103,8 @@ export class SocketLease<A extends Deno.Addr = Deno.Addr> extends Lease<Socket<A
   unref(): void {
     this.value.unref();
   }
+}
+
+function ended(): Promise<never> {
+  return Promise.reject(new LeaseReleasedError());
 }
