@@ -26,6 +26,9 @@ class EventLoop {
   #lastBeat = 0;
   /** When the loop was last known to keep up. */
   #sound = 0;
+  /** What those who ask now wait for; once the loop has been held up again, it is too early. */
+  #turn: Promise<void> | undefined;
+  #turnBegan = 0;
 
   /** There is one more socket. */
   join(): void {
@@ -51,7 +54,12 @@ class EventLoop {
 
   /** What to wait for, if the loop has been held up, until it has asked the system again. */
   catchUp(now: number): Promise<void> | undefined {
-    if (now - this.#sound > LAG) return this.#takeTurn();
+    if (now - this.#sound <= LAG) return undefined;
+    if (this.#turn === undefined || now - this.#turnBegan > LAG) {
+      this.#turnBegan = now;
+      this.#turn = this.#takeTurn();
+    }
+    return this.#turn;
   }
 
   /** A late beat comes before the system is asked: only the next one in time shows that it was. */
@@ -71,6 +79,7 @@ class EventLoop {
       await new Promise((resolve) => setTimeout(resolve, 0));
     } while (performance.now() - began > LAG);
     this.#sound = performance.now();
+    this.#turn = undefined;
   }
 }
 

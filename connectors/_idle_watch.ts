@@ -9,6 +9,9 @@ const LOOK_HOPS = 6;
 // How many it takes a cancelled pipe to tell its source. Two for each stage are seen.
 const CANCEL_HOPS = 64;
 
+// A rest that may be this short, in milliseconds, needs no look.
+const BRIEF_REST = 0.1;
+
 /**
  * - `off`: somebody uses the socket
  * - `resting`: nobody does, perhaps only for this moment
@@ -19,7 +22,7 @@ type WatchState = "off" | "resting" | "parked";
 /**
  * Watches a socket that nobody uses. Deno cannot be asked whether a peer has hung
  * up; only a read tells. So one is parked: at the next beat, or earlier if the
- * socket is asked for in a later millisecond, or at once if somebody is waiting
+ * socket is asked for after a rest, or at once if somebody is waiting
  * for it or its last borrower may have left something. It brings within
  * microtasks what has come before, which is a *look*.
  *
@@ -56,7 +59,7 @@ export class IdleWatch extends Listener {
 
   begin(onLost: (reason: unknown) => void, isWanted: boolean): void {
     this.#state = "resting";
-    this.#since = coarseNow();
+    this.#since = performance.now();
     this.#onLost = onLost;
     eventLoop.enlist(this);
     if (isWanted || this.#reader.mayBeBehind || this.#reader.isStreaming) this.#lookNow();
@@ -73,7 +76,7 @@ export class IdleWatch extends Listener {
       this.#park();
       return heldUp.then(() => this.#lookNow());
     }
-    const hasRested = this.#state === "resting" && now !== this.#since;
+    const hasRested = this.#state === "resting" && now - this.#since > BRIEF_REST;
     return hasRested && !isHurried ? this.#lookNow() : this.#look;
   }
 
