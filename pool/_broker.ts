@@ -109,7 +109,7 @@ export class Broker<T, L extends Lease<T>>
       this.proceed();
       if (caller.settled || caller.slot !== undefined) return;
       if (this.#line.unassigned <= this.#options.maxWaiting) return;
-      this.#line.refuse(caller, new PoolExhaustedError(this.stats));
+      this.#line.turnAway(caller, () => new PoolExhaustedError(this.stats));
     });
   }
 
@@ -268,7 +268,7 @@ export class Broker<T, L extends Lease<T>>
           caller = this.#line.nextAny(caller);
           continue;
         }
-        this.#line.refuse(caller, new PoolExhaustedError(this.stats));
+        this.#line.turnAway(caller, () => new PoolExhaustedError(this.stats));
       }
       caller = this.#line.next;
     }

@@ -156,7 +156,6 @@ export class Dialler<T, L extends Lease<T>> {
     this.#schedule.close();
     this.#refillSchedule.close();
     for (const warming of this.#warmings) warming.giveUp(new PoolClosedError());
-    for (const slot of this.#slots) slot.warming?.giveUp(new PoolClosedError());
   }
 
   /** Whether a caller may dial now. One who gets a single attempt learns the truth at once. */
@@ -176,7 +175,7 @@ export class Dialler<T, L extends Lease<T>> {
       while (warming.isWanting && this.#servesCallers && this.#dial({ warming }));
       if (this.room === 0) warming.curtail();
     }
-    this.#warmings = this.#warmings.filter((warming) => warming.isWanting);
+    this.#warmings = this.#warmings.filter((warming) => !warming.isDone);
   }
 
   #refill(): void {

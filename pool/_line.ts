@@ -192,6 +192,11 @@ export class Line<T> {
     this.take(caller).reject(caller.signal?.aborted ? caller.signal.reason : error);
   }
 
+  /** Takes a caller out and turns it away, with an error that is made when it is gone. */
+  turnAway(caller: Caller<T>, error: () => unknown): void {
+    this.take(caller).reject(error());
+  }
+
   refuseAborted(caller: Caller<T>): void {
     this.aborted++;
     this.refuse(caller, caller.signal!.reason);

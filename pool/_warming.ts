@@ -6,6 +6,7 @@ export class Warming {
   #pending = 0;
   #opened = 0;
   #failures = 0;
+  #state: "open" | "done" = "open";
   #resolve!: (opened: number) => void;
   #reject!: (error: unknown) => void;
 
@@ -23,6 +24,11 @@ export class Warming {
     return this.#wanted > 0;
   }
 
+  /** Whether it has been answered. */
+  get isDone(): boolean {
+    return this.#state === "done";
+  }
+
   began(): void {
     this.#wanted--;
     this.#pending++;
@@ -37,6 +43,7 @@ export class Warming {
   /** A dial has failed. `mayRetry` says whether there may be another after so many failures. */
   failed(error: unknown, mayRetry: (failures: number) => boolean): void {
     this.#pending--;
+    if (this.isDone) return;
     if (mayRetry(++this.#failures)) this.#wanted++;
     else this.giveUp(error);
   }
@@ -49,10 +56,13 @@ export class Warming {
 
   giveUp(error: unknown): void {
     this.#wanted = 0;
+    this.#state = "done";
     this.#reject(error);
   }
 
   #check(): void {
-    if (this.#wanted === 0 && this.#pending === 0) this.#resolve(this.#opened);
+    if (this.#wanted > 0 || this.#pending > 0) return;
+    this.#state = "done";
+    this.#resolve(this.#opened);
   }
 }

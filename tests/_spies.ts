@@ -77,6 +77,11 @@ export class TimerSpy implements Disposable {
     return this.#pending.size;
   }
 
+  /** How many of those pending keep the process alive. */
+  get holding(): number {
+    return [...this.#pending].filter((timer) => (timer as { hasRef(): boolean }).hasRef()).length;
+  }
+
   [Symbol.dispose](): void {
     globalThis.setTimeout = this.#set;
     globalThis.clearTimeout = this.#clear;

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertInstanceOf, assertStrictEquals } from "@std/assert";
 import { PoolClosedError, PoolTimeoutError, type TimeoutStage } from "../pool/mod.ts";
-import { combinations, eachCase, LIMIT, microtasks, type Outcome, Scene } from "./_scene.ts";
+import { combinations, eachCase, LIMIT, microtasks, Outcome, Scene } from "./_scene.ts";
 import {
   type Behaviour,
   HEALTHY,
@@ -266,6 +266,24 @@ Deno.test("a call that is cancelled before it is made touches nothing", async ()
 });
 
 const neverAborted = new AbortController().signal;
+
+Deno.test("a call with an aborted signal gets not even what is idle, and asks nothing of the connector", async () => {
+  using scene = new Scene(new ScriptedConnector({}, ["check"]), { maxSize: 2 });
+  (await scene.take()).release();
+  await microtasks();
+  const { length } = scene.connector.calls;
+  for (const fresh of [false, true]) {
+    const caller = scene.acquire({ signal: AbortSignal.abort(REASON), fresh });
+    const used = new Outcome(
+      scene.pool.use(() => {}, { signal: AbortSignal.abort(REASON), fresh }),
+    );
+    const { leased, idle, size } = scene.pool.stats;
+    await microtasks();
+    assertEquals([caller.error, used.error], [REASON, REASON]);
+    assertEquals([leased, idle, size, scene.connector.calls.length], [0, 1, 1, length]);
+  }
+  await scene.end();
+});
 
 Deno.test("a call cancelled from within any hook or any method of the connector loses nothing", async () => {
   const hooks = ["onConnect", "onAcquire", "onRelease", "onRetire", "onError"] as const;

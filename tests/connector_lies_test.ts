@@ -229,3 +229,25 @@ Deno.test("warm is done when all are idle that it counts, and rejects if one of 
   assertStrictEquals(warming.error, ERROR);
   await scene.end();
 });
+
+Deno.test("a caller whose dial is tried again keeps its place, and is told when all have failed", async () => {
+  using scene = new Scene(new ScriptedConnector({ connect: "error" }), {
+    maxSize: 1,
+    acquireTimeout: Infinity,
+    retry: { attempts: 3, minDelay: 20, maxDelay: 20 },
+  });
+  const caller = scene.acquire();
+  await scene.elapse(100);
+  assertEquals([caller.state, scene.connector.count("connect")], ["rejected", 3]);
+  scene.assertAtRest();
+
+  const patient = [scene.acquire(), scene.acquire()];
+  await scene.elapse(10);
+  scene.connector.heal();
+  await scene.elapse(50);
+  assertEquals(patient.map((caller) => caller.state), ["fulfilled", "pending"], "in order");
+  patient[0]!.value!.release();
+  await microtasks();
+  await scene.assertFullCapacity();
+  await scene.end();
+});

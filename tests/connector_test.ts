@@ -7,7 +7,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { type Connector, Lease, Pool, type PoolHooks, PoolTimeoutError } from "../pool/mod.ts";
-import { eachCase, LIMIT, microtasks, Scene } from "./_scene.ts";
+import { combinations, eachCase, LIMIT, microtasks, Scene } from "./_scene.ts";
 import { type Script, ScriptedConnector } from "./_scripted_connector.ts";
 
 /** Notes down what is reported to `onError`. */
@@ -331,25 +331,28 @@ Deno.test("a resource that is broken, or whose isBroken throws, is not lent agai
       throw new Error("cannot tell");
     },
   };
-  for (const when of ["at release", "before reuse"]) {
-    await eachCase(Object.keys(verdicts), (name) => `${name} ${when}`, async (name) => {
-      const log = new ErrorLog();
-      using scene = sceneOf({}, { hooks: log.hooks });
-      let verdict = () => false;
-      (scene.connector as Connector<unknown>).isBroken = () => verdict();
-      const lease = await scene.take();
-      if (when === "at release") verdict = verdicts[name]!;
-      lease.release();
-      await microtasks();
-      verdict = verdicts[name]!;
-      assertEquals((await scene.take()).reused, false);
-      assertEquals(scene.pool.stats.retired.broken, 1);
-      assertEquals(log.entries, name === "throws" ? ["isBroken: Error: cannot tell"] : []);
-      verdict = () => false;
-      await scene.assertFullCapacity();
-      await scene.end();
-    });
-  }
+  const moments = ["at release", "after reset", "before reuse"];
+  const cases = combinations<string>(moments, Object.keys(verdicts));
+  await eachCase(cases, (each) => each.join(", "), async ([moment, name]) => {
+    const log = new ErrorLog();
+    using scene = sceneOf({ reset: "never" }, { hooks: log.hooks });
+    let verdict = () => false;
+    (scene.connector as Connector<unknown>).isBroken = () => verdict();
+    const lease = await scene.take();
+    if (moment === "at release") verdict = verdicts[name!]!;
+    lease.release();
+    const caller = moment === "after reset" ? scene.acquire() : undefined;
+    if (moment === "after reset") verdict = verdicts[name!]!;
+    scene.connector.heal();
+    await microtasks();
+    verdict = verdicts[name!]!;
+    assertEquals((caller?.value ?? await scene.take()).reused, false);
+    assertEquals(scene.pool.stats.retired.broken, 1);
+    assertEquals(log.entries, name === "throws" ? ["isBroken: Error: cannot tell"] : []);
+    verdict = () => false;
+    await scene.assertFullCapacity();
+    await scene.end();
+  });
 });
 
 Deno.test("a close that throws, rejects or hangs is reported, and costs no slot", async () => {

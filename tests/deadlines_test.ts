@@ -59,6 +59,30 @@ Deno.test("an acquire after an acquire makes no timer", async () => {
   assertEquals(timers.pending, 0);
 });
 
+Deno.test("the timer of the deadlines keeps the process alive only while somebody waits", async () => {
+  using timers = new TimerSpy();
+  const pool = new Pool(() => ({}), { maxSize: 1 });
+  const lease = await pool.acquire();
+  assertEquals(timers.holding, 0);
+  const controller = new AbortController();
+  const served = new Outcome(pool.acquire());
+  const aborted = new Outcome(pool.acquire({ signal: controller.signal }));
+  assertEquals(timers.holding, 1);
+  controller.abort();
+  assertEquals(timers.holding, 1);
+  lease.release();
+  await microtasks();
+  assertEquals([served.state, aborted.state, timers.holding], ["fulfilled", "rejected", 0]);
+  const again = new Outcome(pool.acquire());
+  assertEquals(timers.holding, 1);
+  served.value!.release();
+  await microtasks();
+  again.value!.release();
+  assertEquals(timers.holding, 0, "nor does an idle pool");
+  await pool.close();
+  assertEquals(timers.pending, 0);
+});
+
 Deno.test("distinct timeouts expire each at its time, in order", async () => {
   using scene = sceneOf();
   await scene.take();
@@ -193,7 +217,8 @@ Deno.test("the clock decides, not the timer: nobody is turned away before his ti
 Deno.test("a clock that leaps an hour ahead has nothing stale lent", async () => {
   for (const bound of ["idleTimeout", "maxLifetime"]) {
     let now = 0;
-    const pool = new Pool(() => ({}), { [bound]: 1_000, clock: () => now });
+    const never = { idleTimeout: Infinity, maxLifetime: Infinity };
+    const pool = new Pool(() => ({}), { ...never, [bound]: 1_000, clock: () => now });
     const [a, b] = [await pool.acquire(), await pool.acquire()];
     a.release();
     b.release();

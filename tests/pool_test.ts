@@ -173,7 +173,7 @@ Deno.test("with maxWaiting 0 what is idle or can be dialled is had, and nothing 
   (await scene.take()).release();
   const lease = await scene.take();
   const error = await assertRejects(() => scene.pool.acquire(), PoolExhaustedError);
-  assertMatch(error.message, /^The pool is exhausted: leased 1, idle 0, waiting \d, max 1$/);
+  assertMatch(error.message, /^The pool is exhausted: leased 1, idle 0, waiting 0, max 1$/);
   assertEquals(error.stats.leased, 1);
   lease.release();
   await scene.end();
@@ -231,6 +231,16 @@ Deno.test("a failed or given-up dial frees its share of maxConnecting", async ()
     await scene.assertFullCapacity();
     await scene.end();
   });
+});
+
+Deno.test("callers who find the pool full use up no share of maxConnecting", async () => {
+  using scene = sceneOf({ maxSize: 1, maxConnecting: 1 });
+  const lease = await scene.take();
+  const callers = [1, 2, 3].map(() => scene.acquire());
+  lease.discard();
+  await microtasks();
+  assertEquals(states(callers), ["fulfilled", "pending", "pending"]);
+  await scene.end();
 });
 
 Deno.test("a fresh resource is a new one, also beside an idle one", async () => {
