@@ -1,7 +1,7 @@
 import { List, ListNode } from "../pool/_list.ts";
 
 // The platform's own, whatever a test puts in their place later.
-const { setInterval, clearInterval, setTimeout } = globalThis;
+const { setInterval, clearInterval, setTimeout, clearTimeout } = globalThis;
 
 const BEAT = 25;
 const LAG = 75;
@@ -29,6 +29,8 @@ class EventLoop {
   /** What those who ask now wait for; once the loop has been held up again, it is too early. */
   #turn: Promise<void> | undefined;
   #turnBegan = 0;
+  #pause: ReturnType<typeof setTimeout> | undefined;
+  #resume: () => void = () => {};
 
   /** There is one more socket. */
   join(): void {
@@ -38,9 +40,12 @@ class EventLoop {
     Deno.unrefTimer(this.#timer as unknown as number);
   }
 
-  /** There is one socket less. */
+  /** There is one socket less. With the last one, no timer is left. */
   leave(): void {
-    if (--this.#sockets === 0) clearInterval(this.#timer);
+    if (--this.#sockets > 0) return;
+    clearInterval(this.#timer);
+    clearTimeout(this.#pause);
+    this.#resume();
   }
 
   /** Has the next beat told to the listener, who must be dismissed then or before. */
@@ -75,11 +80,19 @@ class EventLoop {
     let began: number;
     do {
       began = performance.now();
-      await new Promise((resolve) => setTimeout(resolve, 0));
-      await new Promise((resolve) => setTimeout(resolve, 0));
+      await this.#awaitTimer();
+      await this.#awaitTimer();
     } while (performance.now() - began > LAG);
     this.#sound = performance.now();
     this.#turn = undefined;
+  }
+
+  async #awaitTimer(): Promise<void> {
+    if (this.#sockets === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#resume = resolve;
+      this.#pause = setTimeout(resolve, 0);
+    });
   }
 }
 

@@ -161,7 +161,7 @@ export class Broker<T, L extends Lease<T>>
     }
     this.#dialler.succeeded(slot);
     this.#monitor.connected(resource);
-    const now = this.#clock();
+    const now = slot.openedAt = this.#clock();
     slot.expiresAt = this.#fitness.endOf(now);
     this.#offer(slot, now);
     this.proceed();
@@ -371,7 +371,8 @@ export class Broker<T, L extends Lease<T>>
   retire(slot: Slot<T>, reason: RetireReason, detail?: unknown): void {
     if (slot.state === "closing" || slot.state === "gone") return;
     if (slot.caller !== undefined) this.#line.unassign(slot.caller);
-    if (slot.uses === 0 && !DELIBERATE.has(reason)) this.#dialler.wasWasted();
+    const wasWasted = slot.uses === 0 && !DELIBERATE.has(reason);
+    if (wasWasted) this.#dialler.wasWasted(this.#clock() - slot.openedAt);
     const isPreparing = slot.state === "resetting";
     this.slots.move(slot, "closing");
     if (isPreparing) slot.operation?.giveUp(detail);

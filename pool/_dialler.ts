@@ -132,9 +132,10 @@ export class Dialler<T, L extends Lease<T>> {
     this.#refillSchedule.succeeded();
   }
 
-  /** A resource was lost that nobody had used. */
-  wasWasted(): void {
-    if (this.#options.minIdle === 0) return;
+  /** A resource was lost at this age that nobody had used. If that was soon, another may be as well. */
+  wasWasted(age: number): void {
+    const { minIdle, retry } = this.#options;
+    if (minIdle === 0 || age > retry.maxDelay) return;
     this.#refillSchedule.failed(this.#refillSchedule.ready);
   }
 

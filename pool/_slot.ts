@@ -33,6 +33,7 @@ export class Slot<T> extends ListNode<Slot<T>> implements LeaseSlot<T> {
   idleSince = 0;
   /** From when its `idleTimeout` counts. */
   restingSince = 0;
+  openedAt = 0;
   expiresAt = Infinity;
   /** For whom it is being made ready. */
   caller: Caller<T> | undefined = undefined;
