@@ -54,15 +54,18 @@ export class IdleWatch extends Listener {
 
   /** Whether what comes now is nobody's. */
   get isOn(): boolean {
-    return this.#state !== "off" || this.#look !== undefined;
+    return this.#state !== "off";
   }
 
   begin(onLost: (reason: unknown) => void, isWanted: boolean): void {
+    if (this.#state !== "off") return;
     this.#state = "resting";
     this.#since = performance.now();
     this.#onLost = onLost;
     eventLoop.enlist(this);
-    if (isWanted || this.#reader.mayBeBehind || this.#reader.isStreaming) this.#lookNow();
+    const hasNews = this.#since - this.#reader.heardAt > BRIEF_REST;
+    const isInDoubt = hasNews || this.#reader.mayBeBehind || this.#reader.isStreaming;
+    if (isWanted || isInDoubt) this.#lookNow();
   }
 
   /**
@@ -114,7 +117,8 @@ export class IdleWatch extends Listener {
     this.#conn.unref();
   }
 
-  #lookNow(): Promise<void> {
+  #lookNow(): Promise<void> | undefined {
+    if (this.#state === "off") return undefined; // the watch is over
     this.#park();
     return this.#look ??= this.#lookAround();
   }
@@ -123,7 +127,7 @@ export class IdleWatch extends Listener {
     for (let hop = 0; hop < LOOK_HOPS; hop++) await undefined;
     for (let hop = 0; hop < CANCEL_HOPS && this.#reader.isStreaming; hop++) await undefined;
     this.#look = undefined;
-    if (this.#reader.isStreaming) this.lose(stillReading());
+    if (this.isOn && this.#reader.isStreaming) this.lose(stillReading());
   }
 }
 

@@ -16,7 +16,10 @@ export function socketConnector<A extends Deno.Addr>(
     isBroken: (socket) => socket.isBroken,
     isStale: (socket) => socket.isStale,
     isRetryable: (error) => !isFinal(error),
-    lease: (slot) => new SocketLease(slot),
+    lease: (slot) => {
+      slot.resource.lend();
+      return new SocketLease(slot);
+    },
     watch: (socket, lost, isWanted) => socket.watch(lost, isWanted),
     settle: (socket, isHurried) => socket.settle(isHurried),
     unwatch: (socket) => socket.unwatch(),

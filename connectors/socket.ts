@@ -230,6 +230,7 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
    * @param isWanted Whether somebody is waiting for the socket.
    */
   watch(onLost: (reason: unknown) => void, isWanted: boolean): void {
+    if (this.#isReleased) return onLost(this.#failure ?? new Deno.errors.BadResource("closed"));
     for (const guard of this.#guards) guard.rest();
     this.#watch.begin(onLost, isWanted);
   }
@@ -239,16 +240,21 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
     return this.#watch.settle(isHurried);
   }
 
-  /** Ends the watch: the socket has a user again, who takes over what has been begun to be read. */
+  /** Ends the watch: whoever uses the socket now takes over what has been begun to be read. */
   unwatch(): void {
-    this.#hasHeard = false;
     this.#watch.end();
+  }
+
+  /** The socket has a new borrower, who owes nothing to the former one. */
+  lend(): void {
+    this.#hasHeard = false;
     if (this.#isUnrefed) this.ref();
   }
 
   #heard(read: number | null): void {
-    if (read === null) this.#state = this.#state === "closed" ? "closed" : "ended";
-    else this.#hasHeard = true;
+    const isLive = this.#state === "open" || this.#state === "halfClosed";
+    if (read !== null) this.#hasHeard = true;
+    else if (isLive) this.#state = "ended";
   }
 
   /** An operation has failed. Answers the error that says why: the first one's, if that closed the connection. */
