@@ -27,11 +27,14 @@ export class Alarm {
     this.#holding = holding;
   }
 
-  /** Rings at `due` at the latest: an earlier alarm stays as it is. */
-  setBy(due: number): void {
-    if (due >= this.#due) return;
+  /**
+   * Rings at `due` at the latest: an earlier alarm stays as it is, unless the
+   * clock has leapt past it, of which its timer knows nothing.
+   */
+  setBy(due: number, now = this.#clock()): void {
+    if (due >= this.#due && now < this.#due) return;
+    due = Math.min(due, this.#due);
     this.clear();
-    const now = this.#clock();
     const delay = Math.min(Math.max(Math.ceil(due - now), 0), LONGEST_DELAY);
     this.#due = Math.min(due, now + LONGEST_DELAY);
     this.#timer = setTimeout(() => this.#fire(), delay);

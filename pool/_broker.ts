@@ -14,9 +14,6 @@ import { Lease } from "./lease.ts";
 import type { ResolvedPoolOptions } from "./options.ts";
 import type { PoolStats, RetireReason } from "./stats.ts";
 
-// Such a loss is no sign that what is opened does not last.
-const DELIBERATE: ReadonlySet<RetireReason> = new Set(["closed", "cleared", "replaced", "surplus"]);
-
 /**
  * Decides who gets what, and what is opened and closed. Every public method is
  * an event: it changes the state synchronously, notes down what has to be done
@@ -110,6 +107,7 @@ export class Broker<T, L extends Lease<T>>
       if (caller.settled || caller.slot !== undefined) return;
       if (this.#line.unassigned <= this.#options.maxWaiting) return;
       this.#line.turnAway(caller, () => new PoolExhaustedError(this.stats));
+      this.proceed();
     });
   }
 
@@ -168,33 +166,33 @@ export class Broker<T, L extends Lease<T>>
   }
 
   connectFailed(slot: Slot<T>, error: unknown): void {
-    this.#dialler.failed(slot, error);
+    const speaksForAll = this.#dialler.failed(slot, error);
     const { caller } = slot;
     if (caller !== undefined) this.#line.unassign(caller);
     this.#free(slot);
     if (this.isOpen) {
       this.#monitor.connectFailed(error);
-      if (caller !== undefined) this.#blame(caller, error);
-      if (this.#dialler.speaksForAll(slot)) {
-        for (const other of this.#line.unassignedCallers) {
-          if (other !== caller) this.#blame(other, error);
-        }
-      }
+      const blamed = speaksForAll ? this.#line.unassignedCallers : [caller];
+      for (const each of blamed) if (each !== undefined) this.#blame(each, error);
     }
     this.proceed();
   }
 
   wasReset(slot: Slot<T>): void {
     if (slot.state !== "resetting") return;
-    if (this.#fitness.isBroken(slot)) this.retire(slot, "broken");
-    else this.#takeBack(slot, this.#clock());
+    const now = this.#clock();
+    const fault = this.#fitness.faultOfReturned(slot, now);
+    if (fault === undefined) this.#takeBack(slot, now);
+    else this.retire(slot, fault);
     this.proceed();
   }
 
   prepared(slot: Slot<T>): void {
     if (slot.state !== "resetting") return;
-    if (this.#fitness.isBroken(slot)) this.retire(slot, "broken");
-    else this.#offer(slot, this.#clock());
+    const now = this.#clock();
+    const fault = this.#fitness.faultOfReturned(slot, now);
+    if (fault === undefined) this.#offer(slot, now);
+    else this.retire(slot, fault);
     this.proceed();
   }
 
@@ -262,21 +260,21 @@ export class Broker<T, L extends Lease<T>>
     while (caller !== undefined) {
       if (caller.signal?.aborted) this.#line.refuseAborted(caller);
       else if (!this.#serve(caller)) {
-        if (this.#mayWait(caller)) {
-          // What can't be had fresh now does not keep idle resources from those behind.
-          if (caller.kind === "any" || this.slots.idle.size === 0) return;
-          caller = this.#line.nextAny(caller);
-          continue;
-        }
-        this.#line.turnAway(caller, () => new PoolExhaustedError(this.stats));
+        // What can't be had fresh now does not keep idle resources from those behind.
+        if (caller.kind === "any" || this.slots.idle.size === 0) break;
+        caller = this.#line.nextAny(caller);
+        continue;
       }
       caller = this.#line.next;
     }
+    for (const each of this.#line.impatient) this.#sendAway(each);
   }
 
-  #mayWait(caller: Caller<T>): boolean {
+  /** Sends away one who will not wait in line, unless what he came for is on its way. */
+  #sendAway(caller: Caller<T>): void {
     const isRoomComing = caller.kind === "fresh" && this.slots.closing > 0;
-    return caller.queues || isRoomComing;
+    if (caller.slot !== undefined || isRoomComing) return;
+    this.#line.turnAway(caller, () => new PoolExhaustedError(this.stats));
   }
 
   /** Gives a caller an idle resource, or has one made ready. Answers false if neither can be done now. */
@@ -298,16 +296,17 @@ export class Broker<T, L extends Lease<T>>
     return false;
   }
 
-  /** A resource has come back from its borrower. For whoever waits it is prepared as an idle one is. */
+  /** A resource has come back from its borrower. For whoever waits it is looked at as an idle one is. */
   #takeBack(slot: Slot<T>, now: number): void {
-    const isWanted = this.#line.takerOf(slot) !== undefined;
+    const taker = this.#line.takerOf(slot);
+    const isWanted = taker !== undefined && !this.#dialler.lacksRoomBefore(taker);
     if (!isWanted || !this.#shelf.isWatching || this.#faultOfKeeping(slot) !== undefined) {
       return this.#offer(slot, now);
     }
     this.#shelf.put(slot, now, isWanted);
     if (slot.state !== "idle") return;
     const { next } = this.#line;
-    if (!this.#preparation.isNeeded(slot, now)) return this.#offer(slot, now);
+    if (!this.#preparation.isNeeded(slot, now)) return this.#give(slot, taker);
     this.#prepare(slot, now, next?.kind === "any" ? next : undefined);
   }
 
@@ -315,15 +314,15 @@ export class Broker<T, L extends Lease<T>>
   #offer(slot: Slot<T>, now: number): void {
     const fault = this.#faultOfKeeping(slot);
     const taker = this.#line.takerOf(slot);
-    const isInTheWay = this.#line.wantsFreshBefore(taker) && this.#dialler.lacksRoom;
     if (fault !== undefined) this.retire(slot, fault);
-    else if (isInTheWay) this.retire(slot, "replaced");
+    else if (this.#dialler.lacksRoomBefore(taker)) this.retire(slot, "replaced");
     else if (taker !== undefined) this.#give(slot, taker);
     else if (this.slots.idle.size >= this.#options.maxIdle) this.retire(slot, "surplus");
     else this.#shelf.put(slot, now, false);
   }
 
   #give(slot: Slot<T>, caller: Caller<T>): void {
+    if (caller.settled) return; // in the last moment; an idle resource stays so
     this.#line.redirect(slot, caller);
     const { resolve, reject } = this.#line.take(caller);
     try {
@@ -358,7 +357,9 @@ export class Broker<T, L extends Lease<T>>
     const fault = this.#faultOfKeeping(slot);
     if (fault !== undefined) return this.retire(slot, fault);
     this.slots.move(slot, "resetting");
-    this.#agenda.add(() => this.#calls.reset(slot));
+    this.#agenda.add(() => {
+      if (slot.state === "resetting") this.#calls.reset(slot);
+    });
   }
 
   /** Why the pool has no more use for a resource, fit or not. */
@@ -371,8 +372,7 @@ export class Broker<T, L extends Lease<T>>
   retire(slot: Slot<T>, reason: RetireReason, detail?: unknown): void {
     if (slot.state === "closing" || slot.state === "gone") return;
     if (slot.caller !== undefined) this.#line.unassign(slot.caller);
-    const wasWasted = slot.uses === 0 && !DELIBERATE.has(reason);
-    if (wasWasted) this.#dialler.wasWasted(this.#clock() - slot.openedAt);
+    if (slot.uses === 0) this.#dialler.wasWasted(reason, this.#clock() - slot.openedAt);
     const isPreparing = slot.state === "resetting";
     this.slots.move(slot, "closing");
     if (isPreparing) slot.operation?.giveUp(detail);

@@ -29,13 +29,13 @@ export class Deadlines<W extends Bounded> {
     this.#alarm = new Alarm(clock, (due) => this.#expire(due), true);
   }
 
-  add(waiter: W): void {
+  add(waiter: W, now: number): void {
     if (waiter.deadline === Infinity) return;
     this.#live++;
     this.#heap.push(waiter);
     this.#siftUp(this.#heap.length - 1);
     this.#alarm.hold(true);
-    this.#alarm.setBy(waiter.deadline);
+    this.#alarm.setBy(waiter.deadline, now);
   }
 
   /** To be called once for an added waiter, after it has been settled. */

@@ -9,6 +9,10 @@ import { PoolClosedError } from "./errors.ts";
 import type { Lease } from "./lease.ts";
 import type { ResolvedPoolOptions } from "./options.ts";
 import { Semaphore } from "./semaphore.ts";
+import type { RetireReason } from "./stats.ts";
+
+// A loss for one of these reasons is no sign that what is opened does not last.
+const DELIBERATE: ReadonlySet<RetireReason> = new Set(["closed", "cleared", "replaced", "surplus"]);
 
 /** What the dialler asks of the broker. */
 export interface DiallerEvents<T> extends SlotOwner<T> {
@@ -85,6 +89,11 @@ export class Dialler<T, L extends Lease<T>> {
     return this.#options.minIdle === 0 && this.#warmings.length === 0 && this.#schedule.isOpen;
   }
 
+  /** Whether one who comes before the taker, if there is one, wants a fresh resource and lacks the room for it. */
+  lacksRoomBefore(taker: Caller<T> | undefined): boolean {
+    return this.#line.wantsFreshBefore(taker) && this.lacksRoom;
+  }
+
   /** Has a resource opened for a caller. Answers false if that can't be done now. */
   dialFor(caller: Caller<T>): boolean {
     return this.#servesCallers && this.#dial({ caller });
@@ -92,7 +101,8 @@ export class Dialler<T, L extends Lease<T>> {
 
   /** Has resources opened until `count` are idle, as far as there is room. */
   warm(count: number): Promise<number> {
-    const warming = new Warming(Math.max(0, Math.min(count - this.#ready, this.room)));
+    const missing = Math.min(count, this.#options.maxIdle) - this.#ready;
+    const warming = new Warming(Math.max(0, Math.min(missing, this.room)));
     this.#warmings.push(warming);
     return warming.done;
   }
@@ -101,7 +111,7 @@ export class Dialler<T, L extends Lease<T>> {
   dialInBackground(): void {
     if (this.#warmings.length > 0) this.#warmUp();
     if (this.#options.minIdle > 0) this.#refill();
-    this.#schedule.hold(this.#line.size > 0);
+    this.#schedule.hold(this.#line.size > 0 || this.#warmings.length > 0);
   }
 
   succeeded(slot: Slot<T>): void {
@@ -110,21 +120,18 @@ export class Dialler<T, L extends Lease<T>> {
     slot.warming?.opened();
   }
 
-  failed(slot: Slot<T>, error: unknown): void {
+  /** Answers whether the failure is that of all who wait for the schedule. */
+  failed(slot: Slot<T>, error: unknown): boolean {
     slot.dialPermit.release();
     this.#isLastFailureFinal = !this.#isRetryable(error);
-    this.#schedule.failed(slot.isProbe);
+    const wasAwaited = this.#schedule.failed(slot.probe);
     slot.warming?.failed(error, (failures) => this.mayRetry(failures));
+    return wasAwaited && this.#options.retry.attempts > 1;
   }
 
   /** Whether one who has seen so many dials fail, the last one just now, may hope for another. */
   mayRetry(failures: number): boolean {
     return failures < this.#options.retry.attempts && !this.#isLastFailureFinal;
-  }
-
-  /** Whether the failure of this dial is that of all who wait for the schedule. */
-  speaksForAll(slot: Slot<T>): boolean {
-    return slot.isProbe && this.#options.retry.attempts > 1;
   }
 
   /** A resource was lent for the first time. */
@@ -133,10 +140,10 @@ export class Dialler<T, L extends Lease<T>> {
   }
 
   /** A resource was lost at this age that nobody had used. If that was soon, another may be as well. */
-  wasWasted(age: number): void {
+  wasWasted(reason: RetireReason, age: number): void {
     const { minIdle, retry } = this.#options;
-    if (minIdle === 0 || age > retry.maxDelay) return;
-    this.#refillSchedule.failed(this.#refillSchedule.ready);
+    if (minIdle === 0 || age > retry.maxDelay || DELIBERATE.has(reason)) return;
+    if (this.#refillSchedule.ready) this.#refillSchedule.postpone();
   }
 
   resize(maxSize: number): void {
@@ -192,8 +199,8 @@ export class Dialler<T, L extends Lease<T>> {
       dialPermit.release();
       return false;
     }
-    const isProbe = this.#schedule.started();
-    const slot = new Slot(this.#events, permit, dialPermit, isProbe, this.#generation);
+    const probe = this.#schedule.started();
+    const slot = new Slot(this.#events, permit, dialPermit, probe, this.#generation);
     this.#slots.add(slot);
     if (caller !== undefined) this.#line.assign(caller, slot);
     slot.warming = warming;

@@ -84,6 +84,8 @@ export class Line<T> {
   #assigned = 0;
   #next: Caller<T> | undefined = undefined;
 
+  /** Those who will not wait in line: they leave as soon as nothing is being made ready for them. */
+  readonly impatient = new Set<Caller<T>>();
   /** How many left because their signal was aborted. */
   aborted = 0;
   /** How many left because their time was over. */
@@ -96,7 +98,8 @@ export class Line<T> {
       events.proceed();
     });
     this.#deadlines = new Deadlines(clock, (caller) => {
-      this.timedOut++;
+      if (caller.signal?.aborted) this.aborted++;
+      else this.timedOut++;
       this.refuse(caller, events.latenessOf(caller));
       events.proceed();
     });
@@ -131,11 +134,13 @@ export class Line<T> {
     resolve: (lease: Lease<T>) => void,
     reject: (error: unknown) => void,
   ): Caller<T> {
-    const caller = new Caller<T>(request, this.#clock(), this.#arrivals++, resolve, reject);
+    const now = this.#clock();
+    const caller = new Caller<T>(request, now, this.#arrivals++, resolve, reject);
     this.#callers.push(caller);
     this.#next ??= caller;
     if (caller.signal !== undefined) this.#aborts.add(caller.signal, caller);
-    this.#deadlines.add(caller);
+    if (!caller.queues) this.impatient.add(caller);
+    this.#deadlines.add(caller, now);
     return caller;
   }
 
@@ -160,7 +165,8 @@ export class Line<T> {
     const former = slot.caller;
     if (former === undefined || former === caller) return;
     const other = caller.slot;
-    if (other === undefined) return this.unassign(former);
+    const isUseless = other === undefined || (former.kind === "fresh" && other.uses > 0);
+    if (isUseless) return this.unassign(former);
     former.slot = other;
     other.caller = former;
     caller.slot = slot;
@@ -231,6 +237,7 @@ export class Line<T> {
     if (caller.slot !== undefined) this.#detach(caller);
     if (caller === this.#next) this.#advance();
     this.#callers.remove(caller);
+    if (!caller.queues) this.impatient.delete(caller);
     if (caller.signal !== undefined) this.#aborts.delete(caller.signal, caller);
     caller.resolve = caller.reject = undefined;
     this.#deadlines.drop(caller);

@@ -96,11 +96,13 @@ export class Monitor<T, L extends Lease<T>> {
   /** What a caller is told who has waited too long. */
   latenessOf(caller: Caller<T>): PoolTimeoutError {
     const stage = caller.stage ?? (this.#dialler.room > 0 ? "connect" : "wait");
-    return this.timeoutError(stage, caller.timeout);
+    const { timeout } = caller;
+    return new PoolTimeoutError(stage, timeout, this.stats, this.#clock(), this.#lastFailure);
   }
 
+  /** What is said of a call into the connector that took too long. */
   timeoutError(stage: TimeoutStage, limit: number): PoolTimeoutError {
-    return new PoolTimeoutError(stage, limit, this.stats, this.#clock(), this.#lastFailure);
+    return new PoolTimeoutError(stage, limit, this.stats, this.#clock());
   }
 
   #tell(call: (hooks: PoolHooks) => void): void {

@@ -62,7 +62,11 @@ export class Preparation<T, L extends Lease<T>> {
       this.#calls.check(slot);
     };
     if (settling === undefined) this.#agenda.add(proceed);
-    else this.#agenda.add(() => this.#calls.settle(slot, settling, proceed));
+    else this.#agenda.add(() => this.#settle(slot, settling, proceed));
+  }
+
+  #settle(slot: Slot<T>, settling: PromiseLike<void>, proceed: () => void): void {
+    if (slot.state === "resetting") this.#calls.settle(slot, settling, proceed);
   }
 
   #settling(slot: Slot<T>, isHurried: boolean): PromiseLike<void> | undefined {

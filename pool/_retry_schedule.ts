@@ -22,6 +22,7 @@ export class RetrySchedule {
   readonly #alarm: Alarm;
   #state: ScheduleState = "open";
   #delay: number;
+  #probe = 0;
 
   constructor(options: Required<RetryOptions>, clock: () => number, onDue: () => void) {
     this.#options = options;
@@ -42,11 +43,11 @@ export class RetrySchedule {
     return this.#state === "open" || this.#state === "due";
   }
 
-  /** A dial begins. Answers whether it is the probe. */
-  started(): boolean {
-    if (this.#state !== "due") return false;
+  /** A dial begins. Answers the number of the probe that it is, or 0. */
+  started(): number {
+    if (this.#state !== "due") return 0;
     this.#state = "probing";
-    return true;
+    return ++this.#probe;
   }
 
   succeeded(): void {
@@ -56,8 +57,16 @@ export class RetrySchedule {
     this.#alarm.clear();
   }
 
-  failed(wasProbe: boolean): void {
-    if (this.#state === "closed" || (this.#state !== "open" && !wasProbe)) return;
+  /** A dial has failed, which was this probe or none. Answers whether it is what all were waiting for. */
+  failed(probe: number): boolean {
+    const isAwaited = this.#state === "probing" && probe === this.#probe;
+    if (isAwaited || this.#state === "open") this.postpone();
+    return isAwaited;
+  }
+
+  /** Lets nobody dial for a while, longer each time until a success. */
+  postpone(): void {
+    if (this.#state === "closed") return;
     this.#state = "waiting";
     this.#alarm.setBy(this.#clock() + this.#delay * (1 - Math.random() / 2));
     this.#delay = Math.min(this.#delay * 2, this.#options.maxDelay);

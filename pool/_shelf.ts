@@ -54,7 +54,7 @@ export class Shelf<T, L extends Lease<T>> {
   put(slot: Slot<T>, now: number, isWanted: boolean): void {
     slot.idleSince = slot.restingSince = now;
     this.#slots.move(slot, "idle");
-    this.#sweeper.setBy(this.#fitness.dueTime(slot));
+    this.#sweeper.setBy(this.#fitness.dueTime(slot), now);
     if (this.isWatching && !slot.isWatched) this.#watch(slot, isWanted);
   }
 
@@ -104,7 +104,7 @@ export class Shelf<T, L extends Lease<T>> {
       if (fault === "idle" && this.#mayStay(slot, now)) slot.restingSince = now;
       else if (fault !== undefined) this.#events.retire(slot, fault);
     }
-    for (const slot of idle) this.#sweeper.setBy(this.#fitness.dueTime(slot));
+    for (const slot of idle) this.#sweeper.setBy(this.#fitness.dueTime(slot), now);
     this.#events.proceed();
   }
 

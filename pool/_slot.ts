@@ -22,8 +22,8 @@ export class Slot<T> extends ListNode<Slot<T>> implements LeaseSlot<T> {
   readonly permit: Permit;
   /** The dial's share of `maxConnecting`. */
   readonly dialPermit: Permit;
-  /** Whether its dial is to find out if a server that was down is back. */
-  readonly isProbe: boolean;
+  /** The number of its dial, if that is to find out whether a server that was down is back; else 0. */
+  readonly probe: number;
   /** How many times the pool had been cleared when the dial began. */
   readonly generation: number;
   state: SlotState = "connecting";
@@ -50,7 +50,7 @@ export class Slot<T> extends ListNode<Slot<T>> implements LeaseSlot<T> {
     owner: SlotOwner<T>,
     permit: Permit,
     dialPermit: Permit,
-    isProbe: boolean,
+    probe: number,
     generation: number,
   ) {
     super();
@@ -58,7 +58,7 @@ export class Slot<T> extends ListNode<Slot<T>> implements LeaseSlot<T> {
     this.#owner = owner;
     this.permit = permit;
     this.dialPermit = dialPermit;
-    this.isProbe = isProbe;
+    this.probe = probe;
   }
 
   release(): void {

@@ -47,7 +47,8 @@ export interface Connector<T, L extends Lease<T> = Lease<T>> {
 
   /**
    * Whether a resource that has been idle for `checkAfter` or longer still
-   * works. Bounded by `checkTimeout`; a throw counts as no.
+   * works. Bounded by `checkTimeout`; a throw counts as no. One that passes
+   * straight to a caller in line has not been idle.
    */
   check?(resource: T, context: ConnectorContext): boolean | PromiseLike<boolean>;
 

@@ -1,7 +1,7 @@
 import type { RetireReason } from "./stats.ts";
 
 /** Where an error arose that no caller is there to be told of. */
-export type ErrorSource = "connect" | "check" | "reset" | "close" | "isBroken" | "watch" | "hook";
+export type ErrorSource = "connect" | "check" | "reset" | "close" | "isBroken" | "hook";
 
 /**
  * What a pool tells whoever watches it. Each hook is called synchronously, when

@@ -1,4 +1,4 @@
-import { coarseNow } from "./_clock.ts";
+import { wallNow } from "./_clock.ts";
 import {
   abortSignal,
   checkOptions,
@@ -110,7 +110,8 @@ export interface PoolOptions {
   hooks?: PoolHooks;
   /**
    * The clock that decides what has expired, in milliseconds; it must never go
-   * back. By default `performance.now`, to the millisecond.
+   * back. By default `performance.now`, to the millisecond, and the time that
+   * the machine was asleep.
    *
    * @default {performance.now}
    */
@@ -207,7 +208,7 @@ const DEFAULTS: Omit<ResolvedPoolOptions, "retry"> = {
   checkTimeout: 5_000,
   order: "lifo",
   hooks: {},
-  clock: coarseNow,
+  clock: wallNow,
 };
 
 const HOOK_RULES: Record<keyof PoolHooks, Rule> = {

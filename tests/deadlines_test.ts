@@ -301,7 +301,7 @@ Deno.test("deadlines keep order and count through a thousand comings and goings"
     deadlines.drop(waiter);
     due.push(waiter.deadline);
   });
-  for (const waiter of waiters) deadlines.add(waiter);
+  for (const waiter of waiters) deadlines.add(waiter, time.now);
   for (const [i, waiter] of waiters.entries()) {
     if (i % 4 === 0) continue;
     waiter.settled = true;

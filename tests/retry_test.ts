@@ -299,3 +299,14 @@ Deno.test("1,000 callers of a dead server cost a few dials and next to no time",
   await pool.close();
   await Promise.all(requests);
 });
+
+Deno.test("a dial that takes too long says so each time in as many words", async () => {
+  using scene = sceneOf({ connectTimeout: 10, retry: { attempts: 20, minDelay: 1, maxDelay: 1 } });
+  scene.connector.script.connect = "never";
+  const caller = scene.acquire();
+  await scene.elapse(1_000);
+  assertInstanceOf(caller.error, PoolTimeoutError);
+  assertEquals(caller.error.cause, undefined);
+  assert(caller.error.message.length < 100, caller.error.message);
+  await scene.end();
+});
