@@ -23,6 +23,7 @@ Deno.test("bytes that came while the borrower did not read are not for the next,
   await sent.promise;
   await turn();
   first.release();
+  assertEquals(pool.tryAcquire(), undefined, "it is being looked at");
   assertEquals(await pool.use((conn) => roundTrip(conn, "xyz")), "xyz");
   assertEquals(server.accepts, 2);
 });
