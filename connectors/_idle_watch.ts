@@ -22,8 +22,8 @@ type WatchState = "off" | "resting" | "parked";
 /**
  * Watches a socket that nobody uses. Deno cannot be asked whether a peer has hung
  * up; only a read tells. So one is parked: at the next beat, or earlier if the
- * socket is asked for after a rest, or at once if somebody is waiting
- * for it or its last borrower may have left something. It brings within
+ * socket is asked for after a rest, or at once if somebody is waiting for it or
+ * there may be something that its last borrower did not read. It brings within
  * microtasks what has come before, which is a *look*.
  *
  * To park at every release would be simpler. But then a pool in full use, whose
@@ -63,8 +63,8 @@ export class IdleWatch extends Listener {
     this.#since = performance.now();
     this.#onLost = onLost;
     eventLoop.enlist(this);
-    const hasNews = this.#since - this.#reader.heardAt > BRIEF_REST;
-    const isInDoubt = hasNews || this.#reader.mayBeBehind || this.#reader.isStreaming;
+    const isLongUnheard = this.#since - this.#reader.heardAt > BRIEF_REST;
+    const isInDoubt = isLongUnheard || this.#reader.mayBeBehind || this.#reader.isStreaming;
     if (isWanted || isInDoubt) this.#lookNow();
   }
 

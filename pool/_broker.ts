@@ -179,21 +179,11 @@ export class Broker<T, L extends Lease<T>>
   }
 
   wasReset(slot: Slot<T>): void {
-    if (slot.state !== "resetting") return;
-    const now = this.#clock();
-    const fault = this.#fitness.faultOfReturned(slot, now);
-    if (fault === undefined) this.#takeBack(slot, now);
-    else this.retire(slot, fault);
-    this.proceed();
+    this.#readmit(slot, (now) => this.#takeBack(slot, now));
   }
 
   prepared(slot: Slot<T>): void {
-    if (slot.state !== "resetting") return;
-    const now = this.#clock();
-    const fault = this.#fitness.faultOfReturned(slot, now);
-    if (fault === undefined) this.#offer(slot, now);
-    else this.retire(slot, fault);
-    this.proceed();
+    this.#readmit(slot, (now) => this.#offer(slot, now));
   }
 
   unfit(slot: Slot<T>, stage: "check" | "reset", error: unknown): void {
@@ -360,6 +350,16 @@ export class Broker<T, L extends Lease<T>>
     this.#agenda.add(() => {
       if (slot.state === "resetting") this.#calls.reset(slot);
     });
+  }
+
+  /** A reset or a check is over: time has passed, and the resource may have had its own meanwhile. */
+  #readmit(slot: Slot<T>, admit: (now: number) => void): void {
+    if (slot.state !== "resetting") return;
+    const now = this.#clock();
+    const fault = this.#fitness.faultOfReturned(slot, now);
+    if (fault === undefined) admit(now);
+    else this.retire(slot, fault);
+    this.proceed();
   }
 
   /** Why the pool has no more use for a resource, fit or not. */
