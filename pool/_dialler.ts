@@ -74,6 +74,11 @@ export class Dialler<T, L extends Lease<T>> {
     return this.#capacity.available;
   }
 
+  /** How many dials were given up whose connections could not be freed yet. */
+  get lingering(): number {
+    return this.#connector.lingering ?? 0;
+  }
+
   /** Whether there is no room for another dial, nor any about to be. */
   get lacksRoom(): boolean {
     return this.room === 0 && this.#slots.closing === 0;

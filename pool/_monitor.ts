@@ -86,6 +86,7 @@ export class Monitor<T, L extends Lease<T>> {
       connecting: slots.connecting,
       resetting: slots.resetting,
       closing: slots.closing,
+      lingering: this.#dialler.lingering,
       waiting: this.#line.size,
       acquires: { ...acquires, timedOut: this.#line.timedOut, aborted: this.#line.aborted },
       dials: { ...dials },

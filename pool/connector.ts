@@ -86,6 +86,12 @@ export interface Connector<T, L extends Lease<T> = Lease<T>> {
    */
   settle?(resource: T, isHurried: boolean): PromiseLike<void> | undefined;
 
+  /**
+   * How many dials were given up whose connections the system can't free yet,
+   * for the stats. They hold no slot: it is the connector that bounds them.
+   */
+  readonly lingering?: number;
+
   /** Told that the resource, after a `watch`, is about to be used again: by a borrower or by `check`. */
   unwatch?(resource: T): void;
 }
