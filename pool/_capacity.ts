@@ -1,0 +1,56 @@
+import { type Permit, Semaphore } from "./semaphore.ts";
+
+/** The room that a pool has for its resources: its own, or one that it shares with others. */
+export interface Capacity {
+  /** How many resources the pool may have open. */
+  readonly maxSize: number;
+  /** How many more it may open now. */
+  readonly room: number;
+  /** Whether room is being made for all who wait for some. */
+  readonly isRoomComing: boolean;
+  /** Takes the room for one more resource, on behalf of the caller of that number. */
+  tryAcquire(number: number): Permit | undefined;
+  /** Whether so many resources are more than there should be. */
+  isExceededBy(size: number): boolean;
+  /** Whether a resource must make room for a caller of another pool, who came before the one of that number. */
+  isOwedBefore(number: number): boolean;
+  /** The pool has decided all that it can for now. */
+  review(): void;
+  resize(maxSize: number): void;
+}
+
+/** The room of a pool that stands alone. */
+export class OwnCapacity implements Capacity {
+  readonly isRoomComing = false;
+  readonly #permits: Semaphore;
+
+  constructor(maxSize: number) {
+    this.#permits = new Semaphore(maxSize);
+  }
+
+  get maxSize(): number {
+    return this.#permits.permits;
+  }
+
+  get room(): number {
+    return this.#permits.available;
+  }
+
+  tryAcquire(): Permit | undefined {
+    return this.#permits.tryAcquire();
+  }
+
+  isExceededBy(size: number): boolean {
+    return size > this.maxSize;
+  }
+
+  isOwedBefore(): boolean {
+    return false;
+  }
+
+  review(): void {}
+
+  resize(maxSize: number): void {
+    this.#permits.resize(maxSize);
+  }
+}
