@@ -44,6 +44,7 @@ export class Broker<T, L extends Lease<T>>
     this.#options = options;
     this.#clock = options.clock;
     this.#capacity = capacity;
+    capacity.serve(this);
     this.line = new Line(options.clock, this);
     this.dialler = new Dialler(connector, options, capacity, this.#agenda, this);
     this.#monitor = new Monitor(options, this.#agenda, this.slots, this.line, this.dialler);

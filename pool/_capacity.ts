@@ -1,4 +1,20 @@
 import { type Permit, Semaphore } from "./semaphore.ts";
+import type { SharedFigures } from "./stats.ts";
+
+/** A pool, as its capacity sees it. */
+export interface CapacityUser {
+  readonly slots: {
+    readonly size: number;
+    readonly closing: number;
+    readonly idle: { readonly head: { readonly idleSince: number } | undefined };
+  };
+  readonly line: { readonly size: number; readonly next: { readonly number: number } | undefined };
+  readonly dialler: { readonly demand: number; readonly isWarming: boolean };
+  /** Closes the resource that has been idle longest. */
+  evict(): void;
+  /** Decides what it can, as there may be room. */
+  proceed(): void;
+}
 
 /** The room that a pool has for its resources: its own, or one that it shares with others. */
 export interface Capacity {
@@ -8,6 +24,10 @@ export interface Capacity {
   readonly room: number;
   /** Whether room is being made for all who wait for some. */
   readonly isRoomComing: boolean;
+  /** The figures of the whole, if it is shared. */
+  readonly shared: SharedFigures | undefined;
+  /** Is told once which pool has it. */
+  serve(pool: CapacityUser): void;
   /** Takes the room for one more resource, on behalf of the caller of that number. */
   tryAcquire(number: number): Permit | undefined;
   /** Whether so many resources are more than there should be. */
@@ -22,6 +42,7 @@ export interface Capacity {
 /** The room of a pool that stands alone. */
 export class OwnCapacity implements Capacity {
   readonly isRoomComing = false;
+  readonly shared = undefined;
   readonly #permits: Semaphore;
 
   constructor(maxSize: number) {
@@ -35,6 +56,8 @@ export class OwnCapacity implements Capacity {
   get room(): number {
     return this.#permits.available;
   }
+
+  serve(): void {}
 
   tryAcquire(): Permit | undefined {
     return this.#permits.tryAcquire();

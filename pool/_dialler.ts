@@ -10,7 +10,7 @@ import { PoolClosedError } from "./errors.ts";
 import type { Lease } from "./lease.ts";
 import type { ResolvedPoolOptions } from "./options.ts";
 import { Semaphore } from "./semaphore.ts";
-import type { RetireReason } from "./stats.ts";
+import type { RetireReason, SharedFigures } from "./stats.ts";
 
 // A loss for one of these reasons is no sign that what is opened does not last.
 const DELIBERATE: ReadonlySet<RetireReason> = new Set(["closed", "cleared", "replaced", "surplus"]);
@@ -86,6 +86,11 @@ export class Dialler<T, L extends Lease<T>> {
   /** Whether somebody waits for resources to be opened in advance. */
   get isWarming(): boolean {
     return this.#warmings.length > 0;
+  }
+
+  /** The figures of the whole, if the capacity is shared. */
+  get shared(): SharedFigures | undefined {
+    return this.#capacity.shared;
   }
 
   /** How many dials were given up whose connections could not be freed yet. */

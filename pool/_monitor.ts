@@ -78,6 +78,7 @@ export class Monitor<T, L extends Lease<T>> {
   get stats(): PoolStats {
     const slots = this.#slots;
     const { acquires, dials, retired } = this.counters;
+    const { shared } = this.#dialler;
     return {
       maxSize: this.#dialler.maxSize,
       size: slots.size,
@@ -88,6 +89,7 @@ export class Monitor<T, L extends Lease<T>> {
       closing: slots.closing,
       lingering: this.#dialler.lingering,
       waiting: this.#line.size,
+      ...(shared !== undefined && { shared }),
       acquires: { ...acquires, timedOut: this.#line.timedOut, aborted: this.#line.aborted },
       dials: { ...dials },
       retired: { ...retired },

@@ -1,30 +1,16 @@
-import type { Capacity } from "./_capacity.ts";
+import type { Capacity, CapacityUser } from "./_capacity.ts";
 import { ListNode } from "./_list.ts";
 import type { SharedCapacity } from "./_shared_capacity.ts";
 import { type Permit, Semaphore } from "./semaphore.ts";
-
-/** A pool that shares its capacity with others. */
-export interface Sharer {
-  readonly slots: {
-    readonly size: number;
-    readonly closing: number;
-    readonly idle: { readonly head: { readonly idleSince: number } | undefined };
-  };
-  readonly line: { readonly size: number; readonly next: { readonly number: number } | undefined };
-  readonly dialler: { readonly demand: number; readonly isWarming: boolean };
-  /** Closes the resource that has been idle longest. */
-  evict(): void;
-  /** Decides what it can, as there may be room. */
-  proceed(): void;
-}
+import type { SharedFigures } from "./stats.ts";
 
 /** One pool's part in a capacity that several have together: bounded by a number of its own besides. */
 export class Share extends ListNode<Share> implements Capacity {
   readonly #common: SharedCapacity;
   readonly #own: Semaphore;
-  readonly #onEmpty: () => void;
+  readonly #onVacant: () => void;
   /** The pool whose share it is. */
-  pool!: Sharer;
+  pool!: CapacityUser;
   /** How many resources its callers wait for that lack the room for them. */
   wanted = 0;
   /** The number of the first of those callers. */
@@ -32,12 +18,12 @@ export class Share extends ListNode<Share> implements Capacity {
   #size = 0;
   #closing = 0;
 
-  /** `onEmpty` is told whenever the pool has neither resources nor callers. */
-  constructor(common: SharedCapacity, maxSize: number, onEmpty: () => void) {
+  /** `onVacant` is told whenever the pool is. */
+  constructor(common: SharedCapacity, maxSize: number, onVacant: () => void) {
     super();
     this.#common = common;
     this.#own = new Semaphore(maxSize);
-    this.#onEmpty = onEmpty;
+    this.#onVacant = onVacant;
   }
 
   get maxSize(): number {
@@ -57,10 +43,19 @@ export class Share extends ListNode<Share> implements Capacity {
     return this.pool.slots.idle.head?.idleSince ?? Infinity;
   }
 
-  /** The whole, as an error message or the stats show it. */
-  get whole(): { size: number; maxSize: number } {
+  /** Whether the pool has neither resources nor callers. */
+  get isVacant(): boolean {
+    const { slots, line, dialler } = this.pool;
+    return slots.size === 0 && line.size === 0 && !dialler.isWarming;
+  }
+
+  get shared(): SharedFigures {
     const { size, maxSize } = this.#common;
     return { size, maxSize };
+  }
+
+  serve(pool: CapacityUser): void {
+    this.pool = pool;
   }
 
   tryAcquire(number: number): Permit | undefined {
@@ -92,7 +87,7 @@ export class Share extends ListNode<Share> implements Capacity {
     this.#closing = slots.closing;
     this.#common.rest(this, slots.idle.head !== undefined);
     this.#claim(wanted, line.next?.number ?? 0);
-    if (slots.size === 0 && line.size === 0 && !dialler.isWarming) this.#onEmpty();
+    if (this.isVacant) this.#onVacant();
     this.#common.arrange();
   }
 
