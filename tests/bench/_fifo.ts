@@ -17,16 +17,33 @@ export class Fifo<T> {
     return new Promise((resolve) => this.#line.push(resolve));
   }
 
+  /** One whose signal is aborted is told so, but keeps its place in the line. */
+  acquireWith(signal: AbortSignal): Promise<T> {
+    if (signal.aborted) return Promise.reject(signal.reason);
+    const resource = this.#idle.pop();
+    if (resource !== undefined) return Promise.resolve(resource);
+    return new Promise((resolve, reject) => {
+      const abort = () => reject(signal.reason);
+      signal.addEventListener("abort", abort, { once: true });
+      this.#line.push((resource) => {
+        if (signal.aborted) return this.release(resource);
+        signal.removeEventListener("abort", abort);
+        resolve(resource);
+      });
+    });
+  }
+
   tryAcquire(): T | undefined {
     return this.#idle.pop();
   }
 
   release(resource: T): void {
-    if (this.#first === this.#line.length) {
+    const next = this.#line[this.#first];
+    if (next === undefined) {
       this.#idle.push(resource);
       return;
     }
-    const next = this.#line[this.#first++]!;
+    this.#first++;
     if (this.#first === this.#line.length) {
       this.#line = [];
       this.#first = 0;

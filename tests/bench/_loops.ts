@@ -9,13 +9,45 @@
 /** A pool, by whatever names its methods go. */
 export interface Borrowing<R> {
   acquire(): Promise<R>;
+  acquireWith(signal: AbortSignal): Promise<R>;
   release(resource: R): unknown;
+  use(body: (resource: R) => Promise<unknown>): Promise<unknown>;
 }
+
+const done = Promise.resolve();
 
 /** One borrower, again and again. */
 export async function sequential<R>(pool: Borrowing<R>, count: number): Promise<void> {
   for (let i = 0; i < count; i++) {
     const resource = await pool.acquire();
+    pool.release(resource);
+  }
+}
+
+/** The same, with `use`. */
+export async function uses<R>(pool: Borrowing<R>, count: number): Promise<void> {
+  for (let i = 0; i < count; i++) await pool.use(() => done);
+}
+
+/** The same, with a signal from somewhere. */
+export async function signalled<R>(
+  pool: Borrowing<R>,
+  count: number,
+  signalOf: () => AbortSignal,
+): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    const resource = await pool.acquireWith(signalOf());
+    pool.release(resource);
+  }
+}
+
+/** The same, without a promise. */
+export function tries<R>(
+  pool: { tryAcquire(): R | undefined; release(resource: R): unknown },
+  count: number,
+): void {
+  for (let i = 0; i < count; i++) {
+    const resource = pool.tryAcquire()!;
     pool.release(resource);
   }
 }
@@ -35,6 +67,18 @@ export async function tasks<R>(pool: Borrowing<R>, count: number, turns: number)
 export async function crowd<R>(pool: Borrowing<R>, count: number): Promise<void> {
   await Promise.all(Array.from({ length: count }, async () => {
     const resource = await pool.acquire();
+    pool.release(resource);
+  }));
+}
+
+/** The same, with a signal from somewhere. */
+export async function signalledCrowd<R>(
+  pool: Borrowing<R>,
+  count: number,
+  signalOf: () => AbortSignal,
+): Promise<void> {
+  await Promise.all(Array.from({ length: count }, async () => {
+    const resource = await pool.acquireWith(signalOf());
     pool.release(resource);
   }));
 }
