@@ -70,10 +70,12 @@ export interface Case {
   readonly unit: "ns" | "B";
   /** Whether it is one of the selection of `--quick`. */
   readonly isQuick?: boolean;
-  /** How many rounds there are for each that is usual. Default 1; more where a small difference matters. */
+  /** How many rounds there are for each that is usual, 1 by default: more where a small difference matters. */
   readonly patience?: number;
   /** Makes the contenders; none if the case cannot be run here, for a reason that it prints. */
   contenders(): Contender[] | Promise<Contender[]>;
+  /** Is told that the contenders are closed. */
+  close?(): unknown;
 }
 
 /** The samples of one contender. */
@@ -107,12 +109,14 @@ export function timed(
     name,
     role,
     async measure({ sampleTime }) {
+      const began = performance.now();
       let calls = 0;
-      let elapsed = 0;
-      for (const began = performance.now(); elapsed < sampleTime; calls++) {
+      let elapsed;
+      do {
         await run();
+        calls++;
         elapsed = performance.now() - began;
-      }
+      } while (elapsed < sampleTime);
       return elapsed * 1e6 / (calls * operations);
     },
     ...close && { close },
@@ -137,12 +141,13 @@ export async function runCases(
 }
 
 async function runCase(
-  { name, per, unit, patience = 1, contenders }: Case,
+  given: Case,
   effort: Effort,
 ): Promise<CaseResult> {
-  const all = await contenders();
+  const { name, per, unit, patience = 1 } = given;
+  const all = await given.contenders();
   const samples = new Map<Contender, number[]>(all.map((contender) => [contender, []]));
-  const rounds = effort.rounds * patience;
+  const rounds = Math.ceil(effort.rounds * patience);
   try {
     for (let round = -effort.warmUps; round < rounds; round++) {
       for (const contender of rotated(all, round + effort.warmUps)) {
@@ -153,6 +158,7 @@ async function runCase(
     }
   } finally {
     for (const contender of all) await contender.close?.();
+    await given.close?.();
   }
   const rows = all.map((contender) => {
     const { name, role } = contender;
