@@ -48,7 +48,6 @@ export interface Effort {
   readonly sampleTime: number;
   readonly warmUps: number;
   readonly rounds: number;
-  readonly isQuick: boolean;
 }
 
 /** One who does what a case is about. */
@@ -70,8 +69,8 @@ export interface Case {
   readonly unit: "ns" | "B";
   /** Whether it is one of the selection of `--quick`. */
   readonly isQuick?: boolean;
-  /** How many rounds there are for each that is usual, 1 by default: more where a small difference matters. */
-  readonly patience?: number;
+  /** What is unlike other cases: more rounds where a small difference matters, say. */
+  readonly effort?: Partial<Effort>;
   /** Makes the contenders; none if the case cannot be run here, for a reason that it prints. */
   contenders(): Contender[] | Promise<Contender[]>;
   /** Is told that the contenders are closed. */
@@ -94,8 +93,8 @@ export interface CaseResult {
   readonly rows: Row[];
 }
 
-const THOROUGH: Effort = { sampleTime: 50, warmUps: 2, rounds: 7, isQuick: false };
-const QUICK: Effort = { sampleTime: 20, warmUps: 2, rounds: 5, isQuick: true };
+const THOROUGH: Effort = { sampleTime: 50, warmUps: 2, rounds: 7 };
+const QUICK: Effort = { sampleTime: 20, warmUps: 2, rounds: 5 };
 
 /** A contender whose function does so many operations a call, which are timed. */
 export function timed(
@@ -140,16 +139,13 @@ export async function runCases(
   return results;
 }
 
-async function runCase(
-  given: Case,
-  effort: Effort,
-): Promise<CaseResult> {
-  const { name, per, unit, patience = 1 } = given;
+async function runCase(given: Case, usual: Effort): Promise<CaseResult> {
+  const { name, per, unit } = given;
+  const effort = { ...usual, ...given.effort };
   const all = await given.contenders();
   const samples = new Map<Contender, number[]>(all.map((contender) => [contender, []]));
-  const rounds = Math.ceil(effort.rounds * patience);
   try {
-    for (let round = -effort.warmUps; round < rounds; round++) {
+    for (let round = -effort.warmUps; round < effort.rounds; round++) {
       for (const contender of rotated(all, round + effort.warmUps)) {
         collectGarbage();
         const sample = await contender.measure(effort);

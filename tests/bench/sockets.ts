@@ -87,7 +87,7 @@ function echo(transport: string, message: string, borrowers: number): Case {
     per: "echo",
     unit: "ns",
     isQuick: isProof,
-    patience: isProof ? 3 : 1,
+    ...isProof && { effort: { rounds: 21 } },
     async contenders() {
       route = await transports[transport]!();
       const task = { route, borrowers, size: messages[message]! };
