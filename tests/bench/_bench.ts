@@ -54,6 +54,8 @@ export interface Effort {
 export interface Contender {
   readonly name: string;
   readonly role: Role;
+  /** Whether `--quick` leaves it out: one that is so slow that no goal can be about it. */
+  readonly isSlow?: boolean;
   /** Takes one sample, in the case's unit, of one operation. */
   measure(effort: Effort): number | Promise<number>;
   /** Is told that no more samples will be taken. */
@@ -127,22 +129,18 @@ export async function runCases(
   cases: readonly Case[],
   isQuick: boolean,
   report: (result: CaseResult) => void,
-): Promise<CaseResult[]> {
-  const results: CaseResult[] = [];
+): Promise<void> {
   for (const each of cases) {
-    if (isQuick && !each.isQuick) continue;
     const result = await runCase(each, isQuick ? QUICK : THOROUGH);
-    if (result.rows.length === 0) continue;
-    results.push(result);
-    report(result);
+    if (result.rows.length > 0) report(result);
   }
-  return results;
 }
 
 async function runCase(given: Case, usual: Effort): Promise<CaseResult> {
   const { name, per, unit } = given;
   const effort = { ...usual, ...given.effort };
-  const all = await given.contenders();
+  const made = await given.contenders();
+  const all = made.filter(({ isSlow }) => !(isSlow && usual === QUICK));
   const samples = new Map<Contender, number[]>(all.map((contender) => [contender, []]));
   try {
     for (let round = -effort.warmUps; round < effort.rounds; round++) {
@@ -153,7 +151,7 @@ async function runCase(given: Case, usual: Effort): Promise<CaseResult> {
       }
     }
   } finally {
-    for (const contender of all) await contender.close?.();
+    for (const contender of made) await contender.close?.();
     await given.close?.();
   }
   const rows = all.map((contender) => {

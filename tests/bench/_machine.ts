@@ -19,7 +19,7 @@ export function machine(): Machine {
     cpu: all[0]?.model.trim() ?? "unknown",
     cores: all.length,
     memory: Math.round(totalmem() / 2 ** 30),
-    system: `${type()} ${release()}, ${Deno.build.arch}`,
+    system: `${type()} ${release().match(/^\d+\.\d+/)?.[0]}, ${Deno.build.arch}`,
     versions: { deno: Deno.version.deno, v8: Deno.version.v8, ...peers() },
   };
 }

@@ -12,6 +12,7 @@ export interface Rival extends Borrowing<unknown> {
   readonly role: Role;
   /** Borrows one right now, if there is one. */
   tryAcquire?(): unknown;
+  readonly isSlow?: boolean;
   close(): unknown;
 }
 
@@ -113,6 +114,7 @@ export function tarn<R>({ open, close }: Trade<R>, max: number): Rival {
   return {
     name: "tarn",
     role: "peer",
+    isSlow: true,
     acquire: () => pool.acquire().promise,
     acquireWith: (signal) => abortable(pool.acquire().promise, signal, release),
     release,

@@ -1,20 +1,25 @@
 /**
- * Runs the cases of one subject, in a process of its own, and writes what was
- * measured to a file:
+ * Runs the cases of one subject, or those named, in a process of its own, and
+ * writes what was measured to a file:
  *
- *     deno run -A --v8-flags=--expose-gc tests/bench/_subject.ts FILE thorough|quick OUTPUT
+ *     deno run -A --v8-flags=--expose-gc tests/bench/_subject.ts FILE thorough|quick OUTPUT [CASE…]
  *
  * @module
  */
 
-import { type Case, runCases } from "./_bench.ts";
+import { type Case, type CaseResult, runCases } from "./_bench.ts";
 import { table } from "./_table.ts";
 
-const [file, effort, output] = Deno.args as [string, string, string];
+const [file, effort, output, ...names] = Deno.args as [string, string, string, ...string[]];
+const isQuick = effort === "quick";
 const { default: cases } = await import(file) as { default: Case[] };
-const results = await runCases(
-  cases,
-  effort === "quick",
-  (result) => console.log(`${table(result)}\n`),
+const results: CaseResult[] = [];
+await runCases(
+  cases.filter((each) => names.length > 0 ? names.includes(each.name) : !isQuick || each.isQuick),
+  isQuick,
+  (result) => {
+    console.log(`${table(result)}\n`);
+    results.push(result);
+    Deno.writeTextFileSync(output, JSON.stringify(results)); // one may run out of time
+  },
 );
-await Deno.writeTextFile(output, JSON.stringify(results));

@@ -58,8 +58,8 @@ function cancel(whose: Whose, count: number): Case {
     name: `${whose}, ${count.toLocaleString("en")}`,
     per: "aborted waiter",
     unit: "ns",
-    isQuick: count !== 10_000,
-    effort: { warmUps: 3 },
+    isQuick: whose === "one signal" && count !== 10_000,
+    effort: count < 100_000 ? { warmUps: 3 } : { warmUps: 1, rounds: 5 },
     contenders: async () => [await sockpool(whose, count), bare(whose, count)],
   };
 }

@@ -28,11 +28,12 @@ const isQuick = flags.includes("--quick");
 
 checkArguments();
 const deadline = AbortSignal.timeout(isQuick ? QUICK_LIMIT : 2 ** 31 - 1);
-const results = await run(named.length > 0 ? named : subjects);
+const results = await run(new Map((named.length > 0 ? named : subjects).map((name) => [name, []])));
 if (flags.includes("--save")) await save(results);
 let verdicts = judge(results);
 if (isQuick) verdicts = await confirm(verdicts);
 report(verdicts);
+if (deadline.aborted) console.log("The time was over before all was measured");
 Deno.exit(isQuick && verdicts.some(({ state }) => state === "missed") ? 1 : 0);
 
 function checkArguments(): void {
@@ -44,14 +45,19 @@ function checkArguments(): void {
   Deno.exit(2);
 }
 
-async function run(names: readonly string[]): Promise<Results> {
+/** Measures the cases named of each subject, or all of it, until the time is over. */
+async function run(cases: ReadonlyMap<string, string[]>): Promise<Results> {
   const results: Results = {};
-  for (const name of names) results[name] = await runSubject(name);
+  for (const [subject, names] of cases) {
+    const measured = await runSubject(subject, names);
+    if (measured !== undefined) results[subject] = measured;
+  }
   return results;
 }
 
-async function runSubject(name: string): Promise<CaseResult[]> {
-  console.log(`%c${name}\n`, "font-weight: bold");
+async function runSubject(subject: string, names: string[]): Promise<CaseResult[] | undefined> {
+  if (deadline.aborted) return undefined;
+  console.log(`%c${subject}\n`, "font-weight: bold");
   const output = await Deno.makeTempFile();
   try {
     const child = new Deno.Command(Deno.execPath(), {
@@ -62,15 +68,16 @@ async function runSubject(name: string): Promise<CaseResult[]> {
         "--allow-all",
         "--v8-flags=--expose-gc",
         here("_subject.ts").href,
-        here(`${name}.ts`).href,
+        here(`${subject}.ts`).href,
         isQuick ? "quick" : "thorough",
         output,
+        ...names,
       ],
       signal: deadline,
     }).spawn();
     const { success } = await child.status;
-    if (!success) throw new Error(deadline.aborted ? "The time is over" : `${name} failed`);
-    return JSON.parse(await Deno.readTextFile(output));
+    if (!success && !deadline.aborted) throw new Error(`${subject} failed`);
+    return JSON.parse(await Deno.readTextFile(output) || "[]");
   } finally {
     await Deno.remove(output);
   }
@@ -78,10 +85,12 @@ async function runSubject(name: string): Promise<CaseResult[]> {
 
 /** Measures once more what has missed its goal, for which a busy machine may be to blame. */
 async function confirm(verdicts: Verdict[]): Promise<Verdict[]> {
-  const missed = verdicts.filter(({ state }) => state === "missed");
+  const missed = verdicts.filter(({ state }) => state === "missed").map(({ goal }) => goal);
   if (missed.length === 0) return verdicts;
-  console.log("Something missed its goal. Once more:\n");
-  const again = judge(await run([...new Set(missed.map(({ goal }) => goal.subject))]));
+  console.log("Once more what has missed its goal:\n");
+  const cases = new Map(missed.map(({ subject }) => [subject, [] as string[]]));
+  for (const goal of missed) cases.get(goal.subject)!.push(...goal.cases);
+  const again = judge(await run(cases));
   return verdicts.map((verdict) => {
     const second = again.find(({ goal }) => goal === verdict.goal);
     return second !== undefined && second.figure < verdict.figure ? second : verdict;

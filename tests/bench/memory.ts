@@ -65,6 +65,7 @@ function memory(thing: Thing, measure: Measure): Case {
     let round = 0;
     return {
       name,
+      isSlow: name === "tarn",
       role: place === 0 ? "ours" : place === 1 ? "floor" : "peer",
       measure: async () => (await footprintOf(thing, name, round++, server?.port ?? 0))[measure],
     };
@@ -73,7 +74,7 @@ function memory(thing: Thing, measure: Measure): Case {
     name: `${thing.name}, ${measure}`,
     per: thing.name,
     unit: "B",
-    isQuick: measure === "heap" && thing.name !== "idle socket",
+    isQuick: measure === "heap" && thing.name === "waiter",
     effort: { warmUps: 0, rounds: 3 }, // it hardly differs from one time to another
     async contenders() {
       if (thing.name === "idle socket") server = await EchoServer.start("tcp");

@@ -24,7 +24,8 @@ async function all(
     rivals(SIZE).filter(takesPart).map(async (rival) => {
       const loops: Loops = await import(`./_loops.ts?${rival.name}`);
       await rival.use(() => Promise.resolve()); // one is open from now on
-      return timed(rival.name, rival.role, operations, () => run(loops, rival), rival.close);
+      const { name, role, isSlow = false, close } = rival;
+      return { ...timed(name, role, operations, () => run(loops, rival), close), isSlow };
     }),
   );
 }
@@ -45,6 +46,7 @@ function waiters(count: number): Case {
     per: "acquire and release",
     unit: "ns",
     isQuick: true,
+    effort: count < 100_000 ? {} : { warmUps: 1, rounds: 5 },
     contenders: () =>
       all(
         count,
