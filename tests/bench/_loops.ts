@@ -1,0 +1,84 @@
+/**
+ * What borrowers do. Each contender has a copy of this module for itself,
+ * imported under a name of its own, so that the compiler optimises each by
+ * itself as it would in a program that has only the one.
+ *
+ * @module
+ */
+
+/** A pool, by whatever names its methods go. */
+export interface Borrowing<R> {
+  acquire(): Promise<R>;
+  acquireWith(signal: AbortSignal): Promise<R>;
+  release(resource: R): unknown;
+  use(body: (resource: R) => Promise<unknown>): Promise<unknown>;
+}
+
+const done = Promise.resolve();
+
+/** One borrower, again and again. */
+export async function sequential<R>(pool: Borrowing<R>, count: number): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    const resource = await pool.acquire();
+    pool.release(resource);
+  }
+}
+
+/** The same, with `use`. */
+export async function uses<R>(pool: Borrowing<R>, count: number): Promise<void> {
+  for (let i = 0; i < count; i++) await pool.use(() => done);
+}
+
+/** The same, with a signal from somewhere. */
+export async function signalled<R>(
+  pool: Borrowing<R>,
+  count: number,
+  signalOf: () => AbortSignal,
+): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    const resource = await pool.acquireWith(signalOf());
+    pool.release(resource);
+  }
+}
+
+/** The same, without a promise. */
+export function tries<R>(
+  pool: { tryAcquire(): R | undefined; release(resource: R): unknown },
+  count: number,
+): void {
+  for (let i = 0; i < count; i++) {
+    const resource = pool.tryAcquire()!;
+    pool.release(resource);
+  }
+}
+
+/** Several at once, each again and again, who keep the resource while they await something. */
+export async function tasks<R>(pool: Borrowing<R>, count: number, turns: number): Promise<void> {
+  await Promise.all(Array.from({ length: count }, async () => {
+    for (let i = 0; i < turns; i++) {
+      const resource = await pool.acquire();
+      await undefined;
+      pool.release(resource);
+    }
+  }));
+}
+
+/** Many at once, each only once. */
+export async function crowd<R>(pool: Borrowing<R>, count: number): Promise<void> {
+  await Promise.all(Array.from({ length: count }, async () => {
+    const resource = await pool.acquire();
+    pool.release(resource);
+  }));
+}
+
+/** The same, with a signal from somewhere. */
+export async function signalledCrowd<R>(
+  pool: Borrowing<R>,
+  count: number,
+  signalOf: () => AbortSignal,
+): Promise<void> {
+  await Promise.all(Array.from({ length: count }, async () => {
+    const resource = await pool.acquireWith(signalOf());
+    pool.release(resource);
+  }));
+}

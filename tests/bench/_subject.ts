@@ -1,0 +1,25 @@
+/**
+ * Runs the cases of one subject, or those named, in a process of its own, and
+ * writes what was measured to a file:
+ *
+ *     deno run -A --v8-flags=--expose-gc tests/bench/_subject.ts FILE thorough|quick OUTPUT [CASE…]
+ *
+ * @module
+ */
+
+import { type Case, type CaseResult, runCases } from "./_bench.ts";
+import { table } from "./_table.ts";
+
+const [file, effort, output, ...names] = Deno.args as [string, string, string, ...string[]];
+const isQuick = effort === "quick";
+const { default: cases } = await import(file) as { default: Case[] };
+const results: CaseResult[] = [];
+await runCases(
+  cases.filter((each) => names.length > 0 ? names.includes(each.name) : !isQuick || each.isQuick),
+  isQuick,
+  (result) => {
+    console.log(`${table(result)}\n`);
+    results.push(result);
+    Deno.writeTextFileSync(output, JSON.stringify(results)); // one may run out of time
+  },
+);

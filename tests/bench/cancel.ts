@@ -1,0 +1,69 @@
+import { Pool } from "../../mod.ts";
+import type { Case, Contender } from "./_bench.ts";
+import { CancellableLine } from "./_cancellable.ts";
+
+/** Whose signals the waiters have: all the same one, or each its own. */
+type Whose = "one signal" | "own signals";
+
+type Acquire = (signal: AbortSignal) => Promise<unknown>;
+
+/** Times the abort of so many waiters, until all have been told. */
+function cancelling(
+  name: string,
+  role: Contender["role"],
+  { whose, count, acquire }: { whose: Whose; count: number; acquire: Acquire },
+  close?: () => unknown,
+): Contender {
+  return {
+    name,
+    role,
+    async measure() {
+      const controllers = Array.from(
+        { length: whose === "one signal" ? 1 : count },
+        () => new AbortController(),
+      );
+      const waiting = Array.from(
+        { length: count },
+        (_, i) => acquire(controllers[i % controllers.length]!.signal),
+      );
+      const told = Promise.allSettled(waiting);
+      await new Promise((resolve) => setTimeout(resolve)); // let them stand in line
+      const began = performance.now();
+      for (const controller of controllers) controller.abort();
+      await told;
+      return (performance.now() - began) * 1e6 / count;
+    },
+    ...close && { close },
+  };
+}
+
+async function sockpool(whose: Whose, count: number): Promise<Contender> {
+  const pool = new Pool(() => ({}), { maxSize: 1 });
+  const lease = await pool.acquire();
+  const acquire: Acquire = (signal) => pool.acquire({ signal });
+  return cancelling("sockpool", "ours", { whose, count, acquire }, () => {
+    lease.release();
+    return pool.close();
+  });
+}
+
+function bare(whose: Whose, count: number): Contender {
+  const line = new CancellableLine();
+  const acquire: Acquire = (signal) => line.acquire(signal);
+  return cancelling("bare line", "floor", { whose, count, acquire });
+}
+
+function cancel(whose: Whose, count: number): Case {
+  return {
+    name: `${whose}, ${count.toLocaleString("en")}`,
+    per: "aborted waiter",
+    unit: "ns",
+    isQuick: whose === "one signal" && count !== 10_000,
+    effort: count < 100_000 ? { warmUps: 3 } : { warmUps: 1, rounds: 5 },
+    contenders: async () => [await sockpool(whose, count), bare(whose, count)],
+  };
+}
+
+export default (["one signal", "own signals"] as const).flatMap((whose) =>
+  [1_000, 10_000, 100_000].map((count) => cancel(whose, count))
+) satisfies Case[];

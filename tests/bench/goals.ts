@@ -1,0 +1,143 @@
+import { bestPeer, type CaseResult, floor, ours, ratio, type Row } from "./_bench.ts";
+
+/** What has been measured of each subject, by its name. */
+export type Results = Record<string, CaseResult[]>;
+
+/** What is hoped for. Less is better, always. */
+export interface Goal {
+  readonly subject: string;
+  /** The cases that it is about. */
+  readonly cases: readonly string[];
+  /** What the figure is, for the report. */
+  readonly title: string;
+  /** Answers undefined if what it takes was not measured. */
+  figure(results: Results): number | undefined;
+  readonly atMost: number;
+  /**
+   * By what factor the figure may be above that before `--quick` fails. The short
+   * runs of a noisy machine differ by so much.
+   */
+  readonly margin: number;
+}
+
+export const goals: readonly Goal[] = [
+  factor("pool", "sequential", "floor", 2, 1.3),
+  factor("pool", "sequential", "best peer", 1 / 3, 1.3),
+  factor("pool", "100 tasks on 10", "floor", 2, 1.3),
+  factor("pool", "100 tasks on 10", "best peer", 1 / 2.5, 1.3),
+  factor("pool", "20,000 waiters", "floor", 2, 1.4),
+  factor("pool", "20,000 waiters", "best peer", 1 / 2, 1.3),
+  growth("pool", "1,000 waiters", "100,000 waiters", "floor", 1, 1.5),
+
+  factor("sockets", "TCP, 64 B, 10 borrowers", "dedicated", 1 / 0.97, 1.08),
+  factor("sockets", "TCP, 64 B, 10 borrowers", "generic-pool", 1, 1.1),
+  factor("sockets", "TCP, 64 B, 10 borrowers", "new connections", 1 / 5, 1.3),
+
+  amount("memory", "waiter, heap", 250, 1.1),
+  amount("memory", "idle socket, heap", 1_024, 1.1, "bare"),
+  amount("memory", "queued task, heap", 250, 1.1),
+
+  growth("cancel", "one signal, 1,000", "one signal, 100,000", "floor", 1.2, 1.4),
+  growth("cancel", "own signals, 1,000", "own signals, 100,000", "floor", 1.2, 1.4),
+];
+
+/** A goal and how far it was met. */
+export interface Verdict {
+  readonly goal: Goal;
+  readonly figure: number;
+  /** Whether it is met, or would be by the margin. */
+  readonly state: "met" | "nearly" | "missed";
+}
+
+/** Judges the goals of which something was measured. */
+export function judge(results: Results): Verdict[] {
+  return goals.flatMap((goal) => {
+    const figure = goal.figure(results);
+    if (figure === undefined) return [];
+    const state = figure <= goal.atMost
+      ? "met"
+      : figure <= goal.atMost * goal.margin
+      ? "nearly"
+      : "missed";
+    return [{ goal, figure, state }];
+  });
+}
+
+/** Ours is at most so many times the other's: `"floor"`, `"best peer"`, or one by name. */
+export function factor(
+  subject: string,
+  name: string,
+  than: string,
+  atMost: number,
+  margin: number,
+): Goal {
+  return {
+    subject,
+    cases: [name],
+    title: `${name}: × ${than}`,
+    atMost,
+    margin,
+    figure(results) {
+      const result = find(results, subject, name);
+      const other = result && contender(result, than);
+      return other && ratio(ours(result!), other);
+    },
+  };
+}
+
+/** From one case to another ours grows at most so much: times what the floor does, or by itself. */
+function growth(
+  subject: string,
+  from: string,
+  to: string,
+  than: "floor" | "itself",
+  atMost: number,
+  margin: number,
+): Goal {
+  return {
+    subject,
+    cases: [from, to],
+    title: `${to}, against ${from}: ×${than === "floor" ? " the growth of the floor" : ""}`,
+    atMost,
+    margin,
+    figure(results) {
+      const before = find(results, subject, from);
+      const after = find(results, subject, to);
+      if (before === undefined || after === undefined) return undefined;
+      if (than === "itself") return ours(after).median / ours(before).median;
+      return ratio(ours(after), floor(after)!) / ratio(ours(before), floor(before)!);
+    },
+  };
+}
+
+/** Ours is at most so much, above that of another if one is named. */
+function amount(
+  subject: string,
+  name: string,
+  atMost: number,
+  margin: number,
+  above?: string,
+): Goal {
+  return {
+    subject,
+    cases: [name],
+    title: above === undefined ? `${name}: bytes` : `${name}: bytes above ${above}`,
+    atMost,
+    margin,
+    figure(results) {
+      const result = find(results, subject, name);
+      const other = result && above && contender(result, above);
+      return result && ours(result).median - (other ? other.median : 0);
+    },
+  };
+}
+
+function find(results: Results, subject: string, name: string): CaseResult | undefined {
+  return results[subject]?.find((result) => result.name === name);
+}
+
+function contender(result: CaseResult, name: string): Row | undefined {
+  if (name === "floor") return floor(result);
+  if (name === "best peer") return bestPeer(result);
+  return result.rows.find((row) => row.name === name);
+}
