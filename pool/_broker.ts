@@ -294,6 +294,7 @@ export class Broker<T, L extends Lease<T>>
 
   /** A resource has come back from its borrower. For whoever waits it is looked at as an idle one is. */
   #takeBack(slot: Slot<T>, now: number): void {
+    if (this.line.head === undefined) return this.#offer(slot, now);
     const taker = this.line.takerOf(slot);
     const isWanted = taker !== undefined && !this.dialler.lacksRoomBefore(taker);
     if (!isWanted || !this.#shelf.isWatching || this.dialler.faultOfKeeping(slot) !== undefined) {

@@ -65,6 +65,8 @@ export class Slots<T> {
 
   #leave(slot: Slot<T>): void {
     switch (slot.state) {
+      case "leased":
+        return;
       case "idle":
         return this.idle.remove(slot);
       case "connecting":
