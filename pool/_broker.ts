@@ -331,7 +331,7 @@ export class Broker<T, L extends Lease<T>>
 
   #lend(slot: Slot<T>, how: "direct" | "waited"): L {
     if (++slot.uses === 1) this.dialler.wasUsed();
-    this.slots.move(slot, "leased");
+    this.slots.lend(slot);
     try {
       this.#shelf.unwatch(slot);
       const lease = this.#connector.lease?.(slot) ?? new Lease(slot) as L;

@@ -50,7 +50,8 @@ export class Monitor<T, L extends Lease<T>> {
   }
 
   acquired(resource: unknown, how: "direct" | "waited"): void {
-    this.counters.acquires[how]++;
+    if (how === "direct") this.counters.acquires.direct++;
+    else this.counters.acquires.waited++;
     if (this.#hooks.onAcquire !== undefined) {
       this.#tell((hooks) => hooks.onAcquire!(resource));
     }

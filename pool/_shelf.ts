@@ -54,7 +54,7 @@ export class Shelf<T, L extends Lease<T>> {
   put(slot: Slot<T>, now: number, isWanted: boolean): void {
     slot.idleSince = now;
     this.#fitness.grantRest(slot, now);
-    this.#slots.move(slot, "idle");
+    this.#slots.rest(slot);
     this.#sweeper.setBy(slot.dueAt, now);
     if (this.isWatching && !slot.isWatched) this.#watch(slot, isWanted);
   }
