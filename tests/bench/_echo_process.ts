@@ -3,26 +3,27 @@
  * event loop. Prints where it listens, and ends when its input does:
  *
  *     deno run -A tests/bench/_echo_process.ts tcp
- *     deno run -A tests/bench/_echo_process.ts unix PATH
  *     deno run -A tests/bench/_echo_process.ts tls CERTIFICATE KEY
+ *     deno run -A tests/bench/_echo_process.ts unix PATH
  *
  * @module
  */
 
+import type { AddressInfo } from "node:net";
+import tls from "node:tls";
+
 const SIZE = 65_536;
 
 const [transport, ...args] = Deno.args;
+const here = { hostname: "127.0.0.1", port: 0 };
 
-function listen(): Deno.Listener<Deno.Conn> {
-  const where = { hostname: "127.0.0.1", port: 0 };
-  if (transport === "unix") return Deno.listen({ transport, path: args[0]! });
-  if (transport !== "tls") return Deno.listen(where);
-  const [cert, key] = args.map((file) => Deno.readTextFileSync(file)) as [string, string];
-  return Deno.listenTls({ ...where, cert, key });
-}
-
-async function serve(listener: Deno.Listener<Deno.Conn>): Promise<void> {
-  for await (const conn of listener) echo(conn).catch(() => {}); // the client is gone
+/** Serves every connection of a listener. Answers the port. */
+function serve(listener: Deno.Listener<Deno.Conn>): number {
+  const accept = async () => {
+    for await (const conn of listener) echo(conn).catch(() => {}); // the client is gone
+  };
+  accept();
+  return "port" in listener.addr ? listener.addr.port : 0;
 }
 
 async function echo(conn: Deno.Conn): Promise<void> {
@@ -34,8 +35,20 @@ async function echo(conn: Deno.Conn): Promise<void> {
   }
 }
 
-const listener = listen();
-serve(listener);
-console.log("port" in listener.addr ? listener.addr.port : 0);
+/** By way of Node's module, since only that can set TCP_NODELAY for the server's end of TLS. */
+async function serveTls(): Promise<number> {
+  const [cert, key] = args.map((file) => Deno.readTextFileSync(file)) as [string, string];
+  const server = tls.createServer({ cert, key, noDelay: true }, (client) => {
+    client.on("data", (bytes) => client.write(bytes));
+    client.on("error", () => {}); // the client is gone
+  });
+  await new Promise<void>((resolve) => server.listen(here.port, here.hostname, resolve));
+  return (server.address() as AddressInfo).port;
+}
+
+if (transport === "tls") console.log(await serveTls());
+else if (transport === "unix") console.log(serve(Deno.listen({ transport, path: args[0]! })));
+else console.log(serve(Deno.listen(here)));
+
 for await (const _ of Deno.stdin.readable);
 Deno.exit();

@@ -1,15 +1,25 @@
-import { Pool, type Socket, type SocketLease, tcp, unix } from "../../mod.ts";
+import * as sockpool from "../../mod.ts";
 import { EchoServer } from "./_echo_server.ts";
+
+const { Pool, tcp, unix } = sockpool;
+
+type SocketPool = sockpool.Pool<sockpool.Socket, sockpool.SocketLease>;
+type MakeTls = (
+  options: { port: number; caCerts: string[] },
+) => sockpool.Connector<sockpool.Socket, sockpool.SocketLease>;
+
+// Not every checkout has it.
+const { tls } = sockpool as { tls?: MakeTls };
 
 /** A way to an echo server in another process. */
 export interface Route extends AsyncDisposable {
   /** A pool of ours, of so many sockets. */
-  pool(maxSize: number): Pool<Socket, SocketLease>;
+  pool(maxSize: number): SocketPool;
   /** A connection of the platform's. */
   connect(): Promise<Deno.Conn>;
 }
 
-export async function overTcp(): Promise<Route> {
+async function overTcp(): Promise<Route> {
   const server = await EchoServer.start("tcp");
   const { port } = server;
   return {
@@ -23,7 +33,27 @@ export async function overTcp(): Promise<Route> {
   };
 }
 
-export async function overUnix(): Promise<Route> {
+const certificate = (name: string) => new URL(`../certs/${name}.pem`, import.meta.url);
+
+async function overTls(): Promise<Route> {
+  const files = ["server", "server_key"].map((name) => certificate(name).pathname);
+  const server = await EchoServer.start("tls", ...files);
+  const { port } = server;
+  const caCerts = [await Deno.readTextFile(certificate("ca"))];
+  return {
+    pool: (maxSize) => new Pool(tls!({ port, caCerts }), { maxSize }),
+    async connect() {
+      const tcp = await Deno.connect({ port });
+      tcp.setNoDelay();
+      const conn = await Deno.startTls(tcp, { hostname: "127.0.0.1", caCerts });
+      await conn.handshake();
+      return conn;
+    },
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
+}
+
+async function overUnix(): Promise<Route> {
   const directory = await Deno.makeTempDir();
   const path = `${directory}/echo`;
   const server = await EchoServer.start("unix", path);
@@ -36,3 +66,10 @@ export async function overUnix(): Promise<Route> {
     },
   };
 }
+
+/** The ways there are, by name. */
+export const transports: Record<string, () => Promise<Route>> = {
+  TCP: overTcp,
+  ...tls !== undefined && { TLS: overTls },
+  Unix: overUnix,
+};

@@ -1,12 +1,11 @@
 import { type Case, type Contender, timed } from "./_bench.ts";
 import type { Exchange } from "./_borrowers.ts";
 import { generic } from "./_rivals.ts";
-import { overTcp, overUnix, type Route } from "./_transports.ts";
+import { type Route, transports } from "./_transports.ts";
 
 // What both pools are made with: what sockpool has by default.
 const SIZE = 10;
 
-const transports: Record<string, () => Promise<Route>> = { TCP: overTcp, Unix: overUnix };
 const messages: Record<string, number> = { "64 B": 64, "64 KiB": 65_536 };
 
 /** What all contenders of a case have in common. */
