@@ -7,8 +7,12 @@ export interface Established {
   readonly info: Deno.TlsHandshakeInfo;
 }
 
-/** Opens a connection whose handshake has not been done. It may be unable to heed the signal. */
-export type Open = (signal: AbortSignal) => Promise<Deno.TlsConn>;
+/** How a connection is opened whose handshake is then to be done. */
+export interface Route {
+  open(signal: AbortSignal): Promise<Deno.TlsConn>;
+  /** Whether `open` stops at the signal. */
+  readonly heedsSignal: boolean;
+}
 
 /**
  * The dials of a TLS connector, of which only so many may be under way. Nothing
@@ -33,22 +37,26 @@ export class Handshakes {
   }
 
   /** Opens a connection and sees its handshake through, unless the signal says to give up. */
-  async run(open: Open, { signal, closed }: ConnectorContext): Promise<Established> {
+  async run(route: Route, { signal, closed }: ConnectorContext): Promise<Established> {
     this.#refuseIfFull();
     const permit = await this.#permits.acquire({ signal });
     if (signal.aborted) {
       permit.release();
       throw signal.reason;
     }
-    const handshake = new Handshake(open(signal));
+    const handshake = new Handshake(route.open(signal));
     return await new Promise((resolve, reject) => {
       const giveUp = () => {
+        if (handshake.isOver) return;
         reject(signal.reason);
         this.#linger(handshake, closed);
       };
-      signal.addEventListener("abort", giveUp, { once: true });
+      // What stops by itself is not given up, unless it is past that when it hears of it.
+      const stop = () => handshake.opened.then(giveUp, () => {});
+      const onAbort = route.heedsSignal ? stop : giveUp;
+      signal.addEventListener("abort", onAbort, { once: true });
       handshake.done.then(resolve, reject).finally(() => {
-        signal.removeEventListener("abort", giveUp);
+        signal.removeEventListener("abort", onAbort);
         permit.release();
       });
     });
@@ -77,29 +85,38 @@ export class Handshakes {
 
 /** One dial, from its start to the end of its handshake. */
 class Handshake {
+  readonly opened: Promise<Deno.TlsConn>;
   /** Settles when the system has nothing under way any more. If it rejects, the connection is closed. */
   readonly done: Promise<Established>;
   #conn: Deno.TlsConn | undefined;
-  #isAbandoned = false;
+  #state: "running" | "abandoned" | "over" = "running";
 
-  constructor(opening: Promise<Deno.TlsConn>) {
-    this.done = this.#perform(opening);
+  constructor(opened: Promise<Deno.TlsConn>) {
+    this.opened = opened;
+    this.done = this.#perform();
   }
 
-  /** Leaves the rest to the system: of the connection nothing will be known. */
+  get isOver(): boolean {
+    return this.#state === "over";
+  }
+
+  /** Leaves the rest to the system: nobody will know what becomes of the connection. */
   abandon(): void {
-    this.#isAbandoned = true;
+    if (this.isOver) return;
+    this.#state = "abandoned";
     this.#conn?.[Symbol.dispose]();
   }
 
-  async #perform(opening: Promise<Deno.TlsConn>): Promise<Established> {
-    const conn = this.#conn = await opening;
+  async #perform(): Promise<Established> {
     try {
-      if (this.#isAbandoned) throw new Deno.errors.Interrupted("The pool is closed");
+      const conn = this.#conn = await this.opened;
+      if (this.#state === "abandoned") throw new Deno.errors.Interrupted("The pool is closed");
       return { conn, info: await conn.handshake() };
     } catch (error) {
-      conn[Symbol.dispose]();
+      this.#conn?.[Symbol.dispose]();
       throw error;
+    } finally {
+      this.#state = "over";
     }
   }
 }

@@ -14,7 +14,7 @@ import {
   shown,
 } from "../pool/_validate.ts";
 import type { Connector } from "../pool/connector.ts";
-import { Handshakes, type Open } from "./_handshakes.ts";
+import { Handshakes, type Route } from "./_handshakes.ts";
 import { socketConnector } from "./_socket_connector.ts";
 import { connectTcp, TCP_RULES } from "./_tcp_conn.ts";
 import type { TcpOptions } from "./tcp.ts";
@@ -115,9 +115,9 @@ export function tls(options: TlsOptions): TlsConnector {
   const keyPair = keyPairOf(options);
   checkCertificates(options, keyPair);
   const handshakes = new Handshakes(maxLingering);
-  const open = keyPair === undefined ? upgrading(options) : certified(options, keyPair);
+  const route = keyPair === undefined ? upgrading(options) : certified(options, keyPair);
   const connector = socketConnector(async (context) => {
-    const { conn, info } = await handshakes.run(open, context);
+    const { conn, info } = await handshakes.run(route, context);
     return new TlsSocket(conn, info, { ioTimeout });
   }, TlsLease);
   return {
@@ -154,22 +154,24 @@ function checkCertificates({ caCerts = [] }: TlsOptions, keyPair: KeyPair | unde
 }
 
 /** Opens a TCP connection, and makes a TLS connection of it. */
-function upgrading(options: TlsOptions): Open {
+function upgrading(options: TlsOptions): Route {
   const { serverName, caCerts = [], alpnProtocols = [], maxLingering: _, ...tcpOptions } = options;
   const tlsOptions = { hostname: serverName ?? hostOf(options), caCerts, alpnProtocols };
-  return async (signal) => {
+  const open = async (signal: AbortSignal) => {
     const conn = await connectTcp(tcpOptions, signal);
     try {
+      signal.throwIfAborted();
       return await Deno.startTls(conn, tlsOptions);
     } catch (error) {
       conn[Symbol.dispose](); // it may have been used up
       throw error;
     }
   };
+  return { open, heedsSignal: true };
 }
 
 /** Has Deno open the TLS connection, the only way to give a client certificate. */
-function certified(options: TlsOptions, keyPair: KeyPair): Open {
+function certified(options: TlsOptions, keyPair: KeyPair): Route {
   for (const name of UNAVAILABLE) {
     if (options[name] === undefined) continue;
     throw new TypeError(
@@ -178,7 +180,7 @@ function certified(options: TlsOptions, keyPair: KeyPair): Open {
     );
   }
   const connectOptions = { ...options, ...keyPair, hostname: hostOf(options) };
-  return () => Deno.connectTls(connectOptions);
+  return { open: () => Deno.connectTls(connectOptions), heedsSignal: false };
 }
 
 /** The host. An IPv6 address may stand in brackets; in a certificate it does not. */
