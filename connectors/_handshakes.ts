@@ -51,9 +51,11 @@ export class Handshakes {
         reject(signal.reason);
         this.#linger(handshake, closed);
       };
-      // What stops by itself is not given up, unless it is past that when it hears of it.
-      const stop = () => handshake.opened.then(giveUp, () => {});
-      const onAbort = route.heedsSignal ? stop : giveUp;
+      const onAbort = () => {
+        // What is about to stop by itself is given up only if it is too late for that.
+        if (route.heedsSignal && handshake.isOpening) handshake.opened.then(giveUp, () => {});
+        else giveUp();
+      };
       signal.addEventListener("abort", onAbort, { once: true });
       handshake.done.then(resolve, reject).finally(() => {
         signal.removeEventListener("abort", onAbort);
@@ -94,6 +96,10 @@ class Handshake {
   constructor(opened: Promise<Deno.TlsConn>) {
     this.opened = opened;
     this.done = this.#perform();
+  }
+
+  get isOpening(): boolean {
+    return this.#conn === undefined;
   }
 
   get isOver(): boolean {

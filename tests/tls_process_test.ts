@@ -6,11 +6,15 @@ import { certs, listenTls } from "./_tls_server.ts";
 const mod = new URL("../mod.ts", import.meta.url).href;
 
 /** Runs a program that has a TLS pool on a port, until it ends by itself. */
-async function run(port: number, program: string): Promise<{ code: number; output: string }> {
+async function run(
+  port: number,
+  connectTimeout: number,
+  program: string,
+): Promise<{ code: number; output: string }> {
   const code = `
     import { Pool, tls } from ${JSON.stringify(mod)};
     const connector = tls({ port: ${port}, caCerts: [${JSON.stringify(certs.ca)}] });
-    const pool = new Pool(connector, { connectTimeout: 100 });
+    const pool = new Pool(connector, { connectTimeout: ${connectTimeout} });
     ${program}`;
   const result = await new Deno.Command(Deno.execPath(), {
     args: [
@@ -36,6 +40,7 @@ Deno.test({
     await using server = listenTls();
     const result = await run(
       server.port,
+      5_000,
       `await pool.use((conn) => conn.writeAll("ping").then(() => conn.readExactly(4)));
       console.log(String(pool));`,
     );
@@ -50,6 +55,7 @@ Deno.test({
     await using server = EchoServer.listen(mute);
     const result = await run(
       server.port,
+      500,
       `await pool.acquire().catch((error) => console.log(error.name, pool.stats.lingering));
       await pool.close();`,
     );
