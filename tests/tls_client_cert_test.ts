@@ -7,6 +7,7 @@ import {
 } from "@std/assert";
 import { createServer, type Server, type TLSSocket } from "node:tls";
 import { Pool, type PoolOptions, PoolTimeoutError, tls, type TlsOptions } from "../mod.ts";
+import { DeafHost } from "./_deaf_host.ts";
 import { EchoServer, mute } from "./_echo_server.ts";
 import { roundTrip } from "./_round_trip.ts";
 import { certs } from "./_tls_server.ts";
@@ -115,6 +116,17 @@ Deno.test("tls() with a certificate: close() during the handshake leaves no oper
   await until(() => server.accepts === 1);
   await pool.close();
   await acquired;
+});
+
+Deno.test("tls() with a certificate: a dial to a host that accepts no connection lingers, even past the close", async () => {
+  await using host = await DeafHost.listen();
+  const pool = poolOf(host.port, identity, { connectTimeout: 60 });
+  await assertRejects(() => pool.acquire(), PoolTimeoutError);
+  assertEquals([pool.stats.size, pool.stats.lingering], [0, 1]);
+  await pool.close();
+  assertEquals(pool.stats.lingering, 1);
+  host.serve(mute);
+  await until(() => pool.stats.lingering === 0);
 });
 
 Deno.test("tls() refuses half a pair, a pair that does not match, and what can't be had with a certificate", () => {

@@ -8,8 +8,10 @@ import {
   type TlsOptions,
 } from "../mod.ts";
 import { echo, EchoServer, mute, unusedPort } from "./_echo_server.ts";
+import { DeafHost } from "./_deaf_host.ts";
 import { Relay } from "./_relay.ts";
 import { roundTrip } from "./_round_trip.ts";
+import { ListenerSpy } from "./_spies.ts";
 import { certs, listenTls } from "./_tls_server.ts";
 import { elapsed, until } from "./_until.ts";
 
@@ -26,21 +28,6 @@ function poolOf(port: number, options: Partial<TlsOptions> = {}, poolOptions: Po
 
 /** A server that accepts connections and reads, but never says anything. */
 const listenSilently = () => EchoServer.listen(mute);
-
-/** A listener that accepts nothing, and whose queue is full: who connects hears nothing. */
-async function listenDeafly(): Promise<Disposable & { port: number }> {
-  const stack = new DisposableStack();
-  const listener = stack.use(Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 1 }));
-  const { port } = listener.addr;
-  for (let isFull = false; !isFull;) {
-    const signal = AbortSignal.timeout(100);
-    await Deno.connect({ hostname: "127.0.0.1", port, signal }).then(
-      (conn) => stack.use(conn),
-      () => isFull = true,
-    );
-  }
-  return { port, [Symbol.dispose]: () => stack.dispose() };
-}
 
 Deno.test("tls(): a peer that never handshakes rejects the acquire at connectTimeout, and lingers", async () => {
   await using server = listenSilently();
@@ -83,13 +70,17 @@ Deno.test("tls(): beyond maxLingering a dial is refused at once, until the peer 
   assertEquals(server.accepts, 4);
 });
 
-Deno.test("tls(): no more than maxLingering dials are under way at once, those that linger among them", async () => {
-  await using silent = listenSilently();
-  await using pool = poolOf(silent.port, { maxLingering: 3 }, { maxSize: 20, acquireTimeout: 400 });
-  const results = await Promise.allSettled(Array.from({ length: 20 }, () => pool.acquire()));
-  assert(results.every(({ status }) => status === "rejected"));
-  assertEquals([silent.accepts, pool.stats.lingering], [3, 3]);
-});
+for (const maxLingering of [3, undefined]) {
+  const limit = maxLingering ?? 16;
+  Deno.test(`tls(): no more than ${limit} dials are under way at once, those that linger among them`, async () => {
+    await using silent = listenSilently();
+    const options = maxLingering === undefined ? {} : { maxLingering };
+    await using pool = poolOf(silent.port, options, { maxSize: 20, acquireTimeout: 400 });
+    const results = await Promise.allSettled(Array.from({ length: 20 }, () => pool.acquire()));
+    assert(results.every(({ status }) => status === "rejected"));
+    assertEquals([silent.accepts, pool.stats.lingering], [limit, limit]);
+  });
+}
 
 Deno.test("tls(): more dials than maxLingering take turns, and all succeed", async () => {
   await using server = listenTls();
@@ -145,17 +136,36 @@ Deno.test("tls(): a caller who is aborted during the handshake goes at once; the
 });
 
 Deno.test("tls(): a host that accepts no connection rejects the acquire, and nothing lingers", async () => {
-  using host = await listenDeafly();
-  await using pool = poolOf(host.port);
+  await using host = await DeafHost.listen();
+  await using pool = poolOf(host.port, { maxLingering: 1 });
   for (let i = 0; i < 3; i++) await assertRejects(() => pool.acquire(), PoolTimeoutError);
   assertEquals([pool.stats.size, pool.stats.lingering], [0, 0]);
+});
+
+Deno.test("tls(): a dial leaves no listener behind, whether it ends in time or too late", async () => {
+  using spy = new ListenerSpy();
+  await using server = listenTls();
+  await using relay = Relay.pausedBefore(server.port);
+  const connector = tls({ port: relay.port, caCerts: [certs.ca] });
+  for (const isLate of [true, false]) {
+    const [dial, pool] = [new AbortController(), new AbortController()];
+    const connected = connector.connect({ signal: dial.signal, closed: pool.signal });
+    if (isLate) {
+      await until(() => relay.accepts === 1);
+      dial.abort(new Error("too late"));
+      await assertRejects(async () => await connected, Error, "too late");
+      relay.resume();
+      await until(() => connector.lingering === 0);
+    } else (await connected).close();
+    assertEquals([spy.on(dial.signal), spy.on(pool.signal)], [0, 0]);
+  }
 });
 
 Deno.test("tls(): close() during the handshake settles at once and leaves no operation", async () => {
   await using server = listenSilently();
   const pool = poolOf(server.port, {}, { connectTimeout: 10_000 });
   const acquired = assertRejects(() => pool.acquire(), PoolClosedError);
-  await until(() => server.peers[0]?.received !== 0);
+  await until(() => (server.peers[0]?.received ?? 0) > 0);
   const time = await elapsed(() => pool.close());
   assert(time < 100, `took ${time} ms`);
   await acquired;

@@ -169,6 +169,14 @@ Deno.test("tls(): each of several callers is told of the bad certificate", async
   assertEquals(pool.stats.size, 0);
 });
 
+Deno.test("tls(): a server name that can be none rejects the acquire, and is not tried again", async () => {
+  await using server = listenTls();
+  const options = { serverName: "no such name" };
+  await using pool = poolOf(server.port, options, { retry: { attempts: 3, minDelay: 1 } });
+  await assertRejects(() => pool.acquire(), TypeError, "no such name");
+  assertEquals([pool.stats.size, pool.stats.dials.failed], [0, 1]);
+});
+
 Deno.test("tls(): a peer that does not speak TLS rejects the acquire, and is not dialled again", async () => {
   await using server = EchoServer.listen(replying("HTTP/1.1 400 Bad Request\r\n\r\n"));
   await using pool = poolOf(server.port, {}, { retry: { attempts: 3, minDelay: 1 } });
@@ -256,6 +264,25 @@ Deno.test("tls(): closeWrite() ends one direction, and the socket is not reused"
   assertEquals(pool.stats.size, 0);
   await counting;
 });
+
+Deno.test("tls(): a small write is not held back until the one before has arrived", () =>
+  withPool(async (peer) => {
+    if (peer.received % 2 === 0) await peer.write("!");
+  }, async (pool) => {
+    using conn = await pool.acquire();
+    const times: number[] = [];
+    for (let i = 0; i < 15; i++) {
+      times.push(
+        await elapsed(async () => {
+          await conn.writeAll("o");
+          await conn.writeAll("k");
+          await conn.readExactly(1);
+        }),
+      );
+    }
+    const median = times.sort((a, b) => a - b)[7]!;
+    assert(median < 20, `took ${median} ms`);
+  }));
 
 // Idle and between two borrowers
 
