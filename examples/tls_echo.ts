@@ -2,9 +2,8 @@
 /**
  * Clients that share TLS connections: an echo server with a certificate of its
  * own authority, and twelve clients over a pool of three. Prints for each client
- * what came back and over which socket, then what it is to reach the server by a
- * name that its certificate is not for,
- * and at the end how many handshakes there were.
+ * what came back and over which socket, then how it ends to take the server for
+ * one that its certificate is not for, and at last how many handshakes there were.
  *
  *     deno run --allow-net examples/tls_echo.ts
  */
