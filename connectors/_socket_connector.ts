@@ -1,24 +1,25 @@
 import type { Connector, ConnectorContext } from "../pool/connector.ts";
-import { Socket } from "./socket.ts";
-import { SocketLease } from "./socket_lease.ts";
+import type { Lease, LeaseSlot } from "../pool/lease.ts";
+import type { Socket } from "./socket.ts";
+import type { SocketLease } from "./socket_lease.ts";
 
 /** A connector whose resources are sockets and whose leases are `Deno.Conn`s. */
 export type SocketConnector<A extends Deno.Addr = Deno.Addr> = Connector<Socket<A>, SocketLease<A>>;
 
-/** Makes a connector of a way to open a connection. */
-export function socketConnector<A extends Deno.Addr>(
-  open: (context: ConnectorContext) => Promise<Deno.Conn<A>>,
-  ioTimeout: number | undefined,
-): SocketConnector<A> {
+/** Makes a connector of a way to open a socket, and of the class of its leases. */
+export function socketConnector<S extends Socket<Deno.Addr>, L extends Lease<S>>(
+  connect: (context: ConnectorContext) => Promise<S>,
+  LeaseType: new (slot: LeaseSlot<S>) => L,
+): Connector<S, L> {
   return {
-    connect: async (context) => new Socket(await open(context), { ioTimeout }),
+    connect,
     close: (socket) => socket.close(),
     isBroken: (socket) => socket.isBroken,
     isStale: (socket) => socket.isStale,
     isRetryable: (error) => !isFinal(error),
     lease: (slot) => {
       slot.resource.lend();
-      return new SocketLease(slot);
+      return new LeaseType(slot);
     },
     watch: (socket, lost, isWanted) => socket.watch(lost, isWanted),
     settle: (socket, isHurried) => socket.settle(isHurried),

@@ -9,4 +9,7 @@ export { type ReadUntilOptions, Socket, type SocketConn, type SocketOptions } fr
 export type { SocketConnector } from "./_socket_connector.ts";
 export { SocketLease } from "./socket_lease.ts";
 export { tcp, type TcpOptions } from "./tcp.ts";
+export { tls, type TlsConnector, type TlsOptions } from "./tls.ts";
+export { TlsLease } from "./tls_lease.ts";
+export { TlsSocket, type TlsSocketConn } from "./tls_socket.ts";
 export { unix, type UnixOptions } from "./unix.ts";

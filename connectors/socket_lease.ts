@@ -19,14 +19,16 @@ import { chunksOf, type ReadUntilOptions, type Socket, type SocketConn } from ".
  * still in flight, the peer ended, or bytes are left unread.
  *
  * @typeParam A The type of its addresses.
+ * @typeParam S The type of the socket.
  */
-export class SocketLease<A extends Deno.Addr = Deno.Addr> extends Lease<Socket<A>>
+export class SocketLease<A extends Deno.Addr = Deno.Addr, S extends Socket<A> = Socket<A>>
+  extends Lease<S>
   implements SocketConn<A> {
   #readable: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
   #writable: WritableStream<Uint8Array<ArrayBufferLike>> | undefined;
 
   /** Made by the connector. */
-  constructor(slot: LeaseSlot<Socket<A>>) {
+  constructor(slot: LeaseSlot<S>) {
     super(slot);
   }
 

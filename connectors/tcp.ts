@@ -4,18 +4,11 @@
  * @module
  */
 
-import {
-  checkOptions,
-  duration,
-  nonEmptyString,
-  oneOf,
-  port,
-  positiveDuration,
-  type Rule,
-  typed,
-} from "../pool/_validate.ts";
+import { checkOptions } from "../pool/_validate.ts";
 import { type SocketConnector, socketConnector } from "./_socket_connector.ts";
-import type { SocketOptions } from "./socket.ts";
+import { connectTcp, TCP_RULES } from "./_tcp_conn.ts";
+import { Socket, type SocketOptions } from "./socket.ts";
+import { SocketLease } from "./socket_lease.ts";
 
 /** Options of {@linkcode tcp}: those of `Deno.connect`, and a few of the connection. */
 export interface TcpOptions extends SocketOptions {
@@ -55,17 +48,6 @@ export interface TcpOptions extends SocketOptions {
   autoSelectFamilyAttemptDelay?: number;
 }
 
-const RULES: Record<keyof TcpOptions, Rule> = {
-  port,
-  hostname: nonEmptyString,
-  transport: oneOf("tcp"),
-  noDelay: typed("boolean"),
-  keepAlive: typed("boolean"),
-  autoSelectFamily: typed("boolean"),
-  autoSelectFamilyAttemptDelay: duration,
-  ioTimeout: positiveDuration,
-};
-
 /**
  * Connects to a TCP server. The lease is a `Deno.Conn`.
  *
@@ -84,17 +66,10 @@ const RULES: Record<keyof TcpOptions, Rule> = {
  * ```
  */
 export function tcp(options: TcpOptions): SocketConnector<Deno.NetAddr> {
-  checkOptions(options, RULES, "create a TCP connector", ["port"]);
-  const { noDelay = true, keepAlive = true, ioTimeout, ...connectOptions } = options;
-  return socketConnector(async ({ signal }) => {
-    const conn = await Deno.connect({ ...connectOptions, signal });
-    try {
-      conn.setNoDelay(noDelay);
-      conn.setKeepAlive(keepAlive);
-      return conn;
-    } catch (error) {
-      conn.close(); // the peer has reset it already
-      throw error;
-    }
-  }, ioTimeout);
+  checkOptions(options, TCP_RULES, "create a TCP connector", ["port"]);
+  const tcpOptions = { ...options };
+  return socketConnector(
+    async ({ signal }) => new Socket(await connectTcp(tcpOptions, signal), tcpOptions),
+    SocketLease<Deno.NetAddr>,
+  );
 }

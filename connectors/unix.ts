@@ -12,7 +12,8 @@ import {
   type Rule,
 } from "../pool/_validate.ts";
 import { type SocketConnector, socketConnector } from "./_socket_connector.ts";
-import type { SocketOptions } from "./socket.ts";
+import { Socket, type SocketOptions } from "./socket.ts";
+import { SocketLease } from "./socket_lease.ts";
 
 /** Options of {@linkcode unix}. */
 export interface UnixOptions extends SocketOptions {
@@ -50,5 +51,8 @@ export function unix(options: UnixOptions): SocketConnector<Deno.UnixAddr> {
   checkOptions(options, RULES, "create a Unix connector", ["path"]);
   const { path, ioTimeout } = options;
   // Deno heeds no signal here; a connection that comes too late is closed by the pool.
-  return socketConnector(() => Deno.connect({ transport: "unix", path }), ioTimeout);
+  return socketConnector(
+    async () => new Socket(await Deno.connect({ transport: "unix", path }), { ioTimeout }),
+    SocketLease<Deno.UnixAddr>,
+  );
 }

@@ -57,7 +57,8 @@ export class Calls<T, L extends Lease<T>> {
       late: (resource) => this.#closeLate(resource),
     });
     const { signal } = operation;
-    this.#run(operation, "connect", () => this.#connector.connect({ signal }));
+    const { closed } = this.#slots;
+    this.#run(operation, "connect", () => this.#connector.connect({ signal, closed }));
   }
 
   settle(slot: Slot<T>, settling: PromiseLike<void>, proceed: () => void): void {

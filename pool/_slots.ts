@@ -5,6 +5,7 @@ import type { Slot } from "./_slot.ts";
 export class Slots<T> {
   readonly #all = new Set<Slot<T>>();
   readonly #resources = new Set<unknown>();
+  readonly #end = new AbortController();
   /** Those at rest, in the order in which they were returned. */
   readonly idle = new List<Slot<T>>();
   connecting = 0;
@@ -68,8 +69,14 @@ export class Slots<T> {
     slot.permit.release();
   }
 
-  /** Asks whatever call into the connector is under way to stop. */
+  /** Aborted when the pool is closed. */
+  get closed(): AbortSignal {
+    return this.#end.signal;
+  }
+
+  /** Asks whatever the connector has under way to stop, for good. */
   abortOperations(reason: unknown): void {
+    this.#end.abort(reason);
     for (const slot of this.#all) slot.operation?.abort(reason);
   }
 

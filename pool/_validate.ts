@@ -87,6 +87,22 @@ export const nonEmptyString: Rule = (value, name, subject) => {
   throw new TypeError(message(subject, name, "a non-empty string", value));
 };
 
+/** Strings that each say something. */
+export const nonEmptyStrings: Rule = (value, name, subject) => {
+  if (Array.isArray(value) && value.every((each) => typeof each === "string" && each !== "")) {
+    return;
+  }
+  throw new TypeError(message(subject, name, "an array of non-empty strings", value));
+};
+
+/** Certificates or a key. What is none is not shown: it may be a secret all the same. */
+export const pem: Rule = (value, name, subject) => {
+  if (typeof value === "string" && value.includes("-----BEGIN ")) return;
+  throw new TypeError(
+    `Cannot ${subject} as '${name}' must be in PEM format: received a ${typeof value}`,
+  );
+};
+
 /** Bytes, or a string that stands for them. */
 export const bytesOrString: Rule = (value, name, subject) => {
   if (typeof value === "string" || value instanceof Uint8Array) return;

@@ -8,6 +8,12 @@ export interface ConnectorContext {
    * pool is closed. A connector that heeds it leaves nothing behind.
    */
   readonly signal: AbortSignal;
+
+  /**
+   * Aborted when the pool is closed. It is for what may outlast the call, as does
+   * a dial that the system can't abort. A pool always gives it.
+   */
+  readonly closed?: AbortSignal;
 }
 
 /**

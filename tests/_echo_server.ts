@@ -179,5 +179,10 @@ function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
 
 function isHangUp(error: unknown): boolean {
   return error instanceof Deno.errors.BrokenPipe || error instanceof Deno.errors.ConnectionReset ||
-    error instanceof Deno.errors.ConnectionAborted;
+    error instanceof Deno.errors.ConnectionAborted || isTlsHangUp(error);
+}
+
+/** Under TLS: an end without notice, or an alert such as that the client does not trust the server. */
+function isTlsHangUp(error: unknown): boolean {
+  return error instanceof Deno.errors.UnexpectedEof || error instanceof Deno.errors.InvalidData;
 }

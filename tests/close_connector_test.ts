@@ -1,5 +1,5 @@
 import { assertEquals, assertInstanceOf } from "@std/assert";
-import { PoolClosedError, type PoolHooks } from "../pool/mod.ts";
+import { type ConnectorContext, Pool, PoolClosedError, type PoolHooks } from "../pool/mod.ts";
 import { combinations, eachCase, LIMIT, microtasks, Outcome, Scene } from "./_scene.ts";
 import { type Behaviour, type Method, ScriptedConnector } from "./_scripted_connector.ts";
 
@@ -152,4 +152,16 @@ Deno.test("errors of close() on the way out go to onError, and the pool is close
     await scene.end();
   }
   assertEquals(errors, ["close: Error: close failed", "close: Error: close threw"]);
+});
+
+Deno.test("a connector is told of the close for what outlasts its dials, of that pool alone", async () => {
+  const told: AbortSignal[] = [];
+  const connect = ({ closed }: ConnectorContext) => told.push(closed!);
+  const [one, other] = [new Pool(connect), new Pool(connect)];
+  for (const pool of [one, one, other]) await pool.acquire({ fresh: true });
+  const closing = one.close({ force: true });
+  assertEquals(told.map(({ aborted }) => aborted), [true, true, false]);
+  await closing;
+  await other.close({ force: true });
+  assertEquals(told.map(({ aborted }) => aborted), [true, true, true]);
 });
