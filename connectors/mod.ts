@@ -10,3 +10,20 @@ export type { SocketConnector } from "./_socket_connector.ts";
 export { SocketLease } from "./socket_lease.ts";
 export { tcp, type TcpOptions } from "./tcp.ts";
 export { unix, type UnixOptions } from "./unix.ts";
+export { webSocket, type WebSocketConnector } from "./websocket.ts";
+export {
+  type ReceiveOptions,
+  WebSocketConnection,
+  type WebSocketMessage,
+} from "./websocket_connection.ts";
+export {
+  WebSocketClosedError,
+  type WebSocketClosing,
+  WebSocketConnectError,
+} from "./websocket_errors.ts";
+export { WebSocketLease } from "./websocket_lease.ts";
+export type {
+  WebSocketConnectorOptions,
+  WebSocketDrainOptions,
+  WebSocketPingOptions,
+} from "./websocket_options.ts";
