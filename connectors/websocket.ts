@@ -68,17 +68,20 @@ export function webSocket(options: WebSocketConnectorOptions): WebSocketConnecto
     return connection;
   }
 
-  /** The signal closes the connection, so that a function that heeds no signal does not hold it open. */
+  /** The function may heed no signal: then the dial is over all the same. */
   async function greet(connection: WebSocketConnection, context: ConnectorContext): Promise<void> {
     const { signal } = context;
-    const giveUp = () => void closings.close(connection);
+    let giveUp = () => {};
+    const aborted = new Promise<never>((_resolve, reject) => {
+      giveUp = () => reject(signal.reason);
+    });
     signal.addEventListener("abort", giveUp);
     try {
-      await onOpen!(connection, context);
+      await Promise.race([onOpen!(connection, context), aborted]);
       signal.throwIfAborted();
     } catch (error) {
-      if (!signal.aborted) giveUp();
-      throw signal.aborted ? signal.reason : error;
+      closings.close(connection);
+      throw error;
     } finally {
       signal.removeEventListener("abort", giveUp);
     }
