@@ -16,6 +16,9 @@ export function unsolicited(): Error {
 export abstract class Errand implements Recipient {
   /** How it ends. */
   readonly done: Promise<void>;
+  /** Called in the moment in which it ends: what comes then is not its business any more. */
+  onOver: () => void = () => {};
+  #state: "running" | "over" = "running";
   readonly #signal: AbortSignal;
   readonly #deadline: ReturnType<typeof setTimeout>;
   #resolve!: () => void;
@@ -42,22 +45,29 @@ export abstract class Errand implements Recipient {
   }
 
   ended(error: unknown): void {
-    this.rest();
     this.#reject(error);
+    this.#leave();
   }
 
   /** Whether a message may come now; what is to be made of it is done besides. */
   protected abstract welcomes(message: WebSocketMessage): boolean;
 
   protected finish(): void {
-    this.rest();
     this.#resolve();
+    this.#leave();
   }
 
   /** Leaves no timer and no listener behind. */
   protected rest(): void {
     clearTimeout(this.#deadline);
     this.#signal.removeEventListener("abort", this.#giveUp);
+  }
+
+  #leave(): void {
+    if (this.#state === "over") return;
+    this.#state = "over";
+    this.rest();
+    this.onOver();
   }
 
   readonly #giveUp = (): void => this.ended(this.#signal.reason);

@@ -138,9 +138,14 @@ export class WebSocketConnection implements AsyncIterable<WebSocketMessage>, Dis
    * - `RangeError` likewise, if it was closed because too much lay unread,
    * - `signal.reason` if the signal is aborted first.
    */
-  async receive(options: ReceiveOptions = {}): Promise<WebSocketMessage> {
-    checkOptions(options, RECEIVE_RULES, "receive");
-    return await this.#mailbox.receive(options.signal);
+  receive(options?: ReceiveOptions): Promise<WebSocketMessage> {
+    if (options === undefined) return this.#mailbox.receive(undefined);
+    try {
+      checkOptions(options, RECEIVE_RULES, "receive");
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.#mailbox.receive(options.signal);
   }
 
   /**
@@ -161,6 +166,8 @@ export class WebSocketConnection implements AsyncIterable<WebSocketMessage>, Dis
    */
   close(code: number = 1000, reason: string = ""): void {
     checkClose(code, reason);
+    if (this.#state !== "open") return;
+    this.#watch.end();
     const closing = { code, reason, wasClean: false };
     this.#finish("closed", new WebSocketClosedError("This side has closed the WebSocket", closing));
     this.#socket.close(code, reason);
@@ -240,12 +247,9 @@ export class WebSocketConnection implements AsyncIterable<WebSocketMessage>, Dis
   }
 
   async #run(errand: Errand): Promise<void> {
+    errand.onOver = () => this.#turnTo(this.#watch);
     this.#turnTo(errand);
-    try {
-      await errand.done;
-    } finally {
-      this.#turnTo(this.#watch);
-    }
+    await errand.done;
   }
 
   /** Lets somebody else have what comes, and what has come and not been received. */
@@ -269,12 +273,16 @@ export class WebSocketConnection implements AsyncIterable<WebSocketMessage>, Dis
   }
 
   #errorOf(closing: WebSocketClosing): Error {
-    const what = closing.wasClean ? "The peer has closed the WebSocket" : "The WebSocket is lost";
-    return new WebSocketClosedError(what, closing, this.#trouble);
+    if (closing.wasClean) {
+      return new WebSocketClosedError("The peer has closed the WebSocket", closing);
+    }
+    const trouble = this.#trouble === undefined ? "" : ` (${(this.#trouble as Error).message})`;
+    return new WebSocketClosedError(`The WebSocket is lost${trouble}`, closing, this.#trouble);
   }
 
   /** Closes the connection for a reason of our own. */
   #break(reason: unknown): void {
+    if (this.#state !== "open") return;
     this.#finish("closed", reason as Error);
     this.#socket.close(1000);
   }

@@ -186,7 +186,11 @@ export function resolveWebSocketOptions(options: WebSocketConnectorOptions): Web
     ping: ping && pingPlan(ping),
   };
   // Copies: what the caller does to its own later is of no concern.
-  const init = said({ headers: headers && new Headers(headers), protocols, client });
+  const init = said({
+    headers: headers && new Headers(headers),
+    protocols: protocols && [protocols].flat(),
+    client,
+  });
   return { url: new URL(url), init, connection, onOpen, closeTimeout, maxLingering };
 }
 

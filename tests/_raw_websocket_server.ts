@@ -1,4 +1,4 @@
-import { createServer, type Server, type Socket } from "node:net";
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { until } from "./_until.ts";
 
 /** A frame as it came, unmasked. */
@@ -154,7 +154,7 @@ export class RawWebSocketServer implements AsyncDisposable {
   }
 
   get url(): string {
-    return `ws://127.0.0.1:${(this.#server.address() as Deno.NetAddr).port}/`;
+    return `ws://127.0.0.1:${(this.#server.address() as AddressInfo).port}/`;
   }
 
   get peer(): RawPeer {

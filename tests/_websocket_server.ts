@@ -62,8 +62,9 @@ export class WebSocketServer implements AsyncDisposable {
   constructor(answer: Answer = echo, { protocol, port = 0, greeting }: ServerManners = {}) {
     const options = { hostname: "127.0.0.1", port, onListen() {} };
     this.#server = Deno.serve(options, (request) => {
+      const headers = new Headers(request.headers); // they are gone with the upgrade
       const { socket, response } = Deno.upgradeWebSocket(request, protocol ? { protocol } : {});
-      this.peers.push(new WebSocketPeer(socket, request.headers, answer));
+      this.peers.push(new WebSocketPeer(socket, headers, answer));
       if (greeting !== undefined) socket.onopen = () => socket.send(greeting);
       return response;
     });
