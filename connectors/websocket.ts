@@ -114,7 +114,9 @@ export function webSocket(options: WebSocketConnectorOptions): WebSocketConnecto
   };
 }
 
-function tooManyLinger(url: URL, count: number): WebSocketConnectError {
-  const message = `${count} closed connections linger whose peers have not answered`;
-  return new WebSocketConnectError(placeOf(url), message);
+function tooManyLinger(url: URL, count: number): Error {
+  return new Deno.errors.Busy(
+    `Cannot connect to ${placeOf(url)} as ${count} closed WebSockets still hold their sockets: ` +
+      "the peer does not answer the close",
+  );
 }

@@ -120,8 +120,8 @@ export interface WebSocketConnectorOptions {
    */
   closeTimeout?: number;
   /**
-   * How many closed connections may linger, unanswered by their peers, before a
-   * dial is refused. See `lingering` in the pool's stats.
+   * How many closed WebSockets may linger whose peers have not answered the
+   * close. With so many a dial is refused, with `Deno.errors.Busy`.
    *
    * @default {100}
    */

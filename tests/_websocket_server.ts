@@ -51,16 +51,20 @@ export interface ServerManners {
   port?: number;
   /** Said to everybody who connects. */
   greeting?: string;
+  /** To be spoken, with this certificate. */
+  tls?: { cert: string; key: string };
 }
 
 /** A real WebSocket server on loopback. Disposing of it closes every connection. */
 export class WebSocketServer implements AsyncDisposable {
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
+  readonly #scheme: string;
   /** All who have connected, the oldest first. */
   readonly peers: WebSocketPeer[] = [];
 
-  constructor(answer: Answer = echo, { protocol, port = 0, greeting }: ServerManners = {}) {
-    const options = { hostname: "127.0.0.1", port, onListen() {} };
+  constructor(answer: Answer = echo, { protocol, port = 0, greeting, tls }: ServerManners = {}) {
+    const options = { hostname: "127.0.0.1", port, onListen() {}, ...tls };
+    this.#scheme = tls === undefined ? "ws" : "wss";
     this.#server = Deno.serve(options, (request) => {
       const headers = new Headers(request.headers); // they are gone with the upgrade
       const { socket, response } = Deno.upgradeWebSocket(request, protocol ? { protocol } : {});
@@ -71,7 +75,7 @@ export class WebSocketServer implements AsyncDisposable {
   }
 
   get url(): string {
-    return `ws://127.0.0.1:${this.#server.addr.port}/`;
+    return `${this.#scheme}://127.0.0.1:${this.#server.addr.port}/`;
   }
 
   /** How many connections the server has accepted. */
