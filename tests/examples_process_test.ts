@@ -7,6 +7,7 @@ const isAllowed = Deno.permissions.querySync({ name: "run" }).state === "granted
 const endings: Record<string, string> = {
   "echo.ts": "Pool(leased 0, idle 10, waiting 0, max 10)",
   "socket_pool.ts": "9 measurements over 3 sockets took",
+  "websocket.ts": "3 WebSockets for 5 quotes, 2 of them lost while idle",
 };
 
 /** Runs an example with the permissions of its first line, and no others. */
