@@ -167,7 +167,6 @@ export class WebSocketConnection implements AsyncIterable<WebSocketMessage>, Dis
   close(code: number = 1000, reason: string = ""): void {
     checkClose(code, reason);
     if (this.#state !== "open") return;
-    this.#watch.end();
     const closing = { code, reason, wasClean: false };
     this.#finish("closed", new WebSocketClosedError("This side has closed the WebSocket", closing));
     this.#socket.close(code, reason);

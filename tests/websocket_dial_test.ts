@@ -20,6 +20,7 @@ import {
   type Reception,
   text,
 } from "./_raw_websocket_server.ts";
+import { ListenerSpy } from "./_spies.ts";
 import { elapsed, until } from "./_until.ts";
 import type { WebSocketPool } from "./_websocket_scene.ts";
 import { echo, mute, WebSocketServer } from "./_websocket_server.ts";
@@ -158,6 +159,33 @@ Deno.test("webSocket(): a message in the same segment as the handshake is not lo
     assertEquals(await ws.receive(), "welcome");
   }));
 
+Deno.test("webSocket(): connect() rejects with the signal's reason, when the platform has stopped", () =>
+  withRaw(ignore, async (_pool, server) => {
+    const controller = new AbortController();
+    const connector = webSocket({ url: server.url });
+    const connected = Promise.resolve(connector.connect({ signal: controller.signal }));
+    await until(() => server.peers.length === 1 && server.peer.request !== "");
+    controller.abort("enough");
+    assertEquals(await connected.catch((error) => error), "enough");
+    const { signal } = controller;
+    assertEquals(await Promise.resolve(connector.connect({ signal })).catch((e) => e), "enough");
+    assertEquals(server.peers.length, 1);
+  }));
+
+Deno.test("webSocket(): connect() leaves no listener on the signal, and an abort afterwards does nothing", async () => {
+  await using server = new WebSocketServer();
+  using spy = new ListenerSpy();
+  const controller = new AbortController();
+  const connector = webSocket({ url: server.url, onOpen: () => {} });
+  using connection = await connector.connect({ signal: controller.signal });
+  assertEquals([spy.added > 0, spy.on(controller.signal)], [true, 0]);
+  controller.abort();
+  connection.send("on");
+  assertEquals(await connection.receive(), "on");
+  connection.close();
+  await connection.closed;
+});
+
 // onOpen
 
 Deno.test("webSocket({ onOpen }): it takes the greeting, so that a warm WebSocket stays", async () => {
@@ -222,4 +250,16 @@ Deno.test("webSocket({ onOpen }): close() in the middle of it does not hang, wha
   assert(time < 300, `took ${time} ms`);
   assertInstanceOf(await acquired, PoolClosedError);
   await server.peer.closed;
+});
+
+Deno.test("webSocket({ onOpen }): a WebSocket that is closed when it returns is not kept", async () => {
+  await using server = new WebSocketServer(echo);
+  const onOpen = async (connection: WebSocketConnection) => {
+    server.peer.socket.close(1013, "full");
+    await connection.closed;
+  };
+  await using pool = new Pool(webSocket({ url: server.url, onOpen }));
+  await pool.warm(1);
+  await until(() => pool.stats.size === 0);
+  assertEquals(pool.stats.retired.lost, 1);
 });

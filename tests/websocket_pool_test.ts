@@ -118,3 +118,20 @@ Deno.test("webSocket(): closing the pool rejects a receive under its borrower at
     assertEquals((await server.peer.closed).code, 1000);
     assertEquals(pool.stats.size, 0);
   }));
+
+Deno.test("webSocket(): retryStale does not run the body again when it was the pool that closed", async () => {
+  let runs = 0;
+  await using server = new WebSocketServer(mute);
+  await using pool = new Pool(webSocket({ url: server.url }));
+  await pool.use(() => {});
+  const used = pool.use((ws) => {
+    runs++;
+    return ws.receive();
+  }, { retryStale: true });
+  await until(() => runs === 1);
+  await Promise.all([
+    assertRejects(() => used, WebSocketClosedError, "This side"),
+    pool.close({ force: true }),
+  ]);
+  assertEquals([runs, server.accepts], [1, 1]);
+});
