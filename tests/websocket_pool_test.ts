@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Pool, webSocket, WebSocketClosedError, type WebSocketLease } from "../mod.ts";
 import { until } from "./_until.ts";
-import { receiveAll, withLease } from "./_websocket_scene.ts";
+import { gather, receiveAll, withLease } from "./_websocket_scene.ts";
 import { mute, WebSocketServer } from "./_websocket_server.ts";
 
 Deno.test("webSocket(): ten echoes one after the other use one connection", async () => {
@@ -112,8 +112,9 @@ Deno.test("webSocket(): retryStale does not run the body again once something ca
 Deno.test("webSocket(): closing the pool rejects a receive under its borrower at the timeout", () =>
   withLease(mute, async (ws, { pool, server }) => {
     const received = assertRejects(() => ws.receive(), WebSocketClosedError, "This side");
+    const iterated = assertRejects(() => gather(ws), WebSocketClosedError, "This side");
     await pool.close({ timeout: 20 });
-    await received;
+    await Promise.all([received, iterated]);
     assertThrows(() => ws.send("late"), WebSocketClosedError);
     assertEquals((await server.peer.closed).code, 1000);
     assertEquals(pool.stats.size, 0);
