@@ -28,7 +28,7 @@ export function socketConnector<S extends Socket<Deno.Addr>, L extends Lease<S>>
 }
 
 /** Whether trying again can't help: no permission, a bad certificate, bad arguments. */
-function isFinal(error: unknown): boolean {
+export function isFinal(error: unknown): boolean {
   return error instanceof Deno.errors.PermissionDenied ||
     error instanceof Deno.errors.NotCapable ||
     error instanceof Deno.errors.InvalidData ||

@@ -110,8 +110,13 @@ export const bytesOrString: Rule = (value, name, subject) => {
 };
 
 /** An object whose options obey rules of their own. */
-export function nested(rules: Readonly<Record<string, Rule>>): Rule {
-  return (value, name, subject) => checkOptions(value as object, rules, subject, [], `${name}.`);
+export function nested(
+  rules: Readonly<Record<string, Rule>>,
+  required: readonly string[] = [],
+): Rule {
+  return (value, name, subject) => {
+    checkOptions(value as object, rules, subject, required, `${name}.`);
+  };
 }
 
 /**

@@ -93,8 +93,9 @@ export interface Connector<T, L extends Lease<T> = Lease<T>> {
   settle?(resource: T, isHurried: boolean): PromiseLike<void> | undefined;
 
   /**
-   * How many dials were given up whose connections the system can't free yet,
-   * for the stats. They hold no slot: it is the connector that bounds them.
+   * How many connections were given up, at the dial or at the close, that the
+   * system can't free yet, for the stats. They hold no slot: it is the connector
+   * that bounds them.
    */
   readonly lingering?: number;
 

@@ -41,7 +41,7 @@ export interface PoolStats {
   readonly resetting: number;
   /** Resources whose `close` has not finished. */
   readonly closing: number;
-  /** Dials given up whose connections the system can't free yet; they hold no slot. See `Connector.lingering`. */
+  /** Connections given up, at the dial or at the close, that the system can't free yet; they hold no slot. See `Connector.lingering`. */
   readonly lingering: number;
   /** Callers whose `acquire` has not been answered yet. */
   readonly waiting: number;

@@ -10,6 +10,7 @@ const endings: Record<string, string> = {
   "many_hosts.ts": "connections for 200 requests, at most 8 at once",
   "socket_pool.ts": "9 measurements over 3 sockets took",
   "tls_echo.ts": "3 handshakes for 12 clients",
+  "websocket.ts": "3 WebSockets for 5 quotes, 2 of them lost while idle",
 };
 
 /** Runs an example with the permissions of its first line, and no others. */

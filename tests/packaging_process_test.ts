@@ -17,9 +17,14 @@ const exports = [
   "SocketLease",
   "TlsLease",
   "TlsSocket",
+  "WebSocketClosedError",
+  "WebSocketConnectError",
+  "WebSocketConnection",
+  "WebSocketLease",
   "tcp",
   "tls",
   "unix",
+  "webSocket",
 ];
 
 /** Runs a program that has no permission and finds an empty cache and no network. */

@@ -1,0 +1,72 @@
+#!/usr/bin/env -S deno run --allow-net=127.0.0.1
+/**
+ * A price server that talks more than it is asked: after each quote it sends two
+ * ticks that nobody waits for, and a server that is asked "ping" says "pong".
+ *
+ * Three clients take turns on two WebSockets. What the server still sends to one
+ * who has gone is drained in the background, then its WebSocket is reused; one
+ * that has rested is pinged before it is lent again. When the server closes an
+ * idle WebSocket, the pool knows at once, and opens another when it needs one.
+ * Prints who got which quote, what was drained, and how many WebSockets it took.
+ *
+ *     deno run --allow-net examples/websocket.ts
+ */
+
+import { Pool, webSocket } from "../mod.ts";
+
+const sockets: WebSocket[] = [];
+
+const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
+  const { socket, response } = Deno.upgradeWebSocket(request);
+  sockets.push(socket);
+  socket.onmessage = ({ data }) => {
+    if (data === "ping") return socket.send("pong");
+    socket.send(`${data} ${(data.length * 12.5).toFixed(2)}`);
+    setTimeout(() => socket.send("tick"), 10);
+    setTimeout(() => socket.send("tick"), 20);
+  };
+  return response;
+});
+
+let drained = 0;
+{
+  await using pool = new Pool(
+    webSocket({
+      url: `ws://127.0.0.1:${server.addr.port}/`,
+      headers: { authorization: "Bearer example" },
+      drain: {
+        quiet: 50,
+        accept: (message) => {
+          drained++;
+          return message === "tick";
+        },
+      },
+      ping: { message: "ping", answer: "pong" },
+    }),
+    { maxSize: 2, checkAfter: 100 },
+  );
+
+  const quote = async (client: string, symbol: string) => {
+    using ws = await pool.acquire();
+    ws.send(symbol);
+    const answer = await ws.receive({ signal: AbortSignal.timeout(1_000) });
+    console.log(`${client}: ${answer} (${ws.reused ? "reused" : "new"} WebSocket)`);
+  };
+
+  await Promise.all([quote("Ann", "ACME"), quote("Ben", "GLOBEX"), quote("Cleo", "HOOLI")]);
+  while (pool.stats.idle < 2) await new Promise((resolve) => setTimeout(resolve, 10));
+  console.log(`${drained} ticks drained, ${pool}`);
+
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  await quote("Ann, after a rest", "ACME"); // pinged first
+
+  while (pool.stats.idle < 2) await new Promise((resolve) => setTimeout(resolve, 10));
+  for (const socket of sockets) socket.close(1001, "restart");
+  while (pool.stats.size > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+  console.log(`the server has closed them: ${pool}`);
+
+  await quote("Ben, at last", "GLOBEX");
+  const { dials, retired } = pool.stats;
+  console.log(`${dials.ok} WebSockets for 5 quotes, ${retired.lost} of them lost while idle`);
+}
+await server.shutdown();
