@@ -1,14 +1,14 @@
 /**
  * A Redis client of a page: the protocol (RESP2), and commands over a pool of
- * connections. Used by `redis.ts`.
+ * connections. All values are text, in UTF-8. Used by `redis.ts`.
  */
 
 import type { Pool, Socket, SocketConn, SocketLease, UseOptions } from "../mod.ts";
 
-/** A command and its arguments; text is sent as UTF-8. */
-export type Command = (string | number | Uint8Array<ArrayBuffer>)[];
+/** A command and its arguments. */
+export type Command = (string | number)[];
 
-/** What Redis answers: strings, taken for UTF-8, integers, nil as null, errors, and arrays of them. */
+/** What Redis answers: strings, integers, nil as null, errors, and arrays of them. */
 export type Reply = string | number | bigint | null | RedisError | Reply[];
 
 /** An error that Redis has answered: the command failed, the connection is as good as before. */
@@ -46,21 +46,21 @@ export class Redis {
 
 /** Sends commands and reads their replies, which come in the same order. */
 export async function exchange(conn: SocketConn, commands: Command[]): Promise<Reply[]> {
-  const bytes = await encode(commands);
+  const request = encode(commands);
   // Both at once: a server whose replies nobody reads stops reading commands.
-  const [replies] = await Promise.all([readReplies(conn, commands.length), conn.writeAll(bytes)]);
+  const [replies] = await Promise.all([readReplies(conn, commands.length), conn.writeAll(request)]);
   return replies;
 }
 
-function encode(commands: Command[]): Promise<Uint8Array> {
-  const parts = commands.flatMap((command) => [
-    `*${command.length}\r\n`,
-    ...command.flatMap((argument) => {
-      const bytes = typeof argument === "object" ? argument : encoder.encode(`${argument}`);
-      return [`$${bytes.length}\r\n`, bytes, "\r\n"];
-    }),
-  ]);
-  return new Blob(parts).bytes();
+/** As arrays of strings, each with its count of bytes. */
+function encode(commands: Command[]): string {
+  return commands.map((command) => `*${command.length}\r\n${command.map(encodeOne).join("")}`).join(
+    "",
+  );
+}
+
+function encodeOne(argument: string | number): string {
+  return `$${encoder.encode(`${argument}`).length}\r\n${argument}\r\n`;
 }
 
 async function readReplies(conn: SocketConn, count: number): Promise<Reply[]> {

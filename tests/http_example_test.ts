@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { get } from "../examples/_http.ts";
 import { Pool, tcp } from "../mod.ts";
-import { type Behaviour, EchoServer, replying } from "./_echo_server.ts";
+import { type Behaviour, dribbling, EchoServer, replying } from "./_echo_server.ts";
 
 const ok = "HTTP/1.1 200 OK\r\n";
 
@@ -13,13 +13,6 @@ async function getTwice(behaviour: Behaviour) {
   await pool.use((conn) => get(conn, url));
   const response = await pool.use((conn) => get(conn, url));
   return { response, text: await response.text(), accepts: server.accepts };
-}
-
-/** Sends a text one byte at a time. */
-function dribbling(text: string): Behaviour {
-  return async (peer) => {
-    for (const byte of text) await peer.write(byte);
-  };
 }
 
 /** Sends a text, and hangs up. */
