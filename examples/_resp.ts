@@ -17,7 +17,7 @@ export class RedisError extends Error {
 }
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 const LONGEST_LINE = 65_536;
 const LONGEST_BULK = 16_777_216;
@@ -54,12 +54,10 @@ export async function exchange(conn: SocketConn, commands: Command[]): Promise<R
 
 /** As arrays of strings, each with its count of bytes. */
 function encode(commands: Command[]): string {
-  return commands.map((command) => `*${command.length}\r\n${command.map(encodeOne).join("")}`).join(
-    "",
-  );
+  return commands.map((command) => `*${command.length}\r\n${command.map(bulk).join("")}`).join("");
 }
 
-function encodeOne(argument: string | number): string {
+function bulk(argument: string | number): string {
   return `$${encoder.encode(`${argument}`).length}\r\n${argument}\r\n`;
 }
 

@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { hasRedis } from "./_redis_server.ts";
 
 const examples = new URL("../examples/", import.meta.url);
 const isAllowed = Deno.permissions.querySync({ name: "run" }).state === "granted";
-const hasRedis = isAllowed && await isInstalled("redis-server");
 
 /** What each example prints at its end, as its header says. */
 const endings: Record<string, string> = {
@@ -38,16 +38,6 @@ async function finish(child: Deno.ChildProcess) {
   const { code, stdout, stderr } = await child.output();
   const decoder = new TextDecoder();
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
-}
-
-async function isInstalled(program: string): Promise<boolean> {
-  try {
-    await new Deno.Command(program, { args: ["--version"] }).output();
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }
 
 Deno.test({

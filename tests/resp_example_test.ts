@@ -28,6 +28,7 @@ const replies: Record<string, [sent: string, read: unknown]> = {
   "a bulk string": ["$5\r\nhello\r\n", "hello"],
   "a bulk string with line ends in it": ["$6\r\n\r\na\r\nb\r\n", "\r\na\r\nb"],
   "a bulk string whose bytes are more than its characters": ["$6\r\n\u00e9\u{1f980}\r\n", "é🦀"],
+  "a byte order mark as what it is": ["$4\r\n\ufeffx\r\n", "\ufeffx"],
   "an empty bulk string": ["$0\r\n\r\n", ""],
   "nil": ["$-1\r\n", null],
   "a nil array": ["*-1\r\n", null],
