@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { Redis, RedisError } from "../examples/_resp.ts";
-import { Pool, tcp } from "../mod.ts";
+import { Pool, type SocketConnector, tcp, unix } from "../mod.ts";
 import { hasRedis, RedisServer } from "./_redis_server.ts";
 import { until } from "./_until.ts";
 
@@ -27,12 +27,15 @@ async function run(url: string, ...permissions: string[]) {
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
 
-/** Connects to a server as soon as it listens. */
-function poolFor(server: RedisServer, maxSize = 1) {
-  return new Pool(tcp({ port: server.port, ioTimeout: 5_000 }), {
-    maxSize,
-    retry: { attempts: Infinity, minDelay: 20 },
-  });
+/** Each way to a server. */
+const ways: Record<string, (server: RedisServer) => SocketConnector> = {
+  tcp: ({ port }) => tcp({ port, ioTimeout: 5_000 }),
+  unix: ({ path }) => unix({ path, ioTimeout: 5_000 }),
+};
+
+/** Connects as soon as the server listens. */
+function poolOf(connector: SocketConnector, maxSize = 1) {
+  return new Pool(connector, { maxSize, retry: { attempts: Infinity, minDelay: 20 } });
 }
 
 Deno.test({
@@ -43,7 +46,7 @@ Deno.test({
     const result = await run(`redis://127.0.0.1:${server.port}/1`, "--allow-net=127.0.0.1");
     assertEquals(result, { code: 0, stdout: shown, stderr: "" });
 
-    await using pool = poolFor(server);
+    await using pool = poolOf(ways.tcp!(server));
     const redis = new Redis(pool);
     assertStringIncludes(`${await redis.call("INFO", "stats")}`, "total_connections_received:5");
     await redis.call("SELECT", 1);
@@ -83,31 +86,33 @@ Deno.test({
   },
 });
 
-Deno.test({
-  name: "a pool notices at once that a real Redis has closed its idle connections",
-  ignore: !hasRedis,
-  async fn() {
-    await using server = new RedisServer();
-    await using pool = poolFor(server, 3);
-    assertEquals(await pool.warm(3), 3);
-    await using other = poolFor(server);
-    await new Redis(other).call("CLIENT", "KILL", "TYPE", "normal");
-    await until(() => pool.stats.size === 0, { within: 1_000 });
-    assertEquals([pool.stats.retired.lost, await new Redis(pool).call("PING")], [3, "PONG"]);
-  },
-});
+for (const [way, connect] of Object.entries(ways)) {
+  Deno.test({
+    name: `${way}(): a pool notices at once that a real Redis has closed its idle connections`,
+    ignore: !hasRedis,
+    async fn() {
+      await using server = new RedisServer();
+      await using pool = poolOf(connect(server), 3);
+      assertEquals(await pool.warm(3), 3);
+      await using other = poolOf(connect(server));
+      await new Redis(other).call("CLIENT", "KILL", "TYPE", "normal");
+      await until(() => pool.stats.size === 0, { within: 1_000 });
+      assertEquals([pool.stats.retired.lost, await new Redis(pool).call("PING")], [3, "PONG"]);
+    },
+  });
 
-Deno.test({
-  name: "a pipeline to a real Redis may be larger than all buffers, both ways",
-  ignore: !hasRedis,
-  async fn() {
-    await using server = new RedisServer();
-    await using pool = poolFor(server);
-    const text = "x".repeat(200_000);
-    const redis = new Redis(pool);
-    const replies = await redis.pipeline(Array.from({ length: 100 }, () => ["ECHO", text]));
-    assertEquals([replies.length, new Set(replies).size, replies[0] === text], [100, 1, true]);
-    await assertRejects(() => redis.call("NO", "SUCH"), RedisError, "unknown command");
-    assertEquals(pool.stats.dials.ok, 1);
-  },
-});
+  Deno.test({
+    name: `${way}(): a pipeline to a real Redis may be larger than all buffers, both ways`,
+    ignore: !hasRedis,
+    async fn() {
+      await using server = new RedisServer();
+      await using pool = poolOf(connect(server));
+      const text = "x".repeat(200_000);
+      const redis = new Redis(pool);
+      const replies = await redis.pipeline(Array.from({ length: 100 }, () => ["ECHO", text]));
+      assertEquals([replies.length, new Set(replies).size, replies[0] === text], [100, 1, true]);
+      await assertRejects(() => redis.call("NO", "SUCH"), RedisError, "unknown command");
+      assertEquals(pool.stats.dials.ok, 1);
+    },
+  });
+}
