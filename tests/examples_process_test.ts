@@ -50,6 +50,15 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "examples: README.md tells of each",
+  ignore: !isAllowed,
+  async fn() {
+    const readme = await Deno.readTextFile(new URL("README.md", examples));
+    for (const name of Object.keys(endings)) assertStringIncludes(readme, `[${name}](${name})`);
+  },
+});
+
 for (const [name, ending] of Object.entries(endings)) {
   Deno.test({
     name: `examples: ${name} runs by itself, says what its header says, and ends in time`,
