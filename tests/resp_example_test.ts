@@ -12,7 +12,7 @@ function plain(reply: Reply | undefined): unknown {
 /** Two calls to a server; answers the second's reply and how many connections they took. */
 async function callTwice(behaviour: Behaviour): Promise<[reply: unknown, accepts: number]> {
   await using server = EchoServer.listen(behaviour);
-  await using pool = new Pool(tcp({ port: server.port }));
+  await using pool = new Pool(tcp({ port: server.port, ioTimeout: 2_000 }));
   const redis = new Redis(pool);
   await redis.pipeline([["PING"]]);
   const [reply] = await redis.pipeline([["PING"]]);
@@ -53,7 +53,7 @@ Deno.test("Redis sends commands as arrays of counted strings, all at once", asyn
     sent += new TextDecoder().decode(bytes);
     await peer.write("+OK\r\n+OK\r\n");
   });
-  await using pool = new Pool(tcp({ port: server.port }));
+  await using pool = new Pool(tcp({ port: server.port, ioTimeout: 2_000 }));
   const commands: Command[] = [["SET", "clé", 12], ["ECHO", "A\r\n", ""]];
   await new Redis(pool).pipeline(commands);
   assertEquals(
@@ -65,7 +65,7 @@ Deno.test("Redis sends commands as arrays of counted strings, all at once", asyn
 
 Deno.test("Redis.call() throws what Redis answers as an error, which costs no connection", async () => {
   await using server = EchoServer.listen(replying("-WRONGTYPE not a list\r\n"));
-  await using pool = new Pool(tcp({ port: server.port }));
+  await using pool = new Pool(tcp({ port: server.port, ioTimeout: 2_000 }));
   const redis = new Redis(pool);
   for (let i = 0; i < 3; i++) {
     await assertRejects(() => redis.call("LPOP", "x"), RedisError, "WRONGTYPE not a list");
@@ -75,7 +75,7 @@ Deno.test("Redis.call() throws what Redis answers as an error, which costs no co
 
 Deno.test("Redis.pipeline() gives each command its own reply, failed ones among them", async () => {
   await using server = EchoServer.listen(replying("+1\r\n-ERR 2\r\n:3\r\n"));
-  await using pool = new Pool(tcp({ port: server.port }));
+  await using pool = new Pool(tcp({ port: server.port, ioTimeout: 2_000 }));
   const [first, second, third] = await new Redis(pool).pipeline([["A"], ["B"], ["C"]]);
   assertEquals([first, third], ["1", 3]);
   assertInstanceOf(second, RedisError);
@@ -93,7 +93,7 @@ Deno.test("Redis.pipeline() does not lock up when both sides have more to say th
       await peer.write(`$${text.length}\r\n${text}\r\n`);
     }
   });
-  await using pool = new Pool(tcp({ port: server.port, ioTimeout: 5_000 }));
+  await using pool = new Pool(tcp({ port: server.port, ioTimeout: 2_000 }));
   const replies = await new Redis(pool).pipeline(Array.from({ length: 100 }, () => command));
   assertEquals([replies.length, new Set(replies).size, server.accepts], [100, 1, 1]);
 });
@@ -112,7 +112,7 @@ const malformed: Record<string, string> = {
 for (const [what, sent] of Object.entries(malformed)) {
   Deno.test(`Redis refuses ${what}, and the connection is closed`, async () => {
     await using server = EchoServer.listen(replying(sent));
-    await using pool = new Pool(tcp({ port: server.port, ioTimeout: 5_000 }));
+    await using pool = new Pool(tcp({ port: server.port, ioTimeout: 2_000 }));
     await assertRejects(() => new Redis(pool).call("PING"), Deno.errors.InvalidData);
     assertEquals(pool.stats.size, 0);
   });
@@ -124,7 +124,7 @@ Deno.test("Redis rejects when the server hangs up in a reply", async () => {
       await peer.write(part);
       peer.close();
     });
-    await using pool = new Pool(tcp({ port: server.port }));
+    await using pool = new Pool(tcp({ port: server.port, ioTimeout: 2_000 }));
     await assertRejects(() => new Redis(pool).call("PING"), Deno.errors.UnexpectedEof);
     assertEquals(pool.stats.size, 0);
   }
