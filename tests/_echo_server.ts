@@ -24,6 +24,13 @@ export function replying(text: string): Behaviour {
   return (peer) => peer.write(text);
 }
 
+/** Sends the same text whatever comes, one byte at a time. */
+export function dribbling(text: string): Behaviour {
+  return async (peer) => {
+    for (const byte of encoder.encode(text)) await peer.write(Uint8Array.of(byte));
+  };
+}
+
 /** Sends back what comes, once, and hangs up. */
 export const closing: Behaviour = async (peer, bytes) => {
   await peer.write(bytes);

@@ -1,4 +1,5 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { hasRedis } from "./_redis_server.ts";
 
 const examples = new URL("../examples/", import.meta.url);
 const isAllowed = Deno.permissions.querySync({ name: "run" }).state === "granted";
@@ -11,20 +12,33 @@ const endings: Record<string, string> = {
   "socket_pool.ts": "9 measurements over 3 sockets took",
   "tls_echo.ts": "3 handshakes for 12 clients",
   "websocket.ts": "3 WebSockets for 5 quotes, 2 of them lost while idle",
+  "http_server.ts": "12 requests over",
+  "redis.ts": hasRedis ? "4 connections: Pool(leased 0, idle 4" : "no redis-server here",
+  "shutdown.ts": "closed: Pool(leased 0, idle 0, waiting 0, max 2)",
+  "udp_echo.ts": "datagrams over 1 socket",
+  "worker_pool.ts": "1 of them retired: Pool(leased 0",
 };
 
-/** Runs an example with the permissions of its first line, and no others. */
-async function run(name: string, ...args: string[]) {
+/** Starts an example with the flags of its first line, and no others: its permissions, and what is unstable. */
+async function start(name: string, ...args: string[]): Promise<Deno.ChildProcess> {
   const file = new URL(name, examples);
   const [shebang] = (await Deno.readTextFile(file)).split("\n", 1);
-  const permissions = shebang!.match(/--allow-\S+/g) ?? [];
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", "--quiet", ...permissions, file.href, ...args],
+  const flags = shebang!.match(/--(?:allow|unstable)-\S+/g) ?? [];
+  return new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-prompt", "--quiet", ...flags, file.href, ...args],
     env: { NO_COLOR: "1" },
     signal: AbortSignal.timeout(10_000),
     stdout: "piped",
     stderr: "piped",
-  });
+  }).spawn();
+}
+
+/** Runs an example to its end. */
+async function run(name: string, ...args: string[]) {
+  return await finish(await start(name, ...args));
+}
+
+async function finish(child: Deno.ChildProcess) {
   const { code, stdout, stderr } = await child.output();
   const decoder = new TextDecoder();
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
@@ -37,6 +51,15 @@ Deno.test({
     const files = [...Deno.readDirSync(examples)].map(({ name }) => name);
     const runnable = files.filter((name) => /^[^_].*\.ts$/.test(name)); // `_http.ts` is a part
     assertEquals(runnable.sort(), Object.keys(endings).sort());
+  },
+});
+
+Deno.test({
+  name: "examples: README.md tells of each",
+  ignore: !isAllowed,
+  async fn() {
+    const readme = await Deno.readTextFile(new URL("README.md", examples));
+    for (const name of Object.keys(endings)) assertStringIncludes(readme, `[${name}](${name})`);
   },
 });
 
@@ -81,5 +104,83 @@ Deno.test({
     const { stdout } = await run("socket_pool.ts");
     const total = Number(stdout.match(/took (\d+) ms/)?.[1]);
     assert(total >= 300 && total <= 450, `took ${total} ms`);
+  },
+});
+
+Deno.test({
+  name: "examples: http_server.ts gets right responses, and keeps its connections",
+  ignore: !isAllowed,
+  async fn() {
+    const { stdout } = await run("http_server.ts");
+    for (
+      const line of [
+        "GET /: 200 <h1>Home</h1>",
+        "GET /stream: 200 comes in chunks",
+        "GET /empty: 204",
+        "GET /missing: 404 No /missing here",
+      ]
+    ) {
+      assertEquals(stdout.split("\n").filter((it) => it === line).length, 2, stdout);
+    }
+    assertMatch(stdout, /12 requests over [1-3] connections/);
+  },
+});
+
+Deno.test({
+  name: "examples: udp_echo.ts sends again what the server drops",
+  ignore: !isAllowed,
+  async fn() {
+    const { stdout } = await run("udp_echo.ts");
+    assertEquals(new Set(stdout.match(/^request \d+: message \d+/gm)).size, 12);
+    assertMatch(stdout, /sent [2-5] times/);
+    assert(Number(stdout.match(/12 replies to (\d+) datagrams/)?.[1]) >= 15, stdout);
+  },
+});
+
+Deno.test({
+  name:
+    "examples: worker_pool.ts counts right, tells of the job that throws, and replaces its worker",
+  ignore: !isAllowed,
+  async fn() {
+    const { stdout } = await run("worker_pool.ts");
+    assertStringIncludes(stdout, "job 1: 9592 primes below 100000");
+    assertStringIncludes(stdout, "job 10: 17170 primes below 190000");
+    assertStringIncludes(stdout, "job 5: RangeError: Cannot count the primes below -1");
+    assertEquals(stdout.match(/^job \d+: \d+ primes/gm)?.length, 9);
+    assertMatch(stdout, /10 jobs by [34] workers, 1 of them retired/);
+  },
+});
+
+Deno.test({
+  name: "examples: shutdown.ts turns one away, lets one finish, and cuts one off at the deadline",
+  ignore: !isAllowed,
+  async fn() {
+    const { stdout } = await run("shutdown.ts");
+    const times = [...stdout.matchAll(/^ *(\d+) ms (waiting|quick|slow|closed): (?!sent)/gm)];
+    assertEquals(times.map(([, , what]) => what), ["waiting", "quick", "slow", "closed"]);
+    const [waiting, quick, slow] = times.map(([, time]) => Number(time));
+    assert(waiting! >= 400 && waiting! < quick! && quick! >= 990, stdout);
+    assert(slow! >= 1_400 && slow! < 4_000, stdout);
+    assertStringIncludes(stdout, "waiting: PoolClosedError");
+    assertStringIncludes(stdout, "quick: answered after 1000 ms");
+  },
+});
+
+Deno.test({
+  name: "examples: shutdown.ts heeds SIGINT, and a second one at once",
+  ignore: !isAllowed || Deno.build.os === "windows",
+  async fn() {
+    const child = await start("shutdown.ts");
+    let stdout = "";
+    for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+      stdout += text;
+      if (text.includes("slow: sent")) child.kill("SIGINT");
+      if (text.includes("waiting: PoolClosedError")) child.kill("SIGINT");
+    }
+    await child.stderr.cancel();
+    assertEquals((await child.status).code, 0);
+    assertStringIncludes(stdout, "SIGINT: shutting down");
+    assertMatch(stdout, /quick: (?!sent|answered)/);
+    assertMatch(stdout, /slow: (?!sent|answered)/);
   },
 });

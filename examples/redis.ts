@@ -1,0 +1,122 @@
+#!/usr/bin/env -S deno run --allow-net=127.0.0.1 --allow-run=redis-server
+/**
+ * A Redis client over a pool: text and nil, a pipeline, an array, an error that
+ * costs no connection, fifty callers over four connections. It talks to the
+ * server that is named, or starts a `redis-server` of its own on loopback if
+ * one is installed, or else says so. Prints what comes back, and the pool.
+ *
+ *     deno run --allow-net --allow-run=redis-server examples/redis.ts
+ *     deno run --allow-net examples/redis.ts redis://:PASSWORD@HOST:6379/DATABASE
+ *     deno run --allow-net -R -W examples/redis.ts unix:///run/redis/redis.sock
+ */
+
+import { Pool, type SocketConnector, tcp, unix } from "../mod.ts";
+import { type Command, exchange, Redis, RedisError } from "./_resp.ts";
+
+const IO_TIMEOUT = 5_000;
+
+const [named] = Deno.args;
+if (named !== undefined) await demonstrate(new URL(named));
+else await demonstrateOnOwnServer();
+
+async function demonstrate(url: URL) {
+  await using pool = new Pool(redis(url), {
+    maxSize: 4,
+    acquireTimeout: 5_000,
+    retry: { attempts: Infinity, minDelay: 20 }, // a server just started does not listen yet
+  });
+  const client = new Redis(pool);
+  const prefix = `sockpool:${crypto.randomUUID()}:`;
+  const [text, counter, missing] = [`${prefix}text`, `${prefix}counter`, `${prefix}missing`];
+
+  await client.call("SET", text, "caf\u00e9,\r\nna\u00efve", "EX", 60);
+  console.log("text:", await client.call("GET", text));
+  console.log("nil:", await client.call("GET", missing));
+
+  const increments: Command[] = Array.from({ length: 1_000 }, () => ["INCR", counter]);
+  console.log("a pipeline of 1000 INCR:", (await client.pipeline(increments)).at(-1));
+  console.log("an array:", await client.call("MGET", counter, missing, text));
+
+  const error = await client.call("INCR", text).catch((error) => error);
+  if (!(error instanceof RedisError)) throw error;
+  console.log(`an error: ${error}`);
+
+  await pool.warm(4);
+  const callers = Array.from({ length: 50 }, (_, i) => `caller ${i}`);
+  const echoes = await Promise.all(callers.map((caller) => client.call("ECHO", caller)));
+  console.log("each caller had its own reply:", echoes.join() === callers.join());
+
+  await client.call("DEL", text, counter);
+  console.log(`${pool.stats.dials.ok} connections: ${pool}`);
+}
+
+/** Connects to what a URL names. A connection is lent when it has logged in and has its database. */
+function redis(url: URL): SocketConnector {
+  const connector = transport(url);
+  const greeting = greetingFor(url);
+  return {
+    ...connector,
+    async connect(context) {
+      const socket = await connector.connect(context);
+      try {
+        const refusal = (await exchange(socket, greeting)).find((it) => it instanceof RedisError);
+        if (refusal) throw refusal;
+        return socket;
+      } catch (error) {
+        socket.close();
+        throw error;
+      }
+    },
+    check: async (socket) => (await exchange(socket, [["PING"]]))[0] === "PONG",
+    // A wrong password stays wrong.
+    isRetryable: (error) => !(error instanceof RedisError) && connector.isRetryable!(error),
+  };
+}
+
+function transport({ protocol, hostname, port, pathname }: URL): SocketConnector {
+  switch (protocol) {
+    case "redis:":
+      return tcp({ hostname, port: Number(port || 6379), ioTimeout: IO_TIMEOUT });
+    case "unix:":
+      return unix({ path: decodeURIComponent(pathname), ioTimeout: IO_TIMEOUT });
+    default:
+      throw new TypeError(`Cannot connect to ${protocol}: only redis: and unix:`);
+  }
+}
+
+function greetingFor({ protocol, username, password, pathname }: URL): Command[] {
+  const greeting: Command[] = [];
+  const credentials = [username, password].filter(Boolean).map(decodeURIComponent);
+  if (password) greeting.push(["AUTH", ...credentials]);
+  const database = protocol === "unix:" ? "" : pathname.slice(1);
+  if (database) greeting.push(["SELECT", database]);
+  return greeting;
+}
+
+async function demonstrateOnOwnServer() {
+  const port = unusedPort();
+  const server = startServer(port);
+  if (!server) return console.log("no redis-server here: install one, or name one by its URL");
+  try {
+    await demonstrate(new URL(`redis://127.0.0.1:${port}`));
+  } finally {
+    server.kill();
+    await server.status;
+  }
+}
+
+/** Answers undefined if it is not installed. */
+function startServer(port: number): Deno.ChildProcess | undefined {
+  const args = ["--bind", "127.0.0.1", "--port", `${port}`, "--save", "", "--appendonly", "no"];
+  try {
+    return new Deno.Command("redis-server", { args, stdout: "null", stderr: "null" }).spawn();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+function unusedPort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}

@@ -1,0 +1,46 @@
+import { mayRun } from "./_child.ts";
+import { unusedPort } from "./_echo_server.ts";
+
+/** Whether there is a real Redis to test with. */
+export const hasRedis = mayRun && await isInstalled("redis-server");
+
+async function isInstalled(program: string): Promise<boolean> {
+  try {
+    await new Deno.Command(program, { args: ["--version"] }).output();
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/**
+ * A real Redis on loopback that keeps nothing, reached over TCP and a Unix
+ * socket. It may not listen yet when it has been started. Disposing of it kills
+ * it, and removes its directory.
+ */
+export class RedisServer implements AsyncDisposable {
+  readonly port = unusedPort();
+  readonly directory = Deno.makeTempDirSync();
+  readonly path = `${this.directory}/socket`;
+  readonly #child: Deno.ChildProcess;
+
+  /** Starts it, with further settings if there are any. */
+  constructor(...settings: string[]) {
+    this.#child = new Deno.Command("redis-server", {
+      args: [
+        ...["--bind", "127.0.0.1", "--port", `${this.port}`, "--unixsocket", this.path],
+        ...["--dir", this.directory, "--save", "", "--appendonly", "no"],
+        ...settings,
+      ],
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#child.status;
+    await Deno.remove(this.directory, { recursive: true });
+  }
+}
