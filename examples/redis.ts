@@ -7,10 +7,11 @@
  *
  *     deno run --allow-net --allow-run=redis-server examples/redis.ts
  *     deno run --allow-net examples/redis.ts redis://:PASSWORD@HOST:6379/DATABASE
+ *     deno run --allow-net --cert CA.pem examples/redis.ts rediss://HOST:6380
  *     deno run --allow-net -R -W examples/redis.ts unix:///run/redis/redis.sock
  */
 
-import { Pool, type SocketConnector, tcp, unix } from "../mod.ts";
+import { Pool, type SocketConnector, tcp, tls, unix } from "../mod.ts";
 import { type Command, exchange, Redis, RedisError } from "./_resp.ts";
 
 const IO_TIMEOUT = 5_000;
@@ -56,6 +57,9 @@ function redis(url: URL): SocketConnector {
   const greeting = greetingFor(url);
   return {
     ...connector,
+    get lingering() { // a copy of it would stand still
+      return connector.lingering ?? 0;
+    },
     async connect(context) {
       const socket = await connector.connect(context);
       try {
@@ -77,10 +81,12 @@ function transport({ protocol, hostname, port, pathname }: URL): SocketConnector
   switch (protocol) {
     case "redis:":
       return tcp({ hostname, port: Number(port || 6379), ioTimeout: IO_TIMEOUT });
+    case "rediss:":
+      return tls({ hostname, port: Number(port || 6379), ioTimeout: IO_TIMEOUT });
     case "unix:":
       return unix({ path: decodeURIComponent(pathname), ioTimeout: IO_TIMEOUT });
     default:
-      throw new TypeError(`Cannot connect to ${protocol}: only redis: and unix:`);
+      throw new TypeError(`Cannot connect to ${protocol}: only redis:, rediss: and unix:`);
   }
 }
 

@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { Redis, RedisError } from "../examples/_resp.ts";
-import { Pool, type SocketConnector, tcp, unix } from "../mod.ts";
+import { Pool, type SocketConnector, tcp, tls, unix } from "../mod.ts";
+import ca from "./certs/ca.pem" with { type: "text" };
 import { hasRedis, RedisServer } from "./_redis_server.ts";
 import { until } from "./_until.ts";
 
@@ -31,6 +32,7 @@ async function run(url: string, ...permissions: string[]) {
 const ways: Record<string, (server: RedisServer) => SocketConnector> = {
   tcp: ({ port }) => tcp({ port, ioTimeout: 5_000 }),
   unix: ({ path }) => unix({ path, ioTimeout: 5_000 }),
+  tls: ({ tlsPort }) => tls({ port: tlsPort, caCerts: [ca], ioTimeout: 5_000 }),
 };
 
 /** Connects as soon as the server listens. */
@@ -69,6 +71,25 @@ Deno.test({
     ];
     const result = await run(`unix://${path}`, ...permissions);
     assertEquals(result, { code: 0, stdout: shown, stderr: "" });
+  },
+});
+
+Deno.test({
+  name: "redis.ts talks to a real Redis over TLS, and not to one it can't trust",
+  ignore: !hasRedis,
+  async fn() {
+    await using server = new RedisServer();
+    const url = `rediss://localhost:${server.tlsPort}/1`;
+    const flags = (authority: string) => [
+      "--allow-net=localhost",
+      `--cert=${new URL(`./certs/${authority}.pem`, import.meta.url).pathname}`,
+    ];
+    assertEquals(await run(url, ...flags("ca")), { code: 0, stdout: shown, stderr: "" });
+
+    const { code, stdout, stderr } = await run(url, ...flags("other_ca"));
+    assertEquals([code, stdout], [1, ""]);
+    // At once: a dial that is tried again ends in a PoolTimeoutError.
+    assertStringIncludes(stderr, "Uncaught (in promise) InvalidData: invalid peer certificate");
   },
 });
 
