@@ -9,8 +9,10 @@ export type SocketConnector<A extends Deno.Addr = Deno.Addr> = Connector<Socket<
 export function socketConnector<A extends Deno.Addr>(
   open: (context: ConnectorContext) => Promise<Deno.Conn<A>>,
   ioTimeout: number | undefined,
+  name: string,
 ): SocketConnector<A> {
   return {
+    name,
     connect: async (context) => new Socket(await open(context), { ioTimeout }),
     close: (socket) => socket.close(),
     isBroken: (socket) => socket.isBroken,
@@ -24,6 +26,11 @@ export function socketConnector<A extends Deno.Addr>(
     settle: (socket, isHurried) => socket.settle(isHurried),
     unwatch: (socket) => socket.unwatch(),
   };
+}
+
+/** What errors call an address of host and port. */
+export function nameOf(scheme: string, hostname: string, port: number): string {
+  return `${scheme}://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
 }
 
 /** Whether trying again can't help: no permission, a bad certificate, bad arguments. */

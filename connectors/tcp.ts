@@ -13,7 +13,7 @@ import {
   type Rule,
   typed,
 } from "../pool/_validate.ts";
-import { type SocketConnector, socketConnector } from "./_socket_connector.ts";
+import { nameOf, type SocketConnector, socketConnector } from "./_socket_connector.ts";
 import type { SocketOptions } from "./socket.ts";
 
 /** Options of {@linkcode tcp}: those of `Deno.connect`, and a few of the connection. */
@@ -82,15 +82,20 @@ const RULES: Record<keyof TcpOptions, Rule> = {
 export function tcp(options: TcpOptions): SocketConnector<Deno.NetAddr> {
   checkOptions(options, RULES, "create a TCP connector", ["port"]);
   const { noDelay = true, keepAlive = true, ioTimeout, ...connectOptions } = options;
-  return socketConnector(async ({ signal }) => {
-    const conn = await Deno.connect({ ...connectOptions, signal });
-    try {
-      conn.setNoDelay(noDelay);
-      conn.setKeepAlive(keepAlive);
-      return conn;
-    } catch (error) {
-      conn.close(); // the peer has reset it already
-      throw error;
-    }
-  }, ioTimeout);
+  const { hostname = "127.0.0.1", port } = options;
+  return socketConnector(
+    async ({ signal }) => {
+      const conn = await Deno.connect({ ...connectOptions, signal });
+      try {
+        conn.setNoDelay(noDelay);
+        conn.setKeepAlive(keepAlive);
+        return conn;
+      } catch (error) {
+        conn.close(); // the peer has reset it already
+        throw error;
+      }
+    },
+    ioTimeout,
+    nameOf("tcp", hostname, port),
+  );
 }

@@ -41,5 +41,6 @@ export function unix(options: UnixOptions): SocketConnector<Deno.UnixAddr> {
   checkOptions(options, RULES, "create a Unix connector", ["path"]);
   const { path, ioTimeout } = options;
   // Deno heeds no signal here; a connection that comes too late is closed by the pool.
-  return socketConnector(() => Deno.connect({ transport: "unix", path }), ioTimeout);
+  const open = () => Deno.connect({ transport: "unix", path });
+  return socketConnector(open, ioTimeout, `unix:${path}`);
 }

@@ -1,0 +1,117 @@
+import { Attempt, type AttemptEvents } from "./_attempt.ts";
+import { choose, type Preference } from "./_choice.ts";
+import type { Endpoint } from "./_endpoint.ts";
+import { type Failure, unreachable } from "./_unreachable.ts";
+
+/** What a dial goes by, and leaves behind for the next. */
+export interface DialContext {
+  readonly endpoints: readonly Endpoint[];
+  readonly prefer: Preference;
+  readonly attemptDelay: number;
+  readonly clock: () => number;
+  /** Attempts that go on although nobody waits for them any more. */
+  readonly strays: Set<Attempt>;
+  /** How many attempts there have been. */
+  turn: number;
+}
+
+/** What a dial has brought. */
+export interface Opened {
+  readonly endpoint: Endpoint;
+  readonly resource: unknown;
+}
+
+/**
+ * - `dialling`: there are attempts in flight
+ * - `aborted`: the same, but they have been told to stop
+ * - `settled`: the outcome is known; strays may still be in flight
+ */
+type DialState = "dialling" | "aborted" | "settled";
+
+/**
+ * One call of `connect`: endpoint after endpoint, until one answers or none is
+ * left. The next is dialled when one fails, or beside it when one takes long, as
+ * in RFC 8305 ("Happy Eyeballs"); so a slow one does not use up all the time.
+ */
+export class Dial implements AttemptEvents {
+  readonly #context: DialContext;
+  readonly #signal: AbortSignal;
+  readonly #untried: Set<Endpoint>;
+  readonly #attempts = new Set<Attempt>();
+  readonly #failures: Failure[] = [];
+  readonly #onAbort = () => this.#abort();
+  #latest: Attempt | undefined;
+  #state: DialState = "dialling";
+  #resolve!: (opened: Opened) => void;
+  #reject!: (error: unknown) => void;
+
+  constructor(context: DialContext, signal: AbortSignal) {
+    this.#context = context;
+    this.#signal = signal;
+    this.#untried = new Set(context.endpoints);
+  }
+
+  run(): Promise<Opened> {
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+      this.#signal.addEventListener("abort", this.#onAbort);
+      this.#next();
+    });
+  }
+
+  slow(attempt: Attempt): void {
+    if (attempt === this.#latest) this.#next();
+  }
+
+  opened(attempt: Attempt, resource: unknown): void {
+    const { endpoint } = attempt;
+    endpoint.load.open++;
+    this.#attempts.delete(attempt);
+    this.#settle();
+    for (const other of this.#attempts) this.#dismiss(other);
+    this.#resolve({ endpoint, resource });
+  }
+
+  ended(attempt: Attempt, error: unknown): void {
+    this.#attempts.delete(attempt);
+    this.#context.strays.delete(attempt);
+    if (this.#state === "settled") return;
+    this.#failures.push({ endpoint: attempt.endpoint, error });
+    if (attempt === this.#latest) this.#next();
+    if (this.#attempts.size === 0) this.#fail();
+  }
+
+  #next(): void {
+    if (this.#state !== "dialling") return;
+    const { prefer, attemptDelay, clock } = this.#context;
+    const endpoint = choose([...this.#untried], prefer, clock());
+    if (endpoint === undefined) return;
+    this.#untried.delete(endpoint);
+    const attempt = new Attempt(endpoint, ++this.#context.turn, clock, this);
+    this.#latest = attempt;
+    this.#attempts.add(attempt);
+    attempt.run(attemptDelay);
+  }
+
+  #abort(): void {
+    this.#state = "aborted";
+    for (const attempt of this.#attempts) attempt.abort(this.#signal.reason);
+  }
+
+  #fail(): void {
+    const error = this.#state === "aborted" ? this.#signal.reason : unreachable(this.#failures);
+    this.#settle();
+    this.#reject(error);
+  }
+
+  #settle(): void {
+    this.#state = "settled";
+    this.#signal.removeEventListener("abort", this.#onAbort);
+  }
+
+  #dismiss(attempt: Attempt): void {
+    attempt.dismiss();
+    if (attempt.isInBackground) this.#context.strays.add(attempt);
+  }
+}
