@@ -1,0 +1,312 @@
+import { assert, assertEquals, assertInstanceOf, assertStrictEquals } from "@std/assert";
+import { FakeTime } from "@std/testing/time";
+import {
+  type EndpointOptions,
+  type EndpointsConnector,
+  failover,
+  Pool,
+  type PoolOptions,
+  PoolTimeoutError,
+  roundRobin,
+} from "../mod.ts";
+import { microtasks, Outcome } from "./_scene.ts";
+import { ScriptedConnector, type Thing } from "./_scripted_connector.ts";
+
+const DELAYS: EndpointOptions = { minDelay: 100, maxDelay: 400, attemptDelay: 1_000 };
+
+/** Three endpoints in fake time, one connector for them, and the dials of it. */
+class Stage implements Disposable {
+  readonly time = new FakeTime();
+  readonly clock = () => this.time.now;
+  readonly members = Array.from(
+    { length: 3 },
+    () => new ScriptedConnector({}, ["check", "reset"]),
+  );
+  readonly a = this.members[0]!;
+  readonly b = this.members[1]!;
+  readonly c = this.members[2]!;
+  readonly connector: EndpointsConnector<Thing>;
+
+  constructor(combine: typeof failover, options: EndpointOptions = {}) {
+    this.connector = combine(this.members, { ...DELAYS, clock: this.clock, ...options });
+  }
+
+  [Symbol.dispose](): void {
+    assertEquals(this.time.next(), false, "no timer is left");
+    this.time.restore();
+  }
+
+  dial(signal = new AbortController().signal): Outcome<Thing> {
+    return new Outcome(Promise.resolve(this.connector.connect({ signal })));
+  }
+
+  /** Dials, and answers who has answered at once: "a", "b", "c", or "" if nobody has. */
+  async dialNow(): Promise<string> {
+    const outcome = this.dial();
+    await microtasks();
+    return this.opener(outcome);
+  }
+
+  opener({ value }: Outcome<Thing>): string {
+    return value === undefined
+      ? ""
+      : "abc"[this.members.findIndex((m) => m.things.includes(value))]!;
+  }
+
+  /** How often each has been dialled. */
+  get dials(): number[] {
+    return this.members.map((member) => member.count("connect"));
+  }
+
+  get isUp(): boolean[] {
+    return this.connector.endpoints.map(({ isUp }) => isUp);
+  }
+
+  pool(options: PoolOptions): Pool<Thing> {
+    return new Pool(this.connector, { clock: this.clock, checkAfter: Infinity, ...options });
+  }
+
+  async elapse(duration: number, step = 10): Promise<void> {
+    await microtasks();
+    for (let elapsed = 0; elapsed < duration; elapsed += step) {
+      this.time.tick(step);
+      await microtasks();
+    }
+  }
+}
+
+Deno.test("an endpoint that is down is dialled on a schedule that doubles, not by every caller", async () => {
+  using stage = new Stage(failover);
+  stage.a.script.connect = "error";
+  const times: number[] = [];
+  stage.a.onCall = () => times.push(stage.time.now);
+  for (let elapsed = 0; elapsed < 3_000; elapsed++) {
+    assertEquals(await stage.dialNow(), "b");
+    stage.time.tick(1);
+  }
+  const gaps = times.slice(1).map((time, i) => time - times[i]!);
+  assert(gaps.length >= 7, `${gaps}`);
+  for (const [i, gap] of gaps.entries()) {
+    const full = Math.min(100 * 2 ** i, 400);
+    assert(gap >= full / 2 && gap <= full + 1, `${i}: ${gaps}`);
+  }
+  assert(new Set(gaps.slice(2)).size > 1, `jittered: ${gaps}`);
+});
+
+Deno.test("after a success the delays begin with minDelay again", async () => {
+  using stage = new Stage(failover);
+  stage.a.script.connect = "error";
+  for (let i = 0; i < 10; i++) {
+    await stage.dialNow();
+    await stage.elapse(400, 400);
+  }
+  stage.a.heal();
+  assertEquals(await stage.dialNow(), "a");
+  stage.a.script.connect = "error";
+  assertEquals(await stage.dialNow(), "b");
+  stage.a.heal();
+  await stage.elapse(101, 101);
+  assertEquals(await stage.dialNow(), "a");
+});
+
+Deno.test("many dials at once make one probe, and only its caller waits for that", async () => {
+  using stage = new Stage(failover);
+  stage.a.script.connect = "error";
+  await stage.dialNow();
+  await stage.elapse(100, 100);
+  stage.a.script.connect = "never";
+  const outcomes = Array.from({ length: 25 }, () => stage.dial());
+  await microtasks();
+  assertEquals(outcomes.map(({ state }) => state).filter((state) => state === "pending").length, 1);
+  assertEquals(stage.dials, [2, 25, 0]);
+  await stage.elapse(240);
+  assertEquals(outcomes[0]!.state, "pending");
+  await stage.elapse(10);
+  assertEquals(stage.opener(outcomes[0]!), "b", "after 250 ms another is dialled beside it");
+  await stage.elapse(1_000);
+});
+
+Deno.test("a probe that takes longer than its caller waits still finds the endpoint to be back", async () => {
+  using stage = new Stage(failover);
+  stage.a.script.connect = "error";
+  await stage.dialNow();
+  await stage.elapse(100, 100);
+  stage.a.script.connect = "never";
+  const caller = stage.dial();
+  await stage.elapse(700);
+  assertEquals([stage.opener(caller), stage.isUp[0]], ["b", false]);
+  assertEquals(await stage.dialNow(), "b");
+  stage.a.last("connect").succeed();
+  await microtasks();
+  assertEquals(stage.isUp[0], true);
+  assertEquals(stage.a.things[0]!.closes, 1, "nobody is there to take it");
+  stage.a.heal();
+  assertEquals(await stage.dialNow(), "a");
+});
+
+Deno.test("a probe without an answer is stopped after attemptDelay, and the next is due later", async () => {
+  using stage = new Stage(failover);
+  stage.a.script.connect = "error";
+  await stage.dialNow();
+  await stage.elapse(100, 100);
+  stage.a.script.connect = "never";
+  const caller = stage.dial();
+  await stage.elapse(990);
+  const { signal } = stage.a.last("connect");
+  assertEquals([stage.opener(caller), signal!.aborted], ["b", false]);
+  await stage.elapse(10);
+  assertEquals([signal!.aborted, signal!.reason.name], [true, "TimeoutError"]);
+  assertEquals(stage.connector.endpoints[0]!.error, signal!.reason);
+  await stage.elapse(90);
+  assertEquals([await stage.dialNow(), stage.dials[0]], ["b", 2]);
+  await stage.elapse(110);
+  const next = stage.dial();
+  await stage.elapse(1_000);
+  assertEquals([stage.opener(next), stage.dials[0]], ["b", 3]);
+});
+
+Deno.test("when the last resource is closed, a probe that nobody waits for is stopped", async () => {
+  using stage = new Stage(failover);
+  const pool = stage.pool({ maxSize: 2 });
+  stage.a.script.connect = "error";
+  (await pool.acquire()).release();
+  await stage.elapse(100, 100);
+  stage.a.script.connect = "never";
+  const caller = pool.acquire({ fresh: true });
+  await stage.elapse(300);
+  (await caller).release();
+  const { signal } = stage.a.last("connect");
+  assertEquals(signal!.aborted, false);
+  await pool.close();
+  assertEquals(signal!.aborted, true);
+  assertEquals(stage.b.open, []);
+});
+
+Deno.test("an endpoint that was up has attemptDelay to answer, and the next is dialled beside it", async () => {
+  using stage = new Stage(failover);
+  stage.a.script.connect = "never";
+  const caller = stage.dial();
+  await stage.elapse(990);
+  assertEquals([caller.state, stage.dials], ["pending", [1, 0, 0]]);
+  await stage.elapse(10);
+  assertEquals([stage.opener(caller), stage.isUp], ["b", [false, true, true]]);
+  const { signal } = stage.a.last("connect");
+  assertEquals(signal!.aborted, true, "the loser is told to stop");
+  assertEquals(await stage.dialNow(), "b", "the next caller does not wait");
+  stage.a.last("connect").succeed();
+  await microtasks();
+  assertEquals(stage.a.things[0]!.closes, 1, "what comes too late is closed");
+});
+
+Deno.test("an endpoint that is merely slow still serves its caller if no other can", async () => {
+  using stage = new Stage(failover);
+  stage.a.script.connect = "never";
+  stage.b.script.connect = stage.c.script.connect = "error";
+  const caller = stage.dial();
+  await stage.elapse(5_000);
+  assertEquals([caller.state, stage.dials], ["pending", [1, 1, 1]]);
+  stage.a.last("connect").succeed();
+  await microtasks();
+  assertEquals([stage.opener(caller), stage.isUp], ["a", [true, false, false]]);
+});
+
+Deno.test("with attemptDelay: Infinity the next is dialled only when one fails", async () => {
+  using stage = new Stage(failover, { attemptDelay: Infinity });
+  stage.a.script.connect = "never";
+  const caller = stage.dial();
+  await stage.elapse(60_000, 1_000);
+  assertEquals([caller.state, stage.dials], ["pending", [1, 0, 0]]);
+  stage.a.last("connect").fail();
+  await microtasks();
+  assertEquals(stage.opener(caller), "b");
+});
+
+Deno.test("while all are down all are tried, the one first whose turn is longest ago", async () => {
+  for (const combine of [failover, roundRobin]) {
+    using stage = new Stage(combine, { minDelay: 60_000, maxDelay: 60_000 });
+    const order: string[] = [];
+    for (const [i, member] of stage.members.entries()) {
+      member.script.connect = "error";
+      member.onCall = () => order.push("abc"[i]!);
+    }
+    const caller = stage.dial();
+    await microtasks();
+    assertInstanceOf(caller.error, AggregateError);
+    assertEquals(order.splice(0).join(""), "abc");
+    stage.b.script.connect = "ok";
+    assertEquals(await stage.dialNow(), "b");
+    stage.b.script.connect = "error";
+    await stage.dialNow();
+    assertEquals(order.splice(0).join(""), "ab" + "bca");
+    await stage.dialNow();
+    assertEquals(order.join(""), "bca");
+  }
+});
+
+Deno.test("a dial that is aborted rejects with the reason, and speaks against no endpoint", async () => {
+  using stage = new Stage(failover);
+  const controller = new AbortController();
+  stage.a.script.connect = "never";
+  const caller = stage.dial(controller.signal);
+  await microtasks();
+  const reason = new Error("never mind");
+  controller.abort(reason);
+  stage.a.last("connect").fail(stage.a.last("connect").signal!.reason);
+  await microtasks();
+  assertStrictEquals(caller.error, reason);
+  assertEquals([stage.dials, stage.isUp], [[1, 0, 0], [true, true, true]]);
+  stage.a.heal();
+  assertEquals(await stage.dialNow(), "a");
+});
+
+Deno.test("a signal that is aborted already touches no endpoint", async () => {
+  using stage = new Stage(failover);
+  const reason = new Error("too late");
+  const caller = stage.dial(AbortSignal.abort(reason));
+  await microtasks();
+  assertStrictEquals(caller.error, reason);
+  assertEquals(stage.dials, [0, 0, 0]);
+});
+
+Deno.test("a probe that is aborted leaves the next one due", async () => {
+  using stage = new Stage(failover);
+  stage.a.script.connect = "error";
+  await stage.dialNow();
+  await stage.elapse(100, 100);
+  stage.a.script.connect = "never";
+  const controller = new AbortController();
+  stage.dial(controller.signal);
+  await microtasks();
+  controller.abort();
+  stage.a.script.connect = "ok";
+  assertEquals(await stage.dialNow(), "a");
+});
+
+Deno.test("an endpoint that uses up the pool's connectTimeout counts as down", async () => {
+  using stage = new Stage(failover, { attemptDelay: 2_000 });
+  const pool = stage.pool({ connectTimeout: 500 });
+  stage.a.script.connect = "never";
+  const caller = new Outcome(pool.acquire());
+  await stage.elapse(500);
+  assertInstanceOf(caller.error, PoolTimeoutError);
+  assertEquals([stage.isUp, stage.dials], [[false, true, true], [1, 0, 0]]);
+  using lease = await pool.acquire();
+  assert(stage.b.things.includes(lease.value));
+  lease.release();
+  await pool.close();
+});
+
+Deno.test("a close of the pool during a dial settles, speaks against nobody and closes what comes late", async () => {
+  using stage = new Stage(failover);
+  const pool = stage.pool({});
+  stage.a.script.connect = "never";
+  const caller = new Outcome(pool.acquire());
+  await microtasks();
+  const closing = new Outcome(pool.close({ timeout: 100 }));
+  await stage.elapse(100);
+  assertEquals([caller.state, closing.state], ["rejected", "fulfilled"]);
+  assertEquals(stage.a.last("connect").signal!.aborted, true);
+  stage.a.last("connect").succeed();
+  await microtasks();
+  assertEquals([stage.a.things[0]!.closes, stage.isUp[0]], [1, true]);
+});
