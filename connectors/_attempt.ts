@@ -12,7 +12,7 @@ const LONGEST_DELAY = 2 ** 31 - 1;
 /** What an attempt tells the one who began it. */
 export interface AttemptEvents {
   /** It takes long: the next may begin beside it. */
-  slow(attempt: Attempt): void;
+  slow(): void;
   /** It has brought what is awaited. */
   opened(attempt: Attempt, resource: unknown): void;
   /** It is over, and has brought nothing. */
@@ -51,7 +51,7 @@ export class Attempt {
     const { isUp } = this.endpoint.health;
     this.#connect().then((resource) => this.#opened(resource), (error) => this.#failed(error));
     this.#after(isUp ? attemptDelay : Math.min(attemptDelay, HEAD_START), () => {
-      this.#events.slow(this);
+      this.#events.slow();
     });
     this.#after(attemptDelay, () => this.#overrun(attemptDelay));
   }

@@ -60,8 +60,8 @@ export class Dial implements AttemptEvents {
     });
   }
 
-  slow(attempt: Attempt): void {
-    if (attempt === this.#latest) this.#next();
+  slow(): void {
+    this.#next();
   }
 
   opened(attempt: Attempt, resource: unknown): void {

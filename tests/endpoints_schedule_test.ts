@@ -1,4 +1,10 @@
-import { assert, assertEquals, assertInstanceOf, assertStrictEquals } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStrictEquals,
+} from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import {
   type EndpointOptions,
@@ -11,6 +17,7 @@ import {
 } from "../mod.ts";
 import { microtasks, Outcome } from "./_scene.ts";
 import { ScriptedConnector, type Thing } from "./_scripted_connector.ts";
+import { ListenerSpy } from "./_spies.ts";
 
 const DELAYS: EndpointOptions = { minDelay: 100, maxDelay: 400, attemptDelay: 1_000 };
 
@@ -106,7 +113,7 @@ Deno.test("after a success the delays begin with minDelay again", async () => {
   assertEquals(await stage.dialNow(), "b");
   stage.a.heal();
   await stage.elapse(101, 101);
-  assertEquals(await stage.dialNow(), "a");
+  assertEquals([await stage.dialNow(), stage.connector.endpoints[0]!.error], ["a", undefined]);
 });
 
 Deno.test("many dials at once make one probe, and only its caller waits for that", async () => {
@@ -167,19 +174,62 @@ Deno.test("a probe without an answer is stopped after attemptDelay, and the next
 
 Deno.test("when the last resource is closed, a probe that nobody waits for is stopped", async () => {
   using stage = new Stage(failover);
-  const pool = stage.pool({ maxSize: 2 });
-  stage.a.script.connect = "error";
-  (await pool.acquire()).release();
+  const pool = stage.pool({ maxSize: 3 });
+  for (const member of stage.members) member.script.connect = "error";
+  await assertRejects(() => pool.acquire(), AggregateError);
+  stage.b.script.connect = "ok";
+  using first = await pool.acquire();
   await stage.elapse(100, 100);
   stage.a.script.connect = "never";
   const caller = pool.acquire({ fresh: true });
   await stage.elapse(300);
-  (await caller).release();
+  (await caller).discard();
   const { signal } = stage.a.last("connect");
-  assertEquals(signal!.aborted, false);
+  assertEquals(signal!.aborted, false, "one is open");
+  first.release();
   await pool.close();
   assertEquals(signal!.aborted, true);
   assertEquals(stage.b.open, []);
+});
+
+Deno.test("a resource that is lost within a second of its opening counts for one more", async () => {
+  using stage = new Stage(roundRobin);
+  const lost = new Set<Thing>();
+  for (const member of stage.members) {
+    Object.assign(member, { isBroken: (thing: Thing) => lost.has(thing) });
+  }
+  const connector = roundRobin(stage.members, { clock: stage.clock });
+  const open = async () => {
+    const thing = await connector.connect({ signal: new AbortController().signal });
+    return { thing, by: "abc"[stage.members.findIndex(({ things }) => things.includes(thing))] };
+  };
+  const lose = async (thing: Thing) => {
+    lost.add(thing);
+    await connector.close!(thing);
+  };
+  const opened = [];
+  for (let i = 0; i < 6; i++) opened.push(await open());
+  assertEquals(opened.map(({ by }) => by).join(""), "abcabc");
+  await stage.elapse(1_000, 1_000);
+  await lose(opened[0]!.thing);
+  await lose(opened[3]!.thing);
+  const young = [await open(), await open()];
+  assertEquals(young.map(({ by }) => by).join(""), "aa", "the loss of old ones is made up for");
+  await stage.elapse(999, 999);
+  for (const { thing } of young) await lose(thing);
+  assertEquals((await open()).by, "b", "that of young ones is not");
+  await stage.elapse(1_000, 1_000);
+  assertEquals((await open()).by, "a", "or only later");
+});
+
+Deno.test("a dial leaves no listener on its signal", async () => {
+  using listeners = new ListenerSpy();
+  using stage = new Stage(failover);
+  const { signal } = new AbortController();
+  await stage.connector.connect({ signal });
+  for (const member of stage.members) member.script.connect = "error";
+  await assertRejects(async () => await stage.connector.connect({ signal }), AggregateError);
+  assertEquals([listeners.added >= 2, listeners.on(signal)], [true, 0]);
 });
 
 Deno.test("an endpoint that was up has attemptDelay to answer, and the next is dialled beside it", async () => {
