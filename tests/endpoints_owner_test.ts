@@ -183,7 +183,7 @@ Deno.test("endpoints: what is detached counts no more, and is nobody's to close"
   socket.close();
 });
 
-Deno.test("endpoints: another's resource is nobody's", async () => {
+Deno.test("endpoints: another's resource is nobody's", () => {
   const connector = roundRobin(tcp({ port: 1 }), () => 5);
   for (const stranger of [{}, 5, undefined] as never[]) {
     assertThrows(() => connector.close!(stranger), TypeError, "None of the endpoints has opened");

@@ -31,7 +31,7 @@ Deno.test({
     assertEquals(result, {
       code: 0,
       output: "Lease LeaseReleasedError Pool PoolClosedError PoolExhaustedError PoolTimeoutError " +
-        "Semaphore Socket SocketLease tcp unix\n",
+        "Semaphore Socket SocketLease failover roundRobin tcp unix\n",
     });
   },
 });
