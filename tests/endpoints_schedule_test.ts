@@ -47,6 +47,13 @@ class Stage implements Disposable {
     return new Outcome(Promise.resolve(this.connector.connect({ signal })));
   }
 
+  /** The first endpoint fails, and its delay passes: the next dial is the probe. */
+  async losePreferred(): Promise<void> {
+    this.a.script.connect = "error";
+    await this.dialNow();
+    await this.elapse(100, 100);
+  }
+
   /** Dials, and answers who has answered at once: "a", "b", "c", or "" if nobody has. */
   async dialNow(): Promise<string> {
     const outcome = this.dial();
@@ -118,9 +125,7 @@ Deno.test("after a success the delays begin with minDelay again", async () => {
 
 Deno.test("many dials at once make one probe, and only its caller waits for that", async () => {
   using stage = new Stage(failover);
-  stage.a.script.connect = "error";
-  await stage.dialNow();
-  await stage.elapse(100, 100);
+  await stage.losePreferred();
   stage.a.script.connect = "never";
   const outcomes = Array.from({ length: 25 }, () => stage.dial());
   await microtasks();
@@ -135,9 +140,7 @@ Deno.test("many dials at once make one probe, and only its caller waits for that
 
 Deno.test("a probe that takes longer than its caller waits still finds the endpoint to be back", async () => {
   using stage = new Stage(failover);
-  stage.a.script.connect = "error";
-  await stage.dialNow();
-  await stage.elapse(100, 100);
+  await stage.losePreferred();
   stage.a.script.connect = "never";
   const caller = stage.dial();
   await stage.elapse(700);
@@ -153,9 +156,7 @@ Deno.test("a probe that takes longer than its caller waits still finds the endpo
 
 Deno.test("a probe without an answer is stopped after attemptDelay, and the next is due later", async () => {
   using stage = new Stage(failover);
-  stage.a.script.connect = "error";
-  await stage.dialNow();
-  await stage.elapse(100, 100);
+  await stage.losePreferred();
   stage.a.script.connect = "never";
   const caller = stage.dial();
   await stage.elapse(990);
@@ -320,9 +321,7 @@ Deno.test("a signal that is aborted already touches no endpoint", async () => {
 
 Deno.test("a probe that is aborted leaves the next one due", async () => {
   using stage = new Stage(failover);
-  stage.a.script.connect = "error";
-  await stage.dialNow();
-  await stage.elapse(100, 100);
+  await stage.losePreferred();
   stage.a.script.connect = "never";
   const controller = new AbortController();
   stage.dial(controller.signal);

@@ -1,18 +1,29 @@
-import { assertEquals, assertInstanceOf, assertLessOrEqual, assertRejects } from "@std/assert";
 import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertLess,
+  assertLessOrEqual,
+  assertRejects,
+} from "@std/assert";
+import { delay } from "@std/async";
+import {
+  type ConnectorContext,
   failover,
   type Lease,
   Pool,
   type PoolOptions,
   roundRobin,
   type Socket,
+  type SocketConnector,
   type SocketLease,
   tcp,
   unix,
 } from "../mod.ts";
+import { mute } from "./_echo_server.ts";
 import { Site } from "./_site.ts";
 import { roundTrip } from "./_round_trip.ts";
-import { until } from "./_until.ts";
+import { elapsed, until } from "./_until.ts";
 
 type SocketPool = Pool<Socket<Deno.NetAddr>, SocketLease<Deno.NetAddr>>;
 
@@ -29,6 +40,25 @@ async function dialled(pool: SocketPool): Promise<number> {
 
 function connectorsOf(sites: readonly Site[]) {
   return sites.map(({ connector }) => connector);
+}
+
+/** A connector whose sockets have said hello and got the answer. */
+function greeting({ connector }: Site): SocketConnector<Deno.NetAddr> {
+  const connect = async ({ signal }: ConnectorContext) => {
+    const socket = await connector.connect({ signal });
+    const stop = () => socket.close();
+    signal.addEventListener("abort", stop);
+    try {
+      await roundTrip(socket, "hello");
+      return socket;
+    } catch (error) {
+      stop();
+      throw error;
+    } finally {
+      signal.removeEventListener("abort", stop);
+    }
+  };
+  return { ...connector, connect };
 }
 
 /** Waits until the sites hold so many connections. */
@@ -152,6 +182,35 @@ Deno.test("roundRobin: an endpoint that hangs up on whoever comes does not draw 
   assertEquals([a.open, b.open], [6, 6]);
   assertLessOrEqual(failures, 6, "no more than its share");
   for (const lease of held) lease.release();
+});
+
+Deno.test("one that hangs up is passed over if its connector awaits an answer", async () => {
+  await using a = Site.up((peer) => peer.close());
+  await using b = Site.up();
+  const connector = failover(greeting(a), greeting(b));
+  await using pool = new Pool(connector, { maxSize: 3 });
+  assertEquals(await pool.warm(3), 3);
+  assertEquals([a.open, b.open], [0, 3]);
+  assertInstanceOf(connector.endpoints[0]!.error, Deno.errors.UnexpectedEof);
+});
+
+Deno.test("one that never answers holds up one dial for attemptDelay, and leaves nothing behind", async () => {
+  await using a = Site.up(mute);
+  await using b = Site.up();
+  const options = { minDelay: 1, maxDelay: 1, attemptDelay: 1_000 };
+  const connector = failover([greeting(a), greeting(b)], options);
+  const pool = new Pool(connector);
+  const first = await elapsed(() => dialled(pool));
+  assert(first >= 995 && first < 1_900, `${first}`);
+  await until(() => a.accepts === 1 && a.open === 0);
+  await delay(2);
+  const probe = await elapsed(() => dialled(pool));
+  assert(probe >= 245 && probe < 900, `${probe}`);
+  assertEquals([connector.endpoints[0]!.connecting, a.open, b.open], [1, 1, 2]);
+  assertLess(await elapsed(() => dialled(pool)), 100);
+  await pool.close();
+  await untilOpen([a, b], 0, 0);
+  assertEquals(connector.endpoints[0]!.connecting, 0);
 });
 
 Deno.test("if no endpoint can be reached, an AggregateError says which and why", async () => {
