@@ -2,8 +2,8 @@ import { closeResource } from "../pool/connector.ts";
 import { PoolTimeoutError } from "../pool/errors.ts";
 import type { Endpoint } from "./_endpoint.ts";
 
-// How long, in milliseconds, an endpoint that is thought to be down may keep a
-// caller before the next one is dialled beside it.
+// How long, in milliseconds, an endpoint that is thought to be down may keep
+// callers before another one is dialled, for the first of them beside it.
 const HEAD_START = 250;
 
 // A longer delay makes setTimeout fire at once.
@@ -48,9 +48,11 @@ export class Attempt {
 
   /** Dials. An endpoint that does not answer within `attemptDelay` counts as down. */
   run(attemptDelay: number): void {
-    const { isUp } = this.endpoint.health;
+    const { health } = this.endpoint;
+    const headStart = health.isUp ? attemptDelay : Math.min(attemptDelay, HEAD_START);
     this.#connect().then((resource) => this.#opened(resource), (error) => this.#failed(error));
-    this.#after(isUp ? attemptDelay : Math.min(attemptDelay, HEAD_START), () => {
+    this.#after(headStart, () => {
+      health.doubted(this.#probe);
       this.#events.slow();
     });
     this.#after(attemptDelay, () => this.#overrun(attemptDelay));
@@ -61,7 +63,7 @@ export class Attempt {
    * endpoint to be back that is slower to answer than the others.
    */
   dismiss(): void {
-    if (this.endpoint.health.isProbing(this.#probe)) this.#state = "background";
+    if (this.endpoint.health.isProbedBy(this.#probe)) this.#state = "background";
     else this.abort(new Error("Another endpoint has answered"));
   }
 
@@ -85,9 +87,9 @@ export class Attempt {
   #opened(resource: unknown): void {
     const isAwaited = this.#state === "awaited";
     this.#end("over");
-    this.endpoint.health.succeeded();
     if (isAwaited) this.#events.opened(this, resource);
     else this.#close(resource).finally(() => this.#events.ended(this, undefined));
+    this.endpoint.health.succeeded();
   }
 
   #failed(error: unknown): void {
@@ -102,8 +104,8 @@ export class Attempt {
   }
 
   #blame(error: unknown): void {
-    this.endpoint.health.failed(this.#probe, error, this.#clock());
     this.endpoint.load.forgetLosses();
+    this.endpoint.health.failed(this.#probe, error, this.#clock());
   }
 
   /** Closes what came too late. Nobody is there to be told that it would not close. */

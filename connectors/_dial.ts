@@ -23,10 +23,11 @@ export interface Opened {
 
 /**
  * - `dialling`: there are attempts in flight
- * - `aborted`: the same, but they have been told to stop
+ * - `waiting`: what happens next depends on another dial's probe; there may be attempts in flight
+ * - `aborted`: those in flight have been told to stop
  * - `settled`: the outcome is known; strays may still be in flight
  */
-type DialState = "dialling" | "aborted" | "settled";
+type DialState = "dialling" | "waiting" | "aborted" | "settled";
 
 /**
  * One call of `connect`: endpoint after endpoint, until one answers or none is
@@ -79,14 +80,30 @@ export class Dial implements AttemptEvents {
     if (this.#state === "settled") return;
     this.#failures.push({ endpoint: attempt.endpoint, error });
     if (attempt === this.#latest) this.#next();
-    if (this.#attempts.size === 0) this.#fail();
+    this.#failIfOver();
   }
 
   #next(): void {
     if (this.#state !== "dialling") return;
-    const { prefer, attemptDelay, clock } = this.#context;
-    const endpoint = choose([...this.#untried], prefer, clock());
-    if (endpoint === undefined) return;
+    const endpoint = choose([...this.#untried], this.#context.prefer, this.#context.clock());
+    if (endpoint?.health.isHopeful) this.#awaitProbe(endpoint);
+    else if (endpoint !== undefined) this.#begin(endpoint);
+  }
+
+  /** Waits with others for what the probe of an endpoint will tell: they are many, and it is to be one. */
+  #awaitProbe({ health, load }: Endpoint): void {
+    this.#state = "waiting";
+    load.waiting++;
+    health.awaitNews(() => {
+      load.waiting--;
+      if (this.#state !== "waiting") return;
+      this.#state = "dialling";
+      this.#next();
+    });
+  }
+
+  #begin(endpoint: Endpoint): void {
+    const { attemptDelay, clock } = this.#context;
     this.#untried.delete(endpoint);
     const attempt = new Attempt(endpoint, ++this.#context.turn, clock, this);
     this.#latest = attempt;
@@ -97,9 +114,11 @@ export class Dial implements AttemptEvents {
   #abort(): void {
     this.#state = "aborted";
     for (const attempt of this.#attempts) attempt.abort(this.#signal.reason);
+    this.#failIfOver();
   }
 
-  #fail(): void {
+  #failIfOver(): void {
+    if (this.#state === "waiting" || this.#attempts.size > 0) return;
     const error = this.#state === "aborted" ? this.#signal.reason : unreachable(this.#failures);
     this.#settle();
     this.#reject(error);

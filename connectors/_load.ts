@@ -1,10 +1,11 @@
 /** For how long, in milliseconds, a resource has to last before its loss is nothing to wonder at. */
 const BRIEF = 1_000;
 
-/** How much an endpoint has to carry: what is open, and what is being dialled. */
+/** How much an endpoint has to carry: what is open, what is being dialled, and what is about to be. */
 export class Load {
   open = 0;
   connecting = 0;
+  waiting = 0;
   /** Until when the losses of resources that did not last count; in order. */
   readonly #losses: number[] = [];
 
@@ -16,7 +17,7 @@ export class Load {
   at(now: number): number {
     const losses = this.#losses;
     while (losses.length > 0 && losses[0]! <= now) losses.shift();
-    return this.open + this.connecting + losses.length;
+    return this.open + this.connecting + this.waiting + losses.length;
   }
 
   /** A resource that was opened then was lost now. */

@@ -62,8 +62,9 @@ export interface CombineEndpoints {
  * Whatever fails, a bad certificate as well as a refused connection, and
  * whatever does not answer within `attemptDelay`, makes its endpoint count as
  * down: the next dials pass it over, until a first one of them finds out after a
- * delay whether it is back. That probe keeps its caller for 250 ms at most
- * before another endpoint is dialled beside it. When all are down, all are
+ * delay whether it is back. Those that would go there too wait for that probe,
+ * 250 ms at most; then they go elsewhere, and the probe's own caller has another
+ * endpoint dialled beside it. When all are down, all are
  * tried, the one first whose turn is longest ago. What a caller gives up is no
  * failure; what takes longer than the pool's `connectTimeout` is.
  *

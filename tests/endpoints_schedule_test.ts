@@ -39,8 +39,9 @@ class Stage implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    assertEquals(this.time.next(), false, "no timer is left");
+    const isTimerLeft = this.time.next();
     this.time.restore();
+    assertEquals(isTimerLeft, false, "no timer is left");
   }
 
   dial(signal = new AbortController().signal): Outcome<Thing> {
@@ -59,6 +60,14 @@ class Stage implements Disposable {
     const outcome = this.dial();
     await microtasks();
     return this.opener(outcome);
+  }
+
+  dialTogether(count: number): Outcome<Thing>[] {
+    return Array.from({ length: count }, () => this.dial());
+  }
+
+  openersOf(outcomes: Outcome<Thing>[]): string {
+    return outcomes.map((outcome) => this.opener(outcome)).join("");
   }
 
   opener({ value }: Outcome<Thing>): string {
@@ -123,19 +132,73 @@ Deno.test("after a success the delays begin with minDelay again", async () => {
   assertEquals([await stage.dialNow(), stage.connector.endpoints[0]!.error], ["a", undefined]);
 });
 
-Deno.test("many dials at once make one probe, and only its caller waits for that", async () => {
+Deno.test("many dials at once make one probe, and go where it succeeds", async () => {
+  using stage = new Stage(failover);
+  await stage.losePreferred();
+  stage.a.script.connect = "slow";
+  const outcomes = stage.dialTogether(25);
+  await microtasks();
+  assertEquals([stage.dials, outcomes.some(({ value }) => value)], [[2, 1, 0], false]);
+  await stage.elapse(20);
+  assertEquals([stage.dials, stage.openersOf(outcomes)], [[26, 1, 0], "a".repeat(25)]);
+});
+
+Deno.test("many dials at once make one probe, and go elsewhere when it fails", async () => {
   using stage = new Stage(failover);
   await stage.losePreferred();
   stage.a.script.connect = "never";
-  const outcomes = Array.from({ length: 25 }, () => stage.dial());
+  const outcomes = stage.dialTogether(25);
+  await stage.elapse(100);
+  stage.a.last("connect").fail();
   await microtasks();
-  assertEquals(outcomes.map(({ state }) => state).filter((state) => state === "pending").length, 1);
-  assertEquals(stage.dials, [2, 25, 0]);
-  await stage.elapse(240);
-  assertEquals(outcomes[0]!.state, "pending");
+  assertEquals([stage.dials, stage.openersOf(outcomes)], [[2, 26, 0], "b".repeat(25)]);
+});
+
+Deno.test("many dials at once make one probe, and wait 250 ms for it", async () => {
+  using stage = new Stage(failover);
+  await stage.losePreferred();
+  stage.a.script.connect = "never";
+  const early = stage.dialTogether(5);
+  await stage.elapse(200);
+  const late = stage.dialTogether(5);
+  await stage.elapse(40);
+  assertEquals(stage.openersOf([...early, ...late]), "");
   await stage.elapse(10);
-  assertEquals(stage.opener(outcomes[0]!), "b", "after 250 ms another is dialled beside it");
+  assertEquals(stage.openersOf([...early, ...late]), "b".repeat(10));
+  assertEquals([await stage.dialNow(), stage.dials], ["b", [2, 12, 0]]);
   await stage.elapse(1_000);
+});
+
+Deno.test("roundRobin: many dials at once are spread evenly also over one that comes back", async () => {
+  using stage = new Stage(roundRobin);
+  await stage.losePreferred();
+  const { connector } = stage;
+  const first = stage.dialTogether(2);
+  await stage.elapse(200, 200);
+  assertEquals(connector.endpoints.map(({ open }) => open), [0, 2, 1]);
+  stage.a.script.connect = "slow";
+  const outcomes = stage.dialTogether(27);
+  await stage.elapse(20);
+  assertEquals(connector.endpoints.map(({ open }) => open), [10, 10, 10]);
+  assert([...first, ...outcomes].every(({ value }) => value));
+});
+
+Deno.test("one that waits for another's probe leaves at once when it is aborted", async () => {
+  using stage = new Stage(failover);
+  await stage.losePreferred();
+  stage.a.script.connect = "never";
+  const probe = new AbortController();
+  const waiter = new AbortController();
+  stage.dial(probe.signal);
+  const [leaves, stays] = [stage.dial(waiter.signal), stage.dial()];
+  await stage.elapse(50);
+  waiter.abort("enough");
+  await microtasks();
+  assertEquals([leaves.error, stays.state], ["enough", "pending"]);
+  stage.a.script.connect = "ok";
+  probe.abort();
+  await microtasks();
+  assertEquals([stage.opener(stays), stage.dials], ["a", [3, 1, 0]], "it makes the next probe");
 });
 
 Deno.test("a probe that takes longer than its caller waits still finds the endpoint to be back", async () => {
