@@ -6,12 +6,14 @@ import type { SocketLease } from "./socket_lease.ts";
 /** A connector whose resources are sockets and whose leases are `Deno.Conn`s. */
 export type SocketConnector<A extends Deno.Addr = Deno.Addr> = Connector<Socket<A>, SocketLease<A>>;
 
-/** Makes a connector of a way to open a socket, and of the class of its leases. */
+/** Makes a connector of a way to open a socket, of the class of its leases, and of what errors call it. */
 export function socketConnector<S extends Socket<Deno.Addr>, L extends Lease<S>>(
   connect: (context: ConnectorContext) => Promise<S>,
   LeaseType: new (slot: LeaseSlot<S>) => L,
+  name: string,
 ): Connector<S, L> {
   return {
+    name,
     connect,
     close: (socket) => socket.close(),
     isBroken: (socket) => socket.isBroken,
@@ -25,6 +27,11 @@ export function socketConnector<S extends Socket<Deno.Addr>, L extends Lease<S>>
     settle: (socket, isHurried) => socket.settle(isHurried),
     unwatch: (socket) => socket.unwatch(),
   };
+}
+
+/** What errors call an address of host and port. */
+export function nameOf(scheme: string, hostname: string, port: number): string {
+  return `${scheme}://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
 }
 
 /** Whether trying again can't help: no permission, a bad certificate, bad arguments. */

@@ -1,10 +1,20 @@
 /**
  * Connectors: how to open, watch and close the sockets of a pool. Each gives a
- * lease that is a `Deno.Conn`.
+ * lease that is a `Deno.Conn`. And what makes one connector of several.
  *
  * @module
  */
 
+export {
+  type CombineEndpoints,
+  type EndpointLease,
+  type EndpointResource,
+  type EndpointSource,
+  failover,
+  roundRobin,
+} from "./endpoints.ts";
+export type { EndpointOptions } from "./_endpoint_options.ts";
+export type { EndpointsConnector, EndpointStatus } from "./_endpoints_connector.ts";
 export { type ReadUntilOptions, Socket, type SocketConn, type SocketOptions } from "./socket.ts";
 export type { SocketConnector } from "./_socket_connector.ts";
 export { SocketLease } from "./socket_lease.ts";

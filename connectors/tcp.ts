@@ -5,7 +5,7 @@
  */
 
 import { checkOptions } from "../pool/_validate.ts";
-import { type SocketConnector, socketConnector } from "./_socket_connector.ts";
+import { nameOf, type SocketConnector, socketConnector } from "./_socket_connector.ts";
 import { connectTcp, TCP_RULES } from "./_tcp_conn.ts";
 import { Socket, type SocketOptions } from "./socket.ts";
 import { SocketLease } from "./socket_lease.ts";
@@ -71,5 +71,6 @@ export function tcp(options: TcpOptions): SocketConnector<Deno.NetAddr> {
   return socketConnector(
     async ({ signal }) => new Socket(await connectTcp(tcpOptions, signal), tcpOptions),
     SocketLease<Deno.NetAddr>,
+    nameOf("tcp", options.hostname ?? "127.0.0.1", options.port),
   );
 }

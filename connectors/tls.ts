@@ -15,7 +15,7 @@ import {
 } from "../pool/_validate.ts";
 import type { Connector } from "../pool/connector.ts";
 import { Handshakes, type Route } from "./_handshakes.ts";
-import { socketConnector } from "./_socket_connector.ts";
+import { nameOf, socketConnector } from "./_socket_connector.ts";
 import { connectTcp, TCP_RULES } from "./_tcp_conn.ts";
 import type { TcpOptions } from "./tcp.ts";
 import { TlsLease } from "./tls_lease.ts";
@@ -116,10 +116,14 @@ export function tls(options: TlsOptions): TlsConnector {
   checkCertificates(options, keyPair);
   const handshakes = new Handshakes(maxLingering);
   const route = keyPair === undefined ? upgrading(options) : certified(options, keyPair);
-  const connector = socketConnector(async (context) => {
-    const { conn, info } = await handshakes.run(route, context);
-    return new TlsSocket(conn, info, { ioTimeout });
-  }, TlsLease);
+  const connector = socketConnector(
+    async (context) => {
+      const { conn, info } = await handshakes.run(route, context);
+      return new TlsSocket(conn, info, { ioTimeout });
+    },
+    TlsLease,
+    nameOf("tls", hostOf(options), options.port),
+  );
   return {
     ...connector,
     get lingering() {

@@ -54,5 +54,6 @@ export function unix(options: UnixOptions): SocketConnector<Deno.UnixAddr> {
   return socketConnector(
     async () => new Socket(await Deno.connect({ transport: "unix", path }), { ioTimeout }),
     SocketLease<Deno.UnixAddr>,
+    `unix:${path}`,
   );
 }

@@ -1,4 +1,5 @@
 import { Alarm } from "./_alarm.ts";
+import { Backoff } from "./_backoff.ts";
 import type { RetryOptions } from "./options.ts";
 
 /**
@@ -13,21 +14,18 @@ type ScheduleState = "open" | "waiting" | "due" | "probing" | "closed";
 /**
  * When a pool may dial after a failure: one schedule of exponential delays for
  * all its callers, so that a server that is down sees one probe at a time, and
- * the first success lets all through. The delay is jittered over its upper half
- * ("equal jitter" in Marc Brooker's "Exponential Backoff and Jitter", 2015).
+ * the first success lets all through.
  */
 export class RetrySchedule {
-  readonly #options: Required<RetryOptions>;
+  readonly #backoff: Backoff;
   readonly #clock: () => number;
   readonly #alarm: Alarm;
   #state: ScheduleState = "open";
-  #delay: number;
   #probe = 0;
 
   constructor(options: Required<RetryOptions>, clock: () => number, onDue: () => void) {
-    this.#options = options;
+    this.#backoff = new Backoff(options);
     this.#clock = clock;
-    this.#delay = options.minDelay;
     this.#alarm = new Alarm(clock, () => {
       this.#state = "due";
       onDue();
@@ -57,7 +55,7 @@ export class RetrySchedule {
   succeeded(): void {
     if (this.#state === "closed") return;
     this.#state = "open";
-    this.#delay = this.#options.minDelay;
+    this.#backoff.reset();
     this.#alarm.clear();
   }
 
@@ -72,8 +70,7 @@ export class RetrySchedule {
   postpone(): void {
     if (this.#state === "closed") return;
     this.#state = "waiting";
-    this.#alarm.setBy(this.#clock() + this.#delay * (1 - Math.random() / 2));
-    this.#delay = Math.min(this.#delay * 2, this.#options.maxDelay);
+    this.#alarm.setBy(this.#clock() + this.#backoff.next());
   }
 
   /** Whether the wait keeps the process alive: while somebody waits for its end. */

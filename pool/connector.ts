@@ -42,6 +42,9 @@ export interface ConnectorContext {
  * ```
  */
 export interface Connector<T, L extends Lease<T> = Lease<T>> {
+  /** What errors call the place to which it connects, such as `tcp://10.0.0.5:6379`. Not for secrets. */
+  readonly name?: string;
+
   /** Opens a resource. Bounded by `connectTimeout`; what it gives after that is closed. */
   connect(context: ConnectorContext): T | PromiseLike<T>;
 
@@ -119,18 +122,20 @@ const METHODS = [
 /** Turns a bare function into a connector, and refuses what is neither. */
 export function toConnector<T, L extends Lease<T>>(
   given: Connector<T, L> | Connector<T, L>["connect"],
+  subject = "create a pool",
+  name = "connector",
 ): Connector<T, L> {
   if (typeof given === "function") return { connect: given };
   if (typeof given?.connect !== "function") {
     throw new TypeError(
-      "Cannot create a pool as 'connector' must be a function or an object with a connect() method: " +
+      `Cannot ${subject} as '${name}' must be a function or an object with a connect() method: ` +
         `received ${given === null ? "null" : typeof given}`,
     );
   }
   for (const method of METHODS) {
     if (given[method] !== undefined && typeof given[method] !== "function") {
       throw new TypeError(
-        `Cannot create a pool as the connector's '${method}' must be a function: received ${
+        `Cannot ${subject} as the ${name}'s '${method}' must be a function: received ${
           shown(given[method])
         }`,
       );

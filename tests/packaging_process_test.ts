@@ -21,6 +21,8 @@ const exports = [
   "WebSocketConnectError",
   "WebSocketConnection",
   "WebSocketLease",
+  "failover",
+  "roundRobin",
   "tcp",
   "tls",
   "unix",
