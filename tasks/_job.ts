@@ -2,12 +2,32 @@ import type { BodyContext } from "./_context.ts";
 import { ignore } from "./_deferred.ts";
 import { Lane } from "./_lane.ts";
 import { captureContext, type Marker, type Nesting } from "./_nesting.ts";
-import { Claim } from "./_queue.ts";
+import { Claim } from "./_level.ts";
 import type { Scheduler } from "./_scheduler.ts";
 import { NOTHING, openSource, type Source, type SourceListener } from "./_source.ts";
 import type { TimeLimits } from "./_time_limits.ts";
 import { TaskTimeoutError } from "./errors.ts";
 import type { ItemSource, ItemTask } from "./task.ts";
+
+/** A job's claim to one slot more. */
+class Ticket extends Claim {
+  isWaiting = true;
+
+  constructor(readonly job: { enter(): void }) {
+    super();
+  }
+
+  get isCalled(): boolean {
+    return false;
+  }
+
+  enter(): void {
+    this.isWaiting = false;
+    this.job.enter();
+  }
+
+  call(): void {}
+}
 
 /** What the jobs of a pool know of it. */
 export interface JobHost {
@@ -34,7 +54,7 @@ export interface JobPlan<T, R> {
  * for one more; with each a lane takes item after item, until there are none or
  * somebody else waits for the slot. So an item costs no queueing.
  */
-export abstract class Job<T = unknown, R = unknown> extends Claim implements SourceListener {
+export abstract class Job<T = unknown, R = unknown> implements SourceListener {
   readonly signal: AbortSignal | undefined;
   protected readonly source: Source<T>;
   protected readonly host: JobHost;
@@ -50,10 +70,9 @@ export abstract class Job<T = unknown, R = unknown> extends Claim implements Sou
   readonly #lanes: Lane[] = [];
   readonly #resting: Lane[] = [];
   readonly #inContext = captureContext();
-  #isQueued = false;
+  #ticket: Ticket | undefined;
 
   constructor(host: JobHost, plan: JobPlan<T, R>) {
-    super();
     this.host = host;
     this.signal = plan.signal;
     this.#task = plan.task;
@@ -89,30 +108,32 @@ export abstract class Job<T = unknown, R = unknown> extends Claim implements Sou
   seekWork(): void {
     if (this.phase !== "open" || !this.mayPull) return;
     this.source.prefetch();
-    if (this.#isQueued || !this.source.isReady) return;
+    if (this.#ticket !== undefined || !this.source.isReady) return;
     const { scheduler } = this.host;
-    this.#isQueued = true;
-    scheduler.queue.push(this as unknown as Claim, this.#priority);
+    this.#ticket = new Ticket(this);
+    scheduler.queue.push(this.#ticket, this.#priority);
     scheduler.dispatch();
   }
 
+  /** One slot more is the job's. */
   enter(): void {
-    this.#isQueued = false;
+    this.#ticket = undefined;
     const lane = this.#resting.pop();
     if (lane === undefined) return this.#inContext(() => this.#openLane());
-    if (lane.marker !== undefined) this.host.nesting.resume(lane.marker);
+    this.host.nesting.enter(lane.marker);
     lane.goOn();
   }
 
   #openLane(): void {
     const { nesting } = this.host;
     const open = (_: undefined, marker: Marker | undefined) => {
+      nesting.enter(marker);
       const lane = new Lane(marker);
       this.#lanes.push(lane);
       lane.goOn();
       this.#work(lane);
     };
-    if (nesting.marksLanes) nesting.enter(open, undefined);
+    if (nesting.marksLanes) nesting.mark(open, undefined);
     else open(undefined, undefined);
   }
 
@@ -180,7 +201,8 @@ export abstract class Job<T = unknown, R = unknown> extends Claim implements Sou
   /** Whether a lane may keep its slot: there is work, nobody else waits, and there are slots enough. */
   get #mayContinue(): boolean {
     const { running, size, isPaused, queue } = this.host.scheduler;
-    return this.#mayTake && running <= size && !isPaused && queue.size === Number(this.#isQueued);
+    const own = this.#ticket === undefined ? 0 : 1;
+    return this.#mayTake && running <= size && !isPaused && queue.size === own;
   }
 
   #take(): T | typeof NOTHING {
@@ -198,7 +220,7 @@ export abstract class Job<T = unknown, R = unknown> extends Claim implements Sou
 
   #rest(lane: Lane): void {
     const { scheduler, nesting } = this.host;
-    if (lane.marker !== undefined) nesting.leave(lane.marker);
+    nesting.leave(lane.marker);
     if (this.phase === "open") {
       lane.rest();
       this.#resting.push(lane);
@@ -209,9 +231,10 @@ export abstract class Job<T = unknown, R = unknown> extends Claim implements Sou
   }
 
   #withdraw(): void {
-    if (!this.#isQueued) return;
-    this.#isQueued = false;
-    this.host.scheduler.withdraw(this as unknown as Claim);
+    if (this.#ticket === undefined) return;
+    this.#ticket.isWaiting = false;
+    this.#ticket = undefined;
+    this.host.scheduler.withdrawn();
   }
 
   #limit(lane: Lane, index: number): void {

@@ -2,8 +2,8 @@ import { AsyncLocalStorage } from "node:async_hooks";
 
 /** A task or a lane of a pool, as the code that runs inside it sees it. */
 export class Marker {
-  /** Whether it still runs: what it left behind may well wait for the pool. */
-  isLive = true;
+  /** Whether it runs: what it left behind may well wait for the pool. */
+  isLive = false;
 
   constructor(readonly pool: Nesting, readonly outer: Marker | undefined) {}
 }
@@ -18,37 +18,45 @@ const storage = new AsyncLocalStorage<Marker>();
  */
 export class Nesting {
   readonly #marks: "all" | "enough" | "none";
-  #live = 0;
+  /** How many tasks and lanes run; how many of them are marked. */
+  #inside = 0;
+  #marked = 0;
 
-  /** Unless told, marks enough: whenever the pool is full, one of those inside is marked. */
+  /** Unless told, marks enough: of as many as fill the pool, one. */
   constructor(nested: "throw" | "allow" | undefined) {
     this.#marks = nested === undefined ? "enough" : nested === "throw" ? "all" : "none";
   }
 
-  get marksNextTask(): boolean {
-    return this.#marks === "all" || this.#marks === "enough" && this.#live === 0;
-  }
-
+  /** Whether a lane is to be marked; all are that are marked at all. */
   get marksLanes(): boolean {
     return this.#marks !== "none";
   }
 
-  /** Calls something as part of a task; its marker is to be handed back when that has ended. */
-  enter<A>(body: (argument: A, marker: Marker) => void, argument: A): void {
+  /** Whether the next task is to be marked, in a pool for so many. */
+  marksTask(size: number): boolean {
+    if (this.#marks !== "enough") return this.#marks === "all";
+    return this.#marked === 0 && this.#inside + 1 >= size;
+  }
+
+  /** Calls something as part of a task or a lane, and hands it the marker to leave with. */
+  mark<A>(body: (argument: A, marker: Marker) => void, argument: A): void {
     const marker = new Marker(this, storage.getStore());
-    this.#live++;
     storage.run(marker, body, argument, marker);
   }
 
-  leave(marker: Marker): void {
-    marker.isLive = false;
-    this.#live--;
+  /** A task or a lane begins, or goes on. */
+  enter(marker: Marker | undefined): void {
+    this.#inside++;
+    if (marker === undefined) return;
+    this.#marked++;
+    marker.isLive = true;
   }
 
-  /** A lane that has rested goes on. */
-  resume(marker: Marker): void {
-    marker.isLive = true;
-    this.#live++;
+  leave(marker: Marker | undefined): void {
+    this.#inside--;
+    if (marker === undefined) return;
+    this.#marked--;
+    marker.isLive = false;
   }
 
   /** Whether the caller is known to be part of a running task. */

@@ -1,55 +1,40 @@
-import { List, ListNode } from "../pool/_list.ts";
-import { EntryLine } from "./_entry_line.ts";
-
-/** What waits for a slot: one task, or a job that has work for one more lane. */
-export abstract class Claim extends ListNode<Claim> {
-  /** Where it waits, or last waited; kept by the queue. */
-  level!: Level;
-  /** The slot is the claim's from here on, until it leaves. */
-  abstract enter(): void;
-}
-
-/** The claims of one priority, first come, first served. */
-export class Level {
-  readonly claims = new List<Claim>();
-  readonly line = new EntryLine();
-
-  constructor(readonly priority: number) {}
-}
+import { type Claim, Level } from "./_level.ts";
 
 /** The claims of a pool, by priority. A level other than 0 exists only while somebody waits in it. */
 export class ClaimQueue {
   readonly #ordinary = new Level(0);
   /** Highest priority first. */
   readonly #levels: Level[] = [this.#ordinary];
+  /** How many wait. */
   size = 0;
 
   push(claim: Claim, priority: number): void {
     const level = priority === 0 ? this.#ordinary : this.#level(priority);
     claim.level = level;
-    level.claims.push(claim);
+    level.push(claim);
     this.size++;
   }
 
   shift(): Claim | undefined {
+    if (this.size === 0) return undefined;
     for (let i = 0; i < this.#levels.length; i++) {
       const level = this.#levels[i]!;
-      const claim = level.claims.head;
+      const claim = level.shift();
       if (claim !== undefined) {
-        this.remove(claim);
+        this.size--;
         return claim;
       }
-      if (level !== this.#ordinary && level.line.isEmpty) this.#levels.splice(i--, 1);
+      if (level !== this.#ordinary && level.isEmpty) this.#levels.splice(i--, 1);
     }
   }
 
-  remove(claim: Claim): void {
-    claim.level.claims.remove(claim);
+  /** To be told when a claim waits no more, and was not granted. */
+  withdrawn(): void {
     this.size--;
   }
 
   *[Symbol.iterator](): Generator<Claim> {
-    for (const level of [...this.#levels]) yield* level.claims;
+    for (const level of [...this.#levels]) yield* level;
   }
 
   #level(priority: number): Level {

@@ -1,4 +1,4 @@
-import { type Claim, ClaimQueue } from "./_queue.ts";
+import { ClaimQueue } from "./_queue.ts";
 import { Tally } from "./stats.ts";
 
 /** Who holds a slot, and who gets the next. */
@@ -42,8 +42,9 @@ export class Scheduler {
     this.#onChange();
   }
 
-  withdraw(claim: Claim): void {
-    this.queue.remove(claim);
+  /** A claim waits no more, and was not granted. */
+  withdrawn(): void {
+    this.queue.withdrawn();
     this.#onChange();
   }
 }

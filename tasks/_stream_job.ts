@@ -37,7 +37,7 @@ export class StreamJob<T, R> extends Job<T, R> {
     this.#plan = streamPlan;
   }
 
-  ask(): Promise<IteratorResult<unknown>> {
+  next(): Promise<IteratorResult<unknown>> {
     if (this.#state === "new") this.#start();
     const result = this.#asked === this.#given ? this.#ready.take() : EMPTY;
     const answer = result === EMPTY ? this.#wait() : this.#handNow(result);
@@ -156,10 +156,10 @@ export class StreamJob<T, R> extends Job<T, R> {
 
 /** A stream as its consumer sees it. */
 export function iterate(
-  job: Pick<StreamJob<unknown, unknown>, "ask" | "stop">,
+  job: Pick<StreamJob<unknown, unknown>, "next" | "stop">,
 ): AsyncIterableIterator<unknown> {
   return {
-    next: () => job.ask(),
+    next: () => job.next(),
     return: () => job.stop(),
     [Symbol.asyncIterator]() {
       return this;

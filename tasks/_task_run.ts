@@ -1,10 +1,8 @@
-import type { List } from "../pool/_list.ts";
 import { BodyContext } from "./_context.ts";
 import { Deferred } from "./_deferred.ts";
-import type { Entrant } from "./_entry_line.ts";
 import type { UnreadFailures } from "./_failures.ts";
+import { Claim } from "./_level.ts";
 import type { Marker, Nesting } from "./_nesting.ts";
-import { Claim } from "./_queue.ts";
 import type { Scheduler } from "./_scheduler.ts";
 import type { TimeLimit, TimeLimits } from "./_time_limits.ts";
 import { cancelReason, TaskTimeoutError } from "./errors.ts";
@@ -18,7 +16,7 @@ export interface RunHost {
   readonly limits: TimeLimits;
   readonly failures: UnreadFailures;
   /** The runs that hold a slot. */
-  readonly holders: List<Claim>;
+  readonly holders: Set<TaskRun<unknown>>;
   /** The signal of a run is of no more use. */
   unwatch(run: TaskRun<unknown>): void;
 }
@@ -32,21 +30,41 @@ export interface RunExtras {
   readonly start: Deferred<void> | undefined;
 }
 
-/** Where the body is; a granted one has its slot, and is called in a moment. */
-type Stage = "queued" | "granted" | "running" | "ended";
-/** What the caller has been told. */
-type Verdict = "pending" | "fulfilled" | "rejected" | "cancelled";
+/**
+ * Granted: it has its slot, and is called in a moment. Late or aborted: its
+ * caller has been told, and its body still runs.
+ */
+type Stage =
+  | "queued"
+  | "granted"
+  | "running"
+  | "late"
+  | "aborted"
+  | "fulfilled"
+  | "rejected"
+  | "cancelled";
+
+/** As the caller sees it. */
+const STATES: Readonly<Record<Stage, TaskState>> = {
+  queued: "queued",
+  granted: "queued",
+  running: "running",
+  late: "overdue",
+  aborted: "overdue",
+  fulfilled: "fulfilled",
+  rejected: "rejected",
+  cancelled: "cancelled",
+};
 
 /** One submitted task, from the queue to its end. */
-export class TaskRun<R> extends Claim implements TaskHandle<R>, Entrant {
-  follower: Entrant | undefined = undefined;
+export class TaskRun<R> extends Claim implements TaskHandle<R> {
   readonly extras: RunExtras | undefined;
   /** What its body is told, once that has been called. */
   context: BodyContext | undefined = undefined;
   readonly #host: RunHost;
   #task: Task<R> | undefined;
   #stage: Stage = "queued";
-  #verdict: Verdict = "pending";
+  /** Its result, or why there is none. */
   #value: unknown = undefined;
   #deferred: Deferred<R> | undefined = undefined;
 
@@ -58,14 +76,14 @@ export class TaskRun<R> extends Claim implements TaskHandle<R>, Entrant {
   }
 
   get state(): TaskState {
-    if (this.#verdict !== "pending") return this.#stage === "running" ? "overdue" : this.#verdict;
-    return this.#stage === "running" ? "running" : "queued";
+    return STATES[this.#stage];
   }
 
   get result(): Promise<R> {
-    if (this.#deferred !== undefined) return this.#deferred.promise;
-    this.#deferred = new Deferred();
-    if (this.#verdict !== "pending") this.#answer(this.#deferred);
+    if (this.#deferred === undefined) {
+      this.#deferred = new Deferred();
+      if (!this.#isOpen) this.#answer(this.#deferred);
+    }
     return this.#deferred.promise;
   }
 
@@ -74,9 +92,12 @@ export class TaskRun<R> extends Claim implements TaskHandle<R>, Entrant {
     return this.#value;
   }
 
-  /** Whether it stands in the line with its fate undecided. */
   get isWaiting(): boolean {
     return this.#stage === "queued";
+  }
+
+  get isCalled(): boolean {
+    return true;
   }
 
   belongsTo(host: RunHost): boolean {
@@ -91,8 +112,9 @@ export class TaskRun<R> extends Claim implements TaskHandle<R>, Entrant {
   }
 
   cancel(reason: unknown = cancelReason()): boolean {
-    if (this.#verdict !== "pending") return false;
-    this.#abort("cancelled", reason);
+    if (!this.#isOpen) return false;
+    if (this.#stage === "running") this.#abandon("aborted", reason);
+    else this.#skip(reason);
     return true;
   }
 
@@ -100,16 +122,17 @@ export class TaskRun<R> extends Claim implements TaskHandle<R>, Entrant {
     const { scheduler, holders } = this.#host;
     this.#stage = "granted";
     scheduler.tally.queued--;
-    holders.push(this as Claim);
-    this.level.line.advance();
+    holders.add(this as TaskRun<unknown>);
+    this.level.advance();
   }
 
   call(): void {
     if (this.#stage !== "granted") return;
-    const { nesting } = this.#host;
-    this.#stage = "running";
+    // Nobody goes this way any more, and a handle that is kept must not keep all that came later.
+    this.next = undefined;
+    const { nesting, scheduler } = this.#host;
     if (this.extras !== undefined) this.#startClock(this.extras);
-    if (nesting.marksNextTask) nesting.enter(runMarked, this as TaskRun<unknown>);
+    if (nesting.marksTask(scheduler.size)) nesting.mark(runMarked, this as TaskRun<unknown>);
     else this.run(undefined);
   }
 
@@ -117,6 +140,8 @@ export class TaskRun<R> extends Claim implements TaskHandle<R>, Entrant {
   async run(marker: Marker | undefined): Promise<void> {
     const task = this.#task!;
     this.#task = undefined;
+    this.#stage = "running";
+    this.#host.nesting.enter(marker);
     this.context = new BodyContext();
     try {
       const value = await task(this.context);
@@ -126,63 +151,73 @@ export class TaskRun<R> extends Claim implements TaskHandle<R>, Entrant {
     }
   }
 
+  /** Whether its caller has still to be told. */
+  get #isOpen(): boolean {
+    const stage = this.#stage;
+    return stage === "running" || stage === "queued" || stage === "granted";
+  }
+
   #startClock(extras: RunExtras): void {
     const { timeout } = extras;
     extras.start?.resolve();
     extras.limit = this.#host.limits.set(timeout, () => {
-      this.#abort("rejected", new TaskTimeoutError(timeout));
+      this.#abandon("late", new TaskTimeoutError(timeout));
     });
   }
 
-  #ended(marker: Marker | undefined, verdict: "fulfilled" | "rejected", value: unknown): void {
+  #ended(marker: Marker | undefined, end: "fulfilled" | "rejected", value: unknown): void {
     const { scheduler, nesting, holders } = this.#host;
-    if (marker !== undefined) nesting.leave(marker);
-    this.#stage = "ended";
-    holders.remove(this as Claim);
-    if (this.#verdict === "pending") this.#settle(verdict, value);
-    else scheduler.tally.overdue--;
+    nesting.leave(marker);
+    holders.delete(this as TaskRun<unknown>);
+    if (this.#stage === "running") {
+      this.#settle(end, end, value);
+    } else {
+      this.#stage = this.#stage === "late" ? "rejected" : "cancelled";
+      scheduler.tally.overdue--;
+    }
     this.context!.end();
     scheduler.leave();
   }
 
   /** Tells the caller at once, whatever the body does. */
-  #abort(verdict: "rejected" | "cancelled", reason: unknown): void {
+  #abandon(stage: "late" | "aborted", reason: unknown): void {
+    this.#host.scheduler.tally.overdue++;
+    this.#settle(stage, stage === "late" ? "rejected" : "cancelled", reason);
+    this.context!.abort(reason);
+  }
+
+  /** Has it never run. */
+  #skip(reason: unknown): void {
     const { scheduler, holders } = this.#host;
-    const stage = this.#stage;
-    this.#settle(verdict, reason);
-    if (stage === "running") {
-      scheduler.tally.overdue++;
-      this.context!.abort(reason);
-      return;
-    }
-    this.#stage = "ended";
+    const hadSlot = this.#stage === "granted";
     this.#task = undefined;
+    this.#settle("cancelled", "cancelled", reason);
     this.extras?.start?.reject(reason);
-    this.level.line.advance();
-    if (stage === "queued") {
-      scheduler.tally.queued--;
-      scheduler.withdraw(this as Claim);
-    } else {
-      holders.remove(this as Claim);
+    this.level.advance();
+    if (hadSlot) {
+      holders.delete(this as TaskRun<unknown>);
       scheduler.leave();
+    } else {
+      scheduler.tally.queued--;
+      scheduler.withdrawn();
     }
   }
 
-  #settle(verdict: "fulfilled" | "rejected" | "cancelled", value: unknown): void {
-    this.#verdict = verdict;
+  #settle(stage: Stage, end: "fulfilled" | "rejected" | "cancelled", value: unknown): void {
+    this.#stage = stage;
     this.#value = value;
-    this.#host.scheduler.tally[verdict]++;
+    this.#host.scheduler.tally[end]++;
     if (this.extras !== undefined) {
       this.#host.limits.lift(this.extras.limit);
       this.#host.unwatch(this as TaskRun<unknown>);
     }
     if (this.#deferred !== undefined) this.#answer(this.#deferred);
-    else if (verdict === "rejected") this.#host.failures.add(this);
+    else if (end === "rejected") this.#host.failures.add(this);
   }
 
   #answer(deferred: Deferred<R>): void {
-    if (this.#verdict === "fulfilled") return deferred.resolve(this.#value as R);
-    if (this.#verdict === "rejected") this.#host.failures.read(this);
+    if (this.#stage === "fulfilled") return deferred.resolve(this.#value as R);
+    this.#host.failures.read(this);
     deferred.reject(this.#value);
   }
 }

@@ -1,11 +1,9 @@
 import { AbortGroups } from "../pool/_abort_groups.ts";
-import { List } from "../pool/_list.ts";
 import { Cancellation, type CancelReport } from "./_cancellation.ts";
 import { Deferred } from "./_deferred.ts";
 import { UnreadFailures } from "./_failures.ts";
 import type { Job, JobHost, JobPlan } from "./_job.ts";
 import { Nesting } from "./_nesting.ts";
-import type { Claim } from "./_queue.ts";
 import { Scheduler } from "./_scheduler.ts";
 import { type RunHost, TaskRun } from "./_task_run.ts";
 import { TimeLimits } from "./_time_limits.ts";
@@ -26,7 +24,7 @@ export class Workload implements RunHost, JobHost {
   readonly nesting: Nesting;
   readonly limits = new TimeLimits();
   readonly failures = new UnreadFailures();
-  readonly holders = new List<Claim>();
+  readonly holders = new Set<TaskRun<unknown>>();
   readonly #options: ResolvedTaskPoolOptions;
   readonly #jobs = new Set<Job>();
   readonly #aborts = new AbortGroups<Stoppable>((each, reason) => each.cancel(reason));
@@ -65,11 +63,8 @@ export class Workload implements RunHost, JobHost {
     const extras = isPlain ? undefined : { signal, timeout, limit: undefined, start };
     const run = new TaskRun<A>(this, body, extras);
     scheduler.tally.queued++;
-    scheduler.queue.push(run as Claim, options?.priority ?? 0);
-    if (this.#watch(signal, run)) {
-      scheduler.dispatch();
-      run.level.line.join(run);
-    }
+    scheduler.queue.push(run, options?.priority ?? 0);
+    if (this.#watch(signal, run)) scheduler.dispatch();
     return run;
   }
 
@@ -181,8 +176,8 @@ export class Workload implements RunHost, JobHost {
   }
 
   #runs(): TaskRun<unknown>[] {
-    const claims = [...this.holders, ...this.scheduler.queue];
-    return claims.filter((claim) => claim instanceof TaskRun);
+    const queued = [...this.scheduler.queue].filter((claim) => claim instanceof TaskRun);
+    return [...this.holders, ...queued];
   }
 
   /** Has it cancelled with its signal, and with the pool's. Answers whether it may start. */
