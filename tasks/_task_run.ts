@@ -1,5 +1,5 @@
 import { BodyContext } from "./_context.ts";
-import { Deferred } from "./_deferred.ts";
+import { type Deferred, ignore, latestResolve, newPromise } from "./_deferred.ts";
 import type { UnreadFailures } from "./_failures.ts";
 import { Claim } from "./_level.ts";
 import type { Marker, Nesting } from "./_nesting.ts";
@@ -66,7 +66,9 @@ export class TaskRun<R> extends Claim implements TaskHandle<R> {
   #stage: Stage = "queued";
   /** Its result, or why there is none. */
   #value: unknown = undefined;
-  #deferred: Deferred<R> | undefined = undefined;
+  /** Made when it is first read. A `Deferred` would be one more object for every `run`. */
+  #result: Promise<R> | undefined = undefined;
+  #resolve: ((value: R | PromiseLike<R>) => void) | undefined = undefined;
 
   constructor(host: RunHost, task: Task<R>, extras: RunExtras | undefined) {
     super();
@@ -80,11 +82,12 @@ export class TaskRun<R> extends Claim implements TaskHandle<R> {
   }
 
   get result(): Promise<R> {
-    if (this.#deferred === undefined) {
-      this.#deferred = new Deferred();
-      if (!this.#isOpen) this.#answer(this.#deferred);
+    if (this.#result === undefined) {
+      this.#result = newPromise();
+      this.#resolve = latestResolve();
+      if (!this.#isOpen) this.#answer(this.#resolve);
     }
-    return this.#deferred.promise;
+    return this.#result;
   }
 
   /** Why it failed, if it has. */
@@ -211,14 +214,15 @@ export class TaskRun<R> extends Claim implements TaskHandle<R> {
       this.#host.limits.lift(this.extras.limit);
       this.#host.unwatch(this as TaskRun<unknown>);
     }
-    if (this.#deferred !== undefined) this.#answer(this.#deferred);
+    if (this.#resolve !== undefined) this.#answer(this.#resolve);
     else if (end === "rejected") this.#host.failures.add(this);
   }
 
-  #answer(deferred: Deferred<R>): void {
-    if (this.#stage === "fulfilled") return deferred.resolve(this.#value as R);
+  #answer(resolve: (value: R | PromiseLike<R>) => void): void {
+    if (this.#stage === "fulfilled") return resolve(this.#value as R);
     this.#host.failures.read(this);
-    deferred.reject(this.#value);
+    this.#result!.catch(ignore);
+    resolve(Promise.reject(this.#value));
   }
 }
 
