@@ -148,12 +148,14 @@ export abstract class Job<T = unknown, R = unknown> implements SourceListener {
         const context = lane.begin();
         if (this.#timeout !== Infinity) this.#limit(lane, index);
         this.seekWork();
+        let value: R;
         try {
-          const value = await this.#task(item, index, context);
-          if (this.#bodyEnded(lane)) this.#fulfilled(index, value);
+          value = await this.#task(item, index, context);
         } catch (reason) {
           if (this.#bodyEnded(lane)) this.#rejected(index, reason);
+          continue;
         }
+        if (this.#bodyEnded(lane)) this.#fulfilled(index, value);
       } while (this.#mayContinue);
       this.#rest(lane);
     } while (this.phase === "open");

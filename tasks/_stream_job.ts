@@ -25,9 +25,11 @@ export class StreamJob<T, R> extends Job<T, R> {
   readonly #plan: StreamPlan;
   #ready = new Ring<unknown>();
   readonly #requests = new Ring<Deferred<IteratorResult<unknown>>>();
-  /** How many results there have been; how many were asked for; how many were given. */
+  /** How many results there have been. */
   #done = 0;
+  /** How many were asked for; of those, how many had to be waited for, and how many were given. */
   #asked = 0;
+  #waited = 0;
   #given = 0;
   #failure: Failure | undefined;
   #state: "new" | "started" = "new";
@@ -106,7 +108,8 @@ export class StreamJob<T, R> extends Job<T, R> {
   #wait(): Promise<IteratorResult<unknown>> {
     if (this.phase === "over") return this.#takeFailure() ?? Promise.resolve(END);
     const request = new Deferred<IteratorResult<unknown>>();
-    this.#requests.put(this.#asked++, request);
+    this.#asked++;
+    this.#requests.put(this.#waited++, request);
     return request.promise;
   }
 

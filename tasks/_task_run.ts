@@ -146,12 +146,13 @@ export class TaskRun<R> extends Claim implements TaskHandle<R> {
     this.#stage = "running";
     this.#host.nesting.enter(marker);
     this.context = new BodyContext();
+    let value: R;
     try {
-      const value = await task(this.context);
-      this.#ended(marker, "fulfilled", value);
+      value = await task(this.context);
     } catch (reason) {
-      this.#ended(marker, "rejected", reason);
+      return this.#ended(marker, "rejected", reason);
     }
+    this.#ended(marker, "fulfilled", value);
   }
 
   /** Whether its caller has still to be told. */
