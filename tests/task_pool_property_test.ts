@@ -1,65 +1,204 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { AsyncLocalStorage } from "node:async_hooks";
 import { type TaskHandle, TaskPool } from "../tasks/mod.ts";
-import { microtasks } from "./_scene.ts";
+import { REASON } from "./_held.ts";
+import { microtasks, Outcome } from "./_scene.ts";
 
-Deno.test("whatever is done to a pool, no more than size start running, and everything settles", async () => {
-  const step = fc.record({
-    kind: fc.constantFrom("submit", "cancel", "resize", "pause", "resume", "end", "fail", "tick"),
-    n: fc.integer({ min: 0, max: 5 }),
+const KINDS = [
+  "submit",
+  "run",
+  "spawn",
+  "map",
+  "mapSettled",
+  "stream",
+  "next",
+  "return",
+  "cancel",
+  "cancelAll",
+  "abort",
+  "resize",
+  "pause",
+  "resume",
+  "end",
+  "end",
+  "fail",
+  "fail",
+] as const;
+
+const step = fc.record({
+  kind: fc.constantFrom(...KINDS),
+  n: fc.nat({ max: 6 }),
+  /** How much of what follows has happened before the next step. */
+  pause: fc.constantFrom(0, 1, 2, 3, 5, 8, 64),
+});
+type Step = typeof step extends fc.Arbitrary<infer S> ? S : never;
+
+/** A pool, what has been asked of it, and the bodies that really run. */
+class World {
+  readonly pool: TaskPool;
+  readonly #bodies: { end(): void; fail(reason: unknown): void }[] = [];
+  readonly #handles: TaskHandle<void>[] = [];
+  readonly #streams: AsyncIterableIterator<void>[] = [];
+  readonly #outcomes: Outcome<unknown>[] = [];
+  #controller = new AbortController();
+  #submitted = 0;
+  #called = 0;
+  #most = 0;
+  #size = 2;
+
+  constructor(nested: "throw" | "allow" | undefined) {
+    this.pool = new TaskPool(nested === undefined ? 2 : { size: 2, nested });
+  }
+
+  async take({ kind, n, pause }: Step): Promise<void> {
+    const before = this.pool.stats.running;
+    this[kind](n);
+    this.#check(before);
+    for (let i = 0; i < pause; i++) {
+      const running = this.pool.stats.running;
+      await null;
+      this.#check(running);
+    }
+  }
+
+  /** Ends all, and sees that nothing is left hanging, and nothing was lost. */
+  async finish(): Promise<void> {
+    this.pool.resume();
+    for (const stream of this.#streams) this.#await(stream.return!());
+    for (let i = 0; i < 1_000 && !this.pool.isIdle; i++) {
+      this.end();
+      await microtasks();
+    }
+    const join = new Outcome(this.pool.join());
+    await microtasks();
+    assert(join.state !== "pending", "join() settles");
+    for (const outcome of this.#outcomes) assert(outcome.state !== "pending", "all settles");
+    for (const handle of this.#handles) {
+      assert(["fulfilled", "rejected", "cancelled"].includes(handle.state), handle.state);
+    }
+    const { running, queued, overdue, fulfilled, rejected, cancelled } = this.pool.stats;
+    assertEquals({ running, queued, overdue }, { running: 0, queued: 0, overdue: 0 });
+    assert(fulfilled + rejected + cancelled >= this.#called, "each call counts");
+    assert(fulfilled + rejected + cancelled <= this.#called + this.#submitted);
+    assertEquals(await this.pool.run(() => 7), 7);
+  }
+
+  submit(n: number): void {
+    this.#submitted++;
+    this.#handles.push(this.pool.submit(this.#body, this.#options(n)));
+  }
+
+  run(n: number): void {
+    this.#submitted++;
+    this.#await(this.pool.run(this.#body, this.#options(n)));
+  }
+
+  spawn(n: number): void {
+    this.#submitted++;
+    this.#await(this.pool.spawn(this.#body, this.#options(n)));
+  }
+
+  map(n: number): void {
+    this.#await(this.pool.map(Array(n).keys(), this.#body, this.#options(n)));
+  }
+
+  mapSettled(n: number): void {
+    this.#await(this.pool.mapSettled(this.#later(n), this.#body, this.#options(n)));
+  }
+
+  stream(n: number): void {
+    const order = n % 2 === 0 ? "input" : "completion";
+    const options = { ...this.#options(n), order, buffer: n % 3 } as const;
+    const items = n % 2 === 0 ? this.#later(n) : Array(n).keys();
+    this.#streams.push(this.pool.stream(items, this.#body, options));
+    this.next(this.#streams.length - 1);
+  }
+
+  next(n: number): void {
+    const stream = this.#streams[n];
+    if (stream !== undefined) this.#await(stream.next());
+  }
+
+  return(n: number): void {
+    const stream = this.#streams[n];
+    if (stream !== undefined) this.#await(stream.return!());
+  }
+
+  cancel(n: number): void {
+    this.#handles[n]?.cancel(REASON);
+  }
+
+  cancelAll(): void {
+    this.#await(this.pool.cancel(REASON));
+  }
+
+  abort(): void {
+    this.#controller.abort(REASON);
+    this.#controller = new AbortController();
+  }
+
+  resize(n: number): void {
+    this.pool.size = this.#size = n + 1;
+  }
+
+  pause(): void {
+    this.pool.pause();
+  }
+
+  resume(): void {
+    this.pool.resume();
+  }
+
+  end(n = 0): void {
+    this.#bodies.splice(n, 1)[0]?.end();
+  }
+
+  fail(n: number): void {
+    this.#bodies.splice(n, 1)[0]?.fail(REASON);
+  }
+
+  #check(before: number): void {
+    const { running, overdue, queued } = this.pool.stats;
+    assert(running <= Math.max(this.#size, before), `${running} run, ${this.#size} may`);
+    assert(this.#bodies.length <= running, "every body that runs holds a slot");
+    assert(overdue <= running && queued >= 0 && overdue >= 0);
+    assert(this.#most <= 7);
+  }
+
+  readonly #body = () => {
+    this.#called++;
+    return new Promise<void>((end, fail) => {
+      this.#bodies.push({ end, fail });
+      this.#most = Math.max(this.#most, this.#bodies.length);
+    });
+  };
+
+  async *#later(count: number) {
+    for (let i = 0; i < count; i++) {
+      await null;
+      yield i;
+    }
+  }
+
+  #options(n: number) {
+    const priority = n % 3;
+    return n > 3 ? { priority, signal: this.#controller.signal } : { priority };
+  }
+
+  #await(promise: Promise<unknown>): void {
+    this.#outcomes.push(new Outcome(promise));
+  }
+}
+
+for (const nested of ["throw", "allow", undefined] as const) {
+  Deno.test(`TaskPool, nested ${nested}: whatever is done to it, no more than size run, and everything settles`, async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+        const world = new World(nested);
+        for (const each of steps) await world.take(each);
+        await world.finish();
+      }),
+      { seed: 5, numRuns: 400 },
+    );
   });
-  await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
-      const pool = new TaskPool(2);
-      const handles: TaskHandle<void>[] = [];
-      const bodies: { end(): void; fail(reason: unknown): void }[] = [];
-      let violations = 0;
-      let before = 0;
-      const body = () => {
-        // What a body throws is its result: note it down instead.
-        if (bodies.length >= pool.stats.running) violations++;
-        return new Promise<void>((end, fail) => bodies.push({ end, fail }));
-      };
-      for (const { kind, n } of steps) {
-        if (kind === "submit") handles.push(pool.submit(body, { priority: n % 2 }));
-        if (kind === "cancel") handles[n]?.cancel();
-        if (kind === "resize") pool.size = n + 1;
-        if (kind === "pause") pool.pause();
-        if (kind === "resume") pool.resume();
-        if (kind === "end") bodies.splice(n, 1)[0]?.end();
-        if (kind === "fail") bodies.splice(n, 1)[0]?.fail(n);
-        await microtasks(kind === "tick" ? 64 : n);
-        const { running, size, overdue } = pool.stats;
-        assert(running <= Math.max(size, before), "only a smaller size leaves more running");
-        assert(overdue <= running);
-        assert(bodies.length <= running, "every body that runs holds a slot");
-        before = running;
-      }
-      const outcomes = Promise.all(handles.map((handle) => handle.outcome()));
-      pool.size = 5;
-      pool.resume();
-      while (!pool.isIdle) {
-        bodies.shift()?.end();
-        await microtasks();
-      }
-      await pool.join().catch(() => {});
-      assertEquals(violations, 0);
-      assertEquals((await outcomes).length, handles.length);
-      const { running, queued, overdue, fulfilled, rejected, cancelled } = pool.stats;
-      assertEquals({ running, queued, overdue }, { running: 0, queued: 0, overdue: 0 });
-      assertEquals(fulfilled + rejected + cancelled, handles.length);
-    }),
-    { seed: 5, numRuns: 300 },
-  );
-});
-
-Deno.test("a task and a map run in the async context of their caller", async () => {
-  const storage = new AsyncLocalStorage<number>();
-  const pool = new TaskPool(1);
-  const read = () => storage.getStore();
-  const runs = [1, 2, 3].map((n) => storage.run(n, () => pool.run(read)));
-  const map = storage.run(4, () => pool.map([1, 2], read));
-  assertEquals(await Promise.all(runs), [1, 2, 3]);
-  assertEquals(await map, [4, 4]);
-});
+}
