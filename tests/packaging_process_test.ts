@@ -31,7 +31,8 @@ Deno.test({
     assertEquals(result, {
       code: 0,
       output: "Lease LeaseReleasedError Pool PoolClosedError PoolExhaustedError PoolTimeoutError " +
-        "Semaphore Socket SocketLease tcp unix\n",
+        "Semaphore Socket SocketLease TaskDeadlockError TaskPool TaskPoolClosedError " +
+        "TaskQueueFullError TaskTimeoutError tcp unix\n",
     });
   },
 });
