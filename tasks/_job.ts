@@ -1,8 +1,8 @@
+import { Claim } from "./_claim.ts";
 import type { BodyContext } from "./_context.ts";
 import { ignore } from "./_deferred.ts";
 import { Lane } from "./_lane.ts";
 import { captureContext, type Marker, type Nesting } from "./_nesting.ts";
-import { Claim } from "./_level.ts";
 import type { Scheduler } from "./_scheduler.ts";
 import { NOTHING, openSource, type Source, type SourceListener } from "./_source.ts";
 import type { TimeLimits } from "./_time_limits.ts";
@@ -23,7 +23,13 @@ class Ticket extends Claim {
 
   enter(): void {
     this.isWaiting = false;
+    this.segment.served();
     this.job.enter();
+  }
+
+  withdraw(): void {
+    this.isWaiting = false;
+    this.segment.withdrawn();
   }
 
   call(): void {}
@@ -234,7 +240,7 @@ export abstract class Job<T = unknown, R = unknown> implements SourceListener {
 
   #withdraw(): void {
     if (this.#ticket === undefined) return;
-    this.#ticket.isWaiting = false;
+    this.#ticket.withdraw();
     this.#ticket = undefined;
     this.host.scheduler.withdrawn();
   }

@@ -1,4 +1,38 @@
-import { type Claim, Level } from "./_level.ts";
+import { List } from "../pool/_list.ts";
+import type { Claim } from "./_claim.ts";
+import { Segment } from "./_segment.ts";
+
+/** The claims of one priority, first come, first served. */
+class Level {
+  readonly #segments = new List<Segment>();
+
+  constructor(readonly priority: number) {}
+
+  get isEmpty(): boolean {
+    const { head, tail } = this.#segments;
+    return head === undefined || head === tail && head.isEmpty;
+  }
+
+  push(claim: Claim): void {
+    let segment = this.#segments.tail;
+    if (segment === undefined || segment.isExhausted) {
+      segment = new Segment(this.#segments);
+      this.#segments.push(segment);
+    }
+    segment.push(claim);
+  }
+
+  shift(): Claim | undefined {
+    for (let segment = this.#segments.head; segment !== undefined; segment = segment.next) {
+      const claim = segment.shift();
+      if (claim !== undefined) return claim;
+    }
+  }
+
+  *[Symbol.iterator](): Generator<Claim> {
+    for (const segment of this.#segments) yield* segment;
+  }
+}
 
 /** The claims of a pool, by priority. A level other than 0 exists only while somebody waits in it. */
 export class ClaimQueue {
@@ -10,7 +44,6 @@ export class ClaimQueue {
 
   push(claim: Claim, priority: number): void {
     const level = priority === 0 ? this.#ordinary : this.#level(priority);
-    claim.level = level;
     level.push(claim);
     this.size++;
   }

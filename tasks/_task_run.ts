@@ -1,7 +1,7 @@
+import { Claim } from "./_claim.ts";
 import { BodyContext } from "./_context.ts";
 import { type Deferred, ignore, latestResolve, newPromise } from "./_deferred.ts";
 import type { UnreadFailures } from "./_failures.ts";
-import { Claim } from "./_level.ts";
 import type { Marker, Nesting } from "./_nesting.ts";
 import type { Scheduler } from "./_scheduler.ts";
 import type { TimeLimit, TimeLimits } from "./_time_limits.ts";
@@ -126,13 +126,14 @@ export class TaskRun<R> extends Claim implements TaskHandle<R> {
     this.#stage = "granted";
     scheduler.tally.queued--;
     holders.add(this as TaskRun<unknown>);
-    this.level.advance();
+    this.segment.advance();
   }
 
   call(): void {
     if (this.#stage !== "granted") return;
     // Nobody goes this way any more, and a handle that is kept must not keep all that came later.
     this.next = undefined;
+    this.segment.served();
     const { nesting, scheduler } = this.#host;
     if (this.extras !== undefined) this.#startClock(this.extras);
     if (nesting.marksTask(scheduler.size)) nesting.mark(runMarked, this as TaskRun<unknown>);
@@ -197,7 +198,7 @@ export class TaskRun<R> extends Claim implements TaskHandle<R> {
     this.#task = undefined;
     this.#settle("cancelled", "cancelled", reason);
     this.extras?.start?.reject(reason);
-    this.level.advance();
+    this.segment.withdrawn();
     if (hadSlot) {
       holders.delete(this as TaskRun<unknown>);
       scheduler.leave();
