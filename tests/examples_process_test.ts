@@ -7,6 +7,7 @@ const isAllowed = Deno.permissions.querySync({ name: "run" }).state === "granted
 const endings: Record<string, string> = {
   "echo.ts": "Pool(leased 0, idle 10, waiting 0, max 10)",
   "socket_pool.ts": "9 measurements over 3 sockets took",
+  "task_pool.ts": "at the end: TaskPool(running 0, queued 0, size 12)",
 };
 
 /** Runs an example with the permissions of its first line, and no others. */
