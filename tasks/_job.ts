@@ -216,11 +216,8 @@ export abstract class Job<T = unknown, R = unknown> implements SourceListener {
   #take(): T | typeof NOTHING {
     if (!this.#mayTake) return NOTHING;
     try {
-      const item = this.source.take();
-      if (this.source.isDone) this.#withdraw();
-      return item;
+      return this.source.take();
     } catch (reason) {
-      this.#withdraw();
       this.sourceFailed(reason);
       return NOTHING;
     }

@@ -171,6 +171,19 @@ Deno.test("cancel(): one that reads its signal and does not end is given up afte
   await pool.join();
 });
 
+Deno.test("cancel(): a body that has never looked at its signal is not waited for", async () => {
+  using spy = new TimerSpy();
+  const pool = new TaskPool(2);
+  const gate = held();
+  pool.submit(gate.task);
+  const map = new Outcome(pool.map([1], gate.task));
+  await microtasks();
+  assertEquals(counts(await pool.cancel(REASON)), [2, 0, 2]);
+  assertEquals([spy.made, map.error], [0, REASON]);
+  gate.end();
+  await pool.join();
+});
+
 Deno.test("cancel(): named handles alone are cancelled, and reported as they are", async () => {
   const pool = new TaskPool(1);
   const done = pool.submit(() => 1);

@@ -221,6 +221,21 @@ Deno.test("stream(): it ends with the first failure, after the results before it
   ]);
 });
 
+Deno.test("stream(): after a failure nothing more is begun, while the results before it are awaited", async () => {
+  const pool = new TaskPool(2);
+  const numbers = new Numbers();
+  const slow = held<number>();
+  const task = (n: number) => n === 0 ? slow.task() : Promise.reject(REASON);
+  const stream = pool.stream(numbers.sync(), task, { buffer: 10 });
+  const first = new Outcome(stream.next());
+  await microtasks();
+  assertEquals([first.state, numbers.pulled, numbers.closed], ["pending", 2, 1]);
+  slow.end(0);
+  await microtasks();
+  assertEquals(first.value, { done: false, value: 0 });
+  assertStrictEquals(await assertRejects(() => stream.next()), REASON);
+});
+
 Deno.test("stream(): several may ask at once; each gets its own, and the surplus the end", async () => {
   const pool = new TaskPool(2);
   const stream = pool.stream([1, 2, 3], async (n) => (await delay(3 - n), n));

@@ -85,6 +85,12 @@ Deno.test("nested: another pool's task may wait, and what a task has left behind
     () => outer.run(() => inner.run(() => outer.run(() => 1))),
     TaskDeadlockError,
   );
+  const other = held();
+  inner.submit(other.task);
+  const waiting = outer.run(() => inner.run(() => 2));
+  await microtasks();
+  other.end();
+  assertEquals(await waiting, 2, "a full pool may be waited for by another's task");
   const gate = held();
   let left: Promise<unknown> | undefined;
   await outer.run(() => {

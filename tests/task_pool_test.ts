@@ -431,6 +431,24 @@ Deno.test("size: maps and streams follow it both ways too", async () => {
   await stream.return!();
 });
 
+Deno.test("size: a stream that may pull far ahead gives up slots when it is set lower", async () => {
+  const pool = new TaskPool(4);
+  let [running, most] = [0, 0];
+  const task = async () => {
+    most = Math.max(most, ++running);
+    await microtasks(5);
+    running--;
+  };
+  const stream = pool.stream(Array(200).keys(), task, { buffer: 200 });
+  await stream.next();
+  assertEquals(most, 4);
+  pool.size = 1;
+  await microtasks(20);
+  most = 0;
+  await Array.fromAsync(stream);
+  assertEquals(most, 1);
+});
+
 Deno.test("pause(): nothing starts until resume(), and what runs goes on", async () => {
   const pool = new TaskPool(1);
   const gate = held();
