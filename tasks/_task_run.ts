@@ -59,7 +59,7 @@ const STATES: Readonly<Record<Stage, TaskState>> = {
 /** One submitted task, from the queue to its end. */
 export class TaskRun<R> extends Claim implements TaskHandle<R> {
   readonly extras: RunExtras | undefined;
-  /** What its body is told, once that has been called. */
+  /** What its body is told, as long as that runs. */
   context: BodyContext | undefined = undefined;
   readonly #host: RunHost;
   #task: Task<R> | undefined;
@@ -180,7 +180,10 @@ export class TaskRun<R> extends Claim implements TaskHandle<R> {
       this.#stage = this.#stage === "late" ? "rejected" : "cancelled";
       scheduler.tally.overdue--;
     }
-    this.context!.end();
+    const context = this.context!;
+    // A run that has grown old in the queue would keep it until the next great collection.
+    this.context = undefined;
+    context.end();
     scheduler.leave();
   }
 
