@@ -7,3 +7,4 @@
 
 export * from "./connectors/mod.ts";
 export * from "./pool/mod.ts";
+export * from "./tasks/mod.ts";

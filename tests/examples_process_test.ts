@@ -17,6 +17,7 @@ const endings: Record<string, string> = {
   "shutdown.ts": "closed: Pool(leased 0, idle 0, waiting 0, max 2)",
   "udp_echo.ts": "datagrams over 1 socket",
   "worker_pool.ts": "1 of them retired: Pool(leased 0",
+  "task_pool.ts": "at the end: TaskPool(running 0, queued 0, size 12)",
 };
 
 /** Starts an example with the flags of its first line, and no others: its permissions, and what is unstable. */

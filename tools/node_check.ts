@@ -6,8 +6,9 @@
  */
 
 const out = await Deno.makeTempDir();
-const sources = (await Array.fromAsync(Deno.readDir("pool")))
-  .map(({ name }) => `pool/${name}`);
+const sources = ["pool", "tasks"].flatMap((folder) =>
+  [...Deno.readDirSync(folder)].map(({ name }) => `${folder}/${name}`)
+);
 
 async function run(command: string, ...args: string[]): Promise<number> {
   return (await new Deno.Command(command, { args }).spawn().status).code;
@@ -31,7 +32,7 @@ async function check(): Promise<number> {
   if (code !== 0) return code;
   for (const source of sources) await renameImports(source);
   await Deno.writeTextFile(`${out}/package.json`, '{ "type": "module" }');
-  return await run("node", "tools/node_smoke.mjs", `${out}/pool/mod.js`);
+  return await run("node", "tools/node_smoke.mjs", `${out}/pool/mod.js`, `${out}/tasks/mod.js`);
 }
 
 const code = await check();

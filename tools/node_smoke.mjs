@@ -1,9 +1,11 @@
-// What tools/node_check.ts has Node run: that the pool works there at all.
+// What tools/node_check.ts has Node run: that the pools work there at all.
 import assert from "node:assert/strict";
+import { AsyncLocalStorage } from "node:async_hooks";
 import { pathToFileURL } from "node:url";
 
-const mod = pathToFileURL(process.argv[2]);
-const { Pool, Semaphore } = await import(mod.href);
+const [{ Pool, Semaphore }, { TaskDeadlockError, TaskPool, TaskTimeoutError }] = await Promise.all(
+  process.argv.slice(2).map((path) => import(pathToFileURL(path).href)),
+);
 
 const semaphore = new Semaphore(1);
 const permit = await semaphore.acquire();
@@ -33,4 +35,31 @@ assert.equal(await pool.use(({ value }) => value.name), "resource");
 await pool.close();
 assert.deepEqual(closed, [resource]);
 
-console.log(`node ${process.version}: Semaphore and Pool work`);
+const delay = (time) => new Promise((resolve) => setTimeout(resolve, time));
+const tasks = new TaskPool({ size: 2, nested: "throw" });
+let running = 0;
+const square = async (n) => {
+  assert(++running <= 2);
+  await delay(1);
+  running--;
+  return n * n;
+};
+assert.deepEqual(await tasks.map([1, 2, 3], square), [1, 4, 9]);
+assert.deepEqual(await Promise.all([1, 2, 3].map((n) => tasks.run(() => square(n)))), [1, 4, 9]);
+const seen = [];
+for await (const n of tasks.stream([1, 2, 3], square, { order: "completion" })) seen.push(n);
+assert.deepEqual(seen.sort(), [1, 4, 9]);
+
+const storage = new AsyncLocalStorage();
+const contexts = [1, 2, 3, 4].map((n) => storage.run(n, () => tasks.run(() => storage.getStore())));
+assert.deepEqual(await Promise.all(contexts), [1, 2, 3, 4]);
+const full = new TaskPool({ size: 1, nested: "throw" });
+await assert.rejects(full.run(() => delay(1).then(() => full.run(() => 1))), TaskDeadlockError);
+await assert.rejects(full.run(() => full.join()), TaskDeadlockError);
+const late = full.submit(({ signal }) => {
+  return new Promise((resolve) => signal.addEventListener("abort", resolve));
+}, { timeout: 5 });
+await assert.rejects(late.result, TaskTimeoutError);
+await full[Symbol.asyncDispose]();
+
+console.log(`node ${process.version}: Semaphore, Pool and TaskPool work`);

@@ -1,0 +1,54 @@
+import { Deferred } from "./_deferred.ts";
+import { Job, type JobHost, type JobPlan } from "./_job.ts";
+
+/** A map: all results, in the order of the items, or the first failure. */
+export class MapJob<T, R> extends Job<T, R> {
+  readonly #answer = new Deferred<unknown[]>();
+  readonly #results: unknown[] = [];
+  readonly #settles: boolean;
+
+  /** `settles`: whether a failure is a result like any other. */
+  constructor(host: JobHost, plan: JobPlan<T, R>, settles: boolean) {
+    super(host, plan);
+    this.#settles = settles;
+  }
+
+  start(): Promise<unknown[]> {
+    this.host.jobBegins(this as unknown as Job);
+    this.seekWork();
+    return this.#answer.promise;
+  }
+
+  get isBusy(): boolean {
+    return true;
+  }
+
+  override sourceFailed(reason: unknown): void {
+    this.cancel(reason);
+  }
+
+  override cancel(reason: unknown): void {
+    if (this.phase === "over") return;
+    this.finishEarly(reason);
+    this.#answer.reject(reason);
+  }
+
+  protected override get mayPull(): boolean {
+    return this.active < this.host.scheduler.size;
+  }
+
+  protected override itemDone(index: number, value: R): void {
+    this.#results[index] = this.#settles ? { status: "fulfilled", value } : value;
+  }
+
+  protected override itemFailed(index: number, reason: unknown): void {
+    if (this.#settles) this.#results[index] = { status: "rejected", reason };
+    else this.cancel(reason);
+  }
+
+  protected override review(): void {
+    if (this.phase === "over" || !this.source.isDone || this.active > 0) return;
+    this.finish();
+    this.#answer.resolve(this.#results);
+  }
+}

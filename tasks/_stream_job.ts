@@ -1,0 +1,171 @@
+import { Deferred, rejected } from "./_deferred.ts";
+import { Job, type JobHost, type JobPlan } from "./_job.ts";
+import { EMPTY, Ring } from "./_ring.ts";
+import { cancelReason } from "./errors.ts";
+
+/** How a stream hands over its results. */
+export interface StreamPlan {
+  readonly order: "input" | "completion";
+  readonly buffer: number;
+  /** Whether a failure is a result like any other. */
+  readonly settles: boolean;
+  /** Throws where the stream must not be waited for. */
+  readonly refuseNested: () => void;
+}
+
+/** A result that is to be thrown. */
+class Failure {
+  constructor(readonly reason: unknown) {}
+}
+
+const END = { done: true, value: undefined } as const;
+
+/** A stream: results as they are asked for, and no more work ahead than that allows. */
+export class StreamJob<T, R> extends Job<T, R> {
+  readonly #plan: StreamPlan;
+  #ready = new Ring<unknown>();
+  readonly #requests = new Ring<Deferred<IteratorResult<unknown>>>();
+  /** How many results there have been. */
+  #done = 0;
+  /** How many were asked for; of those, how many had to be waited for, and how many were given. */
+  #asked = 0;
+  #waited = 0;
+  #given = 0;
+  #failure: Failure | undefined;
+  #state: "new" | "started" = "new";
+
+  constructor(host: JobHost, plan: JobPlan<T, R>, streamPlan: StreamPlan) {
+    super(host, plan);
+    this.#plan = streamPlan;
+  }
+
+  next(): Promise<IteratorResult<unknown>> {
+    if (this.#state === "new") this.#start();
+    const result = this.#asked === this.#given ? this.#ready.take() : EMPTY;
+    const answer = result === EMPTY ? this.#wait() : this.#handNow(result);
+    this.seekWork();
+    this.review();
+    return answer;
+  }
+
+  async stop(): Promise<IteratorResult<unknown>> {
+    this.#state = "started";
+    if (this.phase === "over") return END;
+    const closed = this.source.close();
+    this.finishEarly(cancelReason());
+    this.#end();
+    await closed;
+    return END;
+  }
+
+  get isBusy(): boolean {
+    return this.#asked > this.#given;
+  }
+
+  override sourceFailed(reason: unknown): void {
+    this.#failure ??= new Failure(reason);
+    this.drain();
+    this.review();
+  }
+
+  override cancel(reason: unknown): void {
+    if (this.phase === "over") return;
+    this.#failure = new Failure(reason);
+    this.finishEarly(reason);
+    this.#end();
+  }
+
+  protected override get mayPull(): boolean {
+    return this.#state === "started" &&
+      this.pulled - this.#given < this.host.scheduler.size + this.#plan.buffer;
+  }
+
+  protected override itemDone(index: number, value: R): void {
+    this.#add(index, this.#plan.settles ? { status: "fulfilled", value } : value);
+  }
+
+  protected override itemFailed(index: number, reason: unknown): void {
+    if (!this.#plan.settles) this.drain();
+    this.#add(index, this.#plan.settles ? { status: "rejected", reason } : new Failure(reason));
+  }
+
+  protected override review(): void {
+    if (this.phase === "over" || this.#given < this.pulled || !this.source.isDone) return;
+    this.finish();
+    this.#end();
+  }
+
+  #start(): void {
+    this.#state = "started";
+    try {
+      this.host.jobBegins(this as unknown as Job);
+      this.#plan.refuseNested();
+    } catch (error) {
+      this.cancel(error);
+    }
+  }
+
+  #wait(): Promise<IteratorResult<unknown>> {
+    if (this.phase === "over") return this.#takeFailure() ?? Promise.resolve(END);
+    const request = new Deferred<IteratorResult<unknown>>();
+    this.#asked++;
+    this.#requests.put(this.#waited++, request);
+    return request.promise;
+  }
+
+  #handNow(result: unknown): Promise<IteratorResult<unknown>> {
+    if (result instanceof Failure) {
+      this.cancel(result.reason);
+      return this.#takeFailure()!;
+    }
+    this.#asked++;
+    this.#given++;
+    return Promise.resolve({ done: false, value: result });
+  }
+
+  #add(index: number, result: unknown): void {
+    this.#ready.put(this.#plan.order === "input" ? index : this.#done++, result);
+    while (this.#asked > this.#given) {
+      const next = this.#ready.take();
+      if (next === EMPTY) break;
+      if (next instanceof Failure) return this.cancel(next.reason);
+      this.#given++;
+      this.#nextRequest().resolve({ done: false, value: next });
+    }
+  }
+
+  /** Has those who wait told: the first of the failure, if there is one, and all others of the end. */
+  #end(): void {
+    this.#ready = new Ring();
+    while (this.#asked > this.#given) {
+      this.#given++;
+      const failure = this.#failure;
+      this.#failure = undefined;
+      if (failure === undefined) this.#nextRequest().resolve(END);
+      else this.#nextRequest().reject(failure.reason);
+    }
+  }
+
+  #takeFailure(): Promise<never> | undefined {
+    const failure = this.#failure;
+    this.#failure = undefined;
+    return failure && rejected(failure.reason);
+  }
+
+  #nextRequest(): Deferred<IteratorResult<unknown>> {
+    return this.#requests.take() as Deferred<IteratorResult<unknown>>;
+  }
+}
+
+/** A stream as its consumer sees it. */
+export function iterate(
+  job: Pick<StreamJob<unknown, unknown>, "next" | "stop">,
+): AsyncIterableIterator<unknown> {
+  return {
+    next: () => job.next(),
+    return: () => job.stop(),
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
+}

@@ -1,0 +1,236 @@
+import { Claim } from "./_claim.ts";
+import { BodyContext } from "./_context.ts";
+import { type Deferred, ignore, latestResolve, newPromise } from "./_deferred.ts";
+import type { UnreadFailures } from "./_failures.ts";
+import type { Marker, Nesting } from "./_nesting.ts";
+import type { Scheduler } from "./_scheduler.ts";
+import type { TimeLimit, TimeLimits } from "./_time_limits.ts";
+import { cancelReason, TaskTimeoutError } from "./errors.ts";
+import type { Task } from "./task.ts";
+import type { TaskHandle, TaskState } from "./task_handle.ts";
+
+/** What the runs of a pool know of it. */
+export interface RunHost {
+  readonly scheduler: Scheduler;
+  readonly nesting: Nesting;
+  readonly limits: TimeLimits;
+  readonly failures: UnreadFailures;
+  /** The runs that hold a slot. */
+  readonly holders: Set<TaskRun<unknown>>;
+  /** The signal of a run is of no more use. */
+  unwatch(run: TaskRun<unknown>): void;
+}
+
+/** What most tasks go without. */
+export interface RunExtras {
+  readonly signal: AbortSignal | undefined;
+  readonly timeout: number;
+  limit: TimeLimit | undefined;
+  /** Told when the body is called; for `spawn`. */
+  readonly start: Deferred<void> | undefined;
+}
+
+/**
+ * Granted: it has its slot, and is called in a moment. Late or aborted: its
+ * caller has been told, and its body still runs.
+ */
+type Stage =
+  | "queued"
+  | "granted"
+  | "running"
+  | "late"
+  | "aborted"
+  | "fulfilled"
+  | "rejected"
+  | "cancelled";
+
+/** As the caller sees it. */
+const STATES: Readonly<Record<Stage, TaskState>> = {
+  queued: "queued",
+  granted: "queued",
+  running: "running",
+  late: "overdue",
+  aborted: "overdue",
+  fulfilled: "fulfilled",
+  rejected: "rejected",
+  cancelled: "cancelled",
+};
+
+/** One submitted task, from the queue to its end. */
+export class TaskRun<R> extends Claim implements TaskHandle<R> {
+  readonly extras: RunExtras | undefined;
+  /** What its body is told, as long as that runs. */
+  context: BodyContext | undefined = undefined;
+  readonly #host: RunHost;
+  #task: Task<R> | undefined;
+  #stage: Stage = "queued";
+  /** Its result, or why there is none. */
+  #value: unknown = undefined;
+  /** Made when it is first read. A `Deferred` would be one more object for every `run`. */
+  #result: Promise<R> | undefined = undefined;
+  #resolve: ((value: R | PromiseLike<R>) => void) | undefined = undefined;
+
+  constructor(host: RunHost, task: Task<R>, extras: RunExtras | undefined) {
+    super();
+    this.#host = host;
+    this.#task = task;
+    this.extras = extras;
+  }
+
+  get state(): TaskState {
+    return STATES[this.#stage];
+  }
+
+  get result(): Promise<R> {
+    if (this.#result === undefined) {
+      this.#result = newPromise();
+      this.#resolve = latestResolve();
+      if (!this.#isOpen) this.#answer(this.#resolve);
+    }
+    return this.#result;
+  }
+
+  /** Why it failed, if it has. */
+  get failure(): unknown {
+    return this.#value;
+  }
+
+  get isWaiting(): boolean {
+    return this.#stage === "queued";
+  }
+
+  get isCalled(): boolean {
+    return true;
+  }
+
+  belongsTo(host: RunHost): boolean {
+    return this.#host === host;
+  }
+
+  outcome(): Promise<PromiseSettledResult<R>> {
+    return this.result.then(
+      (value) => ({ status: "fulfilled", value }),
+      (reason) => ({ status: "rejected", reason }),
+    );
+  }
+
+  cancel(reason: unknown = cancelReason()): boolean {
+    if (!this.#isOpen) return false;
+    if (this.#stage === "running") this.#abandon("aborted", reason);
+    else this.#skip(reason);
+    return true;
+  }
+
+  enter(): void {
+    const { scheduler, holders } = this.#host;
+    this.#stage = "granted";
+    scheduler.tally.queued--;
+    holders.add(this as TaskRun<unknown>);
+    this.segment.advance();
+  }
+
+  call(): void {
+    if (this.#stage !== "granted") return;
+    // Nobody goes this way any more, and a handle that is kept must not keep all that came later.
+    this.next = undefined;
+    this.segment.served();
+    const { nesting, scheduler } = this.#host;
+    if (this.extras !== undefined) this.#startClock(this.extras);
+    if (nesting.marksTask(scheduler.size)) nesting.mark(runMarked, this as TaskRun<unknown>);
+    else this.run(undefined);
+  }
+
+  /** Calls the body and waits for its end. Never rejects. */
+  async run(marker: Marker | undefined): Promise<void> {
+    const task = this.#task!;
+    this.#task = undefined;
+    this.#stage = "running";
+    this.#host.nesting.enter(marker);
+    this.context = new BodyContext();
+    let value: R;
+    try {
+      value = await task(this.context);
+    } catch (reason) {
+      return this.#ended(marker, "rejected", reason);
+    }
+    this.#ended(marker, "fulfilled", value);
+  }
+
+  /** Whether its caller has still to be told. */
+  get #isOpen(): boolean {
+    const stage = this.#stage;
+    return stage === "running" || stage === "queued" || stage === "granted";
+  }
+
+  #startClock(extras: RunExtras): void {
+    const { timeout } = extras;
+    extras.start?.resolve();
+    extras.limit = this.#host.limits.set(timeout, () => {
+      this.#abandon("late", new TaskTimeoutError(timeout));
+    });
+  }
+
+  #ended(marker: Marker | undefined, end: "fulfilled" | "rejected", value: unknown): void {
+    const { scheduler, nesting, holders } = this.#host;
+    nesting.leave(marker);
+    holders.delete(this as TaskRun<unknown>);
+    if (this.#stage === "running") {
+      this.#settle(end, end, value);
+    } else {
+      this.#stage = this.#stage === "late" ? "rejected" : "cancelled";
+      scheduler.tally.overdue--;
+    }
+    const context = this.context!;
+    // A run that has grown old in the queue would keep it until the next great collection.
+    this.context = undefined;
+    context.end();
+    scheduler.leave();
+  }
+
+  /** Tells the caller at once, whatever the body does. */
+  #abandon(stage: "late" | "aborted", reason: unknown): void {
+    this.#host.scheduler.tally.overdue++;
+    this.#settle(stage, stage === "late" ? "rejected" : "cancelled", reason);
+    this.context!.abort(reason);
+  }
+
+  /** Has it never run. */
+  #skip(reason: unknown): void {
+    const { scheduler, holders } = this.#host;
+    const hadSlot = this.#stage === "granted";
+    this.#task = undefined;
+    this.#settle("cancelled", "cancelled", reason);
+    this.extras?.start?.reject(reason);
+    this.segment.withdrawn();
+    if (hadSlot) {
+      holders.delete(this as TaskRun<unknown>);
+      scheduler.leave();
+    } else {
+      scheduler.tally.queued--;
+      scheduler.withdrawn();
+    }
+  }
+
+  #settle(stage: Stage, end: "fulfilled" | "rejected" | "cancelled", value: unknown): void {
+    this.#stage = stage;
+    this.#value = value;
+    this.#host.scheduler.tally[end]++;
+    if (this.extras !== undefined) {
+      this.#host.limits.lift(this.extras.limit);
+      this.#host.unwatch(this as TaskRun<unknown>);
+    }
+    if (this.#resolve !== undefined) this.#answer(this.#resolve);
+    else if (end === "rejected") this.#host.failures.add(this);
+  }
+
+  #answer(resolve: (value: R | PromiseLike<R>) => void): void {
+    if (this.#stage === "fulfilled") return resolve(this.#value as R);
+    this.#host.failures.read(this);
+    this.#result!.catch(ignore);
+    resolve(Promise.reject(this.#value));
+  }
+}
+
+function runMarked(run: TaskRun<unknown>, marker: Marker): void {
+  run.run(marker);
+}

@@ -1,0 +1,44 @@
+/** A task ran for longer than it was allowed to. Its slot is held until its body has really ended. */
+export class TaskTimeoutError extends Error {
+  /** How long the task was allowed to run, in milliseconds. */
+  readonly timeout: number;
+
+  /** Makes the error; the pool does. */
+  constructor(timeout: number) {
+    super(`The task did not end within ${timeout} ms`);
+    this.name = "TaskTimeoutError";
+    this.timeout = timeout;
+  }
+}
+
+/** As many tasks are queued as `maxQueued` allows. */
+export class TaskQueueFullError extends Error {
+  /** Makes the error; the pool does. */
+  constructor(maxQueued: number) {
+    super(`The task pool has ${maxQueued} tasks queued and takes no more`);
+    this.name = "TaskQueueFullError";
+  }
+}
+
+/** The task pool was disposed of before the call was made. */
+export class TaskPoolClosedError extends Error {
+  /** Makes the error; the pool does. */
+  constructor() {
+    super("The task pool is closed");
+    this.name = "TaskPoolClosedError";
+  }
+}
+
+/** A task would have waited for the pool that it runs in, and might have waited for ever. */
+export class TaskDeadlockError extends Error {
+  /** Makes the error; the pool does. `call` is what the task called. */
+  constructor(call: string) {
+    super(`Cannot ${call} from inside one of the pool's own tasks: it might wait for itself`);
+    this.name = "TaskDeadlockError";
+  }
+}
+
+/** What a task is aborted with when it is cancelled and no reason is given. */
+export function cancelReason(): DOMException {
+  return new DOMException("The task was cancelled", "AbortError");
+}

@@ -1,0 +1,26 @@
+/** How a task pool stands. */
+export interface TaskPoolStats {
+  /** How many tasks may run at once. */
+  readonly size: number;
+  /** How many slots are held, the overdue ones included. */
+  readonly running: number;
+  /** How many submitted tasks wait for a slot; items that no map or stream has pulled yet do not count. */
+  readonly queued: number;
+  /** How many bodies still run although their caller was told of a timeout or a cancellation. */
+  readonly overdue: number;
+  /** How many tasks have had a result so far. */
+  readonly fulfilled: number;
+  /** How many tasks have failed so far, by a throw or a timeout. */
+  readonly rejected: number;
+  /** How many tasks have been cancelled so far, queued or running. */
+  readonly cancelled: number;
+}
+
+/** The counters of a pool's tasks, as they are kept. */
+export class Tally {
+  queued = 0;
+  overdue = 0;
+  fulfilled = 0;
+  rejected = 0;
+  cancelled = 0;
+}

@@ -1,0 +1,99 @@
+import { assertEquals } from "@std/assert";
+import { AsyncLocalStorage } from "node:async_hooks";
+import { List } from "../pool/_list.ts";
+import { Claim } from "../tasks/_claim.ts";
+import { Segment } from "../tasks/_segment.ts";
+import { microtasks } from "./_scene.ts";
+
+const storage = new AsyncLocalStorage<number>();
+
+/** Notes the async context in which it is called. */
+class Call extends Claim {
+  state: "waiting" | "granted" | "withdrawn" = "waiting";
+
+  constructor(readonly calls: (number | undefined)[]) {
+    super();
+  }
+
+  get isWaiting(): boolean {
+    return this.state === "waiting";
+  }
+
+  get isCalled(): boolean {
+    return true;
+  }
+
+  enter(): void {
+    this.state = "granted";
+    this.segment.advance();
+  }
+
+  withdraw(): void {
+    this.state = "withdrawn";
+    this.segment.withdrawn();
+  }
+
+  call(): void {
+    if (this.state !== "granted") return;
+    this.calls.push(storage.getStore());
+    this.segment.served();
+  }
+}
+
+/** Puts so many claims into a line of segments, each from another async context. */
+function fill(line: List<Segment>, count: number) {
+  const calls: (number | undefined)[] = [];
+  const claims = Array.from({ length: count }, (_, n) => {
+    const claim = new Call(calls);
+    if (line.tail === undefined || line.tail.isExhausted) line.push(new Segment(line));
+    storage.run(n, () => line.tail!.push(claim));
+    return claim;
+  });
+  return { calls, claims };
+}
+
+Deno.test("the line: claims that are withdrawn leave nothing behind, though the first waits for ever", async () => {
+  const line = new List<Segment>();
+  const { claims } = fill(line, 10_000);
+  assertEquals(line.size, 157);
+  for (const claim of claims.slice(1)) claim.withdraw();
+  assertEquals(line.size, 1);
+  await microtasks();
+  claims[0]!.withdraw();
+  assertEquals(line.size, 0);
+});
+
+Deno.test("the line: those who were granted are called in order, across its pieces, each in its context", async () => {
+  const line = new List<Segment>();
+  const { calls, claims } = fill(line, 300);
+  await microtasks();
+  for (const claim of claims.toReversed()) claim.enter();
+  await microtasks(2_000);
+  assertEquals(calls, [...Array(300).keys()]);
+  assertEquals(line.size, 1);
+});
+
+Deno.test("the line: who was withdrawn is passed over, also a whole piece in the middle", async () => {
+  const line = new List<Segment>();
+  const { calls, claims } = fill(line, 300);
+  const isOut = (n: number) => n >= 60 && n < 200 || n % 3 === 0;
+  for (const [n, claim] of claims.entries()) if (isOut(n)) claim.withdraw();
+  for (const [n, claim] of claims.entries()) if (!isOut(n)) claim.enter();
+  await microtasks(2_000);
+  assertEquals(calls, [...Array(300).keys()].filter((n) => !isOut(n)));
+});
+
+Deno.test("the line: a first claim that is withdrawn lets the next be called that was granted", async () => {
+  const line = new List<Segment>();
+  const { calls, claims } = fill(line, 3);
+  await microtasks();
+  claims[1]!.enter();
+  await microtasks();
+  assertEquals(calls, []);
+  claims[0]!.withdraw();
+  await microtasks();
+  assertEquals(calls, [1]);
+  claims[2]!.enter();
+  await microtasks();
+  assertEquals(calls, [1, 2]);
+});
