@@ -2,7 +2,7 @@
  * Runs the cases of one subject, or those named, in a process of its own, and
  * writes what was measured to a file:
  *
- *     deno run -A --v8-flags=--expose-gc tests/bench/_subject.ts FILE thorough|quick OUTPUT [CASE…]
+ *     deno run -A tests/bench/_subject.ts FILE thorough|quick OUTPUT [CASE…]
  *
  * @module
  */

@@ -66,7 +66,6 @@ async function runSubject(subject: string, names: string[]): Promise<CaseResult[
         "--quiet",
         "--no-check",
         "--allow-all",
-        "--v8-flags=--expose-gc",
         here("_subject.ts").href,
         here(`${subject}.ts`).href,
         isQuick ? "quick" : "thorough",
