@@ -8,6 +8,7 @@ import {
   checkOptions,
   duration,
   nonEmptyString,
+  oneOf,
   port,
   positiveDuration,
   type Rule,
@@ -26,6 +27,8 @@ export interface TcpOptions extends SocketOptions {
    * @default {"127.0.0.1"}
    */
   hostname?: string;
+  /** As in `Deno.ConnectOptions` and `Deno.NetAddr`: nothing else will do. */
+  transport?: "tcp";
   /**
    * Whether small writes are sent at once (`TCP_NODELAY`) instead of being collected.
    *
@@ -55,6 +58,7 @@ export interface TcpOptions extends SocketOptions {
 const RULES: Record<keyof TcpOptions, Rule> = {
   port,
   hostname: nonEmptyString,
+  transport: oneOf("tcp"),
   noDelay: typed("boolean"),
   keepAlive: typed("boolean"),
   autoSelectFamily: typed("boolean"),

@@ -4,7 +4,13 @@
  * @module
  */
 
-import { checkOptions, nonEmptyString, positiveDuration, type Rule } from "../pool/_validate.ts";
+import {
+  checkOptions,
+  nonEmptyString,
+  oneOf,
+  positiveDuration,
+  type Rule,
+} from "../pool/_validate.ts";
 import { type SocketConnector, socketConnector } from "./_socket_connector.ts";
 import type { SocketOptions } from "./socket.ts";
 
@@ -12,10 +18,13 @@ import type { SocketOptions } from "./socket.ts";
 export interface UnixOptions extends SocketOptions {
   /** The path of the socket. */
   path: string;
+  /** As in `Deno.UnixConnectOptions` and `Deno.UnixAddr`: nothing else will do. */
+  transport?: "unix";
 }
 
 const RULES: Record<keyof UnixOptions, Rule> = {
   path: nonEmptyString,
+  transport: oneOf("unix"),
   ioTimeout: positiveDuration,
 };
 

@@ -1,4 +1,5 @@
 import { Agenda } from "./_agenda.ts";
+import type { Capacity } from "./_capacity.ts";
 import { type CallEvents, Calls } from "./_calls.ts";
 import { Dialler, type DiallerEvents } from "./_dialler.ts";
 import { Fitness } from "./_fitness.ts";
@@ -25,26 +26,28 @@ export class Broker<T, L extends Lease<T>>
   readonly #connector: Connector<T, L>;
   readonly #options: ResolvedPoolOptions;
   readonly #clock: () => number;
+  readonly #capacity: Capacity;
   readonly #agenda = new Agenda();
   readonly slots = new Slots<T>();
-  readonly #line: Line<T>;
+  readonly line: Line<T>;
   readonly #monitor: Monitor<T, L>;
   readonly #fitness: Fitness<T, L>;
   readonly #shelf: Shelf<T, L>;
-  readonly #dialler: Dialler<T, L>;
+  readonly dialler: Dialler<T, L>;
   readonly #calls: Calls<T, L>;
   readonly #preparation: Preparation<T, L>;
   #state: "open" | "closing" | "closed" = "open";
   #onEmpty: (() => void) | undefined;
 
-  constructor(connector: Connector<T, L>, options: ResolvedPoolOptions) {
-    const { clock } = options;
+  constructor(connector: Connector<T, L>, options: ResolvedPoolOptions, capacity: Capacity) {
     this.#connector = connector;
     this.#options = options;
-    this.#clock = clock;
-    this.#line = new Line(clock, this);
-    this.#dialler = new Dialler(connector, options, this.slots, this.#line, this.#agenda, this);
-    this.#monitor = new Monitor(options, this.#agenda, this.slots, this.#line, this.#dialler);
+    this.#clock = options.clock;
+    this.#capacity = capacity;
+    capacity.serve(this);
+    this.line = new Line(options.clock, this);
+    this.dialler = new Dialler(connector, options, capacity, this.#agenda, this);
+    this.#monitor = new Monitor(options, this.#agenda, this.slots, this.line, this.dialler);
     this.#fitness = new Fitness(connector, options, this.#monitor);
     this.#shelf = new Shelf(connector, options, this.slots, this.#fitness, this.#agenda, this);
     this.#calls = new Calls(connector, options, this.slots, this.#monitor, this);
@@ -71,7 +74,7 @@ export class Broker<T, L extends Lease<T>>
 
   /** Lends an idle resource, if nobody waits and it may be lent this very moment. */
   lendIdle(): L | undefined {
-    if (this.#line.size > 0) return undefined;
+    if (this.line.size > 0) return undefined;
     const now = this.#clock();
     try {
       const slot = this.#shelf.pick(now);
@@ -84,7 +87,7 @@ export class Broker<T, L extends Lease<T>>
 
   /** The same for one who waits for nothing: a resource that must be checked first is, for the next time. */
   tryLendIdle(): L | undefined {
-    if (this.#line.size > 0) return undefined;
+    if (this.line.size > 0) return undefined;
     const now = this.#clock();
     const isCheckDue = (slot: Slot<T>) => this.#fitness.isCheckDue(slot, now);
     const isReady = (slot: Slot<T>) => !isCheckDue(slot) && !this.#preparation.isInDoubt(slot);
@@ -102,11 +105,11 @@ export class Broker<T, L extends Lease<T>>
   enqueue(request: Request): Promise<L> {
     return new Promise((resolve, reject) => {
       if (!this.isOpen) return reject(new PoolClosedError());
-      const caller = this.#line.join(request, resolve as (lease: unknown) => void, reject);
+      const caller = this.line.join(request, resolve as (lease: unknown) => void, reject);
       this.proceed();
       if (caller.settled || caller.slot !== undefined) return;
-      if (this.#line.unassigned <= this.#options.maxWaiting) return;
-      this.#line.turnAway(caller, () => new PoolExhaustedError(this.stats));
+      if (this.line.unassigned <= this.#options.maxWaiting) return;
+      this.#turnAway(caller);
       this.proceed();
     });
   }
@@ -114,7 +117,7 @@ export class Broker<T, L extends Lease<T>>
   /** Has resources opened until `count` are idle, as far as there is room. */
   warm(count: number): Promise<number> {
     if (!this.isOpen) return Promise.reject(new PoolClosedError());
-    const opened = this.#dialler.warm(count);
+    const opened = this.dialler.warm(count);
     this.proceed();
     return opened;
   }
@@ -157,7 +160,7 @@ export class Broker<T, L extends Lease<T>>
     if (!this.slots.fill(slot, resource)) {
       return this.connectFailed(slot, new Error("connect() gave what the pool already holds"));
     }
-    this.#dialler.succeeded(slot);
+    this.dialler.succeeded(slot);
     this.#monitor.connected(resource);
     const now = slot.openedAt = this.#clock();
     slot.expiresAt = this.#fitness.endOf(now);
@@ -166,14 +169,14 @@ export class Broker<T, L extends Lease<T>>
   }
 
   connectFailed(slot: Slot<T>, error: unknown): void {
-    const speaksForAll = this.#dialler.failed(slot, error);
     const { caller } = slot;
-    if (caller !== undefined) this.#line.unassign(caller);
+    const speaksForAll = this.dialler.failed(slot, error);
+    if (caller !== undefined) this.line.unassign(caller);
     this.#free(slot);
     if (this.isOpen) {
       this.#monitor.connectFailed(error);
-      const blamed = speaksForAll ? this.#line.unassignedCallers : [caller];
-      for (const each of blamed) if (each !== undefined) this.#blame(each, error);
+      const blamed = speaksForAll ? this.line.unassignedCallers : [caller];
+      for (const each of blamed) if (each !== undefined) this.dialler.blame(each, error);
     }
     this.proceed();
   }
@@ -207,13 +210,13 @@ export class Broker<T, L extends Lease<T>>
   // What the owner of the pool asks for
 
   resize(maxSize: number): void {
-    this.#dialler.resize(maxSize);
-    for (const slot of this.slots.idle) if (this.#dialler.isOverfull) this.retire(slot, "surplus");
+    this.dialler.resize(maxSize);
+    for (const slot of this.slots.idle) if (this.dialler.isOverfull) this.retire(slot, "surplus");
     this.proceed();
   }
 
   clear(detail: unknown): void {
-    this.#dialler.advance();
+    this.dialler.advance();
     for (const slot of this.slots.idle) this.retire(slot, "cleared", detail);
     this.proceed();
   }
@@ -222,49 +225,52 @@ export class Broker<T, L extends Lease<T>>
   shutDown(onEmpty: () => void): void {
     this.#state = "closing";
     this.#onEmpty = onEmpty;
-    this.#line.close(() => new PoolClosedError());
+    this.line.close(() => new PoolClosedError());
     this.#shelf.close();
-    this.#dialler.close();
+    this.dialler.close();
     for (const slot of this.slots.idle) this.retire(slot, "closed");
     this.#agenda.add(() => this.slots.abortOperations(new PoolClosedError()));
     this.proceed();
     this.#reportEmpty();
   }
 
+  /** Closes the resource that has been idle longest, as room is needed elsewhere. */
+  evict(): void {
+    this.retire(this.slots.idle.head!, "replaced");
+    this.proceed();
+  }
+
   // Decisions
 
   /** Has all decided and done that can be. */
   proceed(): void {
-    if (this.#line.next === undefined && this.#dialler.isQuiet && this.#agenda.isEmpty) return;
+    const isQuiet = this.line.next === undefined && this.dialler.isQuiet && this.#agenda.isEmpty;
+    if (isQuiet) return this.#capacity.review();
     do this.#decide(); while (this.#agenda.run());
   }
 
   #decide(): void {
+    if (this.isOpen) this.#serveLine();
+    this.#capacity.review();
     if (!this.isOpen) return;
-    this.#serveLine();
-    this.#dialler.dialInBackground();
+    for (const caller of this.line.impatient) {
+      if (!this.dialler.isComing(caller)) this.#turnAway(caller);
+    }
+    this.dialler.dialInBackground();
   }
 
   #serveLine(): void {
-    let caller = this.#line.next;
+    let caller = this.line.next;
     while (caller !== undefined) {
-      if (caller.signal?.aborted) this.#line.refuseAborted(caller);
+      if (caller.signal?.aborted) this.line.refuseAborted(caller);
       else if (!this.#serve(caller)) {
         // What can't be had fresh now does not keep idle resources from those behind.
         if (caller.kind === "any" || this.slots.idle.size === 0) break;
-        caller = this.#line.nextAny(caller);
+        caller = this.line.nextAny(caller);
         continue;
       }
-      caller = this.#line.next;
+      caller = this.line.next;
     }
-    for (const each of this.#line.impatient) this.#sendAway(each);
-  }
-
-  /** Sends away one who will not wait in line, unless what he came for is on its way. */
-  #sendAway(caller: Caller<T>): void {
-    const isRoomComing = caller.kind === "fresh" && this.slots.closing > 0;
-    if (caller.slot !== undefined || isRoomComing) return;
-    this.#line.turnAway(caller, () => new PoolExhaustedError(this.stats));
   }
 
   /** Gives a caller an idle resource, or has one made ready. Answers false if neither can be done now. */
@@ -273,14 +279,14 @@ export class Broker<T, L extends Lease<T>>
     const slot = caller.kind === "any" ? this.#shelf.pick(now) : undefined;
     if (slot === undefined) return this.#dialFor(caller);
     if (this.#preparation.isNeeded(slot, now)) this.#prepare(slot, now, caller);
-    else this.#give(slot, this.#line.takerOf(slot) ?? caller);
+    else this.#give(slot, this.line.takerOf(slot) ?? caller);
     return true;
   }
 
   #dialFor(caller: Caller<T>): boolean {
-    if (this.#dialler.dialFor(caller)) return true;
+    if (this.dialler.dialFor(caller)) return true;
     const oldest = this.slots.idle.head;
-    if (caller.kind === "fresh" && oldest !== undefined && this.#dialler.lacksRoom) {
+    if (caller.kind === "fresh" && oldest !== undefined && this.dialler.lacksRoom) {
       this.retire(oldest, "replaced");
     }
     return false;
@@ -288,24 +294,25 @@ export class Broker<T, L extends Lease<T>>
 
   /** A resource has come back from its borrower. For whoever waits it is looked at as an idle one is. */
   #takeBack(slot: Slot<T>, now: number): void {
-    const taker = this.#line.takerOf(slot);
-    const isWanted = taker !== undefined && !this.#dialler.lacksRoomBefore(taker);
-    if (!isWanted || !this.#shelf.isWatching || this.#faultOfKeeping(slot) !== undefined) {
+    if (this.line.head === undefined) return this.#offer(slot, now);
+    const taker = this.line.takerOf(slot);
+    const isWanted = taker !== undefined && !this.dialler.lacksRoomBefore(taker);
+    if (!isWanted || !this.#shelf.isWatching || this.dialler.faultOfKeeping(slot) !== undefined) {
       return this.#offer(slot, now);
     }
     this.#shelf.put(slot, now, isWanted);
     if (slot.state !== "idle") return;
-    const { next } = this.#line;
+    const { next } = this.line;
     if (!this.#preparation.isNeeded(slot, now)) return this.#give(slot, taker);
     this.#prepare(slot, now, next?.kind === "any" ? next : undefined);
   }
 
   /** A resource is ready to be lent: to the first who can use it, or some time later. */
   #offer(slot: Slot<T>, now: number): void {
-    const fault = this.#faultOfKeeping(slot);
-    const taker = this.#line.takerOf(slot);
+    const fault = this.dialler.faultOfKeeping(slot);
+    const taker = this.line.takerOf(slot);
     if (fault !== undefined) this.retire(slot, fault);
-    else if (this.#dialler.lacksRoomBefore(taker)) this.retire(slot, "replaced");
+    else if (this.dialler.lacksRoomBefore(taker)) this.retire(slot, "replaced");
     else if (taker !== undefined) this.#give(slot, taker);
     else if (this.slots.idle.size >= this.#options.maxIdle) this.retire(slot, "surplus");
     else this.#shelf.put(slot, now, false);
@@ -313,8 +320,8 @@ export class Broker<T, L extends Lease<T>>
 
   #give(slot: Slot<T>, caller: Caller<T>): void {
     if (caller.settled) return; // in the last moment; an idle resource stays so
-    this.#line.redirect(slot, caller);
-    const { resolve, reject } = this.#line.take(caller);
+    this.line.redirect(slot, caller);
+    const { resolve, reject } = this.line.take(caller);
     try {
       resolve(this.#lend(slot, "waited"));
     } catch (error) {
@@ -323,8 +330,8 @@ export class Broker<T, L extends Lease<T>>
   }
 
   #lend(slot: Slot<T>, how: "direct" | "waited"): L {
-    if (++slot.uses === 1) this.#dialler.wasUsed();
-    this.slots.move(slot, "leased");
+    if (++slot.uses === 1) this.dialler.wasUsed();
+    this.slots.lend(slot);
     try {
       this.#shelf.unwatch(slot);
       const lease = this.#connector.lease?.(slot) ?? new Lease(slot) as L;
@@ -339,12 +346,12 @@ export class Broker<T, L extends Lease<T>>
   /** Has an idle resource made ready, for a caller or for later. */
   #prepare(slot: Slot<T>, now: number, caller?: Caller<T>): void {
     this.slots.move(slot, "resetting");
-    if (caller !== undefined) this.#line.assign(caller, slot);
+    if (caller !== undefined) this.line.assign(caller, slot);
     this.#preparation.begin(slot, now);
   }
 
   #reset(slot: Slot<T>): void {
-    const fault = this.#faultOfKeeping(slot);
+    const fault = this.dialler.faultOfKeeping(slot);
     if (fault !== undefined) return this.retire(slot, fault);
     this.slots.move(slot, "resetting");
     this.#agenda.add(() => {
@@ -362,22 +369,19 @@ export class Broker<T, L extends Lease<T>>
     this.proceed();
   }
 
-  /** Why the pool has no more use for a resource, fit or not. */
-  #faultOfKeeping(slot: Slot<T>): RetireReason | undefined {
-    if (!this.isOpen) return "closed";
-    if (this.#dialler.isOutdated(slot)) return "cleared";
-    if (this.#dialler.isOverfull) return "surplus";
-  }
-
   retire(slot: Slot<T>, reason: RetireReason, detail?: unknown): void {
     if (slot.state === "closing" || slot.state === "gone") return;
-    if (slot.caller !== undefined) this.#line.unassign(slot.caller);
-    if (slot.uses === 0) this.#dialler.wasWasted(reason, this.#clock() - slot.openedAt);
+    if (slot.caller !== undefined) this.line.unassign(slot.caller);
+    if (slot.uses === 0) this.dialler.wasWasted(reason, this.#clock() - slot.openedAt);
     const isPreparing = slot.state === "resetting";
     this.slots.move(slot, "closing");
     if (isPreparing) slot.operation?.giveUp(detail);
     this.#monitor.retired(reason, slot.resource, detail);
     this.#agenda.add(() => this.#calls.close(slot));
+  }
+
+  #turnAway(caller: Caller<T>): void {
+    this.line.turnAway(caller, () => new PoolExhaustedError(this.stats));
   }
 
   #free(slot: Slot<T>): void {
@@ -389,12 +393,5 @@ export class Broker<T, L extends Lease<T>>
     if (this.#state !== "closing" || this.slots.size > 0) return;
     this.#state = "closed";
     this.#onEmpty!();
-  }
-
-  /** A dial that the caller was waiting for has failed. */
-  #blame(caller: Caller<T>, error: unknown): void {
-    caller.failures++;
-    const mayRetry = caller.queues && this.#dialler.mayRetry(caller.failures);
-    if (!mayRetry) this.#line.refuse(caller, error);
   }
 }

@@ -1,12 +1,18 @@
 // The platform's own, whatever a test puts in their place later.
 const dateNow = Date.now;
+const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => unknown };
 
 // A date that runs ahead by more than this has not just been set right.
 const LEAP = 1_000;
 
+// So many readings of the same millisecond make a burst, in which one in so many is taken.
+const BURST = 64;
+const STRIDE = 16;
+
 let date = NaN;
 let now = 0;
 let slept = 0;
+let wall = 0;
 
 /**
  * `performance.now()`, to the millisecond: it is read again only when the date
@@ -18,12 +24,41 @@ export function coarseNow(): number {
   return now;
 }
 
+let spare = 0;
+let equals = 0;
+
 /**
  * The same, and the time that the machine was asleep besides: most systems'
- * monotonic clocks stand still meanwhile, and only the date tells.
+ * monotonic clocks stand still meanwhile, and only the date tells. To ask for
+ * the date costs as much as a whole acquire and release. So it is asked for
+ * only now and then in a burst of calls, which ends at the latest with the
+ * present turn of the event loop: what has come in from outside since, or how
+ * long the machine was asleep, no burst overlooks.
  */
 export function wallNow(): number {
-  return coarseNow() + slept;
+  if (spare > 0) spare--;
+  else look();
+  return wall;
+}
+
+function look(): void {
+  const before = date;
+  coarseNow();
+  if (date !== before) equals = 0;
+  else if (++equals >= BURST) beginStride();
+}
+
+let turn: "unwatched" | "watched" = "unwatched";
+
+function beginStride(): void {
+  if (setImmediate === undefined) return;
+  spare = STRIDE - 1;
+  if (turn === "watched") return;
+  turn = "watched";
+  setImmediate(() => {
+    turn = "unwatched";
+    spare = equals = 0;
+  });
 }
 
 function advance(today: number): void {
@@ -31,5 +66,6 @@ function advance(today: number): void {
   now = performance.now();
   const leap = (today - date) - (now - before);
   if (leap > LEAP) slept += leap;
+  wall = Math.floor(now + slept);
   date = today;
 }

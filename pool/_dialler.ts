@@ -1,4 +1,5 @@
 import type { Agenda } from "./_agenda.ts";
+import type { Capacity } from "./_capacity.ts";
 import type { Caller, Line } from "./_line.ts";
 import { RetrySchedule } from "./_retry_schedule.ts";
 import { Slot, type SlotOwner } from "./_slot.ts";
@@ -9,13 +10,15 @@ import { PoolClosedError } from "./errors.ts";
 import type { Lease } from "./lease.ts";
 import type { ResolvedPoolOptions } from "./options.ts";
 import { Semaphore } from "./semaphore.ts";
-import type { RetireReason } from "./stats.ts";
+import type { RetireReason, SharedFigures } from "./stats.ts";
 
 // A loss for one of these reasons is no sign that what is opened does not last.
 const DELIBERATE: ReadonlySet<RetireReason> = new Set(["closed", "cleared", "replaced", "surplus"]);
 
 /** What the dialler asks of the broker. */
 export interface DiallerEvents<T> extends SlotOwner<T> {
+  readonly slots: Slots<T>;
+  readonly line: Line<T>;
   /** The dial of a new slot is to begin. */
   connect(slot: Slot<T>): void;
   /** Those may dial again who had to wait for the schedule. */
@@ -35,7 +38,7 @@ export class Dialler<T, L extends Lease<T>> {
   readonly #line: Line<T>;
   readonly #agenda: Agenda;
   readonly #events: DiallerEvents<T>;
-  readonly #capacity: Semaphore;
+  readonly #capacity: Capacity;
   readonly #dials: Semaphore;
   readonly #schedule: RetrySchedule;
   /** Slows down the refill while what it opens is lost before anybody uses it. */
@@ -47,31 +50,47 @@ export class Dialler<T, L extends Lease<T>> {
   constructor(
     connector: Connector<T, L>,
     options: ResolvedPoolOptions,
-    slots: Slots<T>,
-    line: Line<T>,
+    capacity: Capacity,
     agenda: Agenda,
     events: DiallerEvents<T>,
   ) {
-    const { retry, clock, maxSize, maxConnecting } = options;
+    const { retry, clock, maxConnecting } = options;
     this.#connector = connector;
     this.#options = options;
-    this.#slots = slots;
-    this.#line = line;
+    this.#slots = events.slots;
+    this.#line = events.line;
     this.#agenda = agenda;
     this.#events = events;
-    this.#capacity = new Semaphore(maxSize);
+    this.#capacity = capacity;
     this.#dials = new Semaphore(maxConnecting);
     this.#schedule = new RetrySchedule(retry, clock, () => events.proceed());
     this.#refillSchedule = new RetrySchedule(retry, clock, () => events.proceed());
   }
 
   get maxSize(): number {
-    return this.#capacity.permits;
+    return this.#capacity.maxSize;
   }
 
   /** How many more slots there may be. */
   get room(): number {
-    return this.#capacity.available;
+    return this.#capacity.room;
+  }
+
+  /** For how many callers a resource would be opened if there were room. */
+  get demand(): number {
+    if (this.#line.next === undefined || !this.#servesCallers) return 0;
+    const most = this.#isPatient && !this.#schedule.isOpen ? 1 : this.#line.unassigned;
+    return Math.min(most, this.#dials.available);
+  }
+
+  /** Whether somebody waits for resources to be opened in advance. */
+  get isWarming(): boolean {
+    return this.#warmings.length > 0;
+  }
+
+  /** The figures of the whole, if the capacity is shared. */
+  get shared(): SharedFigures | undefined {
+    return this.#capacity.shared;
   }
 
   /** How many dials were given up whose connections could not be freed yet. */
@@ -86,22 +105,29 @@ export class Dialler<T, L extends Lease<T>> {
 
   /** Whether there are more resources than there should be, after a resize. */
   get isOverfull(): boolean {
-    return this.#slots.size - this.#slots.closing > this.maxSize;
+    return this.#capacity.isExceededBy(this.#slots.size - this.#slots.closing);
   }
 
   /** Whether there is nothing to open but for callers, and no schedule to keep. */
   get isQuiet(): boolean {
-    return this.#options.minIdle === 0 && this.#warmings.length === 0 && this.#schedule.isOpen;
+    return this.#options.minIdle === 0 && !this.isWarming && this.#schedule.isOpen;
   }
 
-  /** Whether one who comes before the taker, if there is one, wants a fresh resource and lacks the room for it. */
+  /** Whether one who comes before the taker, if there is one, lacks the room for a resource of his own. */
   lacksRoomBefore(taker: Caller<T> | undefined): boolean {
-    return this.#line.wantsFreshBefore(taker) && this.lacksRoom;
+    return this.#line.wantsFreshBefore(taker) && this.lacksRoom ||
+      this.#capacity.isOwedBefore(taker?.number ?? Infinity);
   }
 
   /** Has a resource opened for a caller. Answers false if that can't be done now. */
   dialFor(caller: Caller<T>): boolean {
     return this.#servesCallers && this.#dial({ caller });
+  }
+
+  /** Whether something is being made ready for a caller who will not wait in line, or room for it is. */
+  isComing(caller: Caller<T>): boolean {
+    const isReplacing = caller.kind === "fresh" && this.#slots.closing > 0;
+    return caller.slot !== undefined || isReplacing || this.#capacity.isRoomComing;
   }
 
   /** Has resources opened until `count` are idle, as far as there is room. */
@@ -114,9 +140,9 @@ export class Dialler<T, L extends Lease<T>> {
 
   /** Opens what no caller waits for. */
   dialInBackground(): void {
-    if (this.#warmings.length > 0) this.#warmUp();
+    if (this.isWarming) this.#warmUp();
     if (this.#options.minIdle > 0) this.#refill();
-    this.#schedule.hold(this.#line.size > 0 || this.#warmings.length > 0);
+    this.#schedule.hold(this.#line.size > 0 || this.isWarming);
   }
 
   succeeded(slot: Slot<T>): void {
@@ -132,6 +158,13 @@ export class Dialler<T, L extends Lease<T>> {
     const wasAwaited = this.#schedule.failed(slot.probe);
     slot.warming?.failed(error, (failures) => this.mayRetry(failures));
     return wasAwaited && this.#options.retry.attempts > 1;
+  }
+
+  /** A dial has failed that the caller was waiting for. */
+  blame(caller: Caller<T>, error: unknown): void {
+    caller.failures++;
+    const mayRetry = caller.queues && this.mayRetry(caller.failures);
+    if (!mayRetry) this.#line.refuse(caller, error);
   }
 
   /** Whether one who has seen so many dials fail, the last one just now, may hope for another. */
@@ -160,8 +193,11 @@ export class Dialler<T, L extends Lease<T>> {
     this.#generation++;
   }
 
-  isOutdated(slot: Slot<T>): boolean {
-    return slot.generation < this.#generation;
+  /** Why the pool has no more use for a resource, fit or not. */
+  faultOfKeeping(slot: Slot<T>): RetireReason | undefined {
+    if (this.#schedule.isClosed) return "closed";
+    if (slot.generation < this.#generation) return "cleared";
+    if (this.isOverfull) return "surplus";
   }
 
   /** Stops the timers, and gives up what was to be opened in advance. */
@@ -173,8 +209,11 @@ export class Dialler<T, L extends Lease<T>> {
 
   /** Whether a caller may dial now. One who gets a single attempt learns the truth at once. */
   get #servesCallers(): boolean {
-    const isPatient = this.#options.retry.attempts > 1 && !this.#isLastFailureFinal;
-    return !isPatient || this.#schedule.ready;
+    return !this.#isPatient || this.#schedule.ready;
+  }
+
+  get #isPatient(): boolean {
+    return this.#options.retry.attempts > 1 && !this.#isLastFailureFinal;
   }
 
   /** How many resources are idle, or about to be unless a caller comes. */
@@ -199,7 +238,7 @@ export class Dialler<T, L extends Lease<T>> {
   #dial({ caller, warming }: { caller?: Caller<T>; warming?: Warming }): boolean {
     const dialPermit = this.#dials.tryAcquire();
     if (dialPermit === undefined) return false;
-    const permit = this.#capacity.tryAcquire();
+    const permit = this.#capacity.tryAcquire(caller?.number ?? Infinity);
     if (permit === undefined) {
       dialPermit.release();
       return false;

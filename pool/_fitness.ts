@@ -39,8 +39,7 @@ export class Fitness<T, L extends Lease<T>> {
 
   /** Why an idle resource may not be lent any more, if so. */
   faultOfIdle(slot: Slot<T>, now: number): RetireReason | undefined {
-    if (now >= slot.expiresAt) return "lifetime";
-    if (now - slot.restingSince >= this.#options.idleTimeout) return "idle";
+    if (now >= slot.dueAt) return now >= slot.expiresAt ? "lifetime" : "idle";
     if (this.isBroken(slot)) return "broken";
   }
 
@@ -49,9 +48,10 @@ export class Fitness<T, L extends Lease<T>> {
     return this.#connector.check !== undefined && now - slot.idleSince >= this.#options.checkAfter;
   }
 
-  /** When an idle resource has had its time. */
-  dueTime(slot: Slot<T>): number {
-    return Math.min(slot.expiresAt, slot.restingSince + this.#options.idleTimeout);
+  /** An idle resource has its whole `idleTimeout` before it. */
+  grantRest(slot: Slot<T>, now: number): void {
+    slot.restingSince = now;
+    slot.dueAt = Math.min(slot.expiresAt, now + this.#options.idleTimeout);
   }
 
   /** Whether the connector knows the resource not to be reusable. */

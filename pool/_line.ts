@@ -17,6 +17,8 @@ export interface Request {
   readonly queues: boolean;
 }
 
+let arrivals = 0;
+
 /** One who waits for the pool's answer. */
 export class Caller<T> extends ListNode<Caller<T>> implements Bounded {
   readonly kind: CallerKind;
@@ -24,7 +26,7 @@ export class Caller<T> extends ListNode<Caller<T>> implements Bounded {
   readonly timeout: number;
   readonly queues: boolean;
   readonly deadline: number;
-  /** Its place: callers who came later have higher numbers. */
+  /** Its place among the callers of all pools: those who came later have higher numbers. */
   readonly number: number;
   /** The slot that is being made ready for it. */
   slot: Slot<T> | undefined = undefined;
@@ -80,7 +82,6 @@ export class Line<T> {
   readonly #aborts: AbortGroups<Caller<T>>;
   readonly #deadlines: Deadlines<Caller<T>>;
   readonly #clock: () => number;
-  #arrivals = 0;
   #assigned = 0;
   #next: Caller<T> | undefined = undefined;
 
@@ -135,7 +136,7 @@ export class Line<T> {
     reject: (error: unknown) => void,
   ): Caller<T> {
     const now = this.#clock();
-    const caller = new Caller<T>(request, now, this.#arrivals++, resolve, reject);
+    const caller = new Caller<T>(request, now, arrivals++, resolve, reject);
     this.#callers.push(caller);
     this.#next ??= caller;
     if (caller.signal !== undefined) this.#aborts.add(caller.signal, caller);

@@ -23,6 +23,18 @@ export class List<N extends ListNode<N>> {
     this.size++;
   }
 
+  /** Puts a node before another, or at the end. */
+  insert(node: N, successor: N | undefined): void {
+    if (successor === undefined) return this.push(node);
+    const { prev } = successor;
+    node.prev = prev;
+    node.next = successor;
+    if (prev === undefined) this.head = node;
+    else prev.next = node;
+    successor.prev = node;
+    this.size++;
+  }
+
   remove(node: N): void {
     const { prev, next } = node;
     if (prev === undefined) this.head = next;

@@ -50,7 +50,8 @@ export class Monitor<T, L extends Lease<T>> {
   }
 
   acquired(resource: unknown, how: "direct" | "waited"): void {
-    this.counters.acquires[how]++;
+    if (how === "direct") this.counters.acquires.direct++;
+    else this.counters.acquires.waited++;
     if (this.#hooks.onAcquire !== undefined) {
       this.#tell((hooks) => hooks.onAcquire!(resource));
     }
@@ -78,6 +79,7 @@ export class Monitor<T, L extends Lease<T>> {
   get stats(): PoolStats {
     const slots = this.#slots;
     const { acquires, dials, retired } = this.counters;
+    const { shared } = this.#dialler;
     return {
       maxSize: this.#dialler.maxSize,
       size: slots.size,
@@ -88,6 +90,7 @@ export class Monitor<T, L extends Lease<T>> {
       closing: slots.closing,
       lingering: this.#dialler.lingering,
       waiting: this.#line.size,
+      ...(shared !== undefined && { shared }),
       acquires: { ...acquires, timedOut: this.#line.timedOut, aborted: this.#line.aborted },
       dials: { ...dials },
       retired: { ...retired },

@@ -38,6 +38,10 @@ export class RetrySchedule {
     return this.#state === "open";
   }
 
+  get isClosed(): boolean {
+    return this.#state === "closed";
+  }
+
   /** Whether one who heeds the schedule may dial now. */
   get ready(): boolean {
     return this.#state === "open" || this.#state === "due";

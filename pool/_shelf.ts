@@ -52,9 +52,10 @@ export class Shelf<T, L extends Lease<T>> {
 
   /** Lays a resource down. If it is found to be lost at that, its state is not `idle` afterwards. */
   put(slot: Slot<T>, now: number, isWanted: boolean): void {
-    slot.idleSince = slot.restingSince = now;
-    this.#slots.move(slot, "idle");
-    this.#sweeper.setBy(this.#fitness.dueTime(slot), now);
+    slot.idleSince = now;
+    this.#fitness.grantRest(slot, now);
+    this.#slots.rest(slot);
+    this.#sweeper.setBy(slot.dueAt, now);
     if (this.isWatching && !slot.isWatched) this.#watch(slot, isWanted);
   }
 
@@ -101,10 +102,10 @@ export class Shelf<T, L extends Lease<T>> {
     const { idle } = this.#slots;
     for (const slot of idle) {
       const fault = this.#fitness.faultOfIdle(slot, now);
-      if (fault === "idle" && this.#mayStay(slot, now)) slot.restingSince = now;
+      if (fault === "idle" && this.#mayStay(slot, now)) this.#fitness.grantRest(slot, now);
       else if (fault !== undefined) this.#events.retire(slot, fault);
     }
-    for (const slot of idle) this.#sweeper.setBy(this.#fitness.dueTime(slot), now);
+    for (const slot of idle) this.#sweeper.setBy(slot.dueAt, now);
     this.#events.proceed();
   }
 

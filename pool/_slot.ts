@@ -35,6 +35,8 @@ export class Slot<T> extends ListNode<Slot<T>> implements LeaseSlot<T> {
   restingSince = 0;
   openedAt = 0;
   expiresAt = Infinity;
+  /** When it has rested long enough, or has expired. */
+  dueAt = Infinity;
   /** For whom it is being made ready. */
   caller: Caller<T> | undefined = undefined;
   /** The latest call into the connector. */

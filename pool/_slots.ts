@@ -1,5 +1,5 @@
 import { List } from "./_list.ts";
-import type { Slot, SlotState } from "./_slot.ts";
+import type { Slot } from "./_slot.ts";
 
 /** All slots of a pool, counted by state. */
 export class Slots<T> {
@@ -41,12 +41,22 @@ export class Slots<T> {
     return true;
   }
 
-  move(slot: Slot<T>, state: SlotState): void {
+  /** Puts a slot at rest. */
+  rest(slot: Slot<T>): void {
+    this.#leave(slot);
+    slot.state = "idle";
+    this.idle.push(slot);
+  }
+
+  lend(slot: Slot<T>): void {
+    this.#leave(slot);
+    slot.state = "leased";
+  }
+
+  move(slot: Slot<T>, state: "resetting" | "closing"): void {
     this.#leave(slot);
     slot.state = state;
-    if (state === "idle") this.idle.push(slot);
-    else if (state === "resetting") this.resetting++;
-    else if (state === "closing") this.closing++;
+    this[state]++;
   }
 
   /** Takes a slot out: its resource is closed, given away, or was never there. */
@@ -65,6 +75,8 @@ export class Slots<T> {
 
   #leave(slot: Slot<T>): void {
     switch (slot.state) {
+      case "leased":
+        return;
       case "idle":
         return this.idle.remove(slot);
       case "connecting":

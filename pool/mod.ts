@@ -14,6 +14,8 @@ export {
   type TimeoutStage,
 } from "./errors.ts";
 export type { ErrorSource, PoolHooks } from "./hooks.ts";
+export type { KeyedPoolOptions } from "./keyed_options.ts";
+export { KeyedPool } from "./keyed_pool.ts";
 export { Lease, type LeaseSlot } from "./lease.ts";
 export type {
   AcquireOptions,
@@ -24,4 +26,11 @@ export type {
 } from "./options.ts";
 export { Pool } from "./pool.ts";
 export { type Permit, Semaphore, type SemaphoreAcquireOptions } from "./semaphore.ts";
-export type { AcquireCounts, DialCounts, PoolStats, RetireReason } from "./stats.ts";
+export type {
+  AcquireCounts,
+  DialCounts,
+  KeyedPoolStats,
+  PoolStats,
+  RetireReason,
+  SharedFigures,
+} from "./stats.ts";

@@ -211,7 +211,8 @@ const DEFAULTS: Omit<ResolvedPoolOptions, "retry"> = {
   clock: wallNow,
 };
 
-const HOOK_RULES: Record<keyof PoolHooks, Rule> = {
+/** What each hook must be. */
+export const HOOK_RULES: Record<keyof PoolHooks, Rule> = {
   onConnect: typed("function"),
   onAcquire: typed("function"),
   onRelease: typed("function"),
@@ -225,7 +226,8 @@ const RETRY_RULES: Record<keyof RetryOptions, Rule> = {
   maxDelay: duration,
 };
 
-const POOL_RULES: Record<keyof PoolOptions, Rule> = {
+/** What each option of a pool must be. */
+export const POOL_RULES: Record<keyof PoolOptions, Rule> = {
   maxSize: countFrom(1),
   minIdle: finiteCountFrom(0),
   maxIdle: countFrom(0),

@@ -4,47 +4,34 @@
  * @module
  */
 
-import { Broker } from "./_broker.ts";
-import type { CallerKind, Request } from "./_line.ts";
-import { Shutdown } from "./_shutdown.ts";
+import { borrow } from "./_borrowing.ts";
+import { Desk } from "./_desk.ts";
 import { type Connector, type ConnectorContext, toConnector } from "./connector.ts";
-import { PoolClosedError } from "./errors.ts";
 import type { Lease } from "./lease.ts";
 import {
   type AcquireOptions,
-  checkAcquireOptions,
   checkCloseOptions,
   checkMaxSize,
   checkUseOptions,
   checkWarmCount,
   type CloseOptions,
   type PoolOptions,
-  type ResolvedPoolOptions,
   resolvePoolOptions,
   type UseOptions,
 } from "./options.ts";
 import { type PoolStats, summary } from "./stats.ts";
 
-/**
- * The broker as the pool sees it: so much and no more, lest the compiler take a
- * pool of sockets for no `Pool<unknown>`.
- */
-interface Desk<L> {
+/** A desk as the pool sees it: no more than that, lest the compiler take a pool of sockets for no `Pool<unknown>`. */
+interface Counter<L> {
   readonly isOpen: boolean;
   readonly stats: PoolStats;
-  lendIdle(): L | undefined;
-  tryLendIdle(): L | undefined;
-  enqueue(request: Request): Promise<L>;
+  acquire(options: AcquireOptions | undefined): Promise<L>;
+  tryAcquire(): L | undefined;
+  isStale(lease: L): boolean;
   warm(count: number): Promise<number>;
   resize(maxSize: number): void;
   clear(reason: unknown): void;
-}
-
-/** The shutdown, likewise. */
-interface Closing {
-  readonly done: Promise<void>;
-  begin(): void;
-  hasten(options: CloseOptions): void;
+  close(options: CloseOptions): Promise<void>;
 }
 
 /**
@@ -79,10 +66,8 @@ interface Closing {
  * ```
  */
 export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
-  readonly #connector: Connector<T, L>;
-  readonly #options: ResolvedPoolOptions;
-  readonly #broker: Desk<L>;
-  readonly #shutdown: Closing;
+  readonly #minIdle: number;
+  readonly #desk: Counter<L>;
 
   /**
    * Makes a pool. Nothing is opened yet, unless `minIdle` asks for it.
@@ -96,21 +81,19 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
     connector: Connector<T, L> | ((context: ConnectorContext) => T | PromiseLike<T>),
     options: PoolOptions = {},
   ) {
-    this.#connector = toConnector(connector);
-    this.#options = resolvePoolOptions(options);
-    const broker = new Broker(this.#connector, this.#options);
-    this.#broker = broker;
-    this.#shutdown = new Shutdown(broker, this.#options.clock);
+    const desk = new Desk(toConnector(connector), resolvePoolOptions(options));
+    this.#minIdle = options.minIdle ?? 0;
+    this.#desk = desk;
   }
 
   /** A snapshot of the pool: how many resources are in which state, and what has happened so far. */
   get stats(): PoolStats {
-    return this.#broker.stats;
+    return this.#desk.stats;
   }
 
   /** Whether the pool has been closed, or is being closed. */
   get closed(): boolean {
-    return !this.#broker.isOpen;
+    return !this.#desk.isOpen;
   }
 
   /**
@@ -125,14 +108,7 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
    * - the connector's own error if the dial that was made for this caller fails.
    */
   acquire(options?: AcquireOptions): Promise<L> {
-    try {
-      if (options !== undefined) return this.#acquireWith(options);
-      const lease = this.#broker.lendIdle();
-      if (lease !== undefined) return Promise.resolve(lease);
-      return this.#enqueue("any", this.#options.acquireTimeout);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return this.#desk.acquire(options);
   }
 
   /**
@@ -144,8 +120,7 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
    * @throws {PoolClosedError} If the pool is closed.
    */
   tryAcquire(): L | undefined {
-    if (this.closed) throw new PoolClosedError();
-    return this.#broker.tryLendIdle();
+    return this.#desk.tryAcquire();
   }
 
   /**
@@ -159,18 +134,7 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
    */
   async use<R>(body: (lease: L) => R | PromiseLike<R>, options: UseOptions = {}): Promise<R> {
     checkUseOptions(body, options);
-    const { retryStale = false, ...acquireOptions } = options;
-    const lease = await this.acquire(acquireOptions);
-    try {
-      const result = await body(lease);
-      lease.release();
-      return result;
-    } catch (error) {
-      const wasStale = retryStale && this.#isStale(lease);
-      if (!lease.ended) lease.discard(error);
-      if (!wasStale) throw error;
-    }
-    return await this.use(body, { ...acquireOptions, fresh: true });
+    return await borrow(this.#desk, body, options);
   }
 
   /**
@@ -180,9 +144,9 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
    * @returns How many were opened. The promise rejects with the connector's own
    * error if one could not be, and with `PoolClosedError` if the pool is closed.
    */
-  async warm(count: number = this.#options.minIdle): Promise<number> {
+  async warm(count: number = this.#minIdle): Promise<number> {
     checkWarmCount(count);
-    return await this.#broker.warm(count);
+    return await this.#desk.warm(count);
   }
 
   /**
@@ -193,8 +157,8 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
    * @throws {RangeError} If it is another number.
    */
   resize(maxSize: number): void {
-    checkMaxSize(maxSize, this.#options.minIdle);
-    this.#broker.resize(maxSize);
+    checkMaxSize(maxSize, this.#minIdle);
+    this.#desk.resize(maxSize);
   }
 
   /**
@@ -205,7 +169,7 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
    * @param reason Why, for the hooks.
    */
   clear(reason?: unknown): void {
-    this.#broker.clear(reason);
+    this.#desk.clear(reason);
   }
 
   /**
@@ -224,9 +188,7 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
     } catch (error) {
       return Promise.reject(error);
     }
-    this.#shutdown.begin();
-    this.#shutdown.hasten(options);
-    return this.#shutdown.done;
+    return this.#desk.close(options);
   }
 
   /** The same as {@linkcode Pool.close | close()}, for `await using`. */
@@ -242,31 +204,5 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
   /** Shows the same line where the pool is logged; Deno and Bun look for Node's symbol too. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.toString();
-  }
-
-  #acquireWith(options: AcquireOptions): Promise<L> {
-    checkAcquireOptions(options);
-    const { signal, timeout = this.#options.acquireTimeout, fresh = false } = options;
-    signal?.throwIfAborted();
-    const lease = fresh ? undefined : this.#broker.lendIdle();
-    if (lease !== undefined) return Promise.resolve(lease);
-    signal?.throwIfAborted();
-    return this.#enqueue(fresh ? "fresh" : "any", timeout, signal);
-  }
-
-  #enqueue(kind: CallerKind, timeout: number, signal?: AbortSignal): Promise<L> {
-    const queues = timeout > 0;
-    // One who does not queue still waits for a dial that can begin at once.
-    const limit = queues ? timeout : this.#options.connectTimeout;
-    return this.#broker.enqueue({ kind, signal, queues, timeout: limit });
-  }
-
-  #isStale(lease: L): boolean {
-    if (lease.ended || !lease.reused) return false;
-    try {
-      return this.#connector.isStale?.(lease.value) ?? false;
-    } catch {
-      return false; // it is the body's error that the caller has to know
-    }
   }
 }

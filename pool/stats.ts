@@ -18,7 +18,7 @@ export type RetireReason =
   | "uses"
   /** Returned when `maxIdle` others were idle already, or when the pool had shrunk. */
   | "surplus"
-  /** Closed while idle to make room for a fresh one. */
+  /** Closed to make room: for a fresh one, or for another key. */
   | "replaced"
   /** Opened before a `clear()`. */
   | "cleared"
@@ -45,12 +45,30 @@ export interface PoolStats {
   readonly lingering: number;
   /** Callers whose `acquire` has not been answered yet. */
   readonly waiting: number;
+  /** The figures of the whole, if the pool is that of one key of a {@linkcode KeyedPool}. */
+  readonly shared?: SharedFigures;
   /** How calls to acquire ended. */
   readonly acquires: AcquireCounts;
   /** How dials ended. */
   readonly dials: DialCounts;
   /** How many resources were retired, by reason; a reason that never occurred is 0. */
   readonly retired: Readonly<Record<RetireReason, number>>;
+}
+
+/** What the keys of a {@linkcode KeyedPool} have in common. */
+export interface SharedFigures {
+  /** Slots in use over all keys. */
+  readonly size: number;
+  /** The bound on them. */
+  readonly maxSize: number;
+}
+
+/** A snapshot of a {@linkcode KeyedPool}: the sum over all keys, those that were dropped included. */
+export interface KeyedPoolStats extends Omit<PoolStats, "shared"> {
+  /** How many keys have resources or callers. */
+  readonly keys: number;
+  /** The bound on the slots of one key. */
+  readonly maxPerKey: number;
 }
 
 /** How calls to acquire ended. */
@@ -94,6 +112,11 @@ export class Counters {
 }
 
 /** The gauges in one line, as in `Pool(leased 3, idle 5, waiting 0, max 10)`. */
-export function summary(stats: PoolStats): string {
-  return `leased ${stats.leased}, idle ${stats.idle}, waiting ${stats.waiting}, max ${stats.maxSize}`;
+export function summary(
+  { leased, idle, waiting, maxSize, shared }: Omit<PoolStats, "retired">,
+): string {
+  const whole = shared === undefined
+    ? ""
+    : `; all keys: open ${shared.size}, max ${shared.maxSize}`;
+  return `leased ${leased}, idle ${idle}, waiting ${waiting}, max ${maxSize}${whole}`;
 }

@@ -6,6 +6,7 @@ const isAllowed = Deno.permissions.querySync({ name: "run" }).state === "granted
 /** What each example prints at its end, as its header says. */
 const endings: Record<string, string> = {
   "echo.ts": "Pool(leased 0, idle 10, waiting 0, max 10)",
+  "many_hosts.ts": "connections for 200 requests, at most 8 at once",
   "socket_pool.ts": "9 measurements over 3 sockets took",
 };
 

@@ -386,3 +386,10 @@ Deno.test("options that were given are not changed, and may change later without
   given.maxSize = 5;
   assertEquals([pool.stats.maxSize, other.stats.maxSize], [2, 2]);
 });
+
+Deno.test("tcp() and unix() take the address of a listener, and refuse another transport", () => {
+  tcp({ transport: "tcp", hostname: "127.0.0.1", port: 1 });
+  unix({ transport: "unix", path: "/tmp/x" });
+  const wrong = { transport: "unix", port: 1 } as unknown as Parameters<typeof tcp>[0];
+  assertThrows(() => tcp(wrong), RangeError, "'transport'");
+});

@@ -30,7 +30,8 @@ Deno.test({
       console.log(Object.keys(sockpool).sort().join(" "));`);
     assertEquals(result, {
       code: 0,
-      output: "Lease LeaseReleasedError Pool PoolClosedError PoolExhaustedError PoolTimeoutError " +
+      output:
+        "KeyedPool Lease LeaseReleasedError Pool PoolClosedError PoolExhaustedError PoolTimeoutError " +
         "Semaphore Socket SocketLease tcp unix\n",
     });
   },

@@ -1,0 +1,102 @@
+import { Broker } from "./_broker.ts";
+import { type Capacity, OwnCapacity } from "./_capacity.ts";
+import type { CallerKind } from "./_line.ts";
+import { Shutdown } from "./_shutdown.ts";
+import type { Connector } from "./connector.ts";
+import { PoolClosedError } from "./errors.ts";
+import type { Lease } from "./lease.ts";
+import {
+  type AcquireOptions,
+  checkAcquireOptions,
+  type CloseOptions,
+  type ResolvedPoolOptions,
+} from "./options.ts";
+import type { PoolStats } from "./stats.ts";
+
+/** Where callers come: it makes of what they ask for what the broker understands. */
+export class Desk<T, L extends Lease<T>> {
+  readonly #connector: Connector<T, L>;
+  readonly #options: ResolvedPoolOptions;
+  readonly #broker: Broker<T, L>;
+  readonly #shutdown: Shutdown<T, L>;
+
+  constructor(
+    connector: Connector<T, L>,
+    options: ResolvedPoolOptions,
+    capacity: Capacity = new OwnCapacity(options.maxSize),
+  ) {
+    this.#connector = connector;
+    this.#options = options;
+    this.#broker = new Broker(connector, options, capacity);
+    this.#shutdown = new Shutdown(this.#broker, options.clock);
+  }
+
+  get isOpen(): boolean {
+    return this.#broker.isOpen;
+  }
+
+  get stats(): PoolStats {
+    return this.#broker.stats;
+  }
+
+  acquire(options: AcquireOptions | undefined): Promise<L> {
+    try {
+      if (options !== undefined) return this.#acquireWith(options);
+      const lease = this.#broker.lendIdle();
+      if (lease !== undefined) return Promise.resolve(lease);
+      return this.#enqueue("any", this.#options.acquireTimeout);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  tryAcquire(): L | undefined {
+    if (!this.isOpen) throw new PoolClosedError();
+    return this.#broker.tryLendIdle();
+  }
+
+  /** Whether the resource was lent before, and failed this time before it gave anything back. */
+  isStale(lease: L): boolean {
+    if (lease.ended || !lease.reused) return false;
+    try {
+      return this.#connector.isStale?.(lease.value) ?? false;
+    } catch {
+      return false; // it is the borrower's own error that has to be known
+    }
+  }
+
+  warm(count: number): Promise<number> {
+    return this.#broker.warm(count);
+  }
+
+  resize(maxSize: number): void {
+    this.#broker.resize(maxSize);
+  }
+
+  clear(reason: unknown): void {
+    this.#broker.clear(reason);
+  }
+
+  close(options: CloseOptions): Promise<void> {
+    this.#shutdown.begin();
+    this.#shutdown.hasten(options);
+    return this.#shutdown.done;
+  }
+
+  #acquireWith(options: AcquireOptions): Promise<L> {
+    checkAcquireOptions(options);
+    const { signal, timeout = this.#options.acquireTimeout, fresh = false } = options;
+    signal?.throwIfAborted();
+    const lease = fresh ? undefined : this.#broker.lendIdle();
+    if (lease !== undefined) return Promise.resolve(lease);
+    signal?.throwIfAborted();
+    return this.#enqueue(fresh ? "fresh" : "any", timeout, signal);
+  }
+
+  #enqueue(kind: CallerKind, timeout: number, signal?: AbortSignal): Promise<L> {
+    const queues = timeout > 0;
+    // One who does not queue still waits for a dial that can begin at once.
+    const limit = queues ? timeout : this.#options.connectTimeout;
+    return this.#broker.enqueue({ kind, signal, queues, timeout: limit });
+  }
+}
