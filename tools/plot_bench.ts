@@ -38,7 +38,7 @@ const figures: Record<string, Figure> = {
   },
   waiters: { subject: "pool", draw: growth, takes: (name) => /^\d.* waiters$/.test(name) },
   sockets: { subject: "sockets", draw: shares },
-  tasks: { subject: "tasks", draw: dots },
+  tasks: { subject: "tasks", draw: dots, takes: endsIn("100,000 at 10") },
   memory: { subject: "memory", draw: bars, takes: endsIn("heap") },
   cancel: { subject: "cancel", draw: growth },
 };
@@ -47,7 +47,7 @@ const figures: Record<string, Figure> = {
 const rows: Record<string, (name: string) => boolean> = {
   pool: endsIn("sequential", "100 tasks on 10", "20,000 waiters", "use", "a signal each"),
   sockets: endsIn("64 B, 10 borrowers", "64 KiB, 10 borrowers"),
-  tasks: () => true,
+  tasks: endsIn("100,000 at 10", "queued task"),
   memory: endsIn("heap"),
   cancel: endsIn("100,000"),
 };

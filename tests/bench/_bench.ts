@@ -29,12 +29,12 @@
  *
  * The cases of a subject run in one process, one after the other. In each, all
  * contenders are warmed up; then every round takes one sample of each, beginning
- * with another one every time, the garbage of the former collected before. The
- * figures are the medians of the samples; a ratio is the median of the ratios
- * of each round, so that what slows down a whole round does not change it.
+ * with another one every time. The figures are the medians of the samples; a ratio
+ * is the median of the ratios of each round, so that what slows down a whole round
+ * does not change it.
  *
- * Then add the file's name to `subjects` in `main.ts`, and what is hoped for to
- * `goals.ts`.
+ * What is hoped for is added to `goals.ts`, and what is shown in the README to
+ * `tools/plot_bench.ts`.
  *
  * @module
  */
@@ -95,8 +95,8 @@ export interface CaseResult {
   readonly rows: Row[];
 }
 
-const THOROUGH: Effort = { sampleTime: 50, warmUps: 2, rounds: 7 };
-const QUICK: Effort = { sampleTime: 20, warmUps: 2, rounds: 5 };
+const THOROUGH: Effort = { sampleTime: 50, warmUps: 4, rounds: 9 };
+const QUICK: Effort = { sampleTime: 20, warmUps: 3, rounds: 5 };
 
 /** A contender whose function does so many operations a call, which are timed. */
 export function timed(
@@ -145,7 +145,7 @@ async function runCase(given: Case, usual: Effort): Promise<CaseResult> {
   try {
     for (let round = -effort.warmUps; round < effort.rounds; round++) {
       for (const contender of rotated(all, round + effort.warmUps)) {
-        collectGarbage();
+        await nextTurn();
         const sample = await contender.measure(effort);
         if (round >= 0) samples.get(contender)!.push(significant(sample));
       }
@@ -195,8 +195,9 @@ function rotated<T>(items: readonly T[], by: number): T[] {
   return [...items.slice(first), ...items.slice(0, first)];
 }
 
-function collectGarbage(): void {
-  (globalThis as { gc?: () => void }).gc?.();
+/** Lets timers and the garbage of the former have their turn. To force a collection slows down what comes after it. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve));
 }
 
 function significant(value: number): number {

@@ -70,16 +70,23 @@ function idleSockets(): Begin {
   };
 }
 
-function bareSockets(): Begin {
+/** Connections of the platform's, which are left alone or, to be told of their end, read from. */
+function bareSockets(use: (conn: Deno.Conn) => void): Begin {
   return (_most, port) => {
     const conns: Deno.Conn[] = [];
     return async (more) => {
       for (let i = 0; i < more; i += DIALS) {
         const dials = Array.from({ length: DIALS }, () => Deno.connect({ port }));
-        conns.push(...await Promise.all(dials));
+        const dialled = await Promise.all(dials);
+        dialled.forEach(use);
+        conns.push(...dialled);
       }
     };
   };
+}
+
+function park(conn: Deno.Conn): void {
+  conn.read(new Uint8Array(1)).catch(() => {});
 }
 
 const each = (begin: (make: Make) => Begin) =>
@@ -89,5 +96,9 @@ const each = (begin: (make: Make) => Begin) =>
 export const hoards: Record<string, Record<string, Begin>> = {
   "waiter": each(waiters),
   "idle resource": { ...each(idleResources), "bare FIFO": bareResources },
-  "idle socket": { sockpool: idleSockets(), bare: bareSockets() },
+  "idle socket": {
+    "sockpool": idleSockets(),
+    "bare": bareSockets(() => {}),
+    "bare, read parked": bareSockets(park),
+  },
 };

@@ -2,7 +2,9 @@
  * Runs the cases of one subject, or those named, in a process of its own, and
  * writes what was measured to a file:
  *
- *     deno run -A --v8-flags=--expose-gc tests/bench/_subject.ts FILE thorough|quick OUTPUT [CASE…]
+ *     deno run -A tests/bench/_subject.ts FILE thorough|quick OUTPUT DEADLINE [CASE…]
+ *
+ * It gives up when the date is past the deadline; what was measured before is written.
  *
  * @module
  */
@@ -10,7 +12,15 @@
 import { type Case, type CaseResult, runCases } from "./_bench.ts";
 import { table } from "./_table.ts";
 
-const [file, effort, output, ...names] = Deno.args as [string, string, string, ...string[]];
+const [file, effort, output, deadline, ...names] = Deno.args as [
+  string,
+  string,
+  string,
+  string,
+  ...string[],
+];
+const left = Number(deadline) - Date.now();
+if (left < Infinity) setTimeout(() => Deno.exit(1), left);
 const isQuick = effort === "quick";
 const { default: cases } = await import(file) as { default: Case[] };
 const results: CaseResult[] = [];
@@ -20,6 +30,7 @@ await runCases(
   (result) => {
     console.log(`${table(result)}\n`);
     results.push(result);
-    Deno.writeTextFileSync(output, JSON.stringify(results)); // one may run out of time
+    Deno.writeTextFileSync(output, JSON.stringify(results));
   },
 );
+Deno.exit();

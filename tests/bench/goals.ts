@@ -35,7 +35,12 @@ export const goals: readonly Goal[] = [
 
   amount("memory", "waiter, heap", 250, 1.1),
   amount("memory", "idle socket, heap", 1_024, 1.1, "bare"),
-  amount("memory", "queued task, heap", 250, 1.1),
+
+  factor("tasks", "map, 100,000 at 10", "p-map", 1 / 2, 1.3),
+  factor("tasks", "map, 100,000 at 10", "floor", 4, 1.3),
+  factor("tasks", "stream, 100,000 at 10", "pMapIterable", 1, 1.2),
+  factor("tasks", "run, 100,000 at 10", "p-limit", 1 / 2, 1.3),
+  amount("tasks", "queued task", 250, 1.1),
 
   growth("cancel", "one signal, 1,000", "one signal, 100,000", "floor", 1.2, 1.4),
   growth("cancel", "own signals, 1,000", "own signals, 100,000", "floor", 1.2, 1.4),

@@ -10,30 +10,38 @@
  * @module
  */
 
+import { deno } from "../../tools/with_std.ts";
 import type { CaseResult } from "./_bench.ts";
 import { machine } from "./_machine.ts";
 import { rounded } from "./_table.ts";
 import { judge, type Results, type Verdict } from "./goals.ts";
 
-const subjects = ["pool", "sockets", "memory", "cancel"];
-
 /** What `--quick` may take in all, in milliseconds. */
 const QUICK_LIMIT = 60_000;
 
+/** What is not a subject has an underscore, but for these. */
+const OTHERS = ["main.ts", "goals.ts"];
+
 const here = (name: string) => new URL(name, import.meta.url);
+const subjects = [...Deno.readDirSync(here("."))]
+  .map(({ name }) => name)
+  .filter((name) => /^[^_].*\.ts$/.test(name) && !OTHERS.includes(name))
+  .map((name) => name.slice(0, -".ts".length))
+  .sort();
 const saved = here("results.json");
 const flags = Deno.args.filter((arg) => arg.startsWith("--"));
 const named = Deno.args.filter((arg) => !arg.startsWith("--"));
 const isQuick = flags.includes("--quick");
 
 checkArguments();
-const deadline = AbortSignal.timeout(isQuick ? QUICK_LIMIT : 2 ** 31 - 1);
+const deadline = isQuick ? Date.now() + QUICK_LIMIT : Infinity;
+const isOver = () => Date.now() >= deadline;
 const results = await run(new Map((named.length > 0 ? named : subjects).map((name) => [name, []])));
 if (flags.includes("--save")) await save(results);
 let verdicts = judge(results);
 if (isQuick) verdicts = await confirm(verdicts);
 report(verdicts);
-if (deadline.aborted) console.log("The time was over before all was measured");
+if (isOver()) console.log("The time was over before all was measured");
 Deno.exit(isQuick && verdicts.some(({ state }) => state === "missed") ? 1 : 0);
 
 function checkArguments(): void {
@@ -56,27 +64,24 @@ async function run(cases: ReadonlyMap<string, string[]>): Promise<Results> {
 }
 
 async function runSubject(subject: string, names: string[]): Promise<CaseResult[] | undefined> {
-  if (deadline.aborted) return undefined;
+  if (isOver()) return undefined;
   console.log(`%c${subject}\n`, "font-weight: bold");
   const output = await Deno.makeTempFile();
   try {
-    const child = new Deno.Command(Deno.execPath(), {
-      args: [
-        "run",
-        "--quiet",
-        "--no-check",
-        "--allow-all",
-        "--v8-flags=--expose-gc",
-        here("_subject.ts").href,
-        here(`${subject}.ts`).href,
-        isQuick ? "quick" : "thorough",
-        output,
-        ...names,
-      ],
-      signal: deadline,
-    }).spawn();
-    const { success } = await child.status;
-    if (!success && !deadline.aborted) throw new Error(`${subject} failed`);
+    const code = await deno([
+      "run",
+      "--quiet",
+      "--no-check",
+      "--allow-all",
+      "--v8-flags=--expose-gc", // for those who measure memory
+      here("_subject.ts").href,
+      here(`${subject}.ts`).href,
+      isQuick ? "quick" : "thorough",
+      output,
+      `${deadline}`,
+      ...names,
+    ]);
+    if (code !== 0 && !isOver()) throw new Error(`${subject} failed`);
     return JSON.parse(await Deno.readTextFile(output) || "[]");
   } finally {
     await Deno.remove(output);

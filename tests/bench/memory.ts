@@ -18,7 +18,12 @@ const pools = ["sockpool", "bare FIFO", "generic-pool", "lightning-pool", "tarn"
 const things: Thing[] = [
   { name: "waiter", few: 10_000, many: 100_000, owners: pools },
   { name: "idle resource", few: 1_000, many: 10_000, owners: pools },
-  { name: "idle socket", few: 1_000, many: 10_000, owners: ["sockpool", "bare"] },
+  {
+    name: "idle socket",
+    few: 1_000,
+    many: 10_000,
+    owners: ["sockpool", "bare", "bare, read parked"],
+  },
 ];
 
 const decoder = new TextDecoder();
