@@ -18,6 +18,8 @@ interface Stoppable {
   cancel(reason: unknown): unknown;
 }
 
+const NO_OPTIONS: TaskOptions<never> = {};
+
 /** All that a pool has to do: its single tasks, and its jobs of many items. */
 export class Workload implements RunHost, JobHost {
   readonly scheduler: Scheduler;
@@ -58,7 +60,7 @@ export class Workload implements RunHost, JobHost {
       (options?.after === undefined
         ? task
         : withAfter(task, options.after, options.ctx as C)) as Task<A>;
-    const { signal, timeout = this.#options.timeout } = options ?? {};
+    const { signal, timeout = this.#options.timeout } = options ?? NO_OPTIONS;
     const isPlain = signal === undefined && timeout === Infinity && start === undefined;
     const extras = isPlain ? undefined : { signal, timeout, limit: undefined, start };
     const run = new TaskRun<A>(this, body, extras);

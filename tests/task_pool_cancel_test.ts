@@ -221,6 +221,26 @@ Deno.test("cancel(): a spawn that is blocked is counted, rejects, and never runs
   assertEquals(ran, false);
 });
 
+Deno.test("cancel(): no promise of what was queued is left pending", async () => {
+  const pool = new TaskPool(1);
+  const gate = held();
+  pool.submit(gate.task);
+  const queued = [
+    pool.run(() => 1),
+    pool.spawn(() => 1),
+    pool.map([1], () => 1),
+    pool.mapSettled([1], () => 1),
+    pool.stream([1], () => 1).next(),
+    pool.batches([1], () => 1).next(),
+  ].map((promise) => new Outcome<unknown>(promise));
+  await microtasks();
+  assertEquals(counts(await pool.cancel(REASON)), [3, 2, 1]);
+  await microtasks();
+  assertEquals(queued.map((each) => each.error), queued.map(() => REASON));
+  gate.end();
+  await pool.join();
+});
+
 Deno.test("cancel(): an idle pool has nothing to cancel, and goes on", async () => {
   const pool = new TaskPool(1);
   assertEquals(await pool.cancel(), { requested: 0, cancelled: 0, ignored: 0, results: [] });

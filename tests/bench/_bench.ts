@@ -6,7 +6,7 @@
  * would take instead, and, where there is one, the floor, which is the least
  * that could do it, written in the benchmark.
  *
- * ```ts
+ * ```ts ignore
  * import { type Case, timed } from "./_bench.ts";
  *
  * export default [{
