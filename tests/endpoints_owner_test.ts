@@ -141,6 +141,7 @@ Deno.test("endpoints: one and the same number of one endpoint can be open many t
     assertEquals(alone.endpoints[0]!.open, 2);
   }
   assertEquals([closed.splice(0), alone.endpoints[0]!.open], [["a7", "a7", "a7"], 0]);
+  assertEquals([await alone.connect(context), alone.endpoints[0]!.open], [7, 1], "and once more");
 
   const both = roundRobin(member("a"), member("b"));
   await using pool = new Pool(both, { retry: { attempts: 5, minDelay: 1 } });

@@ -1,102 +1,11 @@
-import {
-  assert,
-  assertEquals,
-  assertInstanceOf,
-  assertRejects,
-  assertStrictEquals,
-} from "@std/assert";
-import { FakeTime } from "@std/testing/time";
-import {
-  type EndpointOptions,
-  type EndpointsConnector,
-  failover,
-  Pool,
-  type PoolOptions,
-  PoolTimeoutError,
-  roundRobin,
-} from "../mod.ts";
+import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
+import { failover, roundRobin } from "../mod.ts";
+import { inOrder } from "../connectors/_choice.ts";
+import { EndpointGroup } from "../connectors/_endpoint_group.ts";
 import { microtasks, Outcome } from "./_scene.ts";
-import { ScriptedConnector, type Thing } from "./_scripted_connector.ts";
+import type { Thing } from "./_scripted_connector.ts";
 import { ListenerSpy } from "./_spies.ts";
-
-const DELAYS: EndpointOptions = { minDelay: 100, maxDelay: 400, attemptDelay: 1_000 };
-
-/** Three endpoints in fake time, one connector for them, and the dials of it. */
-class Stage implements Disposable {
-  readonly time = new FakeTime();
-  readonly clock = () => this.time.now;
-  readonly members = Array.from(
-    { length: 3 },
-    () => new ScriptedConnector({}, ["check", "reset"]),
-  );
-  readonly a = this.members[0]!;
-  readonly b = this.members[1]!;
-  readonly c = this.members[2]!;
-  readonly connector: EndpointsConnector<Thing>;
-
-  constructor(combine: typeof failover, options: EndpointOptions = {}) {
-    this.connector = combine(this.members, { ...DELAYS, clock: this.clock, ...options });
-  }
-
-  [Symbol.dispose](): void {
-    const isTimerLeft = this.time.next();
-    this.time.restore();
-    assertEquals(isTimerLeft, false, "no timer is left");
-  }
-
-  dial(signal = new AbortController().signal): Outcome<Thing> {
-    return new Outcome(Promise.resolve(this.connector.connect({ signal })));
-  }
-
-  /** The first endpoint fails, and its delay passes: the next dial is the probe. */
-  async losePreferred(): Promise<void> {
-    this.a.script.connect = "error";
-    await this.dialNow();
-    await this.elapse(100, 100);
-  }
-
-  /** Dials, and answers who has answered at once: "a", "b", "c", or "" if nobody has. */
-  async dialNow(): Promise<string> {
-    const outcome = this.dial();
-    await microtasks();
-    return this.opener(outcome);
-  }
-
-  dialTogether(count: number): Outcome<Thing>[] {
-    return Array.from({ length: count }, () => this.dial());
-  }
-
-  openersOf(outcomes: Outcome<Thing>[]): string {
-    return outcomes.map((outcome) => this.opener(outcome)).join("");
-  }
-
-  opener({ value }: Outcome<Thing>): string {
-    return value === undefined
-      ? ""
-      : "abc"[this.members.findIndex((m) => m.things.includes(value))]!;
-  }
-
-  /** How often each has been dialled. */
-  get dials(): number[] {
-    return this.members.map((member) => member.count("connect"));
-  }
-
-  get isUp(): boolean[] {
-    return this.connector.endpoints.map(({ isUp }) => isUp);
-  }
-
-  pool(options: PoolOptions): Pool<Thing> {
-    return new Pool(this.connector, { clock: this.clock, checkAfter: Infinity, ...options });
-  }
-
-  async elapse(duration: number, step = 10): Promise<void> {
-    await microtasks();
-    for (let elapsed = 0; elapsed < duration; elapsed += step) {
-      this.time.tick(step);
-      await microtasks();
-    }
-  }
-}
+import { Stage } from "./_stage.ts";
 
 Deno.test("an endpoint that is down is dialled on a schedule that doubles, not by every caller", async () => {
   using stage = new Stage(failover);
@@ -178,6 +87,8 @@ Deno.test("roundRobin: many dials at once are spread evenly also over one that c
   assertEquals(connector.endpoints.map(({ open }) => open), [0, 2, 1]);
   stage.a.script.connect = "slow";
   const outcomes = stage.dialTogether(27);
+  await microtasks();
+  assertEquals(stage.openersOf(outcomes).length, 17, "those who are to go elsewhere need not wait");
   await stage.elapse(20);
   assertEquals(connector.endpoints.map(({ open }) => open), [10, 10, 10]);
   assert([...first, ...outcomes].every(({ value }) => value));
@@ -296,43 +207,41 @@ Deno.test("a dial leaves no listener on its signal", async () => {
   assertEquals([listeners.added >= 2, listeners.on(signal)], [true, 0]);
 });
 
-Deno.test("an endpoint that was up has attemptDelay to answer, and the next is dialled beside it", async () => {
+Deno.test("a dial that was begun before an endpoint went down does not end its probe", async () => {
   using stage = new Stage(failover);
   stage.a.script.connect = "never";
-  const caller = stage.dial();
-  await stage.elapse(990);
-  assertEquals([caller.state, stage.dials], ["pending", [1, 0, 0]]);
-  await stage.elapse(10);
-  assertEquals([stage.opener(caller), stage.isUp], ["b", [false, true, true]]);
-  const { signal } = stage.a.last("connect");
-  assertEquals(signal!.aborted, true, "the loser is told to stop");
-  assertEquals(await stage.dialNow(), "b", "the next caller does not wait");
+  const old = stage.dial();
+  await stage.losePreferred();
+  stage.a.script.connect = "never";
+  const probe = stage.dial();
+  await microtasks();
+  stage.a.calls[0]!.fail();
+  await microtasks();
+  assertEquals(stage.opener(old), "b");
+  const waiter = stage.dial();
+  await stage.elapse(50);
+  assertEquals([waiter.state, stage.dials], ["pending", [3, 2, 0]]);
+  stage.a.script.connect = "ok";
   stage.a.last("connect").succeed();
   await microtasks();
-  assertEquals(stage.a.things[0]!.closes, 1, "what comes too late is closed");
+  assertEquals(stage.openersOf([probe, waiter]), "aa");
 });
 
-Deno.test("an endpoint that is merely slow still serves its caller if no other can", async () => {
+Deno.test("nothing is remembered of probes that are over", async () => {
   using stage = new Stage(failover);
+  const options = { minDelay: 100, maxDelay: 100, attemptDelay: 500, clock: stage.clock };
+  const group = new EndpointGroup(stage.members, inOrder, options);
+  const { signal } = new AbortController();
+  stage.a.script.connect = "error";
+  await group.connect({ signal });
+  await stage.elapse(100, 100);
   stage.a.script.connect = "never";
-  stage.b.script.connect = stage.c.script.connect = "error";
-  const caller = stage.dial();
-  await stage.elapse(5_000);
-  assertEquals([caller.state, stage.dials], ["pending", [1, 1, 1]]);
-  stage.a.last("connect").succeed();
-  await microtasks();
-  assertEquals([stage.opener(caller), stage.isUp], ["a", [true, false, false]]);
-});
-
-Deno.test("with attemptDelay: Infinity the next is dialled only when one fails", async () => {
-  using stage = new Stage(failover, { attemptDelay: Infinity });
-  stage.a.script.connect = "never";
-  const caller = stage.dial();
-  await stage.elapse(60_000, 1_000);
-  assertEquals([caller.state, stage.dials], ["pending", [1, 0, 0]]);
+  const caller = new Outcome(group.connect({ signal }));
+  await stage.elapse(250);
+  assertEquals([caller.state, group.strays.size], ["fulfilled", 1]);
   stage.a.last("connect").fail();
   await microtasks();
-  assertEquals(stage.opener(caller), "b");
+  assertEquals(group.strays.size, 0);
 });
 
 Deno.test("while all are down all are tried, the one first whose turn is longest ago", async () => {
@@ -357,31 +266,6 @@ Deno.test("while all are down all are tried, the one first whose turn is longest
   }
 });
 
-Deno.test("a dial that is aborted rejects with the reason, and speaks against no endpoint", async () => {
-  using stage = new Stage(failover);
-  const controller = new AbortController();
-  stage.a.script.connect = "never";
-  const caller = stage.dial(controller.signal);
-  await microtasks();
-  const reason = new Error("never mind");
-  controller.abort(reason);
-  stage.a.last("connect").fail(stage.a.last("connect").signal!.reason);
-  await microtasks();
-  assertStrictEquals(caller.error, reason);
-  assertEquals([stage.dials, stage.isUp], [[1, 0, 0], [true, true, true]]);
-  stage.a.heal();
-  assertEquals(await stage.dialNow(), "a");
-});
-
-Deno.test("a signal that is aborted already touches no endpoint", async () => {
-  using stage = new Stage(failover);
-  const reason = new Error("too late");
-  const caller = stage.dial(AbortSignal.abort(reason));
-  await microtasks();
-  assertStrictEquals(caller.error, reason);
-  assertEquals(stage.dials, [0, 0, 0]);
-});
-
 Deno.test("a probe that is aborted leaves the next one due", async () => {
   using stage = new Stage(failover);
   await stage.losePreferred();
@@ -392,33 +276,4 @@ Deno.test("a probe that is aborted leaves the next one due", async () => {
   controller.abort();
   stage.a.script.connect = "ok";
   assertEquals(await stage.dialNow(), "a");
-});
-
-Deno.test("an endpoint that uses up the pool's connectTimeout counts as down", async () => {
-  using stage = new Stage(failover, { attemptDelay: 2_000 });
-  const pool = stage.pool({ connectTimeout: 500 });
-  stage.a.script.connect = "never";
-  const caller = new Outcome(pool.acquire());
-  await stage.elapse(500);
-  assertInstanceOf(caller.error, PoolTimeoutError);
-  assertEquals([stage.isUp, stage.dials], [[false, true, true], [1, 0, 0]]);
-  using lease = await pool.acquire();
-  assert(stage.b.things.includes(lease.value));
-  lease.release();
-  await pool.close();
-});
-
-Deno.test("a close of the pool during a dial settles, speaks against nobody and closes what comes late", async () => {
-  using stage = new Stage(failover);
-  const pool = stage.pool({});
-  stage.a.script.connect = "never";
-  const caller = new Outcome(pool.acquire());
-  await microtasks();
-  const closing = new Outcome(pool.close({ timeout: 100 }));
-  await stage.elapse(100);
-  assertEquals([caller.state, closing.state], ["rejected", "fulfilled"]);
-  assertEquals(stage.a.last("connect").signal!.aborted, true);
-  stage.a.last("connect").succeed();
-  await microtasks();
-  assertEquals([stage.a.things[0]!.closes, stage.isUp[0]], [1, true]);
 });
