@@ -116,9 +116,9 @@ export abstract class Job<T = unknown, R = unknown> implements SourceListener {
     this.source.prefetch();
     if (this.#ticket !== undefined || !this.source.isReady) return;
     const { scheduler } = this.host;
+    if (scheduler.tryEnter()) return this.enter();
     this.#ticket = new Ticket(this);
     scheduler.queue.push(this.#ticket, this.#priority);
-    scheduler.dispatch();
   }
 
   /** One slot more is the job's. */

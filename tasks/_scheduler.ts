@@ -25,6 +25,13 @@ export class Scheduler {
     return this.running < this.size && !this.isPaused && this.queue.size === 0;
   }
 
+  /** Takes a slot, if there is one that nobody waits for. */
+  tryEnter(): boolean {
+    if (!this.hasRoom) return false;
+    this.running++;
+    return true;
+  }
+
   /** Gives out slots, as long as there are some and somebody wants them. */
   dispatch(): void {
     while (this.running < this.size && !this.isPaused) {

@@ -197,17 +197,18 @@ Deno.test("one that hangs up is passed over if its connector awaits an answer", 
 Deno.test("one that never answers holds up one dial for attemptDelay, and leaves nothing behind", async () => {
   await using a = Site.up(mute);
   await using b = Site.up();
-  const options = { minDelay: 1, maxDelay: 1, attemptDelay: 1_000 };
+  const options = { minDelay: 1, maxDelay: 1, attemptDelay: 2_000 };
   const connector = failover([greeting(a), greeting(b)], options);
   const pool = new Pool(connector);
   const first = await elapsed(() => dialled(pool));
-  assert(first >= 995 && first < 1_900, `${first}`);
+  assert(first >= 1_995 && first < 3_500, `${first}`);
   await until(() => a.accepts === 1 && a.open === 0);
   await delay(2);
   const probe = await elapsed(() => dialled(pool));
-  assert(probe >= 245 && probe < 900, `${probe}`);
-  assertEquals([connector.endpoints[0]!.connecting, a.open, b.open], [1, 1, 2]);
-  assertLess(await elapsed(() => dialled(pool)), 100);
+  assert(probe >= 245 && probe < 1_500, `${probe}`);
+  await untilOpen([a, b], 1, 2);
+  assertEquals(connector.endpoints[0]!.connecting, 1);
+  assertLess(await elapsed(() => dialled(pool)), 1_000);
   await pool.close();
   await untilOpen([a, b], 0, 0);
   assertEquals(connector.endpoints[0]!.connecting, 0);
