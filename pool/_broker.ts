@@ -1,9 +1,10 @@
 import { Agenda } from "./_agenda.ts";
-import type { Capacity } from "./_capacity.ts";
+import type { Caller, Request } from "./_caller.ts";
 import { type CallEvents, Calls } from "./_calls.ts";
+import type { Capacity } from "./_capacity.ts";
 import { Dialler, type DiallerEvents } from "./_dialler.ts";
 import { Fitness } from "./_fitness.ts";
-import { type Caller, Line, type LineEvents, type Request } from "./_line.ts";
+import { Line, type LineEvents } from "./_line.ts";
 import { Monitor } from "./_monitor.ts";
 import { Preparation, type PreparationEvents } from "./_preparation.ts";
 import { Shelf, type ShelfEvents } from "./_shelf.ts";
@@ -39,13 +40,18 @@ export class Broker<T, L extends Lease<T>>
   #state: "open" | "closing" | "closed" = "open";
   #onEmpty: (() => void) | undefined;
 
-  constructor(connector: Connector<T, L>, options: ResolvedPoolOptions, capacity: Capacity) {
+  constructor(
+    connector: Connector<T, L>,
+    options: ResolvedPoolOptions,
+    capacity: Capacity,
+    usualTimeout: number,
+  ) {
     this.#connector = connector;
     this.#options = options;
     this.#clock = options.clock;
     this.#capacity = capacity;
     capacity.serve(this);
-    this.line = new Line(options.clock, this);
+    this.line = new Line(options.clock, usualTimeout, this);
     this.dialler = new Dialler(connector, options, capacity, this.#agenda, this);
     this.#monitor = new Monitor(options, this.#agenda, this.slots, this.line, this.dialler);
     this.#fitness = new Fitness(connector, options, this.#monitor);
@@ -105,8 +111,11 @@ export class Broker<T, L extends Lease<T>>
   enqueue(request: Request): Promise<L> {
     return new Promise((resolve, reject) => {
       if (!this.isOpen) return reject(new PoolClosedError());
+      const isBehind = request.queues && this.line.next?.kind === "any";
       const caller = this.line.join(request, resolve as (lease: unknown) => void, reject);
-      this.proceed();
+      // Whoever stands behind one who takes anything, and gets nothing, gets nothing either.
+      if (isBehind) this.#capacity.review();
+      else this.proceed();
       if (caller.settled || caller.slot !== undefined) return;
       if (this.line.unassigned <= this.#options.maxWaiting) return;
       this.#turnAway(caller);
@@ -134,8 +143,9 @@ export class Broker<T, L extends Lease<T>>
     const now = this.#clock();
     const fault = this.#fitness.faultOfReturned(slot, now);
     if (fault !== undefined) this.retire(slot, fault);
-    else if (this.#connector.reset === undefined) this.#takeBack(slot, now);
-    else this.#reset(slot);
+    else if (this.#connector.reset !== undefined) this.#reset(slot);
+    else if (!this.#pass(slot)) this.#takeBack(slot, now);
+    else if (this.line.next !== undefined && this.#agenda.isEmpty) return this.#capacity.review();
     this.proceed();
   }
 
@@ -290,6 +300,20 @@ export class Broker<T, L extends Lease<T>>
       this.retire(oldest, "replaced");
     }
     return false;
+  }
+
+  /**
+   * Passes a returned resource straight on to the first in line. Those behind
+   * can then have no more than they could before. Answers false if there is more
+   * to decide.
+   */
+  #pass(slot: Slot<T>): boolean {
+    const { taker } = this.line;
+    if (taker === undefined || this.#shelf.isWatching) return false;
+    if (this.dialler.faultOfKeeping(slot) !== undefined) return false;
+    if (this.#capacity.isOwedBefore(taker.number)) return false;
+    this.#give(slot, taker);
+    return true;
   }
 
   /** A resource has come back from its borrower. For whoever waits it is looked at as an idle one is. */

@@ -7,7 +7,7 @@ const LEAP = 1_000;
 
 // So many readings of the same millisecond make a burst, in which one in so many is taken.
 const BURST = 64;
-const STRIDE = 16;
+const STRIDE = 64;
 
 let date = NaN;
 let now = 0;

@@ -1,6 +1,6 @@
 import { Broker } from "./_broker.ts";
+import type { CallerKind, Request } from "./_caller.ts";
 import { type Capacity, OwnCapacity } from "./_capacity.ts";
-import type { CallerKind } from "./_line.ts";
 import { Shutdown } from "./_shutdown.ts";
 import type { Connector } from "./connector.ts";
 import { PoolClosedError } from "./errors.ts";
@@ -19,6 +19,8 @@ export class Desk<T, L extends Lease<T>> {
   readonly #options: ResolvedPoolOptions;
   readonly #broker: Broker<T, L>;
   readonly #shutdown: Shutdown<T, L>;
+  /** What one asks for who asks for nothing in particular. */
+  readonly #usual: Request;
 
   constructor(
     connector: Connector<T, L>,
@@ -27,7 +29,8 @@ export class Desk<T, L extends Lease<T>> {
   ) {
     this.#connector = connector;
     this.#options = options;
-    this.#broker = new Broker(connector, options, capacity);
+    this.#usual = this.#request("any", options.acquireTimeout, undefined);
+    this.#broker = new Broker(connector, options, capacity, this.#usual.timeout);
     this.#shutdown = new Shutdown(this.#broker, options.clock);
   }
 
@@ -44,7 +47,7 @@ export class Desk<T, L extends Lease<T>> {
       if (options !== undefined) return this.#acquireWith(options);
       const lease = this.#broker.lendIdle();
       if (lease !== undefined) return Promise.resolve(lease);
-      return this.#enqueue("any", this.#options.acquireTimeout);
+      return this.#broker.enqueue(this.#usual);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -90,13 +93,13 @@ export class Desk<T, L extends Lease<T>> {
     const lease = fresh ? undefined : this.#broker.lendIdle();
     if (lease !== undefined) return Promise.resolve(lease);
     signal?.throwIfAborted();
-    return this.#enqueue(fresh ? "fresh" : "any", timeout, signal);
+    return this.#broker.enqueue(this.#request(fresh ? "fresh" : "any", timeout, signal));
   }
 
-  #enqueue(kind: CallerKind, timeout: number, signal?: AbortSignal): Promise<L> {
+  #request(kind: CallerKind, timeout: number, signal: AbortSignal | undefined): Request {
     const queues = timeout > 0;
     // One who does not queue still waits for a dial that can begin at once.
     const limit = queues ? timeout : this.#options.connectTimeout;
-    return this.#broker.enqueue({ kind, signal, queues, timeout: limit });
+    return { kind, signal, queues, timeout: limit };
   }
 }

@@ -1,6 +1,7 @@
 import type { Agenda } from "./_agenda.ts";
+import type { Caller } from "./_caller.ts";
 import type { Capacity } from "./_capacity.ts";
-import type { Caller, Line } from "./_line.ts";
+import type { Line } from "./_line.ts";
 import { RetrySchedule } from "./_retry_schedule.ts";
 import { Slot, type SlotOwner } from "./_slot.ts";
 import type { Slots } from "./_slots.ts";
@@ -43,6 +44,8 @@ export class Dialler<T, L extends Lease<T>> {
   readonly #schedule: RetrySchedule;
   /** Slows down the refill while what it opens is lost before anybody uses it. */
   readonly #refillSchedule: RetrySchedule;
+  /** How many dials have failed that a caller was waiting for. */
+  readonly #failures = new WeakMap<Caller<T>, number>();
   #warmings: Warming[] = [];
   #isLastFailureFinal = false;
   #generation = 0;
@@ -162,8 +165,9 @@ export class Dialler<T, L extends Lease<T>> {
 
   /** A dial has failed that the caller was waiting for. */
   blame(caller: Caller<T>, error: unknown): void {
-    caller.failures++;
-    const mayRetry = caller.queues && this.mayRetry(caller.failures);
+    const failures = 1 + (this.#failures.get(caller) ?? 0);
+    this.#failures.set(caller, failures);
+    const mayRetry = caller.request.queues && this.mayRetry(failures);
     if (!mayRetry) this.#line.refuse(caller, error);
   }
 

@@ -1,68 +1,12 @@
 import { AbortGroups } from "./_abort_groups.ts";
-import { type Bounded, Deadlines } from "./_deadlines.ts";
-import { List, ListNode } from "./_list.ts";
+import { Caller, type Request } from "./_caller.ts";
+import { Deadlines } from "./_deadlines.ts";
+import { Queue } from "./_queue.ts";
 import type { Slot } from "./_slot.ts";
+import { UsualDeadlines } from "./_usual_deadlines.ts";
 import type { Lease } from "./lease.ts";
 
-/** What a caller wants: any resource, or an unused one. */
-export type CallerKind = "any" | "fresh";
-
-/** What a caller asks for. */
-export interface Request {
-  readonly kind: CallerKind;
-  readonly signal?: AbortSignal | undefined;
-  /** In milliseconds. */
-  readonly timeout: number;
-  /** Whether to wait in line, or only for what can be made ready at once. */
-  readonly queues: boolean;
-}
-
 let arrivals = 0;
-
-/** One who waits for the pool's answer. */
-export class Caller<T> extends ListNode<Caller<T>> implements Bounded {
-  readonly kind: CallerKind;
-  readonly signal: AbortSignal | undefined;
-  readonly timeout: number;
-  readonly queues: boolean;
-  readonly deadline: number;
-  /** Its place among the callers of all pools: those who came later have higher numbers. */
-  readonly number: number;
-  /** The slot that is being made ready for it. */
-  slot: Slot<T> | undefined = undefined;
-  /** How many dials have failed that it was waiting for. */
-  failures = 0;
-  resolve: ((lease: Lease<T>) => void) | undefined;
-  reject: ((error: unknown) => void) | undefined;
-
-  constructor(
-    request: Request,
-    now: number,
-    number: number,
-    resolve: (lease: Lease<T>) => void,
-    reject: (error: unknown) => void,
-  ) {
-    super();
-    this.resolve = resolve;
-    this.reject = reject;
-    this.kind = request.kind;
-    this.signal = request.signal;
-    this.timeout = request.timeout;
-    this.queues = request.queues;
-    this.deadline = now + request.timeout;
-    this.number = number;
-  }
-
-  get settled(): boolean {
-    return this.resolve === undefined;
-  }
-
-  /** What is being done for it, if anything. */
-  get stage(): "connect" | "check" | undefined {
-    if (this.slot === undefined) return undefined;
-    return this.slot.state === "connecting" ? "connect" : "check";
-  }
-}
 
 /** What the line asks of the broker. */
 export interface LineEvents<T> {
@@ -78,10 +22,13 @@ export interface LineEvents<T> {
  * whom there is none.
  */
 export class Line<T> {
-  readonly #callers = new List<Caller<T>>();
+  readonly #callers = new Queue<Caller<T>>();
   readonly #aborts: AbortGroups<Caller<T>>;
-  readonly #deadlines: Deadlines<Caller<T>>;
   readonly #clock: () => number;
+  readonly #usualTimeout: number;
+  readonly #usualDeadlines: UsualDeadlines<Caller<T>>;
+  /** Those of callers with a timeout of their own. */
+  readonly #ownDeadlines: Deadlines<Caller<T>>;
   #assigned = 0;
   #next: Caller<T> | undefined = undefined;
 
@@ -92,18 +39,23 @@ export class Line<T> {
   /** How many left because their time was over. */
   timedOut = 0;
 
-  constructor(clock: () => number, events: LineEvents<T>) {
+  /** Most callers are expected to have the usual timeout. */
+  constructor(clock: () => number, usualTimeout: number, events: LineEvents<T>) {
     this.#clock = clock;
+    this.#usualTimeout = usualTimeout;
     this.#aborts = new AbortGroups((caller) => {
       this.refuseAborted(caller);
       events.proceed();
     });
-    this.#deadlines = new Deadlines(clock, (caller) => {
+    const onDue = (caller: Caller<T>) => {
       if (caller.signal?.aborted) this.aborted++;
       else this.timedOut++;
       this.refuse(caller, events.latenessOf(caller));
       events.proceed();
-    });
+    };
+    const isUsual = (caller: Caller<T>) => this.#isUsual(caller);
+    this.#usualDeadlines = new UsualDeadlines(this.#callers, isUsual, clock, onDue);
+    this.#ownDeadlines = new Deadlines(clock, onDue);
   }
 
   get size(): number {
@@ -117,6 +69,14 @@ export class Line<T> {
   /** The first caller without a slot. */
   get next(): Caller<T> | undefined {
     return this.#next;
+  }
+
+  /** The first in line, if it only waits for a resource to be returned, any will do, and it is not about to leave. */
+  get taker(): Caller<T> | undefined {
+    const caller = this.head;
+    const isTaker = caller !== undefined && caller === this.#next && caller.kind === "any" &&
+      !caller.signal?.aborted;
+    return isTaker ? caller : undefined;
   }
 
   /** How many slots are being made ready for callers. */
@@ -140,8 +100,8 @@ export class Line<T> {
     this.#callers.push(caller);
     this.#next ??= caller;
     if (caller.signal !== undefined) this.#aborts.add(caller.signal, caller);
-    if (!caller.queues) this.impatient.add(caller);
-    this.#deadlines.add(caller, now);
+    if (!request.queues) this.impatient.add(caller);
+    if (caller.deadline !== Infinity) this.#bound(caller, now);
     return caller;
   }
 
@@ -176,8 +136,10 @@ export class Line<T> {
 
   /** The next caller after this one who has no slot and takes any. */
   nextAny(caller: Caller<T>): Caller<T> | undefined {
-    let next = caller.next;
-    while (next !== undefined && (next.slot !== undefined || next.kind !== "any")) next = next.next;
+    let next = this.#callers.after(caller);
+    while (next !== undefined && (next.slot !== undefined || next.kind !== "any")) {
+      next = this.#callers.after(next);
+    }
     return next;
   }
 
@@ -211,11 +173,13 @@ export class Line<T> {
 
   /** The first in line who can use the resource of a slot. */
   takerOf(slot: Slot<T>): Caller<T> | undefined {
-    let following: Caller<T> | undefined;
-    for (let caller = this.head; caller !== undefined; caller = following) {
-      following = caller.next;
-      if (caller.signal?.aborted) this.refuseAborted(caller);
-      else if (caller.kind === "any" || slot.uses === 0) return caller;
+    let caller = this.head;
+    while (caller !== undefined) {
+      const isGone = caller.signal?.aborted === true;
+      if (!isGone && (caller.kind === "any" || slot.uses === 0)) return caller;
+      const following = this.#callers.after(caller);
+      if (isGone) this.refuseAborted(caller);
+      caller = following;
     }
   }
 
@@ -231,17 +195,28 @@ export class Line<T> {
     for (let caller = this.head; caller !== undefined; caller = this.head) {
       this.refuse(caller, error());
     }
-    this.#deadlines.clear();
+    this.#usualDeadlines.clear();
+    this.#ownDeadlines.clear();
   }
 
   #leave(caller: Caller<T>): void {
     if (caller.slot !== undefined) this.#detach(caller);
     if (caller === this.#next) this.#advance();
     this.#callers.remove(caller);
-    if (!caller.queues) this.impatient.delete(caller);
+    if (!caller.request.queues) this.impatient.delete(caller);
     if (caller.signal !== undefined) this.#aborts.delete(caller.signal, caller);
     caller.resolve = caller.reject = undefined;
-    this.#deadlines.drop(caller);
+    if (this.size === 0) this.#usualDeadlines.rest();
+    if (!this.#isUsual(caller)) this.#ownDeadlines.drop(caller);
+  }
+
+  #isUsual({ request }: Caller<T>): boolean {
+    return request.timeout === this.#usualTimeout;
+  }
+
+  #bound(caller: Caller<T>, now: number): void {
+    if (this.#isUsual(caller)) this.#usualDeadlines.add(caller, now);
+    else this.#ownDeadlines.add(caller, now);
   }
 
   #detach(caller: Caller<T>): void {
@@ -251,8 +226,8 @@ export class Line<T> {
   }
 
   #advance(): void {
-    let caller = this.#next?.next;
-    while (caller?.slot !== undefined) caller = caller.next;
+    let caller = this.#callers.after(this.#next!);
+    while (caller?.slot !== undefined) caller = this.#callers.after(caller);
     this.#next = caller;
   }
 }

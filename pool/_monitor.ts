@@ -1,6 +1,7 @@
 import type { Agenda } from "./_agenda.ts";
+import type { Caller } from "./_caller.ts";
 import type { Dialler } from "./_dialler.ts";
-import type { Caller, Line } from "./_line.ts";
+import type { Line } from "./_line.ts";
 import type { Slots } from "./_slots.ts";
 import { type ConnectFailure, PoolTimeoutError, type TimeoutStage } from "./errors.ts";
 import { callHook, type ErrorSource, type PoolHooks, reportError } from "./hooks.ts";
@@ -100,7 +101,7 @@ export class Monitor<T, L extends Lease<T>> {
   /** What a caller is told who has waited too long. */
   latenessOf(caller: Caller<T>): PoolTimeoutError {
     const stage = caller.stage ?? (this.#dialler.room > 0 ? "connect" : "wait");
-    const { timeout } = caller;
+    const { timeout } = caller.request;
     return new PoolTimeoutError(stage, timeout, this.stats, this.#clock(), this.#lastFailure);
   }
 

@@ -1,4 +1,4 @@
-import type { Caller } from "./_line.ts";
+import type { Caller } from "./_caller.ts";
 import { ListNode } from "./_list.ts";
 import type { Operation } from "./_operation.ts";
 import type { Warming } from "./_warming.ts";

@@ -1,0 +1,57 @@
+import { Alarm } from "./_alarm.ts";
+import type { Bounded } from "./_deadlines.ts";
+
+/**
+ * The deadlines of waiters who have all the same time: they are due in the order
+ * in which they came, in which they stand in line already, perhaps with others between
+ * them.
+ */
+export class UsualDeadlines<W extends Bounded> {
+  readonly #line: Iterable<W>;
+  readonly #isUsual: (waiter: W) => boolean;
+  readonly #clock: () => number;
+  readonly #onDue: (waiter: W) => void;
+  readonly #alarm: Alarm;
+
+  constructor(
+    line: Iterable<W>,
+    isUsual: (waiter: W) => boolean,
+    clock: () => number,
+    onDue: (waiter: W) => void,
+  ) {
+    this.#line = line;
+    this.#isUsual = isUsual;
+    this.#clock = clock;
+    this.#onDue = onDue;
+    this.#alarm = new Alarm(clock, (due) => this.#expire(due), true);
+  }
+
+  add(waiter: W, now: number): void {
+    this.#alarm.hold(true);
+    this.#alarm.setBy(waiter.deadline, now);
+  }
+
+  /** Nobody waits any more. */
+  rest(): void {
+    this.#alarm.hold(false);
+  }
+
+  clear(): void {
+    this.#alarm.clear();
+  }
+
+  #expire(due: number): void {
+    // A timer may fire a fraction before its time by the other clock.
+    const now = Math.max(this.#clock(), due);
+    const late: W[] = [];
+    for (const waiter of this.#line) {
+      if (!this.#isUsual(waiter)) continue;
+      if (waiter.deadline > now) {
+        this.#alarm.setBy(waiter.deadline);
+        break;
+      }
+      late.push(waiter);
+    }
+    for (const waiter of late) if (!waiter.settled) this.#onDue(waiter);
+  }
+}
