@@ -123,7 +123,7 @@ export class WebSocketConnection implements AsyncIterable<WebSocketMessage>, Dis
    */
   send(message: string | Uint8Array): void {
     bytesOrString(message, "message", "send");
-    if (this.#isClosed) throw this.#end ?? this.#errorOf(LOST);
+    if (this.#isClosed) throw this.#closedError();
     this.#checkBacklog();
     this.#socket.send(message as string);
   }
@@ -277,6 +277,15 @@ export class WebSocketConnection implements AsyncIterable<WebSocketMessage>, Dis
     }
     const trouble = this.#trouble === undefined ? "" : ` (${(this.#trouble as Error).message})`;
     return new WebSocketClosedError(`The WebSocket is lost${trouble}`, closing, this.#trouble);
+  }
+
+  /** What who sends too late is told: that it is closed, for whatever reason. */
+  #closedError(): Error {
+    const end = this.#end ?? this.#errorOf(LOST);
+    if (end instanceof WebSocketClosedError) return end;
+    const closing = { code: 1000, reason: "", wasClean: false };
+    const message = `This side has closed the WebSocket (${end.message})`;
+    return new WebSocketClosedError(message, closing, end);
   }
 
   /** Closes the connection for a reason of our own. */

@@ -40,7 +40,8 @@ export interface WebSocketDrainOptions {
    */
   timeout?: number;
   /**
-   * After so long a silence the WebSocket is reused. Less than `timeout`.
+   * After so long a silence the WebSocket is reused. Less than `timeout`, and
+   * half of it by default if it is short.
    *
    * @default {200}
    */
@@ -194,9 +195,11 @@ export function resolveWebSocketOptions(options: WebSocketConnectorOptions): Web
   return { url: new URL(url), init, connection, onOpen, closeTimeout, maxLingering };
 }
 
-function drainPlan(
-  { timeout = 2_000, quiet = 200, accept = () => true }: WebSocketDrainOptions,
-): DrainPlan {
+function drainPlan({
+  timeout = 2_000,
+  quiet = Math.min(200, timeout / 2), // what was not given is not to be refused
+  accept = () => true,
+}: WebSocketDrainOptions): DrainPlan {
   if (quiet < timeout) return { timeout, quiet, accept };
   throw new RangeError(
     `Cannot ${SUBJECT} as 'drain.quiet' must be less than 'drain.timeout', ${timeout}: received ${quiet}`,

@@ -2,8 +2,8 @@
 /**
  * A Redis client over a pool: text and nil, a pipeline, an array, an error that
  * costs no connection, fifty callers over four connections. It talks to the
- * server that is named, or starts a `redis-server` of its own on loopback if
- * one is installed, or else says so. Prints what comes back, and the pool.
+ * server that is named, or starts a `redis-server` of its own on loopback, or
+ * else says what is missing. Prints what comes back, and the pool.
  *
  *     deno run --allow-net --allow-run=redis-server examples/redis.ts
  *     deno run --allow-net examples/redis.ts redis://:PASSWORD@HOST:6379/DATABASE
@@ -102,7 +102,7 @@ function greetingFor({ protocol, username, password, pathname }: URL): Command[]
 async function demonstrateOnOwnServer() {
   const port = unusedPort();
   const server = startServer(port);
-  if (!server) return console.log("no redis-server here: install one, or name one by its URL");
+  if (typeof server === "string") return console.log(server);
   try {
     await demonstrate(new URL(`redis://127.0.0.1:${port}`));
   } finally {
@@ -111,13 +111,18 @@ async function demonstrateOnOwnServer() {
   }
 }
 
-/** Answers undefined if it is not installed. */
-function startServer(port: number): Deno.ChildProcess | undefined {
+/** Answers with what is missing, if something is. */
+function startServer(port: number): Deno.ChildProcess | string {
   const args = ["--bind", "127.0.0.1", "--port", `${port}`, "--save", "", "--appendonly", "no"];
   try {
     return new Deno.Command("redis-server", { args, stdout: "null", stderr: "null" }).spawn();
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
+    if (error instanceof Deno.errors.NotFound) {
+      return "no redis-server here: install one, or name one by its URL";
+    }
+    if (error instanceof Deno.errors.NotCapable) {
+      return "no permission to start one: --allow-run=redis-server, or name one by its URL";
+    }
     throw error;
   }
 }

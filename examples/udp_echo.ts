@@ -1,4 +1,4 @@
-#!/usr/bin/env -S deno run --unstable-net --allow-net=127.0.0.1
+#!/usr/bin/env -S deno run --allow-net=127.0.0.1
 /**
  * A UDP echo server, and a client that uses no pool: a datagram socket has no
  * connection to keep open, no handshake to save and no end to watch for, and
@@ -7,11 +7,14 @@
  * drops every fourth datagram. Prints a line for each reply, with how often the
  * request was sent, and the total.
  *
- *     deno run --unstable-net --allow-net examples/udp_echo.ts
+ *     deno run --allow-net examples/udp_echo.ts
  *
- * `Deno.listenDatagram` is not stable yet: without `--unstable-net` it is not there.
+ * The sockets are those of `node:dgram`: `Deno.listenDatagram` is not stable yet,
+ * and is not there without `--unstable-net`.
  */
 
+import { createSocket, type Socket } from "node:dgram";
+import { once } from "node:events";
 import { Semaphore } from "../mod.ts";
 
 const REQUESTS = 12;
@@ -19,14 +22,13 @@ const IN_FLIGHT = 3;
 const PATIENCE = 50;
 const ATTEMPTS = 5;
 
-const anyPort = { transport: "udp", hostname: "127.0.0.1", port: 0 } as const;
-const server = Deno.listenDatagram(anyPort);
-const client = Deno.listenDatagram(anyPort);
-const serving = serve(server);
+const server = await bind();
+const client = await bind();
+serve(server);
 
 /** The requests in flight, by the number that their replies carry: they may come in any order, or twice. */
 const pending = new Map<number, (reply: string) => void>();
-const receiving = receive(client);
+receive(client);
 
 const inFlight = new Semaphore(IN_FLIGHT);
 const counts = await Promise.all(
@@ -42,16 +44,23 @@ console.log(`${REQUESTS} replies to ${total} datagrams over 1 socket`);
 
 client.close();
 server.close();
-await Promise.all([serving, receiving]);
+
+/** Opens a socket on a free port of loopback. */
+async function bind(): Promise<Socket> {
+  const socket = createSocket("udp4");
+  socket.bind(0, "127.0.0.1");
+  await once(socket, "listening");
+  return socket;
+}
 
 async function request(id: number, text: string): Promise<{ reply: string; sends: number }> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const datagram = new TextEncoder().encode(`${id}:${text}`);
+  const { address, port } = server.address();
   let sends = 0;
   const send = () => {
     if (sends === ATTEMPTS) return reject(new Deno.errors.TimedOut(`No reply to request ${id}`));
     sends++;
-    client.send(datagram, server.addr).catch(reject);
+    client.send(`${id}:${text}`, port, address, (error) => error && reject(error));
   };
   pending.set(id, resolve);
   const timer = setInterval(send, PATIENCE);
@@ -64,16 +73,19 @@ async function request(id: number, text: string): Promise<{ reply: string; sends
   }
 }
 
-async function receive(client: Deno.DatagramConn) {
-  for await (const [bytes] of client) {
+function receive(client: Socket) {
+  client.on("message", (bytes: Uint8Array) => {
     const [, id, reply] = new TextDecoder().decode(bytes).match(/^(\d+):(.*)$/s) ?? [];
     pending.get(Number(id))?.(reply!); // one that nobody waits for any more is dropped
-  }
+  });
 }
 
-async function serve(server: Deno.DatagramConn) {
+function serve(server: Socket) {
   let received = 0;
-  for await (const [bytes, peer] of server) {
-    if (++received % 4 !== 0) await server.send(bytes, peer);
-  }
+  server.on(
+    "message",
+    (bytes: Uint8Array, { port, address }: { port: number; address: string }) => {
+      if (++received % 4 !== 0) server.send(bytes, port, address);
+    },
+  );
 }

@@ -20,11 +20,14 @@ const endings: Record<string, string> = {
   "task_pool.ts": "at the end: TaskPool(running 0, queued 0, size 12)",
 };
 
-/** Starts an example with the flags of its first line, and no others: its permissions, and what is unstable. */
+/** Starts an example with the permissions of its first line, and nothing else: nothing unstable. */
 async function start(name: string, ...args: string[]): Promise<Deno.ChildProcess> {
+  const [shebang] = (await Deno.readTextFile(new URL(name, examples))).split("\n", 1);
+  return startWith(shebang!.match(/--allow-\S+/g) ?? [], name, ...args);
+}
+
+function startWith(flags: string[], name: string, ...args: string[]): Deno.ChildProcess {
   const file = new URL(name, examples);
-  const [shebang] = (await Deno.readTextFile(file)).split("\n", 1);
-  const flags = shebang!.match(/--(?:allow|unstable)-\S+/g) ?? [];
   return new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-prompt", "--quiet", ...flags, file.href, ...args],
     env: { NO_COLOR: "1" },
@@ -61,6 +64,16 @@ Deno.test({
   async fn() {
     const readme = await Deno.readTextFile(new URL("README.md", examples));
     for (const name of Object.keys(endings)) assertStringIncludes(readme, `[${name}](${name})`);
+  },
+});
+
+Deno.test({
+  name: "examples: each can be started by its name",
+  ignore: !isAllowed || Deno.build.os === "windows",
+  fn() {
+    const names = Object.keys(endings);
+    const modeOf = (name: string) => Deno.statSync(new URL(name, examples)).mode!;
+    assertEquals(names.filter((name) => (modeOf(name) & 0o111) === 0), []);
   },
 });
 
@@ -124,6 +137,16 @@ Deno.test({
       assertEquals(stdout.split("\n").filter((it) => it === line).length, 2, stdout);
     }
     assertMatch(stdout, /12 requests over [1-3] connections/);
+  },
+});
+
+Deno.test({
+  name: "examples: redis.ts says what is missing where it may not start a server",
+  ignore: !isAllowed,
+  async fn() {
+    const { code, stdout } = await finish(startWith(["--allow-net=127.0.0.1"], "redis.ts"));
+    assertEquals(code, 0);
+    assertStringIncludes(stdout, "no permission to start one: --allow-run=redis-server");
   },
 });
 

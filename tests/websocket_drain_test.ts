@@ -137,6 +137,23 @@ Deno.test("Drain: a peer that is never quiet is closed at the timeout", () =>
     },
   ));
 
+Deno.test("Drain: a short timeout alone shortens the silence that it waits for, and is kept", () =>
+  withPool(trailing(1_000, 10), { timeout: 150 }, async ({ server, pool }) => {
+    await ask(pool);
+    const time = await elapsed(() => server.peer.closed);
+    assert(time >= 140 && time < 350, `took ${time} ms`);
+    assertEquals(pool.stats.retired.reset, 1);
+  }));
+
+Deno.test("Drain: with a short timeout alone, a WebSocket that is quiet is reused", () =>
+  withPool(trailing(2, 10), { timeout: 150 }, async ({ server, pool }) => {
+    for (let n = 0; n < 2; n++) {
+      assertEquals(await ask(pool), "question");
+      await until(() => pool.stats.idle === 1);
+    }
+    assertEquals(server.accepts, 1);
+  }));
+
 Deno.test("Drain: the pool's checkTimeout bounds it too", () =>
   withPool(trailing(1_000, 10), { timeout: 10_000 }, async ({ server, pool, errors }) => {
     await ask(pool);

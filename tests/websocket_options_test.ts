@@ -102,7 +102,7 @@ refuses("ping.", PING, (option, value) => ({
 }));
 
 Deno.test("webSocket(): drain.quiet must be less than drain.timeout", () => {
-  for (const drain of [{ quiet: 100, timeout: 100 }, { quiet: 3_000 }, { timeout: 200 }]) {
+  for (const drain of [{ quiet: 100, timeout: 100 }, { quiet: 3_000 }]) {
     assertThrows(() => webSocket({ url, drain }), RangeError, "'drain.quiet' must be less than");
   }
   webSocket({ url, drain: { quiet: 0, timeout: Infinity } });

@@ -1,5 +1,5 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { LeaseReleasedError } from "../mod.ts";
+import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
+import { LeaseReleasedError, WebSocketClosedError } from "../mod.ts";
 import { ListenerSpy } from "./_spies.ts";
 import { sameTurn, until } from "./_until.ts";
 import { counting, numbers, receiveAll, withLease } from "./_websocket_scene.ts";
@@ -140,7 +140,12 @@ Deno.test("webSocket({ maxUnread }): one message too many closes it, and what li
     await server.peer.closed;
     assertEquals(await receiveAll(ws, 5), numbers(5));
     await assertRejects(() => ws.receive(), RangeError, "More than 5 messages came");
-    assertThrows(() => ws.send("?"), RangeError, "More than 5 messages came");
+    const late = assertThrows(
+      () => ws.send("?"),
+      WebSocketClosedError,
+      "More than 5 messages came",
+    );
+    assertInstanceOf(late.cause, RangeError);
     ws.release();
     assertEquals([pool.stats.idle, pool.stats.retired.broken], [0, 1]);
     await until(() => pool.stats.size === 0);
