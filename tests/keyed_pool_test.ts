@@ -275,9 +275,7 @@ Deno.test("KeyedPool: a key whose given-up dials linger stays until they do not"
     made++;
     return {
       connect: () => Promise.reject(new Error("no")),
-      get lingering() {
-        return lingering;
-      },
+      lingering: () => lingering,
     };
   });
   await assertRejects(() => pool.acquire("a"), Error, "no");
