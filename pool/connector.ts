@@ -130,7 +130,7 @@ export function toConnector<T, L extends Lease<T>>(
   if (typeof given?.connect !== "function") {
     throw new TypeError(
       `Cannot ${subject} as '${name}' must be a function or an object with a connect() method: ` +
-        `received ${given === null ? "null" : typeof given}`,
+        `received ${shown(given)}`,
     );
   }
   for (const method of METHODS) {

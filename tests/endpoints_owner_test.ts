@@ -328,7 +328,7 @@ Deno.test("endpoints: what is wrong is told when they are made", () => {
     [
       [one, { minDelay: 5 }],
       TypeError,
-      "'connectors[1]' must be a function or an object with a connect() method: received object",
+      "'connectors[1]' must be a function or an object with a connect() method: received Object",
     ],
     [
       [[{ connect() {}, check: 5 }]],

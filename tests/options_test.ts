@@ -344,10 +344,10 @@ Deno.test("a pool refuses a connector that is none", () => {
   const bad: [unknown, string][] = [
     [undefined, "undefined"],
     [null, "null"],
-    [3, "number"],
-    ["tcp", "string"],
-    [{}, "object"],
-    [{ connect: 3 }, "object"],
+    [3, "3"],
+    ["tcp", '"tcp"'],
+    [{}, "Object"],
+    [{ connect: 3 }, "Object"],
   ];
   for (const [connector, shown] of bad) {
     const create = () => new Pool(connector as () => unknown);
