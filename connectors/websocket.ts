@@ -88,6 +88,7 @@ export function webSocket(options: WebSocketConnectorOptions): WebSocketConnecto
   }
 
   return {
+    name: placeOf(url),
     connect,
     close: (connection) => closings.close(connection),
     isBroken: (connection) => connection.isBroken,
