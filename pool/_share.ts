@@ -54,6 +54,17 @@ export class Share extends ListNode<Share> implements Capacity {
     return { size: open, maxSize };
   }
 
+  /** How many of those callers came before the one of that number. */
+  wantedBefore(number: number): number {
+    let count = 0;
+    let caller = this.pool.line.next;
+    while (caller !== undefined && caller.number < number && count < this.wanted) {
+      if (caller.slot === undefined) count++;
+      caller = caller.next;
+    }
+    return count;
+  }
+
   serve(pool: CapacityUser): void {
     this.pool = pool;
   }

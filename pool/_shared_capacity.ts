@@ -55,7 +55,7 @@ export class SharedCapacity {
     let wanted = 0;
     for (let claim = this.#claims.head; claim !== undefined; claim = claim.next) {
       if (claim.number >= number) return false;
-      if (claim !== share) wanted += claim.wanted;
+      if (claim !== share) wanted += claim.wantedBefore(number);
       if (wanted > this.#closing) return true;
     }
     return false;
