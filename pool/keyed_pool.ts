@@ -60,7 +60,9 @@ const LOOKS = 8;
  * key, is closed for one that is wanted. What becomes free goes to whoever has
  * waited longest over all keys whose own `maxPerKey` allows it, so that a busy
  * key starves no other. A key that has neither resources nor callers leaves
- * nothing behind.
+ * nothing behind, what was learnt of its server included: which of several
+ * endpoints is down, and when to try again. A connector that is to remember the
+ * former has to be kept, and given again by `connectorOf`.
  *
  * @typeParam K The type of the keys.
  * @typeParam T The type of the resources.
