@@ -1,4 +1,4 @@
-import { closeResource } from "../pool/connector.ts";
+import { closeResource, type ConnectorContext } from "../pool/connector.ts";
 import { PoolTimeoutError } from "../pool/errors.ts";
 import type { Endpoint } from "./_endpoint.ts";
 
@@ -47,10 +47,10 @@ export class Attempt {
   }
 
   /** Dials. An endpoint that does not answer within `attemptDelay` counts as down. */
-  run(attemptDelay: number): void {
+  run(attemptDelay: number, call: ConnectorContext): void {
     const { health } = this.endpoint;
     const headStart = health.isUp ? attemptDelay : Math.min(attemptDelay, HEAD_START);
-    this.#connect().then((resource) => this.#opened(resource), (error) => this.#failed(error));
+    this.#connect(call).then((resource) => this.#opened(resource), (error) => this.#failed(error));
     this.#after(headStart, () => {
       health.doubted(this.#probe);
       this.#events.slow();
@@ -80,8 +80,8 @@ export class Attempt {
     this.#controller.abort(reason);
   }
 
-  async #connect(): Promise<unknown> {
-    return await this.endpoint.connector.connect({ signal: this.#controller.signal });
+  async #connect(call: ConnectorContext): Promise<unknown> {
+    return await this.endpoint.connector.connect({ ...call, signal: this.#controller.signal });
   }
 
   #opened(resource: unknown): void {

@@ -1,3 +1,4 @@
+import type { ConnectorContext } from "../pool/connector.ts";
 import { Attempt, type AttemptEvents } from "./_attempt.ts";
 import { choose, type Preference } from "./_choice.ts";
 import type { Endpoint } from "./_endpoint.ts";
@@ -36,7 +37,7 @@ type DialState = "dialling" | "waiting" | "aborted" | "settled";
  */
 export class Dial implements AttemptEvents {
   readonly #context: DialContext;
-  readonly #signal: AbortSignal;
+  readonly #call: ConnectorContext;
   readonly #untried: Set<Endpoint>;
   readonly #attempts = new Set<Attempt>();
   readonly #failures: Failure[] = [];
@@ -46,9 +47,9 @@ export class Dial implements AttemptEvents {
   #resolve!: (opened: Opened) => void;
   #reject!: (error: unknown) => void;
 
-  constructor(context: DialContext, signal: AbortSignal) {
+  constructor(context: DialContext, call: ConnectorContext) {
     this.#context = context;
-    this.#signal = signal;
+    this.#call = call;
     this.#untried = new Set(context.endpoints);
   }
 
@@ -56,7 +57,7 @@ export class Dial implements AttemptEvents {
     return new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
-      this.#signal.addEventListener("abort", this.#onAbort);
+      this.#call.signal.addEventListener("abort", this.#onAbort);
       this.#next();
     });
   }
@@ -108,25 +109,27 @@ export class Dial implements AttemptEvents {
     const attempt = new Attempt(endpoint, ++this.#context.turn, clock, this);
     this.#latest = attempt;
     this.#attempts.add(attempt);
-    attempt.run(attemptDelay);
+    attempt.run(attemptDelay, this.#call);
   }
 
   #abort(): void {
     this.#state = "aborted";
-    for (const attempt of this.#attempts) attempt.abort(this.#signal.reason);
+    for (const attempt of this.#attempts) attempt.abort(this.#call.signal.reason);
     this.#failIfOver();
   }
 
   #failIfOver(): void {
     if (this.#state === "waiting" || this.#attempts.size > 0) return;
-    const error = this.#state === "aborted" ? this.#signal.reason : unreachable(this.#failures);
+    const error = this.#state === "aborted"
+      ? this.#call.signal.reason
+      : unreachable(this.#failures);
     this.#settle();
     this.#reject(error);
   }
 
   #settle(): void {
     this.#state = "settled";
-    this.#signal.removeEventListener("abort", this.#onAbort);
+    this.#call.signal.removeEventListener("abort", this.#onAbort);
   }
 
   #dismiss(attempt: Attempt): void {

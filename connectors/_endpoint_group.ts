@@ -33,7 +33,7 @@ export class EndpointGroup implements DialContext {
   }
 
   get lingering(): number {
-    return this.endpoints.reduce((sum, { connector }) => sum + (connector.lingering ?? 0), 0);
+    return this.endpoints.reduce((sum, { connector }) => sum + (connector.lingering?.() ?? 0), 0);
   }
 
   /** Whether any of the connectors has a method. */
@@ -41,11 +41,11 @@ export class EndpointGroup implements DialContext {
     return this.endpoints.some(({ connector }) => connector[method] !== undefined);
   }
 
-  async connect({ signal }: ConnectorContext): Promise<unknown> {
-    signal.throwIfAborted();
+  async connect(context: ConnectorContext): Promise<unknown> {
+    context.signal.throwIfAborted();
     this.#uses++;
     try {
-      const opened = await new Dial(this, signal).run();
+      const opened = await new Dial(this, context).run();
       await this.#admit(opened);
       return opened.resource;
     } catch (error) {

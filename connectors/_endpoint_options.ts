@@ -18,7 +18,8 @@ export interface EndpointOptions {
   maxDelay?: number;
   /**
    * How long an endpoint may take to answer before it counts as down, and the
-   * next is dialled beside it. `Infinity` to wait until it fails.
+   * next is dialled beside it. `Infinity` to wait until it fails. A group that is
+   * an endpoint of another needs longer than its own endpoints have.
    *
    * @default {2_000}
    */

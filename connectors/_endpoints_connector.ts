@@ -37,9 +37,6 @@ export function connectorOf(
     get endpoints() {
       return group.endpoints.map(statusOf);
     },
-    get lingering() {
-      return group.lingering;
-    },
     connect: (context) => group.connect(context),
     close: (resource) => group.close(resource),
     isRetryable: (error) => !isFinal(error),
@@ -61,6 +58,7 @@ function sharedMethods(group: EndpointGroup): Partial<AnyConnector> {
     isStale: (resource) => of(resource).isStale?.(resource) ?? false,
     watch: (resource, lost, isWanted) => of(resource).watch?.(resource, lost, isWanted),
     settle: (resource, isHurried) => of(resource).settle?.(resource, isHurried),
+    lingering: () => group.lingering,
     unwatch: (resource) => of(resource).unwatch?.(resource),
   };
   const shared = Object.entries(methods).filter(([name]) => group.has(name as keyof AnyConnector));

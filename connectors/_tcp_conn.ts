@@ -22,7 +22,7 @@ export const TCP_RULES: Record<keyof TcpOptions, Rule> = {
 
 /** Opens a TCP connection, its options set. */
 export async function connectTcp(
-  { noDelay = true, keepAlive = true, ioTimeout: _, ...options }: TcpOptions,
+  { noDelay = true, keepAlive = true, ioTimeout: _i, transport: _t, ...options }: TcpOptions,
   signal: AbortSignal,
 ): Promise<Deno.TcpConn> {
   const conn = await Deno.connect({ ...options, signal });

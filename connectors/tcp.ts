@@ -20,8 +20,8 @@ export interface TcpOptions extends SocketOptions {
    * @default {"127.0.0.1"}
    */
   hostname?: string;
-  /** As in `Deno.ConnectOptions` and `Deno.NetAddr`: nothing else will do. */
-  transport?: "tcp";
+  /** As in a listener's `Deno.NetAddr`: `"tcp"`, nothing else will do. */
+  transport?: Deno.NetAddr["transport"];
   /**
    * Whether small writes are sent at once (`TCP_NODELAY`) instead of being collected.
    *

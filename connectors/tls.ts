@@ -124,12 +124,7 @@ export function tls(options: TlsOptions): TlsConnector {
     TlsLease,
     nameOf("tls", hostOf(options), options.port),
   );
-  return {
-    ...connector,
-    get lingering() {
-      return handshakes.lingering;
-    },
-  };
+  return { ...connector, lingering: () => handshakes.lingering };
 }
 
 interface KeyPair {

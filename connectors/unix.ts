@@ -19,8 +19,8 @@ import { SocketLease } from "./socket_lease.ts";
 export interface UnixOptions extends SocketOptions {
   /** The path of the socket. */
   path: string;
-  /** As in `Deno.UnixConnectOptions` and `Deno.UnixAddr`: nothing else will do. */
-  transport?: "unix";
+  /** As in a listener's `Deno.UnixAddr`: `"unix"`, nothing else will do. */
+  transport?: Deno.UnixAddr["transport"];
 }
 
 const RULES: Record<keyof UnixOptions, Rule> = {

@@ -88,6 +88,7 @@ export function webSocket(options: WebSocketConnectorOptions): WebSocketConnecto
   }
 
   return {
+    name: placeOf(url),
     connect,
     close: (connection) => closings.close(connection),
     isBroken: (connection) => connection.isBroken,
@@ -101,9 +102,7 @@ export function webSocket(options: WebSocketConnectorOptions): WebSocketConnecto
     watch: (connection, lost) => connection.watch(lost),
     settle: (connection) => connection.settle(),
     unwatch: (connection) => connection.unwatch(),
-    get lingering() {
-      return closings.lingering;
-    },
+    lingering: () => closings.lingering,
     ...(drain && { reset: (connection, { signal }) => connection.drain(signal) }),
     ...(ping && {
       check: async (connection, { signal }) => {

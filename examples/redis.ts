@@ -57,9 +57,6 @@ function redis(url: URL): SocketConnector {
   const greeting = greetingFor(url);
   return {
     ...connector,
-    get lingering() { // a copy of it would stand still
-      return connector.lingering ?? 0;
-    },
     async connect(context) {
       const socket = await connector.connect(context);
       try {

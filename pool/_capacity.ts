@@ -1,6 +1,13 @@
 import { type Permit, Semaphore } from "./semaphore.ts";
 import type { SharedFigures } from "./stats.ts";
 
+/** A caller, as the capacity sees it. */
+interface Claimant {
+  readonly number: number;
+  readonly slot: unknown;
+  readonly next: Claimant | undefined;
+}
+
 /** A pool, as its capacity sees it. */
 export interface CapacityUser {
   readonly slots: {
@@ -8,7 +15,7 @@ export interface CapacityUser {
     readonly closing: number;
     readonly idle: { readonly head: { readonly idleSince: number } | undefined };
   };
-  readonly line: { readonly size: number; readonly next: { readonly number: number } | undefined };
+  readonly line: { readonly size: number; readonly next: Claimant | undefined };
   readonly dialler: { readonly demand: number; readonly isWarming: boolean };
   /** Closes the resource that has been idle longest. */
   evict(): void;

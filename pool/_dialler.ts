@@ -98,7 +98,11 @@ export class Dialler<T, L extends Lease<T>> {
 
   /** How many dials were given up whose connections could not be freed yet. */
   get lingering(): number {
-    return this.#connector.lingering ?? 0;
+    try {
+      return this.#connector.lingering?.() ?? 0;
+    } catch {
+      return 0; // figures are asked for in the midst of things: that must not fail
+    }
   }
 
   /** Whether there is no room for another dial, nor any about to be. */

@@ -50,8 +50,19 @@ export class Share extends ListNode<Share> implements Capacity {
   }
 
   get shared(): SharedFigures {
-    const { size, maxSize } = this.#common;
-    return { size, maxSize };
+    const { open, maxSize } = this.#common;
+    return { size: open, maxSize };
+  }
+
+  /** How many of those callers came before the one of that number. */
+  wantedBefore(number: number): number {
+    let count = 0;
+    let caller = this.pool.line.next;
+    while (caller !== undefined && caller.number < number && count < this.wanted) {
+      if (caller.slot === undefined) count++;
+      caller = caller.next;
+    }
+    return count;
   }
 
   serve(pool: CapacityUser): void {
@@ -62,7 +73,7 @@ export class Share extends ListNode<Share> implements Capacity {
     const own = this.#own.tryAcquire();
     if (own === undefined) return undefined;
     const common = this.#common.tryAcquire(this, number);
-    if (common !== undefined) return new DoublePermit(own, common);
+    if (common !== undefined) return new SharePermit(own, common, this.#common);
     own.release();
   }
 
@@ -104,13 +115,23 @@ export class Share extends ListNode<Share> implements Capacity {
   }
 }
 
-/** A unit of the pool's own capacity and one of the whole. */
-class DoublePermit implements Permit {
-  constructor(readonly own: Permit, readonly common: Permit) {}
+/** A unit of the pool's own capacity and one of the whole; a slot gives it back once. */
+class SharePermit implements Permit {
+  readonly #own: Permit;
+  readonly #common: Permit;
+  readonly #capacity: SharedCapacity;
+
+  constructor(own: Permit, common: Permit, capacity: SharedCapacity) {
+    this.#own = own;
+    this.#common = common;
+    this.#capacity = capacity;
+    capacity.open++;
+  }
 
   release(): void {
-    this.own.release();
-    this.common.release();
+    this.#own.release();
+    this.#common.release();
+    this.#capacity.open--;
   }
 
   [Symbol.dispose](): void {

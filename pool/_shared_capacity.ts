@@ -12,7 +12,10 @@ export class SharedCapacity {
   readonly #permits: Semaphore;
   readonly #claims = new List<Share>();
   readonly #resting = new Set<Share>();
+  /** How many resources are open at this moment, in whatever state. */
+  open = 0;
   #maxSize: number;
+  /** The same as far as the shares have reported it, as with the figures below. */
   #size = 0;
   #closing = 0;
   #wanted = 0;
@@ -25,11 +28,6 @@ export class SharedCapacity {
 
   get maxSize(): number {
     return this.#maxSize;
-  }
-
-  /** How many resources are open, in whatever state. */
-  get size(): number {
-    return this.#size;
   }
 
   get available(): number {
@@ -57,7 +55,7 @@ export class SharedCapacity {
     let wanted = 0;
     for (let claim = this.#claims.head; claim !== undefined; claim = claim.next) {
       if (claim.number >= number) return false;
-      if (claim !== share) wanted += claim.wanted;
+      if (claim !== share) wanted += claim.wantedBefore(number);
       if (wanted > this.#closing) return true;
     }
     return false;

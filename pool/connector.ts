@@ -100,7 +100,7 @@ export interface Connector<T, L extends Lease<T> = Lease<T>> {
    * system can't free yet, for the stats. They hold no slot: it is the connector
    * that bounds them.
    */
-  readonly lingering?: number;
+  lingering?(): number;
 
   /** Told that the resource, after a `watch`, is about to be used again: by a borrower or by `check`. */
   unwatch?(resource: T): void;
@@ -116,6 +116,7 @@ const METHODS = [
   "lease",
   "watch",
   "settle",
+  "lingering",
   "unwatch",
 ] as const;
 
@@ -129,7 +130,7 @@ export function toConnector<T, L extends Lease<T>>(
   if (typeof given?.connect !== "function") {
     throw new TypeError(
       `Cannot ${subject} as '${name}' must be a function or an object with a connect() method: ` +
-        `received ${given === null ? "null" : typeof given}`,
+        `received ${shown(given)}`,
     );
   }
   for (const method of METHODS) {

@@ -48,8 +48,13 @@ export interface ResolvedKeyedPoolOptions<K> {
   poolOptionsOf(key: K): ResolvedPoolOptions;
 }
 
+/** What errors call the making of a key's pool. */
+export const NEW_KEY = "create the pool of a key";
+
+const hooksRule = nested(HOOK_RULES);
+
 const hooksOrFunction: Rule = (value, name, subject) => {
-  if (typeof value !== "function") nested(HOOK_RULES)(value, name, subject);
+  if (typeof value !== "function") hooksRule(value, name, subject);
 };
 
 const { minIdle: _, ...COMMON_RULES } = POOL_RULES;
@@ -65,15 +70,25 @@ const RULES: Record<keyof KeyedPoolOptions<unknown>, Rule> = {
 export function resolveKeyedPoolOptions<K>(
   given: KeyedPoolOptions<K>,
 ): ResolvedKeyedPoolOptions<K> {
-  checkOptions(given, RULES, "create a keyed pool");
+  const subject = "create a keyed pool";
+  checkOptions(given, RULES, subject);
   const { maxSize = 100, maxPerKey = 10, keyOf = primitiveOf, hooks = {}, ...others } = given;
-  const common = resolvePoolOptions({ ...others, maxSize: maxPerKey });
-  const hooksOf = typeof hooks === "function" ? hooks : () => hooks;
+  const common = resolvePoolOptions({ ...others, maxSize: maxPerKey }, subject);
+  const hooksOf = typeof hooks === "function" ? checked(hooks) : () => hooks;
   return {
     maxSize,
     maxPerKey,
     keyOf,
     poolOptionsOf: (key) => ({ ...common, hooks: hooksOf(key) }),
+  };
+}
+
+/** Refuses what is not a key's hooks before anything is opened for the key. */
+function checked<K>(hooksOf: (key: K) => PoolHooks): (key: K) => PoolHooks {
+  return (key) => {
+    const hooks = hooksOf(key);
+    hooksRule(hooks, "hooks(key)", NEW_KEY);
+    return hooks;
   };
 }
 

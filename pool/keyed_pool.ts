@@ -15,6 +15,7 @@ import { PoolClosedError } from "./errors.ts";
 import {
   checkKeyedMaxSize,
   type KeyedPoolOptions,
+  NEW_KEY,
   type ResolvedKeyedPoolOptions,
   resolveKeyedPoolOptions,
 } from "./keyed_options.ts";
@@ -25,6 +26,7 @@ import {
   checkUseOptions,
   checkWarmCount,
   type CloseOptions,
+  type ResolvedPoolOptions,
   type UseOptions,
 } from "./options.ts";
 import { type KeyedPoolStats, type PoolStats, summary } from "./stats.ts";
@@ -58,7 +60,9 @@ const LOOKS = 8;
  * key, is closed for one that is wanted. What becomes free goes to whoever has
  * waited longest over all keys whose own `maxPerKey` allows it, so that a busy
  * key starves no other. A key that has neither resources nor callers leaves
- * nothing behind.
+ * nothing behind, what was learnt of its server included: which of several
+ * endpoints is down, and when to try again. A connector that is to remember the
+ * former has to be kept, and given again by `connectorOf`.
  *
  * @typeParam K The type of the keys.
  * @typeParam T The type of the resources.
@@ -97,6 +101,7 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
   /** Empty keys that can't be dropped yet. */
   readonly #lingering = new Set<unknown>();
   #cleaning: "resting" | "planned" = "resting";
+  #state: "open" | "closed" = "open";
   #closing: Promise<void> | undefined;
 
   /**
@@ -131,7 +136,7 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
 
   /** Whether the pool has been closed, or is being closed. */
   get closed(): boolean {
-    return this.#closing !== undefined;
+    return this.#state === "closed";
   }
 
   /** The keys that have resources or callers. */
@@ -262,6 +267,8 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
     } catch (error) {
       return Promise.reject(error);
     }
+    // First of all: what is closed may call hooks and connectors, and these the pool again.
+    this.#state = "closed";
     this.#capacity.close();
     const closings = [...this.#entries.values()].map(({ desk }) => desk.close(options));
     return this.#closing ??= Promise.all(closings).then(() => {});
@@ -290,10 +297,22 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
   }
 
   #open(id: unknown, key: K): Entry<K, L> {
-    const connector = toConnector(this.#connectorOf(key));
+    const connector = toConnector(this.#connectorOf(key), NEW_KEY, "connectorOf(key)");
+    const options = this.#options.poolOptionsOf(key);
+    // Either function may have closed the pool, or used it with the same key.
+    if (this.closed) throw new PoolClosedError();
+    return this.#entries.get(id) ?? this.#enter(id, key, connector, options);
+  }
+
+  #enter(
+    id: unknown,
+    key: K,
+    connector: Connector<T, L>,
+    options: ResolvedPoolOptions,
+  ): Entry<K, L> {
     const onVacant = () => this.#mayBeVacant(id);
     const share = new Share(this.#capacity, this.#options.maxPerKey, onVacant);
-    const desk = new Desk(connector, this.#options.poolOptionsOf(key), share);
+    const desk = new Desk(connector, options, share);
     const entry: Entry<K, L> = { key, desk, share };
     this.#entries.set(id, entry);
     return entry;

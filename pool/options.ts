@@ -265,8 +265,10 @@ const CLOSE_RULES: Record<keyof CloseOptions, Rule> = {
 };
 
 /** Checks the options of a pool and fills in the defaults. */
-export function resolvePoolOptions(given: PoolOptions): ResolvedPoolOptions {
-  const subject = "create a pool";
+export function resolvePoolOptions(
+  given: PoolOptions,
+  subject = "create a pool",
+): ResolvedPoolOptions {
   checkOptions(given, POOL_RULES, subject);
   const retry = withDefaults(RETRY_DEFAULTS, given.retry ?? {});
   if (given.retry?.maxDelay === undefined) {

@@ -81,7 +81,7 @@ Deno.test("endpoints: what no connector has, the pool does not call", () => {
   const plain = roundRobin(() => 1, () => 2);
   assertEquals(
     Object.keys(plain).sort(),
-    ["close", "connect", "endpoints", "isRetryable", "lease", "lingering", "name"],
+    ["close", "connect", "endpoints", "isRetryable", "lease", "name"],
   );
   const sockets = roundRobin(tcp({ port: 1 }), () => 2);
   assert(sockets.watch && sockets.settle && sockets.unwatch && sockets.isStale);
@@ -225,10 +225,10 @@ Deno.test("endpoints: stale sockets are known by the connector that opened them"
 Deno.test("endpoints: lingering dials are the sum of the connectors'", () => {
   const member = (lingering?: number): Connector<object> => ({
     connect: () => ({}),
-    ...(lingering !== undefined && { lingering }),
+    ...(lingering !== undefined && { lingering: () => lingering }),
   });
   const connector = failover(roundRobin(member(2), member()), member(3));
-  assertEquals(connector.lingering, 5);
+  assertEquals(connector.lingering?.(), 5);
   assertEquals(new Pool(connector).stats.lingering, 5);
 });
 
@@ -328,7 +328,7 @@ Deno.test("endpoints: what is wrong is told when they are made", () => {
     [
       [one, { minDelay: 5 }],
       TypeError,
-      "'connectors[1]' must be a function or an object with a connect() method: received object",
+      "'connectors[1]' must be a function or an object with a connect() method: received Object",
     ],
     [
       [[{ connect() {}, check: 5 }]],

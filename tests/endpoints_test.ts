@@ -18,7 +18,9 @@ import {
   type SocketConnector,
   type SocketLease,
   tcp,
+  tls,
   unix,
+  webSocket,
 } from "../mod.ts";
 import { mute } from "./_echo_server.ts";
 import { Site } from "./_site.ts";
@@ -283,17 +285,21 @@ Deno.test("pools that share a connector share what it knows", async () => {
   assertEquals(connector.endpoints.map(({ open }) => open), [0, 2]);
 });
 
-Deno.test("the connectors of sockets say in their names where to", () => {
+Deno.test("the connectors say in their names where to, and keep what may be secret", () => {
   const names = [
     tcp({ port: 80 }),
     tcp({ hostname: "::1", port: 80 }),
     unix({ path: "/run/x" }),
+    tls({ hostname: "db.example", port: 2 }),
+    webSocket({ url: "wss://chat.example/rooms?token=secret" }),
     roundRobin(tcp({ hostname: "db.example", port: 1 }), () => 5),
   ].map(({ name }) => name);
   assertEquals(names, [
     "tcp://127.0.0.1:80",
     "tcp://[::1]:80",
     "unix:/run/x",
+    "tls://db.example:2",
+    "wss://chat.example/rooms",
     "roundRobin(tcp://db.example:1, connectors[1])",
   ]);
 });

@@ -275,9 +275,7 @@ Deno.test("KeyedPool: a key whose given-up dials linger stays until they do not"
     made++;
     return {
       connect: () => Promise.reject(new Error("no")),
-      get lingering() {
-        return lingering;
-      },
+      lingering: () => lingering,
     };
   });
   await assertRejects(() => pool.acquire("a"), Error, "no");
@@ -512,7 +510,7 @@ Deno.test("KeyedPool: what its functions throw reaches the caller, and costs not
   await assertRejects(() => pool.acquire("bad"), Error, "no such host");
   await assertRejects(() => pool.acquire("worse"), Error, "no such key");
   const wrong = new KeyedPool((_key: string) => 5 as unknown as () => object);
-  await assertRejects(() => wrong.acquire("a"), TypeError, "'connector'");
+  await assertRejects(() => wrong.acquire("a"), TypeError, "'connectorOf(key)'");
   assertEquals(pool.keys(), []);
   await pool.close();
   await wrong.close();
@@ -562,6 +560,11 @@ const wrongOptions: [KeyedPoolOptions<string>, typeof RangeError | typeof TypeEr
   [{ keyOf: "host" as unknown as () => string }, TypeError, "'keyOf'"],
   [{ idleTimeout: -1 }, RangeError, "'idleTimeout'"],
   [{ minIdle: 1 } as KeyedPoolOptions<string>, TypeError, "'minIdle' is not an option"],
+  [
+    { retry: { minDelay: 9, maxDelay: 5 } },
+    RangeError,
+    "Cannot create a keyed pool as 'retry.maxD",
+  ],
   [{ hooks: { onClose() {} } } as KeyedPoolOptions<string>, TypeError, "'hooks.onClose'"],
 ];
 

@@ -6,7 +6,7 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
-import { type Connector, Pool, type PoolOptions, Semaphore, tcp, unix } from "../mod.ts";
+import { type Connector, Pool, type PoolOptions, Semaphore, tcp, tls, unix } from "../mod.ts";
 import { microtasks, Outcome } from "./_scene.ts";
 
 type ErrorType = typeof RangeError | typeof TypeError;
@@ -344,10 +344,10 @@ Deno.test("a pool refuses a connector that is none", () => {
   const bad: [unknown, string][] = [
     [undefined, "undefined"],
     [null, "null"],
-    [3, "number"],
-    ["tcp", "string"],
-    [{}, "object"],
-    [{ connect: 3 }, "object"],
+    [3, "3"],
+    ["tcp", '"tcp"'],
+    [{}, "Object"],
+    [{ connect: 3 }, "Object"],
   ];
   for (const [connector, shown] of bad) {
     const create = () => new Pool(connector as () => unknown);
@@ -387,9 +387,13 @@ Deno.test("options that were given are not changed, and may change later without
   assertEquals([pool.stats.maxSize, other.stats.maxSize], [2, 2]);
 });
 
-Deno.test("tcp() and unix() take the address of a listener, and refuse another transport", () => {
-  tcp({ transport: "tcp", hostname: "127.0.0.1", port: 1 });
-  unix({ transport: "unix", path: "/tmp/x" });
-  const wrong = { transport: "unix", port: 1 } as unknown as Parameters<typeof tcp>[0];
-  assertThrows(() => tcp(wrong), RangeError, "'transport'");
+Deno.test("tcp(), tls() and unix() take the address of a listener, and refuse another transport", () => {
+  const host: Deno.NetAddr = { transport: "tcp", hostname: "127.0.0.1", port: 1 };
+  const place: Deno.UnixAddr = { transport: "unix", path: "/tmp/x" };
+  for (const connect of [tcp, tls]) {
+    connect({ ...host });
+    assertThrows(() => connect({ ...host, transport: "udp" }), RangeError, "'transport'");
+  }
+  unix({ ...place });
+  assertThrows(() => unix({ ...place, transport: "unixpacket" }), RangeError, "'transport'");
 });

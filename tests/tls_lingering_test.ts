@@ -155,7 +155,7 @@ Deno.test("tls(): a dial leaves no listener behind, whether it ends in time or t
       dial.abort(new Error("too late"));
       await assertRejects(async () => await connected, Error, "too late");
       relay.resume();
-      await until(() => connector.lingering === 0);
+      await until(() => connector.lingering?.() === 0);
     } else (await connected).close();
     assertEquals([spy.on(dial.signal), spy.on(pool.signal)], [0, 0]);
   }

@@ -383,3 +383,12 @@ Deno.test("tls() refuses a certificate that can't be understood when it is made,
   const error = assertThrows(() => tls({ port: 443, caCerts: [broken] }), TypeError, "valid");
   assertInstanceOf(error.cause, Error);
 });
+
+Deno.test("tls() takes the address of a listener, with a client certificate too", async () => {
+  await using server = listenTls();
+  const { client: cert, clientKey: key } = certs;
+  for (const own of [{}, { cert, key }]) {
+    await using pool = new Pool(tls({ ...server.addr, caCerts: [certs.ca], ...own }));
+    assertEquals(await pool.use((conn) => roundTrip(conn, "ping")), "ping");
+  }
+});

@@ -122,7 +122,11 @@ Deno.test("webSocket(): an unknown option is a TypeError that names it", () => {
 Deno.test("webSocket(): an option that is undefined counts as not given", () => {
   const options = Object.fromEntries(Object.keys(OPTIONS).map((name) => [name, undefined]));
   const connector = webSocket({ ...options, url });
-  assertEquals([connector.reset, connector.check, connector.lingering], [undefined, undefined, 0]);
+  assertEquals([connector.reset, connector.check, connector.lingering?.()], [
+    undefined,
+    undefined,
+    0,
+  ]);
 });
 
 Deno.test({
