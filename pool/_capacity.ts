@@ -1,13 +1,6 @@
 import { type Permit, Semaphore } from "./semaphore.ts";
 import type { SharedFigures } from "./stats.ts";
 
-/** A caller, as the capacity sees it. */
-interface Claimant {
-  readonly number: number;
-  readonly slot: unknown;
-  readonly next: Claimant | undefined;
-}
-
 /** A pool, as its capacity sees it. */
 export interface CapacityUser {
   readonly slots: {
@@ -15,7 +8,12 @@ export interface CapacityUser {
     readonly closing: number;
     readonly idle: { readonly head: { readonly idleSince: number } | undefined };
   };
-  readonly line: { readonly size: number; readonly next: Claimant | undefined };
+  readonly line: {
+    readonly size: number;
+    readonly next: { readonly number: number } | undefined;
+    /** How many callers without a slot came before the one of that number, but at most so many. */
+    unassignedBefore(number: number, most: number): number;
+  };
   readonly dialler: { readonly demand: number; readonly isWarming: boolean };
   /** Closes the resource that has been idle longest. */
   evict(): void;

@@ -148,6 +148,17 @@ export class Line<T> {
     return [...this.#callers].filter((caller) => caller.slot === undefined);
   }
 
+  /** How many callers without a slot came before the one of that number, but at most so many. */
+  unassignedBefore(number: number, most: number): number {
+    let count = 0;
+    let caller = this.#next;
+    while (caller !== undefined && caller.number < number && count < most) {
+      if (caller.slot === undefined) count++;
+      caller = this.#callers.after(caller);
+    }
+    return count;
+  }
+
   /** Takes a caller out, to be answered by whoever took it: nothing else can happen to it. */
   take(caller: Caller<T>): { resolve(lease: Lease<T>): void; reject(error: unknown): void } {
     const { resolve, reject } = caller;

@@ -56,13 +56,7 @@ export class Share extends ListNode<Share> implements Capacity {
 
   /** How many of those callers came before the one of that number. */
   wantedBefore(number: number): number {
-    let count = 0;
-    let caller = this.pool.line.next;
-    while (caller !== undefined && caller.number < number && count < this.wanted) {
-      if (caller.slot === undefined) count++;
-      caller = caller.next;
-    }
-    return count;
+    return this.pool.line.unassignedBefore(number, this.wanted);
   }
 
   serve(pool: CapacityUser): void {
