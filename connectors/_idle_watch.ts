@@ -9,8 +9,13 @@ const LOOK_HOPS = 6;
 // How many it takes a cancelled pipe to tell its source. Two for each stage are seen.
 const CANCEL_HOPS = 64;
 
-// A rest that may be this short, in milliseconds, needs no look.
-const BRIEF_REST = 0.1;
+/** The connection that is watched. */
+export interface WatchOwner {
+  readonly conn: Pick<Deno.Conn, "ref" | "unref">;
+  readonly reader: Reader;
+  /** It turns out too late that it should not have been lent. */
+  break(reason: unknown): void;
+}
 
 /**
  * - `off`: somebody uses the socket
@@ -32,24 +37,14 @@ type WatchState = "off" | "resting" | "parked";
  * reply there.
  */
 export class IdleWatch extends Listener {
-  readonly #conn: Pick<Deno.Conn, "ref" | "unref">;
-  readonly #reader: Reader;
-  readonly #onUserLost: (reason: unknown) => void;
+  readonly #owner: WatchOwner;
   #state: WatchState = "off";
-  #since = 0;
-  #onLost: ((reason: unknown) => void) | undefined;
-  #look: Promise<void> | undefined;
+  #onLost: ((reason: unknown) => void) | undefined = undefined;
+  #look: Promise<void> | undefined = undefined;
 
-  /** `onUserLost` is called when it turns out too late that the socket should not have been lent. */
-  constructor(
-    conn: Pick<Deno.Conn, "ref" | "unref">,
-    reader: Reader,
-    onUserLost: (reason: unknown) => void,
-  ) {
+  constructor(owner: WatchOwner) {
     super();
-    this.#conn = conn;
-    this.#reader = reader;
-    this.#onUserLost = onUserLost;
+    this.#owner = owner;
   }
 
   /** Whether what comes now is nobody's. */
@@ -60,12 +55,10 @@ export class IdleWatch extends Listener {
   begin(onLost: (reason: unknown) => void, isWanted: boolean): void {
     if (this.#state !== "off") return;
     this.#state = "resting";
-    this.#since = performance.now();
     this.#onLost = onLost;
     eventLoop.enlist(this);
-    const isLongUnheard = this.#since - this.#reader.heardAt > BRIEF_REST;
-    const isInDoubt = isLongUnheard || this.#reader.mayBeBehind || this.#reader.isStreaming;
-    if (isWanted || isInDoubt) this.#lookNow();
+    const { mayBeBehind, isStreaming } = this.#owner.reader;
+    if (mayBeBehind || isStreaming || isWanted && !this.#hasJustHeard(coarseNow())) this.#lookNow();
   }
 
   /**
@@ -79,15 +72,15 @@ export class IdleWatch extends Listener {
       this.#park();
       return heldUp.then(() => this.#lookNow());
     }
-    const hasRested = this.#state === "resting" && now - this.#since > BRIEF_REST;
-    return hasRested && !isHurried ? this.#lookNow() : this.#look;
+    const needsLook = this.#state === "resting" && !isHurried && !this.#hasJustHeard(now);
+    return needsLook ? this.#lookNow() : this.#look;
   }
 
   /** Ends the watch, as somebody is about to use the socket. */
   end(): void {
-    if (this.#state === "parked") this.#conn.ref();
+    if (this.#state === "parked") this.#owner.conn.ref();
     this.stop();
-    if (this.#reader.isStreaming) this.lose(stillReading());
+    if (this.#owner.reader.isStreaming) this.lose(stillReading());
   }
 
   /** Ends the watch, as the socket is closed. */
@@ -106,15 +99,19 @@ export class IdleWatch extends Listener {
     const onLost = this.#onLost;
     this.#onLost = undefined;
     if (onLost !== undefined) onLost(reason);
-    else if (this.#state === "off") this.#onUserLost(reason);
+    else if (this.#state === "off") this.#owner.break(reason);
+  }
+
+  #hasJustHeard(now: number): boolean {
+    return this.#owner.reader.heardAt === now;
   }
 
   #park(): void {
     if (this.#state !== "resting") return;
     this.#state = "parked";
     eventLoop.dismiss(this);
-    this.#reader.park();
-    this.#conn.unref();
+    this.#owner.reader.park();
+    this.#owner.conn.unref();
   }
 
   #lookNow(): Promise<void> | undefined {
@@ -125,9 +122,9 @@ export class IdleWatch extends Listener {
 
   async #lookAround(): Promise<void> {
     for (let hop = 0; hop < LOOK_HOPS; hop++) await undefined;
-    for (let hop = 0; hop < CANCEL_HOPS && this.#reader.isStreaming; hop++) await undefined;
+    for (let hop = 0; hop < CANCEL_HOPS && this.#owner.reader.isStreaming; hop++) await undefined;
     this.#look = undefined;
-    if (this.isOn && this.#reader.isStreaming) this.lose(stillReading());
+    if (this.isOn && this.#owner.reader.isStreaming) this.lose(stillReading());
   }
 }
 

@@ -1,9 +1,11 @@
+import { coarseNow } from "../pool/_clock.ts";
 import { Inbox } from "./_inbox.ts";
 import { Lane } from "./_lane.ts";
 import type { StallGuard } from "./_stall_guard.ts";
 
-/** What a socket learns from its reads. */
-export interface ReaderEvents {
+/** The connection whose reading half it is. */
+export interface ReaderOwner {
+  readonly conn: Pick<Deno.Conn, "read">;
   /** A read has brought bytes, or, with null, the end. */
   heard(read: number | null): void;
   /** A read has failed; answers the error to be told. */
@@ -30,32 +32,26 @@ const SMALL = 512;
 const CHUNK_SIZE = 65_536;
 
 /**
- * The reading half of a socket. A read may be *parked*: begun with nobody
+ * The reading half of a connection. A read may be *parked*: begun with nobody
  * waiting for it, to watch an idle connection or because a stream gave it up.
  * What it brings goes to the inbox, and to whoever reads next.
  */
 export class Reader {
-  readonly #conn: Pick<Deno.Conn, "read">;
-  readonly #events: ReaderEvents;
-  readonly #guard: StallGuard | undefined;
+  readonly #owner: ReaderOwner;
+  readonly guard: StallGuard | undefined;
   readonly #inbox = new Inbox();
   readonly #lane = new Lane();
-  #parked: Promise<void> | undefined;
-  #request: ChunkRequest | undefined;
+  #parked: Promise<void> | undefined = undefined;
+  #request: ChunkRequest | undefined = undefined;
   #state: "open" | "ended" | "failed" = "open";
   #mayBeBehind = false;
-  /** When the system last said what it had. */
-  heardAt = performance.now();
-  #failure: unknown;
+  /** When the system last said what it had, to the millisecond. */
+  heardAt = coarseNow();
+  #failure: unknown = undefined;
 
-  constructor(
-    conn: Pick<Deno.Conn, "read">,
-    events: ReaderEvents,
-    guard: StallGuard | undefined,
-  ) {
-    this.#conn = conn;
-    this.#events = events;
-    this.#guard = guard;
+  constructor(owner: ReaderOwner, guard: StallGuard | undefined) {
+    this.#owner = owner;
+    this.guard = guard;
   }
 
   /** Whether a read has been asked for and not been answered, that of a stream apart. */
@@ -83,8 +79,13 @@ export class Reader {
     const turn = this.#lane.enter();
     if (turn !== undefined) await turn;
     try {
-      return await this.#readSome(target);
+      if (!this.#isDirect(target)) return await this.#takeSome(target);
+      this.guard?.begin();
+      return this.#heard(await this.#owner.conn.read(target), target);
+    } catch (error) {
+      throw this.#fail(error);
     } finally {
+      this.guard?.end();
       this.#lane.leave();
     }
   }
@@ -166,30 +167,37 @@ export class Reader {
     return this.#parked ??= this.#receiveParked(this.#inbox.room(least));
   }
 
+  /** Whether to read straight into the target: a large one, if nothing has come or is being waited for. */
+  #isDirect(target: Uint8Array): boolean {
+    return target.length >= SMALL && this.#inbox.length === 0 && this.#parked === undefined &&
+      this.#state === "open";
+  }
+
+  /** Reads by way of the inbox. */
+  async #takeSome(target: Uint8Array): Promise<number | null> {
+    if (this.#inbox.length === 0 && !await this.#more()) return null;
+    return this.#inbox.takeInto(target);
+  }
+
   /** Reads from the inbox, or else straight into the target if it is large. */
   async #readSome(target: Uint8Array): Promise<number | null> {
-    const isDirect = this.#inbox.length === 0 && this.#parked === undefined &&
-      this.#state === "open" && target.length >= SMALL;
-    if (!isDirect) {
-      if (this.#inbox.length === 0 && !await this.#more()) return null;
-      return this.#inbox.takeInto(target);
-    }
-    this.#guard?.begin();
+    if (!this.#isDirect(target)) return await this.#takeSome(target);
+    this.guard?.begin();
     try {
-      return this.#heard(await this.#conn.read(target), target);
+      return this.#heard(await this.#owner.conn.read(target), target);
     } catch (error) {
       throw this.#fail(error);
     } finally {
-      this.#guard?.end();
+      this.guard?.end();
     }
   }
 
   /** Waits for more bytes in the inbox. Answers false at the end. */
   async #more(): Promise<boolean> {
     const { length } = this.#inbox;
-    this.#guard?.begin();
+    this.guard?.begin();
     while (this.#state === "open" && this.#inbox.length === length) await this.park();
-    this.#guard?.end();
+    this.guard?.end();
     if (this.#inbox.length > length) return true;
     if (this.#state === "failed") throw this.#failure;
     return false;
@@ -197,12 +205,12 @@ export class Reader {
 
   async #awaitChunk(request: ChunkRequest): Promise<void> {
     if (this.#state === "open") {
-      this.#guard?.begin();
+      this.guard?.begin();
       await new Promise<void>((resolve) => {
         request.wake = resolve;
         this.park(CHUNK_SIZE).then(resolve);
       });
-      this.#guard?.end();
+      this.guard?.end();
     }
     if (this.#inbox.length === 0 && this.#state === "failed") throw this.#failure;
   }
@@ -210,27 +218,27 @@ export class Reader {
   /** Never rejects: a failure is kept for the next who reads. */
   async #receiveParked(room: Uint8Array): Promise<void> {
     try {
-      const read = this.#heard(await this.#conn.read(room), room);
+      const read = this.#heard(await this.#owner.conn.read(room), room);
       // What comes after a failure is nobody's.
       if (read !== null && this.#state !== "failed") this.#inbox.fill(read);
     } catch (error) {
       this.#fail(error);
     }
     this.#parked = undefined;
-    this.#events.arrived();
+    this.#owner.arrived();
   }
 
   #heard(read: number | null, room: Uint8Array): number | null {
     this.#mayBeBehind = read === room.length;
-    this.heardAt = performance.now();
+    this.heardAt = coarseNow();
     if (read === null && this.#state === "open") this.#state = "ended";
-    this.#events.heard(read);
+    this.#owner.heard(read);
     return read;
   }
 
   #fail(error: unknown): unknown {
     this.#state = "failed";
-    return this.#failure = this.#events.failed(error);
+    return this.#failure = this.#owner.failed(error);
   }
 }
 

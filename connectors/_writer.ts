@@ -1,22 +1,22 @@
 import { Lane } from "./_lane.ts";
 import type { StallGuard } from "./_stall_guard.ts";
 
-/** The writing half of a socket. */
+/** The connection whose writing half it is. */
+export interface WriterOwner {
+  readonly conn: Pick<Deno.Conn, "write" | "closeWrite">;
+  /** A write has failed; answers the error to be told. */
+  failed(error: unknown): unknown;
+}
+
+/** The writing half of a connection. */
 export class Writer {
-  readonly #conn: Pick<Deno.Conn, "write" | "closeWrite">;
-  readonly #onFailure: (error: unknown) => unknown;
-  readonly #guard: StallGuard | undefined;
+  readonly #owner: WriterOwner;
+  readonly guard: StallGuard | undefined;
   readonly #lane = new Lane();
 
-  /** `onFailure` is told of an error, and answers the one to be told. */
-  constructor(
-    conn: Pick<Deno.Conn, "write" | "closeWrite">,
-    onFailure: (error: unknown) => unknown,
-    guard: StallGuard | undefined,
-  ) {
-    this.#conn = conn;
-    this.#onFailure = onFailure;
-    this.#guard = guard;
+  constructor(owner: WriterOwner, guard: StallGuard | undefined) {
+    this.#owner = owner;
+    this.guard = guard;
   }
 
   /** Whether a write has been asked for and not been done. */
@@ -27,9 +27,13 @@ export class Writer {
   async write(bytes: Uint8Array): Promise<number> {
     const turn = this.#lane.enter();
     if (turn !== undefined) await turn;
+    this.guard?.begin();
     try {
-      return await this.#send(bytes);
+      return await this.#owner.conn.write(bytes);
+    } catch (error) {
+      throw this.#owner.failed(error);
     } finally {
+      this.guard?.end();
       this.#lane.leave();
     }
   }
@@ -38,8 +42,14 @@ export class Writer {
     const turn = this.#lane.enter();
     if (turn !== undefined) await turn;
     try {
-      for (let sent = 0; sent < bytes.length;) sent += await this.#send(bytes.subarray(sent));
+      for (let sent = 0; sent < bytes.length;) {
+        this.guard?.begin();
+        sent += await this.#owner.conn.write(sent === 0 ? bytes : bytes.subarray(sent));
+      }
+    } catch (error) {
+      throw this.#owner.failed(error);
     } finally {
+      this.guard?.end();
       this.#lane.leave();
     }
   }
@@ -49,22 +59,11 @@ export class Writer {
     const turn = this.#lane.enter();
     if (turn !== undefined) await turn;
     try {
-      await this.#conn.closeWrite();
+      await this.#owner.conn.closeWrite();
     } catch (error) {
-      throw this.#onFailure(error);
+      throw this.#owner.failed(error);
     } finally {
       this.#lane.leave();
-    }
-  }
-
-  async #send(bytes: Uint8Array): Promise<number> {
-    this.#guard?.begin();
-    try {
-      return await this.#conn.write(bytes);
-    } catch (error) {
-      throw this.#onFailure(error);
-    } finally {
-      this.#guard?.end();
     }
   }
 }

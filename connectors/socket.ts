@@ -5,12 +5,8 @@
  */
 
 import { bytesOrString, checkOptions, countFrom, finiteCountFrom } from "../pool/_validate.ts";
-import { eventLoop } from "./_event_loop.ts";
-import { IdleWatch } from "./_idle_watch.ts";
-import { Reader, type ReaderEvents } from "./_reader.ts";
-import { StallGuard } from "./_stall_guard.ts";
+import { Connection } from "./_connection.ts";
 import { type ChunkSource, readableOf, writableOf } from "./_streams.ts";
-import { Writer } from "./_writer.ts";
 
 /** A `Deno.Conn` that can also read and write whole messages. */
 export interface SocketConn<A extends Deno.Addr = Deno.Addr> extends Deno.Conn<A> {
@@ -66,22 +62,12 @@ export interface SocketOptions {
 
 const DEFAULT_LIMIT = 65_536;
 
-const LONGEST_TIMEOUT = 2 ** 31 - 1;
 const READ_UNTIL_RULES = { limit: countFrom(1) };
 const checkCount = finiteCountFrom(0);
 const encoder = new TextEncoder();
 
 /** What a socket has for its streams and those of its lease, without the methods that users see. */
 export let chunksOf: (socket: Socket<Deno.Addr>) => ChunkSource;
-
-/**
- * - `open`: both directions work, as far as is known
- * - `halfClosed`: we have said that we write no more
- * - `ended`: the peer has said so
- * - `failed`: a read or write has failed
- * - `closed`: by us
- */
-type SocketState = "open" | "halfClosed" | "ended" | "failed" | "closed";
 
 /**
  * The resource in a pool of sockets: a connection that keeps bytes which have
@@ -91,49 +77,30 @@ type SocketState = "open" | "halfClosed" | "ended" | "failed" | "closed";
  * @typeParam A The type of its addresses.
  */
 export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
-  readonly #conn: Deno.Conn<A>;
-  readonly #reader: Reader;
-  readonly #writer: Writer;
-  readonly #guards: StallGuard[] = [];
-  readonly #watch: IdleWatch;
-  #state: SocketState = "open";
-  #failure: unknown;
-  /** Whether the connection has been closed, because of a failure or for good. */
-  #isReleased = false;
+  readonly #connection: Connection<A>;
   /** Whether the user has said so. */
   #isUnrefed = false;
-  /** Whether the present borrower has got a byte. */
-  #hasHeard = false;
-  #readable: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
-  #writable: WritableStream<Uint8Array<ArrayBufferLike>> | undefined;
+  #readable: ReadableStream<Uint8Array<ArrayBuffer>> | undefined = undefined;
+  #writable: WritableStream<Uint8Array<ArrayBufferLike>> | undefined = undefined;
 
   /** Takes charge of a connection, which must not be used otherwise from then on. */
   constructor(conn: Deno.Conn<A>, { ioTimeout = Infinity }: SocketOptions = {}) {
-    this.#conn = conn;
-    const events: ReaderEvents = {
-      heard: (read) => this.#heard(read),
-      failed: (error) => this.#fail(error),
-      arrived: () => this.#arrived(),
-    };
-    this.#reader = new Reader(conn, events, this.#guard("read", ioTimeout));
-    this.#writer = new Writer(conn, events.failed, this.#guard("written", ioTimeout));
-    this.#watch = new IdleWatch(conn, this.#reader, (reason) => this.#break(reason));
-    eventLoop.join();
+    this.#connection = new Connection(conn, ioTimeout);
   }
 
   /** The local address of the connection. */
   get localAddr(): A {
-    return this.#conn.localAddr;
+    return this.#connection.conn.localAddr;
   }
 
   /** The remote address of the connection. */
   get remoteAddr(): A {
-    return this.#conn.remoteAddr;
+    return this.#connection.conn.remoteAddr;
   }
 
   /** What comes in, as a stream. Ending or cancelling it does not close the socket. */
   get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
-    return this.#readable ??= readableOf(() => this.#reader);
+    return this.#readable ??= readableOf(() => this.#connection.reader);
   }
 
   /** What goes out, as a stream. Closing or aborting it does not close the socket. */
@@ -143,24 +110,24 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
 
   /** Reads as many bytes as there are, and fit; resolves to null at the end. */
   read(target: Uint8Array): Promise<number | null> {
-    return this.#reader.read(target);
+    return this.#connection.reader.read(target);
   }
 
   /** Writes some of the bytes; resolves to how many. */
   write(bytes: Uint8Array): Promise<number> {
-    return this.#writer.write(bytes);
+    return this.#connection.writer.write(bytes);
   }
 
   /** {@inheritDoc SocketConn.writeAll} */
   async writeAll(bytes: Uint8Array | string): Promise<void> {
     bytesOrString(bytes, "bytes", "write");
-    await this.#writer.writeAll(toBytes(bytes));
+    await this.#connection.writer.writeAll(toBytes(bytes));
   }
 
   /** {@inheritDoc SocketConn.readExactly} */
   async readExactly(count: number): Promise<Uint8Array<ArrayBuffer>> {
     checkCount(count, "count", "read");
-    return await this.#reader.readExactly(count);
+    return await this.#connection.reader.readExactly(count);
   }
 
   /** {@inheritDoc SocketConn.readUntil} */
@@ -172,20 +139,17 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
     bytesOrString(delimiter, "delimiter", "read");
     const bytes = toBytes(delimiter);
     if (bytes.length === 0) throw new RangeError("Cannot read as 'delimiter' must not be empty");
-    return await this.#reader.readUntil(bytes, options.limit ?? DEFAULT_LIMIT);
+    return await this.#connection.reader.readUntil(bytes, options.limit ?? DEFAULT_LIMIT);
   }
 
   /** Says that no more will be written. The peer may still answer; the socket will not be reused. */
-  async closeWrite(): Promise<void> {
-    if (this.#state === "open") this.#state = "halfClosed";
-    await this.#writer.close();
+  closeWrite(): Promise<void> {
+    return this.#connection.closeWrite();
   }
 
   /** Closes the socket. Doing so again does nothing. */
   close(): void {
-    if (this.#state === "closed") return;
-    this.#state = "closed";
-    this.#release();
+    this.#connection.close();
   }
 
   /** The same as {@linkcode Socket.close | close()}, for `using`. */
@@ -196,13 +160,13 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
   /** Makes the socket keep the process alive while an operation is in flight; it does by default. */
   ref(): void {
     this.#isUnrefed = false;
-    this.#conn.ref();
+    this.#connection.conn.ref();
   }
 
   /** Makes the socket not keep the process alive, until it has another user. */
   unref(): void {
     this.#isUnrefed = true;
-    this.#conn.unref();
+    this.#connection.conn.unref();
   }
 
   /**
@@ -211,15 +175,12 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
    * write, or with bytes unread.
    */
   get isBroken(): boolean {
-    return this.#state !== "open" || this.#reader.unread > 0 || this.#reader.isBusy ||
-      this.#writer.isBusy;
+    return this.#connection.isBroken;
   }
 
   /** Whether the peer had hung up on the present borrower before it gave anything back. */
   get isStale(): boolean {
-    if (this.#hasHeard) return false;
-    return this.#state === "ended" ||
-      this.#state === "failed" && !(this.#failure instanceof Deno.errors.TimedOut);
+    return this.#connection.isStale;
   }
 
   /**
@@ -230,84 +191,27 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
    * @param isWanted Whether somebody is waiting for the socket.
    */
   watch(onLost: (reason: unknown) => void, isWanted: boolean): void {
-    if (this.#isReleased) return onLost(this.#failure ?? new Deno.errors.BadResource("closed"));
-    for (const guard of this.#guards) guard.rest();
-    this.#watch.begin(onLost, isWanted);
+    this.#connection.beginWatch(onLost, isWanted);
   }
 
   /** What to await before the watched socket is used, so that nothing is overlooked that could be seen. */
   settle(isHurried: boolean): Promise<void> | undefined {
-    return this.#watch.settle(isHurried);
+    return this.#connection.watch.settle(isHurried);
   }
 
   /** Ends the watch: whoever uses the socket now takes over what has been begun to be read. */
   unwatch(): void {
-    this.#watch.end();
+    this.#connection.watch.end();
   }
 
   /** The socket has a new borrower, who owes nothing to the former one. */
   lend(): void {
-    this.#hasHeard = false;
+    this.#connection.lend();
     if (this.#isUnrefed) this.ref();
   }
 
-  #heard(read: number | null): void {
-    const isLive = this.#state === "open" || this.#state === "halfClosed";
-    if (read !== null) this.#hasHeard = true;
-    else if (isLive) this.#state = "ended";
-  }
-
-  /** An operation has failed. Answers the error that says why: the first one's, if that closed the connection. */
-  #fail(error: unknown): unknown {
-    if (this.#state === "closed") return error;
-    if (this.#state !== "failed") {
-      this.#state = "failed";
-      this.#failure = error;
-    }
-    return this.#failure;
-  }
-
-  /** A read is over that nobody may have waited for. */
-  #arrived(): void {
-    if (this.#state !== "closed" && this.#watch.isOn) this.#watch.lose(this.#strayReason());
-  }
-
-  #strayReason(): unknown {
-    if (this.#state === "failed") return this.#failure;
-    if (this.#state === "ended") {
-      return new Deno.errors.ConnectionAborted("The peer closed the idle connection");
-    }
-    return new Deno.errors.InvalidData("Bytes came that nobody had asked for");
-  }
-
-  /** Fails for a reason of our own, and with that all that is in flight. */
-  #break(reason: unknown): void {
-    this.#fail(reason);
-    this.#reader.fail(reason);
-    this.#release();
-  }
-
-  #release(): void {
-    if (this.#isReleased) return;
-    this.#isReleased = true;
-    this.#watch.stop();
-    for (const guard of this.#guards) guard.rest();
-    eventLoop.leave();
-    this.#conn.close();
-  }
-
   static {
-    chunksOf = (socket) => socket.#reader;
-  }
-
-  #guard(what: string, ioTimeout: number): StallGuard | undefined {
-    if (ioTimeout > LONGEST_TIMEOUT) return undefined;
-    const guard = new StallGuard(
-      ioTimeout,
-      () => this.#break(new Deno.errors.TimedOut(`No byte was ${what} for ${ioTimeout} ms`)),
-    );
-    this.#guards.push(guard);
-    return guard;
+    chunksOf = (socket) => socket.#connection.reader;
   }
 }
 

@@ -397,9 +397,9 @@ export class Broker<T, L extends Lease<T>>
     if (slot.state === "closing" || slot.state === "gone") return;
     if (slot.caller !== undefined) this.line.unassign(slot.caller);
     if (slot.uses === 0) this.dialler.wasWasted(reason, this.#clock() - slot.openedAt);
-    const isPreparing = slot.state === "resetting";
+    const { operation } = slot; // one that prepares it, if any
     this.slots.move(slot, "closing");
-    if (isPreparing) slot.operation?.giveUp(detail);
+    operation?.giveUp(detail);
     this.#monitor.retired(reason, slot.resource, detail);
     this.#agenda.add(() => this.#calls.close(slot));
   }

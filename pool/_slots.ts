@@ -87,13 +87,10 @@ export class Slots<T> {
       case "idle":
         return this.idle.remove(slot);
       case "connecting":
-        this.connecting--;
-        return;
       case "resetting":
-        this.resetting--;
-        return;
       case "closing":
-        this.closing--;
+        this[slot.state]--;
+        slot.operation = undefined; // it is over, or given up
     }
   }
 }
