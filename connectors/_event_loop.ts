@@ -1,5 +1,3 @@
-import { List, ListNode } from "../pool/_list.ts";
-
 // The platform's own, whatever a test puts in their place later.
 const { setInterval, clearInterval, setTimeout, clearTimeout } = globalThis;
 
@@ -7,8 +5,8 @@ const BEAT = 25;
 const LAG = 75;
 
 /** One who wants to be told of the next beat. */
-export abstract class Listener extends ListNode<Listener> {
-  abstract onBeat(): void;
+export interface Listener {
+  onBeat(): void;
 }
 
 /**
@@ -20,7 +18,7 @@ export abstract class Listener extends ListNode<Listener> {
  * To await a turn at every loan would make each 2 ms slower.
  */
 class EventLoop {
-  readonly #listeners = new List<Listener>();
+  #listeners: Listener[] = [];
   #sockets = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
   #lastBeat = 0;
@@ -45,16 +43,13 @@ class EventLoop {
     if (--this.#sockets > 0) return;
     clearInterval(this.#timer);
     clearTimeout(this.#pause);
+    this.#listeners = [];
     this.#resume();
   }
 
-  /** Has the next beat told to the listener, who must be dismissed then or before. */
+  /** Has the next beat told to the listener, once. */
   enlist(listener: Listener): void {
     this.#listeners.push(listener);
-  }
-
-  dismiss(listener: Listener): void {
-    this.#listeners.remove(listener);
   }
 
   /** What to wait for, if the loop has been held up, until it has asked the system again. */
@@ -72,7 +67,9 @@ class EventLoop {
     const now = performance.now();
     if (now - this.#lastBeat <= LAG) this.#sound = now;
     this.#lastBeat = now;
-    for (const listener of this.#listeners) listener.onBeat();
+    const listeners = this.#listeners;
+    this.#listeners = [];
+    for (const listener of listeners) listener.onBeat();
   }
 
   /** The first timer may fire before the system is asked; the second can't, unless it is late itself. A loop that is always late has its turns too. */

@@ -1,5 +1,5 @@
 import { coarseNow } from "../pool/_clock.ts";
-import { eventLoop, Listener } from "./_event_loop.ts";
+import { eventLoop, type Listener } from "./_event_loop.ts";
 import type { Reader } from "./_reader.ts";
 
 // How many microtasks a read takes to bring bytes that were there before it
@@ -28,22 +28,24 @@ type WatchState = "off" | "resting" | "parked";
  * Watches a socket that nobody uses. Deno cannot be asked whether a peer has hung
  * up; only a read tells. So one is parked: at the next beat, or earlier if the
  * socket is asked for after a rest, or at once if somebody is waiting for it or
- * there may be something that its last borrower did not read. It brings within
- * microtasks what has come before, which is a *look*.
+ * there may be something that its last borrower did not read: if it was not heard
+ * of in this very millisecond, say. It brings within microtasks what has come
+ * before, which is a *look*.
  *
  * To park at every release would be simpler. But then a pool in full use, whose
  * sockets are lent again at once, pays for a second system call with every
  * reply: a read that finds nothing yet, where otherwise it mostly finds the
  * reply there.
  */
-export class IdleWatch extends Listener {
+export class IdleWatch implements Listener {
   readonly #owner: WatchOwner;
   #state: WatchState = "off";
+  /** Whether the next beat will be told: it may find the socket lent, or lent and returned again. */
+  #isEnlisted = false;
   #onLost: ((reason: unknown) => void) | undefined = undefined;
   #look: Promise<void> | undefined = undefined;
 
   constructor(owner: WatchOwner) {
-    super();
     this.#owner = owner;
   }
 
@@ -56,9 +58,10 @@ export class IdleWatch extends Listener {
     if (this.#state !== "off") return;
     this.#state = "resting";
     this.#onLost = onLost;
-    eventLoop.enlist(this);
+    this.#awaitBeat();
     const { mayBeBehind, isStreaming } = this.#owner.reader;
-    if (mayBeBehind || isStreaming || isWanted && !this.#hasJustHeard(coarseNow())) this.#lookNow();
+    const isInDoubt = mayBeBehind || isStreaming || !this.#hasJustHeard(coarseNow());
+    if (isWanted || isInDoubt) this.#lookNow();
   }
 
   /**
@@ -85,12 +88,13 @@ export class IdleWatch extends Listener {
 
   /** Ends the watch, as the socket is closed. */
   stop(): void {
-    if (this.#state === "resting") eventLoop.dismiss(this);
     this.#state = "off";
     this.#onLost = undefined;
   }
 
-  override onBeat(): void {
+  /** To be called at a beat. */
+  onBeat(): void {
+    this.#isEnlisted = false;
     this.#park();
   }
 
@@ -106,10 +110,15 @@ export class IdleWatch extends Listener {
     return this.#owner.reader.heardAt === now;
   }
 
+  #awaitBeat(): void {
+    if (this.#isEnlisted) return;
+    this.#isEnlisted = true;
+    eventLoop.enlist(this);
+  }
+
   #park(): void {
     if (this.#state !== "resting") return;
     this.#state = "parked";
-    eventLoop.dismiss(this);
     this.#owner.reader.park();
     this.#owner.conn.unref();
   }

@@ -74,20 +74,11 @@ export class Reader {
     return this.#mayBeBehind;
   }
 
-  async read(target: Uint8Array): Promise<number | null> {
-    if (target.length === 0) return 0;
-    const turn = this.#lane.enter();
-    if (turn !== undefined) await turn;
-    try {
-      if (!this.#isDirect(target)) return await this.#takeSome(target);
-      this.guard?.begin();
-      return this.#heard(await this.#owner.conn.read(target), target);
-    } catch (error) {
-      throw this.#fail(error);
-    } finally {
-      this.guard?.end();
-      this.#lane.leave();
-    }
+  /** Reads some bytes; resolves to how many, or to null at the end. */
+  read(target: Uint8Array): Promise<number | null> {
+    if (target.length === 0) return Promise.resolve(0);
+    const isSimple = !this.#lane.isBusy && this.guard === undefined && this.#isDirect(target);
+    return isSimple ? this.#readAtOnce(target) : this.#readInTurn(target);
   }
 
   async readExactly(count: number): Promise<Uint8Array<ArrayBuffer>> {
@@ -167,21 +158,43 @@ export class Reader {
     return this.#parked ??= this.#receiveParked(this.#inbox.room(least));
   }
 
+  /** The way of nearly all reads. An `async` function would take half as long again for what it adds to Deno's own. */
+  #readAtOnce(target: Uint8Array): Promise<number | null> {
+    this.#lane.enter();
+    return this.#owner.conn.read(target).then(
+      (read) => {
+        this.#lane.leave();
+        return this.#heard(read, target);
+      },
+      (error) => {
+        this.#lane.leave();
+        throw this.#fail(error);
+      },
+    );
+  }
+
+  async #readInTurn(target: Uint8Array): Promise<number | null> {
+    const turn = this.#lane.enter();
+    if (turn !== undefined) await turn;
+    try {
+      return await this.#readSome(target);
+    } finally {
+      this.#lane.leave();
+    }
+  }
+
   /** Whether to read straight into the target: a large one, if nothing has come or is being waited for. */
   #isDirect(target: Uint8Array): boolean {
     return target.length >= SMALL && this.#inbox.length === 0 && this.#parked === undefined &&
       this.#state === "open";
   }
 
-  /** Reads by way of the inbox. */
-  async #takeSome(target: Uint8Array): Promise<number | null> {
-    if (this.#inbox.length === 0 && !await this.#more()) return null;
-    return this.#inbox.takeInto(target);
-  }
-
   /** Reads from the inbox, or else straight into the target if it is large. */
   async #readSome(target: Uint8Array): Promise<number | null> {
-    if (!this.#isDirect(target)) return await this.#takeSome(target);
+    if (!this.#isDirect(target)) {
+      if (this.#inbox.length === 0 && !await this.#more()) return null;
+      return this.#inbox.takeInto(target);
+    }
     this.guard?.begin();
     try {
       return this.#heard(await this.#owner.conn.read(target), target);

@@ -24,18 +24,10 @@ export class Writer {
     return this.#lane.isBusy;
   }
 
-  async write(bytes: Uint8Array): Promise<number> {
-    const turn = this.#lane.enter();
-    if (turn !== undefined) await turn;
-    this.guard?.begin();
-    try {
-      return await this.#owner.conn.write(bytes);
-    } catch (error) {
-      throw this.#owner.failed(error);
-    } finally {
-      this.guard?.end();
-      this.#lane.leave();
-    }
+  /** Writes some bytes; resolves to how many. */
+  write(bytes: Uint8Array): Promise<number> {
+    const isSimple = !this.#lane.isBusy && this.guard === undefined;
+    return isSimple ? this.#writeAtOnce(bytes) : this.#writeInTurn(bytes);
   }
 
   async writeAll(bytes: Uint8Array): Promise<void> {
@@ -63,6 +55,35 @@ export class Writer {
     } catch (error) {
       throw this.#owner.failed(error);
     } finally {
+      this.#lane.leave();
+    }
+  }
+
+  /** The way of nearly all writes; not an `async` function, as in the reader. */
+  #writeAtOnce(bytes: Uint8Array): Promise<number> {
+    this.#lane.enter();
+    return this.#owner.conn.write(bytes).then(
+      (written) => {
+        this.#lane.leave();
+        return written;
+      },
+      (error) => {
+        this.#lane.leave();
+        throw this.#owner.failed(error);
+      },
+    );
+  }
+
+  async #writeInTurn(bytes: Uint8Array): Promise<number> {
+    const turn = this.#lane.enter();
+    if (turn !== undefined) await turn;
+    this.guard?.begin();
+    try {
+      return await this.#owner.conn.write(bytes);
+    } catch (error) {
+      throw this.#owner.failed(error);
+    } finally {
+      this.guard?.end();
       this.#lane.leave();
     }
   }
