@@ -26,8 +26,8 @@ export interface RunExtras {
   readonly signal: AbortSignal | undefined;
   readonly timeout: number;
   limit: TimeLimit | undefined;
-  /** Told when the body is called; for `spawn`. */
-  readonly start: Deferred<void> | undefined;
+  /** Given the handle when the body is called; for `spawn`. */
+  readonly start: Deferred<unknown> | undefined;
 }
 
 /**
@@ -164,7 +164,7 @@ export class TaskRun<R> extends Claim implements TaskHandle<R> {
 
   #startClock(extras: RunExtras): void {
     const { timeout } = extras;
-    extras.start?.resolve();
+    extras.start?.resolve(this);
     extras.limit = this.#host.limits.set(timeout, () => {
       this.#abandon("late", new TaskTimeoutError(timeout));
     });

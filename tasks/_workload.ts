@@ -52,7 +52,7 @@ export class Workload implements RunHost, JobHost {
   submit<R, A, C>(
     task: Task<R>,
     options: TaskOptions<R, A, C> | undefined,
-    start?: Deferred<void>,
+    start?: Deferred<TaskHandle<A>>,
   ): TaskRun<A> {
     this.#refuseMore(1);
     const { scheduler } = this;
@@ -62,7 +62,9 @@ export class Workload implements RunHost, JobHost {
         : withAfter(task, options.after, options.ctx as C)) as Task<A>;
     const { signal, timeout = this.#options.timeout } = options ?? NO_OPTIONS;
     const isPlain = signal === undefined && timeout === Infinity && start === undefined;
-    const extras = isPlain ? undefined : { signal, timeout, limit: undefined, start };
+    const extras = isPlain
+      ? undefined
+      : { signal, timeout, limit: undefined, start: start as Deferred<unknown> | undefined };
     const run = new TaskRun<A>(this, body, extras);
     scheduler.tally.queued++;
     scheduler.queue.push(run, options?.priority ?? 0);
