@@ -1,38 +1,67 @@
+import { attempt } from "./_deferred.ts";
 import { setTimer } from "./_timer.ts";
+
+/** Results that never let the event loop have its turn let no timer ring either. */
+const LONGEST_TURN = 10;
 
 /**
  * Collects results until `interval` after the first has passed, or there are
  * `max`. A failure comes after the batch that it has cut short.
  */
-export async function* collect<R>(
+export function collect<R>(
+  results: AsyncIterableIterator<R>,
+  interval: number,
+  max: number,
+): AsyncIterableIterator<R[]> {
+  const batches = generate(results, interval, max);
+  return {
+    next: () => attempt(() => batches.next()),
+    return: () => attempt(() => stop(results, batches)),
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
+}
+
+async function* generate<R>(
   results: AsyncIterableIterator<R>,
   interval: number,
   max: number,
 ): AsyncGenerator<R[]> {
-  try {
-    let next = results.next();
-    for (let first = await next; !first.done; first = await next) {
-      const batch = [first.value];
+  let next = results.next();
+  for (let first = await next; !first.done; first = await next) {
+    const batch = [first.value];
+    next = results.next();
+    const time = elapsed(interval);
+    while (batch.length < max && !time.isOver()) {
+      const step = await Promise.race([next, time.promise]).catch(() => undefined);
+      if (step === undefined || step.done) break;
+      batch.push(step.value);
       next = results.next();
-      const time = elapsed(interval);
-      while (batch.length < max) {
-        const step = await Promise.race([next, time.promise]).catch(() => undefined);
-        if (step === undefined || step.done) break;
-        batch.push(step.value);
-        next = results.next();
-      }
-      time.stop();
-      yield batch;
     }
-  } finally {
-    await results.return?.();
+    time.stop();
+    yield batch;
   }
 }
 
-function elapsed(interval: number): { promise: Promise<undefined>; stop(): void } {
+/** Tells the results themselves: a generator that waits for one would not hear of it. */
+async function stop<R>(
+  results: AsyncIterableIterator<R>,
+  batches: AsyncGenerator<R[]>,
+): Promise<IteratorResult<R[]>> {
+  try {
+    await results.return?.();
+  } finally {
+    await batches.return(undefined);
+  }
+  return { done: true, value: undefined };
+}
+
+function elapsed(interval: number) {
   let timer: ReturnType<typeof setTimer>;
   const promise = new Promise<undefined>((resolve) => {
     timer = setTimer(interval, () => resolve(undefined));
   });
-  return { promise, stop: () => clearTimeout(timer) };
+  const end = Date.now() + Math.max(interval, LONGEST_TURN);
+  return { promise, isOver: () => Date.now() >= end, stop: () => clearTimeout(timer) };
 }

@@ -35,4 +35,15 @@ export function rejected(reason: unknown): Promise<never> {
   return promise;
 }
 
+/** Whatever goes wrong becomes a rejection that is never an unhandled one. */
+export function attempt<R>(action: () => Promise<R>): Promise<R> {
+  try {
+    const promise = action();
+    promise.catch(ignore);
+    return promise;
+  } catch (error) {
+    return rejected(error);
+  }
+}
+
 export function ignore(): void {}

@@ -14,7 +14,11 @@ export class MapJob<T, R> extends Job<T, R> {
   }
 
   start(): Promise<unknown[]> {
-    this.host.jobBegins(this as unknown as Job);
+    try {
+      this.host.jobBegins(this as unknown as Job);
+    } catch (error) {
+      this.cancel(error); // it has opened its input
+    }
     this.seekWork();
     return this.#answer.promise;
   }

@@ -5,6 +5,33 @@ const LENGTH = 64;
 const NOW = Promise.resolve();
 
 /**
+ * What the calls of a segment stop at as long as the next claim waits. A promise
+ * would be one for each of them. It is a class, for V8 drops what it has optimised
+ * for a closure of a segment when that segment is gone.
+ */
+class Gate implements PromiseLike<void> {
+  readonly #segment: Segment;
+  #open: (() => void) | undefined = undefined;
+
+  constructor(segment: Segment) {
+    this.#segment = segment;
+  }
+
+  then(open: unknown): Promise<never> {
+    this.#open = open as () => void;
+    this.#segment.advance();
+    return NOW as Promise<never>;
+  }
+
+  /** Lets through whoever has come to it. */
+  open(): void {
+    const open = this.#open;
+    this.#open = undefined;
+    open?.();
+  }
+}
+
+/**
  * A piece of a line: so many claims, first come, first served. Slots are
  * granted, and then those who have one are called, each in its own async
  * context. One that has been withdrawn is passed over when its turn comes.
@@ -24,7 +51,7 @@ export class Segment extends ListNode<Segment> {
   #joined = 0;
   #pending = 0;
   #calls: Promise<unknown> = NOW;
-  #open: (() => void) | undefined;
+  readonly #gate = new Gate(this);
 
   constructor(line: List<Segment>) {
     super();
@@ -65,11 +92,8 @@ export class Segment extends ListNode<Segment> {
 
   /** To be told when the first claim may wait no more. */
   advance(): void {
-    if (this.#open === undefined || this.#line.head !== this) return;
-    if (this.#nextToCall?.isWaiting) return;
-    const open = this.#open;
-    this.#open = undefined;
-    open();
+    if (this.#line.head !== this || this.#nextToCall?.isWaiting) return;
+    this.#gate.open();
   }
 
   /** To be told when a claim has what it wanted. */
@@ -100,15 +124,6 @@ export class Segment extends ListNode<Segment> {
   #forget(): void {
     if (this.#nextToGrant === undefined && this.#nextToCall === undefined) this.#last = undefined;
   }
-
-  /** What the calls stop at as long as the next claim waits. A promise would be one for each of them. */
-  readonly #gate: PromiseLike<void> = {
-    then: (open) => {
-      this.#open = open as () => void;
-      this.advance();
-      return NOW as Promise<never>;
-    },
-  };
 
   readonly #callNext = () => {
     const claim = this.#nextToCall!;

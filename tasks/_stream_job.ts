@@ -1,4 +1,4 @@
-import { Deferred, rejected } from "./_deferred.ts";
+import { attempt, Deferred, rejected } from "./_deferred.ts";
 import { Job, type JobHost, type JobPlan } from "./_job.ts";
 import { EMPTY, Ring } from "./_ring.ts";
 import { cancelReason } from "./errors.ts";
@@ -163,7 +163,7 @@ export function iterate(
 ): AsyncIterableIterator<unknown> {
   return {
     next: () => job.next(),
-    return: () => job.stop(),
+    return: () => attempt(() => job.stop()),
     [Symbol.asyncIterator]() {
       return this;
     },

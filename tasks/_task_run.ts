@@ -1,3 +1,4 @@
+import type { Bag } from "./_bag.ts";
 import { Claim } from "./_claim.ts";
 import { BodyContext } from "./_context.ts";
 import { type Deferred, ignore, latestResolve, newPromise } from "./_deferred.ts";
@@ -16,7 +17,7 @@ export interface RunHost {
   readonly limits: TimeLimits;
   readonly failures: UnreadFailures;
   /** The runs that hold a slot. */
-  readonly holders: Set<TaskRun<unknown>>;
+  readonly holders: Bag<TaskRun<unknown>>;
   /** The signal of a run is of no more use. */
   unwatch(run: TaskRun<unknown>): void;
 }
@@ -26,8 +27,8 @@ export interface RunExtras {
   readonly signal: AbortSignal | undefined;
   readonly timeout: number;
   limit: TimeLimit | undefined;
-  /** Told when the body is called; for `spawn`. */
-  readonly start: Deferred<void> | undefined;
+  /** Given the handle when the body is called; for `spawn`. */
+  readonly start: Deferred<unknown> | undefined;
 }
 
 /**
@@ -61,6 +62,8 @@ export class TaskRun<R> extends Claim implements TaskHandle<R> {
   readonly extras: RunExtras | undefined;
   /** What its body is told, as long as that runs. */
   context: BodyContext | undefined = undefined;
+  /** Among those that hold a slot. */
+  place = 0;
   readonly #host: RunHost;
   #task: Task<R> | undefined;
   #stage: Stage = "queued";
@@ -164,7 +167,7 @@ export class TaskRun<R> extends Claim implements TaskHandle<R> {
 
   #startClock(extras: RunExtras): void {
     const { timeout } = extras;
-    extras.start?.resolve();
+    extras.start?.resolve(this);
     extras.limit = this.#host.limits.set(timeout, () => {
       this.#abandon("late", new TaskTimeoutError(timeout));
     });

@@ -98,7 +98,7 @@ export interface StreamOptions<R = unknown, A = R, C = unknown> extends TaskOpti
 export interface BatchOptions<R = unknown, A = R, C = unknown> extends StreamOptions<R, A, C> {
   /**
    * How long a batch is collected after its first result, in milliseconds. With
-   * 0 it has what is ready.
+   * 0 it has what is ready, or what is ready within 10 ms if there is no end to it.
    *
    * @default {0}
    */
@@ -182,8 +182,14 @@ export const checkTask = typed("function") as (
   subject: string,
 ) => void;
 
+/** Checks a task and its options. */
+export function checkCall(task: unknown, options: object | undefined, subject: string): void {
+  if (typeof task !== "function") checkTask(task, "task", subject);
+  if (options !== undefined) checkTaskOptions(options, subject);
+}
+
 /** Checks the options of one task. */
-export function checkTaskOptions(options: object, subject: string): void {
+function checkTaskOptions(options: object, subject: string): void {
   checkOptions(options, TASK_RULES, subject);
 }
 

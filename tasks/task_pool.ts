@@ -6,7 +6,7 @@
 
 import { collect } from "./_batches.ts";
 import type { CancelReport } from "./_cancellation.ts";
-import { Deferred, rejected } from "./_deferred.ts";
+import { attempt, Deferred, rejected } from "./_deferred.ts";
 import { MapJob } from "./_map_job.ts";
 import { iterate, StreamJob } from "./_stream_job.ts";
 import { Workload } from "./_workload.ts";
@@ -14,10 +14,10 @@ import { cancelReason, TaskDeadlockError, TaskPoolClosedError } from "./errors.t
 import {
   type BatchOptions,
   checkBatchOptions,
+  checkCall,
   checkSize,
   checkStreamOptions,
   checkTask,
-  checkTaskOptions,
   resolveTaskPoolOptions,
   type StreamOptions,
   type TaskOptions,
@@ -84,24 +84,26 @@ export class TaskPool implements AsyncDisposable {
    * console.log(sum); // 3
    * ```
    */
-  static async scope<R>(
+  static scope<R>(
     options: number | TaskPoolOptions,
     body: (pool: TaskPool) => R | PromiseLike<R>,
   ): Promise<R> {
-    const pool = new TaskPool(options);
-    const work = pool.#work;
-    try {
-      const value = await body(pool);
-      work.resume();
-      await pool.join();
-      return value;
-    } catch (error) {
-      work.stopAll(error);
-      await work.whenIdle();
-      throw error;
-    } finally {
-      work.close();
-    }
+    return attempt(async () => {
+      const pool = new TaskPool(options);
+      const work = pool.#work;
+      try {
+        const value = await body(pool);
+        work.resume();
+        await pool.join();
+        return value;
+      } catch (error) {
+        work.stopAll(error);
+        await work.whenIdle();
+        throw error;
+      } finally {
+        work.close();
+      }
+    });
   }
 
   /**
@@ -144,7 +146,7 @@ export class TaskPool implements AsyncDisposable {
    * @throws {TaskPoolClosedError} If the pool is closed.
    */
   submit<R, A = R, C = unknown>(task: Task<R>, options?: TaskOptions<R, A, C>): TaskHandle<A> {
-    check(task, options, "submit a task");
+    checkCall(task, options, "submit a task");
     return this.#work.submit(task, options);
   }
 
@@ -160,11 +162,11 @@ export class TaskPool implements AsyncDisposable {
     options?: TaskOptions<R, A, C>,
   ): Promise<TaskHandle<A>> {
     return attempt(() => {
-      check(task, options, "spawn a task");
+      checkCall(task, options, "spawn a task");
       this.#work.refuseNested("spawn a task");
-      const start = new Deferred<void>();
-      const run = this.#work.submit(task, options, start);
-      return start.promise.then(() => run);
+      const start = new Deferred<TaskHandle<A>>();
+      this.#work.submit(task, options, start);
+      return start.promise;
     });
   }
 
@@ -176,7 +178,7 @@ export class TaskPool implements AsyncDisposable {
    */
   run<R, A = R, C = unknown>(task: Task<R>, options?: TaskOptions<R, A, C>): Promise<A> {
     try {
-      check(task, options, "run a task");
+      checkCall(task, options, "run a task");
       this.#work.refuseNested("run a task");
       return this.#work.submit(task, options).result;
     } catch (error) {
@@ -207,7 +209,7 @@ export class TaskPool implements AsyncDisposable {
     task: ItemTask<T, R>,
     options?: TaskOptions<R, A, C>,
   ): TaskHandle<A>[] {
-    check(task, options, "submit tasks");
+    checkCall(task, options, "submit tasks");
     return this.#work.submitAll([...items], task, options);
   }
 
@@ -315,12 +317,14 @@ export class TaskPool implements AsyncDisposable {
    * @returns Rejects, once, with an AggregateError of the failures that nobody
    * has read; and with a {@linkcode TaskDeadlockError} inside one of the pool's own tasks (see `nested`).
    */
-  async join(): Promise<void> {
-    const { nesting, failures } = this.#work;
-    if (nesting.isInside) throw new TaskDeadlockError("join the pool");
-    await this.#work.whenIdle();
-    const error = failures.take();
-    if (error !== undefined) throw error;
+  join(): Promise<void> {
+    return attempt(async () => {
+      const { nesting, failures } = this.#work;
+      if (nesting.isInside) throw new TaskDeadlockError("join the pool");
+      await this.#work.whenIdle();
+      const error = failures.take();
+      if (error !== undefined) throw error;
+    });
   }
 
   /** Starts no more tasks for now. Those that run go on. */
@@ -337,18 +341,20 @@ export class TaskPool implements AsyncDisposable {
    * Waits for the tasks, or cancels them first (see `onDispose`), and closes the
    * pool. One that is paused goes on. Rejects like {@linkcode TaskPool.join}.
    */
-  async [Symbol.asyncDispose](): Promise<void> {
-    const work = this.#work;
-    if (this.#onDispose === "cancel") {
-      work.close();
-      work.stopAll(new TaskPoolClosedError());
-    }
-    work.resume();
-    try {
-      await this.join();
-    } finally {
-      work.close();
-    }
+  [Symbol.asyncDispose](): Promise<void> {
+    return attempt(async () => {
+      const work = this.#work;
+      if (this.#onDispose === "cancel") {
+        work.close();
+        work.stopAll(new TaskPoolClosedError());
+      }
+      work.resume();
+      try {
+        await this.join();
+      } finally {
+        work.close();
+      }
+    });
   }
 
   /** How the pool stands, in words. */
@@ -363,7 +369,7 @@ export class TaskPool implements AsyncDisposable {
     options: TaskOptions<R, A, C> = {},
     settles: boolean,
   ): Promise<unknown[]> {
-    check(task, options, "map");
+    checkCall(task, options, "map");
     this.#work.refuseNested("map");
     return new MapJob(this.#work, this.#work.plan(items, task, options), settles).start();
   }
@@ -379,19 +385,5 @@ export class TaskPool implements AsyncDisposable {
     const refuseNested = () => this.#work.refuseNested("stream");
     const plan = this.#work.plan(items, task, options);
     return iterate(new StreamJob(this.#work, plan, { order, buffer, settles, refuseNested }));
-  }
-}
-
-function check(task: unknown, options: object | undefined, subject: string): void {
-  if (typeof task !== "function") checkTask(task, "task", subject);
-  if (options !== undefined) checkTaskOptions(options, subject);
-}
-
-/** What is thrown becomes a rejection that is never an unhandled one. */
-function attempt<R>(action: () => Promise<R>): Promise<R> {
-  try {
-    return action();
-  } catch (error) {
-    return rejected(error);
   }
 }

@@ -428,3 +428,35 @@ Deno.test("batches(): a break closes the input, and leaves no timer", async () =
   assertEquals(numbers.closed, 1);
   await pool.join();
 });
+
+Deno.test("batches(): return() closes the input, before the first next() and while one is awaited", async () => {
+  const pool = new TaskPool(1);
+  const [unbegun, begun] = [new Numbers(), new Numbers()];
+  const items = (numbers: Numbers): IterableIterator<number> => ({
+    next: () => ({ done: false, value: numbers.pulled++ }),
+    return: () => (numbers.closed++, { done: true, value: undefined }),
+    [Symbol.iterator]() {
+      return this;
+    },
+  });
+  const first = pool.batches(items(unbegun), (n) => n);
+  assertEquals(await first.return!(), { done: true, value: undefined });
+  const second = pool.batches(items(begun), () => held<number>().task());
+  const next = new Outcome(second.next());
+  await microtasks();
+  assertEquals(await second.return!(), { done: true, value: undefined });
+  await microtasks();
+  assertEquals(next.value, { done: true, value: undefined });
+  assertEquals([unbegun.closed, begun.closed], [1, 1]);
+});
+
+Deno.test("batches(): an endless input that is always ready does not fill one batch for ever", async () => {
+  const pool = new TaskPool(2);
+  function* numbers() {
+    for (let i = 0; i < 1_000_000; i++) yield i;
+  }
+  const batches = pool.batches(numbers(), (n) => n, { interval: 1 });
+  const { value } = await batches.next();
+  assertLess(value.length, 500_000);
+  await batches.return!();
+});

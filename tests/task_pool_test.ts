@@ -375,7 +375,7 @@ Deno.test("no rejection of the pool's is ever an unhandled one", async () => {
   pool.submitAll([1, 2], fail);
   pool.spawn(fail);
   pool.stream([1, 2, 3], fail).next();
-  pool.batches([1, 2, 3], fail).next().catch(() => {});
+  pool.batches([1, 2, 3], fail).next();
   const cancelled = pool.run(() => 1);
   pool.map([1], () => new Promise(() => {}), { signal: AbortSignal.abort() });
   await assertRejects(() => pool.join(), AggregateError);
@@ -385,6 +385,47 @@ Deno.test("no rejection of the pool's is ever an unhandled one", async () => {
   await Promise.allSettled(queued);
   await delay(5);
   assertEquals(spy.unhandled, []);
+});
+
+Deno.test("no call that nobody awaits leaves an unhandled rejection, whatever becomes of it", async () => {
+  using spy = new RejectionSpy();
+  const calls: Record<string, (pool: TaskPool) => unknown> = {
+    "a spawn that is cancelled": (pool) => {
+      pool.spawn(() => 1);
+      return pool.cancel(REASON);
+    },
+    "a spawn whose signal is aborted": (pool) => {
+      pool.spawn(() => 1, { signal: AbortSignal.abort(REASON) });
+    },
+    "join()": (pool) => {
+      pool.submit(() => Promise.reject(REASON));
+      pool.join();
+    },
+    "a disposal": (pool) => {
+      pool.submit(() => Promise.reject(REASON));
+      pool[Symbol.asyncDispose]();
+    },
+    "scope()": () => {
+      TaskPool.scope(1, () => Promise.reject(REASON));
+      TaskPool.scope(0, () => 1);
+    },
+    "return()": async (pool) => {
+      const items = {
+        next: () => ({ done: false, value: 1 }),
+        return: () => Promise.reject(REASON),
+      };
+      const stream = pool.stream({ [Symbol.asyncIterator]: () => items } as never, () => 1);
+      const first = stream.next();
+      pool.batches({ [Symbol.asyncIterator]: () => items } as never, () => 1).return!();
+      await first;
+      stream.return!();
+    },
+  };
+  for (const [name, call] of Object.entries(calls)) {
+    await call(new TaskPool(1));
+    await delay(1);
+    assertEquals(spy.unhandled, [], name);
+  }
 });
 
 Deno.test("size: it can be changed while tasks run, both ways", async () => {
@@ -527,7 +568,9 @@ Deno.test("await using: it waits for the tasks, and the pool takes nothing after
   assertThrows(() => pool.submit(() => 1), TaskPoolClosedError);
   assertThrows(() => pool.submitAll([1], () => 1), TaskPoolClosedError);
   await assertRejects(() => pool.run(() => 1), TaskPoolClosedError);
-  await assertRejects(() => pool.map([1], () => 1), TaskPoolClosedError);
+  const items = ReadableStream.from([1]);
+  await assertRejects(() => pool.map(items, () => 1), TaskPoolClosedError);
+  assert(!items.locked, "the input of a map that is refused is closed");
   await assertRejects(() => pool.stream([1], () => 1).next(), TaskPoolClosedError);
   await assertRejects(() => resting.next(), TaskPoolClosedError);
 });
