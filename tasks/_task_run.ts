@@ -1,4 +1,3 @@
-import type { Bag } from "./_bag.ts";
 import { Claim } from "./_claim.ts";
 import { BodyContext } from "./_context.ts";
 import { type Deferred, ignore, latestResolve, newPromise } from "./_deferred.ts";
@@ -17,7 +16,7 @@ export interface RunHost {
   readonly limits: TimeLimits;
   readonly failures: UnreadFailures;
   /** The runs that hold a slot. */
-  readonly holders: Bag<TaskRun<unknown>>;
+  readonly holders: Set<TaskRun<unknown>>;
   /** The signal of a run is of no more use. */
   unwatch(run: TaskRun<unknown>): void;
 }
@@ -62,8 +61,6 @@ export class TaskRun<R> extends Claim implements TaskHandle<R> {
   readonly extras: RunExtras | undefined;
   /** What its body is told, as long as that runs. */
   context: BodyContext | undefined = undefined;
-  /** Among those that hold a slot. */
-  place = 0;
   readonly #host: RunHost;
   #task: Task<R> | undefined;
   #stage: Stage = "queued";

@@ -1,5 +1,4 @@
 import { AbortGroups } from "../pool/_abort_groups.ts";
-import { Bag } from "./_bag.ts";
 import { Cancellation, type CancelReport } from "./_cancellation.ts";
 import { Deferred } from "./_deferred.ts";
 import { UnreadFailures } from "./_failures.ts";
@@ -19,13 +18,15 @@ interface Stoppable {
   cancel(reason: unknown): unknown;
 }
 
+const NO_OPTIONS: TaskOptions<never> = {};
+
 /** All that a pool has to do: its single tasks, and its jobs of many items. */
 export class Workload implements RunHost, JobHost {
   readonly scheduler: Scheduler;
   readonly nesting: Nesting;
   readonly limits = new TimeLimits();
   readonly failures = new UnreadFailures();
-  readonly holders = new Bag<TaskRun<unknown>>();
+  readonly holders = new Set<TaskRun<unknown>>();
   readonly #options: ResolvedTaskPoolOptions;
   readonly #jobs = new Set<Job>();
   readonly #aborts = new AbortGroups<Stoppable>((each, reason) => each.cancel(reason));
@@ -55,14 +56,19 @@ export class Workload implements RunHost, JobHost {
   ): TaskRun<A> {
     this.#refuseMore(1);
     const { scheduler } = this;
-    const run = options === undefined && start === undefined && this.#options.timeout === Infinity
-      ? new TaskRun<A>(this, task as Task<unknown> as Task<A>, undefined)
-      : this.#runWith(task, options, start);
+    const body =
+      (options?.after === undefined
+        ? task
+        : withAfter(task, options.after, options.ctx as C)) as Task<A>;
+    const { signal, timeout = this.#options.timeout } = options ?? NO_OPTIONS;
+    const isPlain = signal === undefined && timeout === Infinity && start === undefined;
+    const extras = isPlain
+      ? undefined
+      : { signal, timeout, limit: undefined, start: start as Deferred<unknown> | undefined };
+    const run = new TaskRun<A>(this, body, extras);
     scheduler.tally.queued++;
     scheduler.queue.push(run, options?.priority ?? 0);
-    const signal = options?.signal;
-    const isUnwatched = signal === undefined && this.#options.signal === undefined;
-    if (isUnwatched || this.#watch(signal, run)) scheduler.dispatch();
+    if (this.#watch(signal, run)) scheduler.dispatch();
     return run;
   }
 
@@ -162,20 +168,6 @@ export class Workload implements RunHost, JobHost {
   close(): void {
     this.#isClosed = true;
     for (const job of [...this.#jobs]) if (!job.isBusy) job.cancel(new TaskPoolClosedError());
-  }
-
-  #runWith<R, A, C>(
-    task: Task<R>,
-    options: TaskOptions<R, A, C> = {},
-    start: Deferred<TaskHandle<A>> | undefined,
-  ): TaskRun<A> {
-    const { signal, timeout = this.#options.timeout, after, ctx } = options;
-    const body = after === undefined ? task : withAfter(task, after, ctx as C);
-    const isPlain = signal === undefined && timeout === Infinity && start === undefined;
-    const extras = isPlain
-      ? undefined
-      : { signal, timeout, limit: undefined, start: start as Deferred<unknown> | undefined };
-    return new TaskRun<A>(this, body as Task<A>, extras);
   }
 
   #refuseMore(count: number): void {
