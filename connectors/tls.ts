@@ -58,15 +58,39 @@ export type TlsConnector = Connector<TlsSocket, TlsLease>;
 // more handshakes than a core can work at in the time of one round trip.
 const MAX_LINGERING = 16;
 
+const encoder = new TextEncoder();
+
 const RULES: Record<keyof TlsOptions, Rule> = {
   ...TCP_RULES,
-  serverName: nonEmptyString,
+  serverName: hostName,
   caCerts: nonEmptyStrings,
-  alpnProtocols: nonEmptyStrings,
+  alpnProtocols: protocolNames,
   cert: pem,
   key: pem,
   maxLingering: countFrom(1),
 };
+
+/** What a certificate may be for, as far as can be told by its form. */
+function hostName(value: unknown, name: string, subject: string): void {
+  nonEmptyString(value, name, subject);
+  if (/^[\w.:-]{1,253}$/.test(value as string)) return;
+  throw new TypeError(
+    `Cannot ${subject} as '${name}' must be a host name or an IP address: received ${shown(value)}`,
+  );
+}
+
+/** Each is sent with its length in a single byte (RFC 7301). */
+function protocolNames(value: unknown, name: string, subject: string): void {
+  nonEmptyStrings(value, name, subject);
+  for (const protocol of value as string[]) {
+    if (encoder.encode(protocol).length <= 255) continue;
+    throw new RangeError(
+      `Cannot ${subject} as '${name}' must be names of at most 255 bytes: received ${
+        shown(protocol)
+      }`,
+    );
+  }
+}
 
 const SUBJECT = "create a TLS connector";
 

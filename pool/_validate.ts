@@ -1,9 +1,15 @@
 /** Checks one option's value and names it in the error. `subject` reads like "create a pool". */
 export type Rule = (value: unknown, name: string, subject: string) => void;
 
+// A longer string is cut: it may be a whole file, and a secret one.
+const LONGEST_SHOWN = 40;
+
 /** How a value that was refused is shown: short, and a string in quotes. */
 export function shown(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "string") {
+    if (value.length <= LONGEST_SHOWN) return JSON.stringify(value);
+    return `${JSON.stringify(value.slice(0, LONGEST_SHOWN))}… (${value.length} characters)`;
+  }
   if (typeof value === "object" && value !== null) return value.constructor?.name ?? "object";
   return typeof value === "function" ? "a function" : String(value);
 }

@@ -171,9 +171,9 @@ Deno.test("tls(): each of several callers is told of the bad certificate", async
 
 Deno.test("tls(): a server name that can be none rejects the acquire, and is not tried again", async () => {
   await using server = listenTls();
-  const options = { serverName: "no such name" };
+  const options = { serverName: "no..name" };
   await using pool = poolOf(server.port, options, { retry: { attempts: 3, minDelay: 1 } });
-  await assertRejects(() => pool.acquire(), TypeError, "no such name");
+  await assertRejects(() => pool.acquire(), TypeError, "no..name");
   assertEquals([pool.stats.size, pool.stats.dials.failed], [0, 1]);
 });
 
@@ -364,6 +364,8 @@ Deno.test("tls() refuses options that are missing, unknown, out of range or of t
     [{ port: 0 }, RangeError, "'port' must be an integer from 1 to 65535: received 0"],
     [{ port, hostname: "" }, TypeError, "'hostname' must be a non-empty string"],
     [{ port, serverName: 5 }, TypeError, "'serverName' must be a non-empty string: received 5"],
+    [{ port, serverName: "no such name" }, TypeError, "'serverName' must be a host name or an IP"],
+    [{ port, alpnProtocols: ["é".repeat(128)] }, RangeError, "names of at most 255 bytes"],
     [{ port, caCerts: certs.ca }, TypeError, "'caCerts' must be an array of non-empty strings"],
     [{ port, caCerts: ["x"] }, TypeError, "'caCerts' must be in PEM format: received a string"],
     [{ port, alpnProtocols: [""] }, TypeError, "'alpnProtocols' must be an array of non-empty"],
