@@ -14,7 +14,7 @@ import type { Connector } from "./connector.ts";
 import { PoolClosedError, PoolExhaustedError } from "./errors.ts";
 import { Lease } from "./lease.ts";
 import type { ResolvedPoolOptions } from "./options.ts";
-import type { PoolStats, RetireReason } from "./stats.ts";
+import type { RetireReason } from "./stats.ts";
 
 /**
  * Decides who gets what, and what is opened and closed. Every public method is
@@ -31,7 +31,7 @@ export class Broker<T, L extends Lease<T>>
   readonly #agenda = new Agenda();
   readonly slots = new Slots<T>();
   readonly line: Line<T>;
-  readonly #monitor: Monitor<T, L>;
+  readonly monitor: Monitor<T, L>;
   readonly #fitness: Fitness<T, L>;
   readonly #shelf: Shelf<T, L>;
   readonly dialler: Dialler<T, L>;
@@ -40,40 +40,25 @@ export class Broker<T, L extends Lease<T>>
   #state: "open" | "closing" | "closed" = "open";
   #onEmpty: (() => void) | undefined;
 
-  constructor(
-    connector: Connector<T, L>,
-    options: ResolvedPoolOptions,
-    capacity: Capacity,
-    usualTimeout: number,
-  ) {
+  constructor(connector: Connector<T, L>, options: ResolvedPoolOptions, capacity: Capacity) {
+    const agenda = this.#agenda;
     this.#connector = connector;
     this.#options = options;
     this.#clock = options.clock;
     this.#capacity = capacity;
     capacity.serve(this);
-    this.line = new Line(options.clock, usualTimeout, this);
-    this.dialler = new Dialler(connector, options, capacity, this.#agenda, this);
-    this.#monitor = new Monitor(options, this.#agenda, this.slots, this.line, this.dialler);
-    this.#fitness = new Fitness(connector, options, this.#monitor);
-    this.#shelf = new Shelf(connector, options, this.slots, this.#fitness, this.#agenda, this);
-    this.#calls = new Calls(connector, options, this.slots, this.#monitor, this);
-    this.#preparation = new Preparation(
-      connector,
-      this.#fitness,
-      this.#shelf,
-      this.#calls,
-      this.#agenda,
-      this,
-    );
+    const line = this.line = new Line(options, this);
+    const dialler = this.dialler = new Dialler(connector, options, capacity, agenda, this);
+    const monitor = this.monitor = new Monitor(options, agenda, this.slots, line, dialler);
+    const fitness = this.#fitness = new Fitness(connector, options, monitor);
+    const shelf = this.#shelf = new Shelf(connector, options, this.slots, fitness, agenda, this);
+    const calls = this.#calls = new Calls(connector, options, this.slots, monitor, this);
+    this.#preparation = new Preparation(connector, fitness, shelf, calls, agenda, this);
     this.proceed();
   }
 
   get isOpen(): boolean {
     return this.#state === "open";
-  }
-
-  get stats(): PoolStats {
-    return this.#monitor.stats;
   }
 
   // What callers ask for
@@ -95,13 +80,11 @@ export class Broker<T, L extends Lease<T>>
   tryLendIdle(): L | undefined {
     if (this.line.size > 0) return undefined;
     const now = this.#clock();
-    const isCheckDue = (slot: Slot<T>) => this.#fitness.isCheckDue(slot, now);
-    const isReady = (slot: Slot<T>) => !isCheckDue(slot) && !this.#preparation.isInDoubt(slot);
     try {
-      const slot = this.#shelf.pick(now, isReady);
+      const slot = this.#shelf.pick(now, (slot) => this.#preparation.isReady(slot, now));
       if (slot !== undefined) return this.#lend(slot, "direct");
-      const doubtful = this.#shelf.pick(now, isCheckDue);
-      if (doubtful !== undefined) this.#prepare(doubtful, now);
+      const resting = this.#shelf.pick(now, (slot) => this.#fitness.isCheckDue(slot, now));
+      if (resting !== undefined) this.#prepare(resting, now);
     } finally {
       this.proceed();
     }
@@ -131,15 +114,11 @@ export class Broker<T, L extends Lease<T>>
     return opened;
   }
 
-  latenessOf(caller: Caller<T>): Error {
-    return this.#monitor.latenessOf(caller);
-  }
-
   // What becomes of a lease
 
   release(slot: Slot<T>): void {
     if (slot.state !== "leased") return;
-    this.#monitor.released(slot.resource);
+    this.monitor.released(slot.resource);
     const now = this.#clock();
     const fault = this.#fitness.faultOfReturned(slot, now);
     if (fault !== undefined) this.retire(slot, fault);
@@ -171,7 +150,7 @@ export class Broker<T, L extends Lease<T>>
       return this.connectFailed(slot, new Error("connect() gave what the pool already holds"));
     }
     this.dialler.succeeded(slot);
-    this.#monitor.connected(resource);
+    this.monitor.connected(resource);
     const now = slot.openedAt = this.#clock();
     slot.expiresAt = this.#fitness.endOf(now);
     this.#offer(slot, now);
@@ -184,7 +163,7 @@ export class Broker<T, L extends Lease<T>>
     if (caller !== undefined) this.line.unassign(caller);
     this.#free(slot);
     if (this.isOpen) {
-      this.#monitor.connectFailed(error);
+      this.monitor.connectFailed(error);
       const blamed = speaksForAll ? this.line.unassignedCallers : [caller];
       for (const each of blamed) if (each !== undefined) this.dialler.blame(each, error);
     }
@@ -201,7 +180,7 @@ export class Broker<T, L extends Lease<T>>
 
   unfit(slot: Slot<T>, stage: "check" | "reset", error: unknown): void {
     if (slot.state !== "resetting") return;
-    if (error !== undefined && this.isOpen) this.#monitor.error(error, stage);
+    if (error !== undefined && this.isOpen) this.monitor.error(error, stage);
     this.retire(slot, stage === "check" ? "unhealthy" : "reset", error);
     this.proceed();
   }
@@ -359,7 +338,7 @@ export class Broker<T, L extends Lease<T>>
     try {
       this.#shelf.unwatch(slot);
       const lease = this.#connector.lease?.(slot) ?? new Lease(slot) as L;
-      this.#monitor.acquired(slot.resource, how);
+      this.monitor.acquired(slot.resource, how);
       return lease;
     } catch (error) {
       this.retire(slot, "broken", error);
@@ -400,12 +379,12 @@ export class Broker<T, L extends Lease<T>>
     const { operation } = slot; // one that prepares it, if any
     this.slots.move(slot, "closing");
     operation?.giveUp(detail);
-    this.#monitor.retired(reason, slot.resource, detail);
+    this.monitor.retired(reason, slot.resource, detail);
     this.#agenda.add(() => this.#calls.close(slot));
   }
 
   #turnAway(caller: Caller<T>): void {
-    this.line.turnAway(caller, () => new PoolExhaustedError(this.stats));
+    this.line.turnAway(caller, () => new PoolExhaustedError(this.monitor.stats));
   }
 
   #free(slot: Slot<T>): void {

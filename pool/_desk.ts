@@ -1,6 +1,7 @@
 import { Broker } from "./_broker.ts";
 import type { CallerKind, Request } from "./_caller.ts";
 import { type Capacity, OwnCapacity } from "./_capacity.ts";
+import { limitOf } from "./_line.ts";
 import { Shutdown } from "./_shutdown.ts";
 import type { Connector } from "./connector.ts";
 import { PoolClosedError } from "./errors.ts";
@@ -30,7 +31,7 @@ export class Desk<T, L extends Lease<T>> {
     this.#connector = connector;
     this.#options = options;
     this.#usual = this.#request("any", options.acquireTimeout, undefined);
-    this.#broker = new Broker(connector, options, capacity, this.#usual.timeout);
+    this.#broker = new Broker(connector, options, capacity);
     this.#shutdown = new Shutdown(this.#broker, options.clock);
   }
 
@@ -39,7 +40,7 @@ export class Desk<T, L extends Lease<T>> {
   }
 
   get stats(): PoolStats {
-    return this.#broker.stats;
+    return this.#broker.monitor.stats;
   }
 
   acquire(options: AcquireOptions | undefined): Promise<L> {
@@ -97,9 +98,6 @@ export class Desk<T, L extends Lease<T>> {
   }
 
   #request(kind: CallerKind, timeout: number, signal: AbortSignal | undefined): Request {
-    const queues = timeout > 0;
-    // One who does not queue still waits for a dial that can begin at once.
-    const limit = queues ? timeout : this.#options.connectTimeout;
-    return { kind, signal, queues, timeout: limit };
+    return { kind, signal, queues: timeout > 0, timeout: limitOf(timeout, this.#options) };
   }
 }

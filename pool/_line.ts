@@ -5,13 +5,19 @@ import { Queue } from "./_queue.ts";
 import type { Slot } from "./_slot.ts";
 import { UsualDeadlines } from "./_usual_deadlines.ts";
 import type { Lease } from "./lease.ts";
+import type { ResolvedPoolOptions } from "./options.ts";
 
 let arrivals = 0;
 
+/** How long one may take who is given that time: who does not queue still waits for a dial that can begin at once. */
+export function limitOf(timeout: number, { connectTimeout }: ResolvedPoolOptions): number {
+  return timeout > 0 ? timeout : connectTimeout;
+}
+
 /** What the line asks of the broker. */
 export interface LineEvents<T> {
-  /** What to tell a caller who has waited too long. */
-  latenessOf(caller: Caller<T>): Error;
+  /** Knows what to tell a caller who has waited too long. */
+  readonly monitor: { latenessOf(caller: Caller<T>): Error };
   /** Somebody has left. */
   proceed(): void;
 }
@@ -39,10 +45,10 @@ export class Line<T> {
   /** How many left because their time was over. */
   timedOut = 0;
 
-  /** Most callers are expected to have the usual timeout. */
-  constructor(clock: () => number, usualTimeout: number, events: LineEvents<T>) {
+  constructor(options: ResolvedPoolOptions, events: LineEvents<T>) {
+    const { clock } = options;
     this.#clock = clock;
-    this.#usualTimeout = usualTimeout;
+    this.#usualTimeout = limitOf(options.acquireTimeout, options);
     this.#aborts = new AbortGroups((caller) => {
       this.refuseAborted(caller);
       events.proceed();
@@ -50,7 +56,7 @@ export class Line<T> {
     const onDue = (caller: Caller<T>) => {
       if (caller.signal?.aborted) this.aborted++;
       else this.timedOut++;
-      this.refuse(caller, events.latenessOf(caller));
+      this.refuse(caller, events.monitor.latenessOf(caller));
       events.proceed();
     };
     const isUsual = (caller: Caller<T>) => this.#isUsual(caller);

@@ -42,9 +42,9 @@ export class Preparation<T, L extends Lease<T>> {
     return this.#fitness.isCheckDue(slot, now) || this.#settling(slot, false) !== undefined;
   }
 
-  /** Whether there is reason for doubt about an idle resource that is to be lent unprepared. */
-  isInDoubt(slot: Slot<T>): boolean {
-    return this.#settling(slot, true) !== undefined;
+  /** Whether there is no reason for doubt about an idle resource that is to be lent unprepared. */
+  isReady(slot: Slot<T>, now: number): boolean {
+    return !this.#fitness.isCheckDue(slot, now) && this.#settling(slot, true) === undefined;
   }
 
   /** Prepares a resource, whose slot is `resetting` meanwhile. */
