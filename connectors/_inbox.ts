@@ -24,7 +24,7 @@ export class Inbox {
   /** Where the next bytes are to be written: at least `least` bytes long. */
   room(least = 1): Uint8Array {
     if (this.#store.length - this.#end < least) this.#makeRoom(this.length + least);
-    return this.#store.subarray(this.#end);
+    return this.#end === 0 ? this.#store : this.#store.subarray(this.#end);
   }
 
   /** That many bytes have been written to the room. */

@@ -153,14 +153,14 @@ export class Dialler<T, L extends Lease<T>> {
   }
 
   succeeded(slot: Slot<T>): void {
-    slot.dialPermit.release();
+    slot.endDial();
     this.#schedule.succeeded();
     slot.warming?.opened();
   }
 
   /** Answers whether the failure is that of all who wait for the schedule. */
   failed(slot: Slot<T>, error: unknown): boolean {
-    slot.dialPermit.release();
+    slot.endDial();
     this.#isLastFailureFinal = !this.#isRetryable(error);
     const wasAwaited = this.#schedule.failed(slot.probe);
     slot.warming?.failed(error, (failures) => this.mayRetry(failures));

@@ -20,8 +20,8 @@ export class Slot<T> extends ListNode<Slot<T>> implements LeaseSlot<T> {
   readonly #owner: SlotOwner<T>;
   /** The slot's share of `maxSize`. */
   readonly permit: Permit;
-  /** The dial's share of `maxConnecting`. */
-  readonly dialPermit: Permit;
+  /** The dial's share of `maxConnecting`, until it is over. */
+  #dialPermit: Permit | undefined;
   /** The number of its dial, if that is to find out whether a server that was down is back; else 0. */
   readonly probe: number;
   /** How many times the pool had been cleared when the dial began. */
@@ -59,8 +59,14 @@ export class Slot<T> extends ListNode<Slot<T>> implements LeaseSlot<T> {
     this.generation = generation;
     this.#owner = owner;
     this.permit = permit;
-    this.dialPermit = dialPermit;
+    this.#dialPermit = dialPermit;
     this.probe = probe;
+  }
+
+  /** The dial is over. */
+  endDial(): void {
+    this.#dialPermit?.release();
+    this.#dialPermit = undefined;
   }
 
   release(): void {
