@@ -56,8 +56,9 @@ function sharedMethods(group: EndpointGroup): Partial<AnyConnector> {
     reset: (resource, context) => of(resource).reset?.(resource, context),
     isBroken: (resource) => of(resource).isBroken?.(resource) ?? false,
     isStale: (resource) => of(resource).isStale?.(resource) ?? false,
-    watch: (resource, lost, isWanted) => of(resource).watch?.(resource, lost, isWanted),
-    settle: (resource, isHurried) => of(resource).settle?.(resource, isHurried),
+    watch: (resource, lost, isUrgent) => of(resource).watch?.(resource, lost, isUrgent),
+    settle: (resource, isHurried, hasRested) =>
+      of(resource).settle?.(resource, isHurried, hasRested),
     lingering: () => group.lingering,
     unwatch: (resource) => of(resource).unwatch?.(resource),
   };

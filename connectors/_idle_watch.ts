@@ -13,6 +13,8 @@ const CANCEL_HOPS = 64;
 export interface WatchOwner {
   readonly conn: Pick<Deno.Conn, "ref" | "unref">;
   readonly reader: Reader;
+  /** Whether the present borrower has got a byte. */
+  readonly hasHeard: boolean;
   /** It turns out too late that it should not have been lent. */
   break(reason: unknown): void;
 }
@@ -28,9 +30,8 @@ type WatchState = "off" | "resting" | "parked";
  * Watches a socket that nobody uses. Deno cannot be asked whether a peer has hung
  * up; only a read tells. So one is parked: at the next beat, or earlier if the
  * socket is asked for after a rest, or at once if somebody is waiting for it or
- * there may be something that its last borrower did not read: if it was not heard
- * of in this very millisecond, say. It brings within microtasks what has come
- * before, which is a *look*.
+ * there may be something that its last borrower did not read. It brings within
+ * microtasks what has come before, which is a *look*.
  *
  * To park at every release would be simpler. But then a pool in full use, whose
  * sockets are lent again at once, pays for a second system call with every
@@ -54,28 +55,28 @@ export class IdleWatch implements Listener {
     return this.#state !== "off";
   }
 
-  begin(onLost: (reason: unknown) => void, isWanted: boolean): void {
+  /** Unless it `isUrgent`, the last borrower has just had it, and has got something then. */
+  begin(onLost: (reason: unknown) => void, isUrgent: boolean): void {
     if (this.#state !== "off") return;
     this.#state = "resting";
     this.#onLost = onLost;
     this.#awaitBeat();
     const { mayBeBehind, isStreaming } = this.#owner.reader;
-    const isInDoubt = mayBeBehind || isStreaming || !this.#hasJustHeard(coarseNow());
-    if (isWanted || isInDoubt) this.#lookNow();
+    const isInDoubt = !this.#owner.hasHeard || mayBeBehind || isStreaming;
+    if (isUrgent || isInDoubt) this.#lookNow();
   }
 
   /**
    * What to await before the socket is used, so that nothing is overlooked that
    * could be seen. One in a hurry is held up only if there is reason for doubt.
    */
-  settle(isHurried: boolean): Promise<void> | undefined {
-    const now = coarseNow();
-    const heldUp = eventLoop.catchUp(now);
+  settle(isHurried: boolean, hasRested: boolean): Promise<void> | undefined {
+    const heldUp = eventLoop.catchUp(coarseNow());
     if (heldUp !== undefined) {
       this.#park();
       return heldUp.then(() => this.#lookNow());
     }
-    const needsLook = this.#state === "resting" && !isHurried && !this.#hasJustHeard(now);
+    const needsLook = this.#state === "resting" && hasRested && !isHurried;
     return needsLook ? this.#lookNow() : this.#look;
   }
 
@@ -104,10 +105,6 @@ export class IdleWatch implements Listener {
     this.#onLost = undefined;
     if (onLost !== undefined) onLost(reason);
     else if (this.#state === "off") this.#owner.break(reason);
-  }
-
-  #hasJustHeard(now: number): boolean {
-    return this.#owner.reader.heardAt === now;
   }
 
   #awaitBeat(): void {

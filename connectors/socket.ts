@@ -188,15 +188,15 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
    * is lost. It does not keep the process alive meanwhile.
    *
    * @param onLost Called with the reason, once, unless the watch ends before.
-   * @param isWanted Whether somebody is waiting for the socket.
+   * @param isUrgent Whether to look at once what the system has to tell.
    */
-  watch(onLost: (reason: unknown) => void, isWanted: boolean): void {
-    this.#connection.beginWatch(onLost, isWanted);
+  watch(onLost: (reason: unknown) => void, isUrgent: boolean): void {
+    this.#connection.beginWatch(onLost, isUrgent);
   }
 
   /** What to await before the watched socket is used, so that nothing is overlooked that could be seen. */
-  settle(isHurried: boolean): Promise<void> | undefined {
-    return this.#connection.watch.settle(isHurried);
+  settle(isHurried: boolean, hasRested: boolean): Promise<void> | undefined {
+    return this.#connection.watch.settle(isHurried, hasRested);
   }
 
   /** Ends the watch: whoever uses the socket now takes over what has been begun to be read. */

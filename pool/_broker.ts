@@ -70,7 +70,7 @@ export class Broker<T, L extends Lease<T>>
     try {
       const slot = this.#shelf.pick(now);
       if (slot === undefined || this.#preparation.isNeeded(slot, now)) return undefined;
-      return this.#lend(slot, "direct");
+      return this.#lend(slot, now, "direct");
     } finally {
       this.proceed();
     }
@@ -82,7 +82,7 @@ export class Broker<T, L extends Lease<T>>
     const now = this.#clock();
     try {
       const slot = this.#shelf.pick(now, (slot) => this.#preparation.isReady(slot, now));
-      if (slot !== undefined) return this.#lend(slot, "direct");
+      if (slot !== undefined) return this.#lend(slot, now, "direct");
       const resting = this.#shelf.pick(now, (slot) => this.#fitness.isCheckDue(slot, now));
       if (resting !== undefined) this.#prepare(resting, now);
     } finally {
@@ -123,7 +123,7 @@ export class Broker<T, L extends Lease<T>>
     const fault = this.#fitness.faultOfReturned(slot, now);
     if (fault !== undefined) this.retire(slot, fault);
     else if (this.#connector.reset !== undefined) this.#reset(slot);
-    else if (!this.#pass(slot)) this.#takeBack(slot, now);
+    else if (!this.#pass(slot, now)) this.#takeBack(slot, now);
     else if (this.line.next !== undefined && this.#agenda.isEmpty) return this.#capacity.review();
     this.proceed();
   }
@@ -268,7 +268,7 @@ export class Broker<T, L extends Lease<T>>
     const slot = caller.kind === "any" ? this.#shelf.pick(now) : undefined;
     if (slot === undefined) return this.#dialFor(caller);
     if (this.#preparation.isNeeded(slot, now)) this.#prepare(slot, now, caller);
-    else this.#give(slot, this.line.takerOf(slot) ?? caller);
+    else this.#give(slot, now, this.line.takerOf(slot) ?? caller);
     return true;
   }
 
@@ -286,12 +286,12 @@ export class Broker<T, L extends Lease<T>>
    * can then have no more than they could before. Answers false if there is more
    * to decide.
    */
-  #pass(slot: Slot<T>): boolean {
+  #pass(slot: Slot<T>, now: number): boolean {
     const { taker } = this.line;
     if (taker === undefined || this.#shelf.isWatching) return false;
     if (this.dialler.faultOfKeeping(slot) !== undefined) return false;
     if (this.#capacity.isOwedBefore(taker.number)) return false;
-    this.#give(slot, taker);
+    this.#give(slot, now, taker);
     return true;
   }
 
@@ -306,7 +306,7 @@ export class Broker<T, L extends Lease<T>>
     this.#shelf.put(slot, now, isWanted);
     if (slot.state !== "idle") return;
     const { next } = this.line;
-    if (!this.#preparation.isNeeded(slot, now)) return this.#give(slot, taker);
+    if (!this.#preparation.isNeeded(slot, now)) return this.#give(slot, now, taker);
     this.#prepare(slot, now, next?.kind === "any" ? next : undefined);
   }
 
@@ -316,25 +316,25 @@ export class Broker<T, L extends Lease<T>>
     const taker = this.line.takerOf(slot);
     if (fault !== undefined) this.retire(slot, fault);
     else if (this.dialler.lacksRoomBefore(taker)) this.retire(slot, "replaced");
-    else if (taker !== undefined) this.#give(slot, taker);
+    else if (taker !== undefined) this.#give(slot, now, taker);
     else if (this.slots.idle.size >= this.#options.maxIdle) this.retire(slot, "surplus");
     else this.#shelf.put(slot, now, false);
   }
 
-  #give(slot: Slot<T>, caller: Caller<T>): void {
+  #give(slot: Slot<T>, now: number, caller: Caller<T>): void {
     if (caller.settled) return; // in the last moment; an idle resource stays so
     this.line.redirect(slot, caller);
     const { resolve, reject } = this.line.take(caller);
     try {
-      resolve(this.#lend(slot, "waited"));
+      resolve(this.#lend(slot, now, "waited"));
     } catch (error) {
       reject(error);
     }
   }
 
-  #lend(slot: Slot<T>, how: "direct" | "waited"): L {
+  #lend(slot: Slot<T>, now: number, how: "direct" | "waited"): L {
     if (++slot.uses === 1) this.dialler.wasUsed();
-    this.slots.lend(slot);
+    this.slots.lend(slot, now);
     try {
       this.#shelf.unwatch(slot);
       const lease = this.#connector.lease?.(slot) ?? new Lease(slot) as L;

@@ -1,6 +1,6 @@
 import type { Agenda } from "./_agenda.ts";
 import type { Calls } from "./_calls.ts";
-import type { Fitness } from "./_fitness.ts";
+import { BRIEF, type Fitness } from "./_fitness.ts";
 import type { Shelf } from "./_shelf.ts";
 import type { Slot } from "./_slot.ts";
 import type { Connector } from "./connector.ts";
@@ -39,18 +39,18 @@ export class Preparation<T, L extends Lease<T>> {
 
   /** Whether an idle resource can't be lent this very moment. */
   isNeeded(slot: Slot<T>, now: number): boolean {
-    return this.#fitness.isCheckDue(slot, now) || this.#settling(slot, false) !== undefined;
+    return this.#fitness.isCheckDue(slot, now) || this.#settling(slot, now, false) !== undefined;
   }
 
   /** Whether there is no reason for doubt about an idle resource that is to be lent unprepared. */
   isReady(slot: Slot<T>, now: number): boolean {
-    return !this.#fitness.isCheckDue(slot, now) && this.#settling(slot, true) === undefined;
+    return !this.#fitness.isCheckDue(slot, now) && this.#settling(slot, now, true) === undefined;
   }
 
   /** Prepares a resource, whose slot is `resetting` meanwhile. */
   begin(slot: Slot<T>, now: number): void {
     const isCheckDue = this.#fitness.isCheckDue(slot, now);
-    const settling = this.#settling(slot, false);
+    const settling = this.#settling(slot, now, false);
     const proceed = () => {
       if (slot.state !== "resetting") return;
       if (!isCheckDue) return this.#events.prepared(slot);
@@ -69,11 +69,11 @@ export class Preparation<T, L extends Lease<T>> {
     if (slot.state === "resetting") this.#calls.settle(slot, settling, proceed);
   }
 
-  #settling(slot: Slot<T>, isHurried: boolean): PromiseLike<void> | undefined {
+  #settling(slot: Slot<T>, now: number, isHurried: boolean): PromiseLike<void> | undefined {
     if (this.#connector.settle === undefined || !slot.isWatched) return undefined;
     let settling: PromiseLike<void> | undefined;
     try {
-      settling = this.#connector.settle(slot.resource, isHurried);
+      settling = this.#connector.settle(slot.resource, isHurried, now - slot.idleSince > BRIEF);
     } catch (error) {
       settling = Promise.reject(error);
     }
