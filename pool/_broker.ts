@@ -7,6 +7,7 @@ import { Fitness } from "./_fitness.ts";
 import { Line, type LineEvents } from "./_line.ts";
 import { Monitor } from "./_monitor.ts";
 import { Preparation, type PreparationEvents } from "./_preparation.ts";
+import { ShortWay } from "./_short_way.ts";
 import { Shelf, type ShelfEvents } from "./_shelf.ts";
 import type { Slot } from "./_slot.ts";
 import { Slots } from "./_slots.ts";
@@ -37,6 +38,7 @@ export class Broker<T, L extends Lease<T>>
   readonly dialler: Dialler<T, L>;
   readonly #calls: Calls<T, L>;
   readonly #preparation: Preparation<T, L>;
+  readonly #shortWay: ShortWay<T, L>;
   #state: "open" | "closing" | "closed" = "open";
   #onEmpty: (() => void) | undefined;
 
@@ -54,6 +56,7 @@ export class Broker<T, L extends Lease<T>>
     const shelf = this.#shelf = new Shelf(connector, options, this.slots, fitness, agenda, this);
     const calls = this.#calls = new Calls(connector, options, this.slots, monitor, this);
     this.#preparation = new Preparation(connector, fitness, shelf, calls, agenda, this);
+    this.#shortWay = new ShortWay(this, connector, options, shelf);
     this.proceed();
   }
 
@@ -67,6 +70,8 @@ export class Broker<T, L extends Lease<T>>
   lendIdle(): L | undefined {
     if (this.line.size > 0) return undefined;
     const now = this.#clock();
+    const lease = this.#shortWay.lend(now);
+    if (lease !== undefined) return lease;
     try {
       const slot = this.#shelf.pick(now);
       if (slot === undefined || this.#preparation.isNeeded(slot, now)) return undefined;
@@ -118,13 +123,13 @@ export class Broker<T, L extends Lease<T>>
 
   release(slot: Slot<T>): void {
     if (slot.state !== "leased") return;
-    this.monitor.released(slot.resource);
     const now = this.#clock();
+    if (this.#shortWay.takeBack(slot, now)) return;
+    this.monitor.released(slot.resource);
     const fault = this.#fitness.faultOfReturned(slot, now);
     if (fault !== undefined) this.retire(slot, fault);
     else if (this.#connector.reset !== undefined) this.#reset(slot);
-    else if (!this.#pass(slot, now)) this.#takeBack(slot, now);
-    else if (this.line.next !== undefined && this.#agenda.isEmpty) return this.#capacity.review();
+    else this.#takeBack(slot, now);
     this.proceed();
   }
 
@@ -279,20 +284,6 @@ export class Broker<T, L extends Lease<T>>
       this.retire(oldest, "replaced");
     }
     return false;
-  }
-
-  /**
-   * Passes a returned resource straight on to the first in line. Those behind
-   * can then have no more than they could before. Answers false if there is more
-   * to decide.
-   */
-  #pass(slot: Slot<T>, now: number): boolean {
-    const { taker } = this.line;
-    if (taker === undefined || this.#shelf.isWatching) return false;
-    if (this.dialler.faultOfKeeping(slot) !== undefined) return false;
-    if (this.#capacity.isOwedBefore(taker.number)) return false;
-    this.#give(slot, now, taker);
-    return true;
   }
 
   /** A resource has come back from its borrower. For whoever waits it is looked at as an idle one is. */

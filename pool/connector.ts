@@ -21,7 +21,8 @@ export interface ConnectorContext {
  * `connect` is needed; a function of the same form will do for it.
  *
  * A connector may throw, reject, hang or answer late in any of its methods: it
- * costs its caller a clear error, and the pool no slot.
+ * costs its caller a clear error, and the pool no slot. Which methods it has is
+ * looked at when the pool is made.
  *
  * @typeParam T The type of the resource.
  * @typeParam L The type of the lease.

@@ -67,10 +67,11 @@ Deno.test("a caller awaits what has to settle; if it rejects, throws or hangs, h
     ["hangs", () => new Promise<void>(() => {}), false],
   ];
   await eachCase(ways, ([name]) => name, async ([_, settle, reused]) => {
-    using scene = new Scene(new ScriptedConnector({}, ["check", "reset"]), { maxSize: 1 });
-    const connector = scene.connector as Connector<Thing>;
+    const scripted = new ScriptedConnector({}, ["check", "reset"]);
+    const connector = scripted as Connector<Thing>;
     connector.watch = () => {};
     connector.settle = settle;
+    using scene = new Scene(scripted, { maxSize: 1 });
     (await scene.take()).release();
     const caller = scene.acquire();
     await scene.elapse(LIMIT);
@@ -84,10 +85,11 @@ Deno.test("a caller awaits what has to settle; if it rejects, throws or hangs, h
 
 Deno.test("a resource whose lease cannot be made is closed in that turn, and the caller gets the error", async () => {
   await eachCase(["lease", "unwatch"] as const, String, async (method) => {
-    using scene = new Scene(new ScriptedConnector({}, ["check", "reset"]), { maxSize: 1 });
-    (scene.connector as Connector<Thing>).watch = () => {};
+    const connector = new ScriptedConnector({}, ["check", "reset"]);
+    (connector as Connector<Thing>).watch = () => {};
+    using scene = new Scene(connector, { maxSize: 1 });
     (await scene.take()).release();
-    (scene.connector as Connector<Thing>)[method] = fails;
+    (connector as Connector<Thing>)[method] = fails;
     const caller = scene.acquire();
     await microtasks();
     assertStrictEquals(caller.error, ERROR);
