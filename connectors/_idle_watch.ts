@@ -6,6 +6,10 @@ import type { Reader } from "./_reader.ts";
 // began. Three are seen, through the runtime's promises and our own.
 const LOOK_HOPS = 6;
 
+// What comes within so many milliseconds after a read, a look seldom sees. A
+// whole one would let a stray reply reach the next borrower.
+const BRIEF_REST = 0.1;
+
 // How many it takes a cancelled pipe to tell its source. Two for each stage are seen.
 const CANCEL_HOPS = 64;
 
@@ -29,8 +33,8 @@ type WatchState = "off" | "resting" | "parked";
  * up; only a read tells. So one is parked: at the next beat, or earlier if the
  * socket is asked for after a rest, or at once if somebody is waiting for it or
  * there may be something that its last borrower did not read: if it was not heard
- * of in this very millisecond, say. It brings within microtasks what has come
- * before, which is a *look*.
+ * of this very moment, say. It brings within microtasks what has come before,
+ * which is a *look*.
  *
  * To park at every release would be simpler. But then a pool in full use, whose
  * sockets are lent again at once, pays for a second system call with every
@@ -60,7 +64,7 @@ export class IdleWatch implements Listener {
     this.#onLost = onLost;
     this.#awaitBeat();
     const { mayBeBehind, isStreaming } = this.#owner.reader;
-    const isInDoubt = mayBeBehind || isStreaming || !this.#hasJustHeard(coarseNow());
+    const isInDoubt = mayBeBehind || isStreaming || !this.#hasJustHeard;
     if (isWanted || isInDoubt) this.#lookNow();
   }
 
@@ -75,7 +79,7 @@ export class IdleWatch implements Listener {
       this.#park();
       return heldUp.then(() => this.#lookNow());
     }
-    const needsLook = this.#state === "resting" && !isHurried && !this.#hasJustHeard(now);
+    const needsLook = this.#state === "resting" && !isHurried && !this.#hasJustHeard;
     return needsLook ? this.#lookNow() : this.#look;
   }
 
@@ -106,8 +110,8 @@ export class IdleWatch implements Listener {
     else if (this.#state === "off") this.#owner.break(reason);
   }
 
-  #hasJustHeard(now: number): boolean {
-    return this.#owner.reader.heardAt === now;
+  get #hasJustHeard(): boolean {
+    return performance.now() - this.#owner.reader.heardAt <= BRIEF_REST;
   }
 
   #awaitBeat(): void {

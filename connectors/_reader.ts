@@ -1,4 +1,3 @@
-import { coarseNow } from "../pool/_clock.ts";
 import { Inbox } from "./_inbox.ts";
 import { Lane } from "./_lane.ts";
 import type { StallGuard } from "./_stall_guard.ts";
@@ -45,8 +44,8 @@ export class Reader {
   #request: ChunkRequest | undefined = undefined;
   #state: "open" | "ended" | "failed" = "open";
   #mayBeBehind = false;
-  /** When the system last said what it had, to the millisecond. */
-  heardAt = coarseNow();
+  /** When the system last said what it had. */
+  heardAt = performance.now();
   #failure: unknown = undefined;
 
   constructor(owner: ReaderOwner, guard: StallGuard | undefined) {
@@ -243,7 +242,7 @@ export class Reader {
 
   #heard(read: number | null, room: Uint8Array): number | null {
     this.#mayBeBehind = read === room.length;
-    this.heardAt = coarseNow();
+    this.heardAt = performance.now();
     if (read === null && this.#state === "open") this.#state = "ended";
     this.#owner.heard(read);
     return read;
