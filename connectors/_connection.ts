@@ -30,7 +30,7 @@ export class Connection<A extends Deno.Addr> {
   /** Whether the connection has been closed, because of a failure or for good. */
   #isReleased = false;
   /** Whether the present borrower has got a byte. */
-  hasHeard = false;
+  #hasHeard = false;
 
   constructor(conn: Deno.Conn<A>, ioTimeout: number) {
     this.conn = conn;
@@ -48,22 +48,22 @@ export class Connection<A extends Deno.Addr> {
 
   /** Whether the peer had hung up on the present borrower before it gave anything back. */
   get isStale(): boolean {
-    if (this.hasHeard) return false;
+    if (this.#hasHeard) return false;
     return this.#state === "ended" ||
       this.#state === "failed" && !(this.#failure instanceof Deno.errors.TimedOut);
   }
 
   /** It has a new borrower. */
   lend(): void {
-    this.hasHeard = false;
+    this.#hasHeard = false;
   }
 
   /** Begins to watch it; calls `onLost` at once if it is lost already. */
-  beginWatch(onLost: (reason: unknown) => void, isUrgent: boolean): void {
+  beginWatch(onLost: (reason: unknown) => void, isWanted: boolean): void {
     if (this.#isReleased) return onLost(this.#failure ?? new Deno.errors.BadResource("closed"));
     this.reader.guard?.rest();
     this.writer.guard?.rest();
-    this.watch.begin(onLost, isUrgent);
+    this.watch.begin(onLost, isWanted);
   }
 
   /** We will write no more. */
@@ -81,7 +81,7 @@ export class Connection<A extends Deno.Addr> {
   /** A read has brought bytes, or, with null, the end. */
   heard(read: number | null): void {
     const isLive = this.#state === "open" || this.#state === "halfClosed";
-    if (read !== null) this.hasHeard = true;
+    if (read !== null) this.#hasHeard = true;
     else if (isLive) this.#state = "ended";
   }
 

@@ -6,6 +6,10 @@ import type { Reader } from "./_reader.ts";
 // began. Three are seen, through the runtime's promises and our own.
 const LOOK_HOPS = 6;
 
+// So many milliseconds after a read a look would seldom find more than it did. A
+// whole one would let a stray reply reach the next borrower.
+const BRIEF = 0.1;
+
 // How many it takes a cancelled pipe to tell its source. Two for each stage are seen.
 const CANCEL_HOPS = 64;
 
@@ -13,8 +17,6 @@ const CANCEL_HOPS = 64;
 export interface WatchOwner {
   readonly conn: Pick<Deno.Conn, "ref" | "unref">;
   readonly reader: Reader;
-  /** Whether the present borrower has got a byte. */
-  readonly hasHeard: boolean;
   /** It turns out too late that it should not have been lent. */
   break(reason: unknown): void;
 }
@@ -55,15 +57,14 @@ export class IdleWatch implements Listener {
     return this.#state !== "off";
   }
 
-  /** Unless it `isUrgent`, the last borrower has just had it, and has got something then. */
-  begin(onLost: (reason: unknown) => void, isUrgent: boolean): void {
+  begin(onLost: (reason: unknown) => void, isWanted: boolean): void {
     if (this.#state !== "off") return;
     this.#state = "resting";
     this.#onLost = onLost;
     this.#awaitBeat();
     const { mayBeBehind, isStreaming } = this.#owner.reader;
-    const isInDoubt = !this.#owner.hasHeard || mayBeBehind || isStreaming;
-    if (isUrgent || isInDoubt) this.#lookNow();
+    const isInDoubt = mayBeBehind || isStreaming || !this.#hasJustHeard;
+    if (isWanted || isInDoubt) this.#lookNow();
   }
 
   /**
@@ -105,6 +106,10 @@ export class IdleWatch implements Listener {
     this.#onLost = undefined;
     if (onLost !== undefined) onLost(reason);
     else if (this.#state === "off") this.#owner.break(reason);
+  }
+
+  get #hasJustHeard(): boolean {
+    return performance.now() - this.#owner.reader.heardAt <= BRIEF;
   }
 
   #awaitBeat(): void {

@@ -44,6 +44,8 @@ export class Reader {
   #request: ChunkRequest | undefined = undefined;
   #state: "open" | "ended" | "failed" = "open";
   #mayBeBehind = false;
+  /** When the system last said what it had. */
+  heardAt = performance.now();
   #failure: unknown = undefined;
 
   constructor(owner: ReaderOwner, guard: StallGuard | undefined) {
@@ -240,6 +242,7 @@ export class Reader {
 
   #heard(read: number | null, room: Uint8Array): number | null {
     this.#mayBeBehind = read === room.length;
+    this.heardAt = performance.now();
     if (read === null && this.#state === "open") this.#state = "ended";
     this.#owner.heard(read);
     return read;

@@ -75,7 +75,7 @@ export class Broker<T, L extends Lease<T>>
     try {
       const slot = this.#shelf.pick(now);
       if (slot === undefined || this.#preparation.isNeeded(slot, now)) return undefined;
-      return this.#lend(slot, now, "direct");
+      return this.#lend(slot, "direct");
     } finally {
       this.proceed();
     }
@@ -87,7 +87,7 @@ export class Broker<T, L extends Lease<T>>
     const now = this.#clock();
     try {
       const slot = this.#shelf.pick(now, (slot) => this.#preparation.isReady(slot, now));
-      if (slot !== undefined) return this.#lend(slot, now, "direct");
+      if (slot !== undefined) return this.#lend(slot, "direct");
       const resting = this.#shelf.pick(now, (slot) => this.#fitness.isCheckDue(slot, now));
       if (resting !== undefined) this.#prepare(resting, now);
     } finally {
@@ -273,7 +273,7 @@ export class Broker<T, L extends Lease<T>>
     const slot = caller.kind === "any" ? this.#shelf.pick(now) : undefined;
     if (slot === undefined) return this.#dialFor(caller);
     if (this.#preparation.isNeeded(slot, now)) this.#prepare(slot, now, caller);
-    else this.#give(slot, now, this.line.takerOf(slot) ?? caller);
+    else this.#give(slot, this.line.takerOf(slot) ?? caller);
     return true;
   }
 
@@ -297,7 +297,7 @@ export class Broker<T, L extends Lease<T>>
     this.#shelf.put(slot, now, isWanted);
     if (slot.state !== "idle") return;
     const { next } = this.line;
-    if (!this.#preparation.isNeeded(slot, now)) return this.#give(slot, now, taker);
+    if (!this.#preparation.isNeeded(slot, now)) return this.#give(slot, taker);
     this.#prepare(slot, now, next?.kind === "any" ? next : undefined);
   }
 
@@ -307,25 +307,25 @@ export class Broker<T, L extends Lease<T>>
     const taker = this.line.takerOf(slot);
     if (fault !== undefined) this.retire(slot, fault);
     else if (this.dialler.lacksRoomBefore(taker)) this.retire(slot, "replaced");
-    else if (taker !== undefined) this.#give(slot, now, taker);
+    else if (taker !== undefined) this.#give(slot, taker);
     else if (this.slots.idle.size >= this.#options.maxIdle) this.retire(slot, "surplus");
     else this.#shelf.put(slot, now, false);
   }
 
-  #give(slot: Slot<T>, now: number, caller: Caller<T>): void {
+  #give(slot: Slot<T>, caller: Caller<T>): void {
     if (caller.settled) return; // in the last moment; an idle resource stays so
     this.line.redirect(slot, caller);
     const { resolve, reject } = this.line.take(caller);
     try {
-      resolve(this.#lend(slot, now, "waited"));
+      resolve(this.#lend(slot, "waited"));
     } catch (error) {
       reject(error);
     }
   }
 
-  #lend(slot: Slot<T>, now: number, how: "direct" | "waited"): L {
+  #lend(slot: Slot<T>, how: "direct" | "waited"): L {
     if (++slot.uses === 1) this.dialler.wasUsed();
-    this.slots.lend(slot, now);
+    this.slots.lend(slot);
     try {
       this.#shelf.unwatch(slot);
       const lease = this.#connector.lease?.(slot) ?? new Lease(slot) as L;

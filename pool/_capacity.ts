@@ -11,6 +11,8 @@ export interface CapacityUser {
   readonly line: {
     readonly size: number;
     readonly next: { readonly number: number } | undefined;
+    /** Those who will not wait unless room is being made for them. */
+    readonly impatient: { readonly size: number };
     /** How many callers without a slot came before the one of that number, but at most so many. */
     unassignedBefore(number: number, most: number): number;
   };
@@ -27,8 +29,6 @@ export interface Capacity {
   readonly maxSize: number;
   /** How many more it may open now. */
   readonly room: number;
-  /** Whether room is being made for all who wait for some. */
-  readonly isRoomComing: boolean;
   /** The figures of the whole, if it is shared. */
   readonly shared: SharedFigures | undefined;
   /** Is told once which pool has it. */
@@ -39,6 +39,8 @@ export interface Capacity {
   isExceededBy(size: number): boolean;
   /** Whether a resource must make room for a caller of another pool, who came before the one of that number. */
   isOwedBefore(number: number): boolean;
+  /** Whether room is being made for the waiting caller of that number. */
+  isRoomComingFor(number: number): boolean;
   /** The pool has decided all that it can for now. */
   review(): void;
   resize(maxSize: number): void;
@@ -46,7 +48,6 @@ export interface Capacity {
 
 /** The room of a pool that stands alone. */
 export class OwnCapacity implements Capacity {
-  readonly isRoomComing = false;
   readonly shared = undefined;
   readonly #permits: Semaphore;
 
@@ -73,6 +74,10 @@ export class OwnCapacity implements Capacity {
   }
 
   isOwedBefore(): boolean {
+    return false;
+  }
+
+  isRoomComingFor(): boolean {
     return false;
   }
 

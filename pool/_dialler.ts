@@ -134,7 +134,8 @@ export class Dialler<T, L extends Lease<T>> {
   /** Whether something is being made ready for a caller who will not wait in line, or room for it is. */
   isComing(caller: Caller<T>): boolean {
     const isReplacing = caller.kind === "fresh" && this.#slots.closing > 0;
-    return caller.slot !== undefined || isReplacing || this.#capacity.isRoomComing;
+    return caller.slot !== undefined || isReplacing ||
+      this.#capacity.isRoomComingFor(caller.number);
   }
 
   /** Has resources opened until `count` are idle, as far as there is room. */

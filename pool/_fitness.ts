@@ -5,9 +5,6 @@ import type { Lease } from "./lease.ts";
 import type { ResolvedPoolOptions } from "./options.ts";
 import type { RetireReason } from "./stats.ts";
 
-/** After a loan or a rest no longer than this, in milliseconds, a resource is as it was. */
-export const BRIEF = 2;
-
 const GOLDEN_RATIO = (Math.sqrt(5) - 1) / 2;
 
 /** Decides by the clock, and by asking the connector, whether a resource may be lent once more. */

@@ -1,6 +1,6 @@
 import type { Agenda } from "./_agenda.ts";
 import type { Calls } from "./_calls.ts";
-import { BRIEF, type Fitness } from "./_fitness.ts";
+import type { Fitness } from "./_fitness.ts";
 import type { Shelf } from "./_shelf.ts";
 import type { Slot } from "./_slot.ts";
 import type { Connector } from "./connector.ts";
@@ -73,7 +73,7 @@ export class Preparation<T, L extends Lease<T>> {
     if (this.#connector.settle === undefined || !slot.isWatched) return undefined;
     let settling: PromiseLike<void> | undefined;
     try {
-      settling = this.#connector.settle(slot.resource, isHurried, now - slot.idleSince > BRIEF);
+      settling = this.#connector.settle(slot.resource, isHurried, now - slot.idleSince >= 1);
     } catch (error) {
       settling = Promise.reject(error);
     }

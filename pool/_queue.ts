@@ -39,8 +39,10 @@ export class Queue<M extends Numbered> {
 
   /** The one behind this member. */
   after(member: M): M | undefined {
-    const index = this.#taken(this.#indexOf(member) + 1);
-    return index < this.#places.length ? this.#places[index] as M : undefined;
+    const index = this.#indexOf(member);
+    const next = this.#taken(index + 1);
+    if (next > index + 1) this.#moveUp(index, next - 1);
+    return next < this.#places.length ? this.#places[next] as M : undefined;
   }
 
   /** Iterates from head to tail; the member just yielded, and no other, may be removed. */
@@ -74,6 +76,14 @@ export class Queue<M extends Numbered> {
   #numberAt(index: number): number {
     const place = this.#places[index]!;
     return typeof place === "number" ? place : place.number;
+  }
+
+  /** Closes the gap behind a member: one who stays while those behind leave would have it searched each time. */
+  #moveUp(from: number, to: number): void {
+    const member = this.#places[from] as M;
+    this.#places.fill(member.number, from, to);
+    this.#places[to] = member;
+    if (from === this.#first) this.#first = to;
   }
 
   #tidy(): void {

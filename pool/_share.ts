@@ -34,10 +34,6 @@ export class Share extends ListNode<Share> implements Capacity {
     return Math.min(this.#own.available, this.#common.available);
   }
 
-  get isRoomComing(): boolean {
-    return this.wanted > 0 && this.#common.isRoomComing;
-  }
-
   /** Since when the pool's longest idle resource has been so. */
   get restingSince(): number {
     return this.pool.slots.idle.head?.idleSince ?? Infinity;
@@ -79,6 +75,10 @@ export class Share extends ListNode<Share> implements Capacity {
     return this.#common.isOwedBefore(this, number);
   }
 
+  isRoomComingFor(number: number): boolean {
+    return this.wantedBefore(number) < this.wanted && this.#common.isRoomComingFor(number);
+  }
+
   /** Tells the others what has changed, which may change what they do. */
   review(): void {
     const { slots, line, dialler } = this.pool;
@@ -92,6 +92,7 @@ export class Share extends ListNode<Share> implements Capacity {
     this.#closing = slots.closing;
     this.#common.rest(this, slots.idle.head !== undefined);
     this.#claim(wanted, line.next?.number ?? 0);
+    this.#common.hurry(this, line.impatient.size > 0);
     if (this.isVacant) this.#onVacant();
     this.#common.arrange();
   }

@@ -12,6 +12,7 @@ export class SharedCapacity {
   readonly #permits: Semaphore;
   readonly #claims = new List<Share>();
   readonly #resting = new Set<Share>();
+  readonly #hurried = new Set<Share>();
   /** How many resources are open at this moment, in whatever state. */
   open = 0;
   #maxSize: number;
@@ -39,9 +40,19 @@ export class SharedCapacity {
     return this.#size - this.#closing > this.#maxSize;
   }
 
-  /** Whether as many resources are being closed as are to be opened. */
-  get isRoomComing(): boolean {
-    return this.#closing >= this.#wanted;
+  /** How much room there will be when all is closed that is to be: less than none, if there is too much open. */
+  get #comingRoom(): number {
+    return this.#maxSize - this.#size + this.#closing;
+  }
+
+  /** Whether that is enough for the waiting caller of that number, and for all who came before. */
+  isRoomComingFor(number: number): boolean {
+    let room = this.#comingRoom;
+    for (let claim = this.#claims.head; claim !== undefined && room > 0; claim = claim.next) {
+      if (claim.number >= number) break;
+      room -= claim.wantedBefore(number);
+    }
+    return room > 0;
   }
 
   tryAcquire(share: Share, number: number): Permit | undefined {
@@ -85,6 +96,12 @@ export class SharedCapacity {
     else this.#resting.delete(share);
   }
 
+  /** A share reports whether it has callers who will not wait unless room is being made for them. */
+  hurry(share: Share, isHurried: boolean): void {
+    if (isHurried) this.#hurried.add(share);
+    else if (this.#hurried.size > 0) this.#hurried.delete(share);
+  }
+
   /** Puts a share in line: mostly at one of the ends. */
   enter(share: Share): void {
     let successor = this.#claims.head;
@@ -104,7 +121,7 @@ export class SharedCapacity {
   arrange(): void {
     if (this.#state === "arranging") return; // the outer call goes on
     this.#state = "arranging";
-    while (this.#grantNext() || this.#evictNext());
+    while (this.#grantNext() || this.#evictNext() || this.#dismissNext());
     this.#state = "resting";
   }
 
@@ -117,10 +134,18 @@ export class SharedCapacity {
   }
 
   #evictNext(): boolean {
-    const isShort = this.isOverfull || !this.isRoomComing && this.available === 0;
+    const isShort = this.isOverfull || this.#comingRoom < this.#wanted && this.available === 0;
     const share = isShort ? this.#longestResting() : undefined;
     share?.pool.evict();
     return share !== undefined;
+  }
+
+  /** Has those turned away whom the room that was being made for them has escaped. */
+  #dismissNext(): boolean {
+    const { size } = this.#hurried;
+    if (size === 0) return false;
+    for (const share of [...this.#hurried]) share.pool.proceed();
+    return this.#hurried.size < size;
   }
 
   /** Room is made seldom, and costs a dial: to search then is cheaper than to keep an order always. */

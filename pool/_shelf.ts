@@ -1,6 +1,6 @@
 import type { Agenda } from "./_agenda.ts";
 import { Alarm } from "./_alarm.ts";
-import { BRIEF, type Fitness } from "./_fitness.ts";
+import type { Fitness } from "./_fitness.ts";
 import type { Slot } from "./_slot.ts";
 import type { Slots } from "./_slots.ts";
 import type { Connector } from "./connector.ts";
@@ -56,8 +56,7 @@ export class Shelf<T, L extends Lease<T>> {
     this.#fitness.grantRest(slot, now);
     this.#slots.rest(slot);
     this.#sweeper.setBy(slot.dueAt, now);
-    if (!this.isWatching || slot.isWatched) return;
-    this.#watch(slot, isWanted || now - slot.lentAt > BRIEF);
+    if (this.isWatching && !slot.isWatched) this.#watch(slot, isWanted);
   }
 
   /**
@@ -88,11 +87,11 @@ export class Shelf<T, L extends Lease<T>> {
     this.#sweeper.clear();
   }
 
-  #watch(slot: Slot<T>, isUrgent: boolean): void {
+  #watch(slot: Slot<T>, isWanted: boolean): void {
     slot.isWatched = true;
     slot.onLost ??= (detail) => this.#events.lost(slot, detail);
     try {
-      this.#connector.watch!(slot.resource, slot.onLost, isUrgent);
+      this.#connector.watch!(slot.resource, slot.onLost, isWanted);
     } catch (error) {
       slot.onLost(error);
     }

@@ -53,7 +53,7 @@ export class ShortWay<T, L extends Lease<T>> {
     const slot = slots.idle.tail;
     if (slot === undefined || now >= slot.dueAt) return undefined;
     monitor.counters.acquires.direct++;
-    return this.#leaseOf(slot, now);
+    return this.#leaseOf(slot);
   }
 
   /** Takes back what is fit to be lent again. Answers false if there is more to decide. */
@@ -62,7 +62,7 @@ export class ShortWay<T, L extends Lease<T>> {
     if (now >= slot.expiresAt || slot.uses >= this.#options.maxUses) return false;
     const { line, dialler } = this.#owner;
     if (dialler.faultOfKeeping(slot) !== undefined) return false;
-    return line.size === 0 ? this.#layDown(slot, now) : this.#pass(slot, now);
+    return line.size === 0 ? this.#layDown(slot, now) : this.#pass(slot);
   }
 
   #layDown(slot: Slot<T>, now: number): boolean {
@@ -72,20 +72,20 @@ export class ShortWay<T, L extends Lease<T>> {
   }
 
   /** Passes it to the first in line. Those behind can then have no more than they could before. */
-  #pass(slot: Slot<T>, now: number): boolean {
+  #pass(slot: Slot<T>): boolean {
     const { line, monitor } = this.#owner;
     const { taker } = line;
     if (taker === undefined) return false;
     const { resolve } = line.take(taker);
     monitor.counters.acquires.waited++;
-    resolve(this.#leaseOf(slot, now));
+    resolve(this.#leaseOf(slot));
     if (line.next === undefined) this.#owner.proceed();
     return true;
   }
 
-  #leaseOf(slot: Slot<T>, now: number): L {
+  #leaseOf(slot: Slot<T>): L {
     slot.uses++;
-    this.#owner.slots.lend(slot, now);
+    this.#owner.slots.lend(slot);
     return new Lease(slot) as L;
   }
 }

@@ -29,8 +29,6 @@ export class Slot<T> extends ListNode<Slot<T>> implements LeaseSlot<T> {
   state: SlotState = "connecting";
   resource!: T;
   uses = 0;
-  /** When it was lent. */
-  lentAt = -Infinity;
   /** When it was returned. */
   idleSince = 0;
   /** From when its `idleTimeout` counts. */

@@ -49,10 +49,9 @@ export class Slots<T> {
     this.idle.push(slot);
   }
 
-  lend(slot: Slot<T>, now: number): void {
+  lend(slot: Slot<T>): void {
     this.#leave(slot);
     slot.state = "leased";
-    slot.lentAt = now;
   }
 
   move(slot: Slot<T>, state: "resetting" | "closing"): void {

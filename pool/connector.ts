@@ -82,19 +82,18 @@ export interface Connector<T, L extends Lease<T> = Lease<T>> {
   lease?(slot: LeaseSlot<T>): L;
 
   /**
-   * Told that the resource goes idle. From here until `unwatch` the connector may
-   * call `lost` to have it retired at once. It `isUrgent` to find out if a caller
-   * is waiting to have it next, or if it was lent for longer than two
-   * milliseconds, in which much may have happened that its borrower took no notice of.
+   * Told that the resource goes idle, or, if it `isWanted`, that a caller is
+   * waiting to have it next. From here until `unwatch` the connector may call
+   * `lost` to have it retired at once.
    */
-  watch?(resource: T, lost: (reason: unknown) => void, isUrgent: boolean): void;
+  watch?(resource: T, lost: (reason: unknown) => void, isWanted: boolean): void;
 
   /**
    * What has to settle before a watched resource is lent, if anything: asked just
    * then. Bounded by `checkTimeout`; if it rejects, the resource is retired. One
    * who is hurried (`tryAcquire`) will not await it, and gets the resource if
    * this returns undefined: then only a reason for doubt should be given. It
-   * `hasRested` if it was returned more than two milliseconds ago.
+   * `hasRested` if it was returned a millisecond ago or earlier.
    */
   settle?(resource: T, isHurried: boolean, hasRested: boolean): PromiseLike<void> | undefined;
 

@@ -51,6 +51,7 @@ export const configs: fc.Arbitrary<Config> = fc.record({
   attempts: oneOf(1, 1, 2, 3, Infinity),
   script,
   has: fc.subarray(["check", "reset", "watch", "settle"] as const),
+  hears: fc.boolean(),
   seed: fc.nat(),
 });
 

@@ -25,6 +25,8 @@ export interface Config {
   readonly script: Script;
   /** Which of its optional methods the connector has. */
   readonly has: readonly ("check" | "reset" | "watch" | "settle")[];
+  /** Whether the pool has hooks for what happens to a lease: with them it takes no short way. */
+  readonly hears: boolean;
   readonly seed: number;
 }
 
@@ -90,8 +92,10 @@ export class World implements ConnectorEvents {
       clock: journal.time.clock,
       hooks: {
         onConnect: () => this.#dialled(),
-        onAcquire: () => journal.meddle(),
-        onRelease: () => journal.meddle(),
+        ...(config.hears && {
+          onAcquire: () => journal.meddle(),
+          onRelease: () => journal.meddle(),
+        }),
         onRetire: (reason, thing) => this.#retired(reason, thing as Thing),
         onError: (error, source) => this.#failed(error, source),
       },

@@ -10,7 +10,13 @@ interface Thing {
   state: "opening" | "open" | "closing" | "closed";
 }
 
-interface Call {
+/** How one asks for a resource. */
+interface Manner {
+  readonly fresh?: boolean;
+  readonly timeout?: number;
+}
+
+interface Call extends Manner {
   readonly key: string;
   readonly number: number;
   readonly abort: AbortController;
@@ -58,11 +64,12 @@ class World {
     }), { maxSize, maxPerKey, acquireTimeout: Infinity, idleTimeout: Infinity });
   }
 
-  acquire(key: string): void {
+  acquire(key: string, how: Manner = {}): void {
     const abort = new AbortController();
-    const call: Call = { key, number: this.calls.length, abort, state: "waiting" };
+    const call: Call = { key, number: this.calls.length, abort, state: "waiting", ...how };
     this.calls.push(call);
-    this.pool.acquire(key, { signal: abort.signal }).then((lease) => {
+    this.pool.acquire(key, { signal: abort.signal, ...how }).then((lease) => {
+      assert(!call.fresh || !lease.reused, "who wants a fresh one gets one");
       assertEquals(lease.value.key, key, "keys are not mixed");
       const holders = this.calls.filter((each) => each.lease?.value === lease.value);
       assertEquals(holders, [], "nobody shares");
@@ -96,6 +103,10 @@ class World {
     return this.calls.filter(({ state }) => state === "waiting");
   }
 
+  idleOf(key: string): number {
+    return this.pool.statsOf(key)?.idle ?? 0;
+  }
+
   open(key?: string): Thing[] {
     return this.things.filter((thing) =>
       thing.state !== "closed" && (key === undefined || thing.key === key)
@@ -118,6 +129,9 @@ class World {
     assertEquals(leased, this.calls.filter(({ state }) => state === "served").length);
     assertEquals(waiting, this.waiting.length);
     const hungry = this.waiting.filter(({ key }) => this.open(key).length < this.maxPerKey);
+    assert(!this.waiting.some(({ timeout }) => timeout === 0), "nobody waits who would not");
+    const own = this.waiting.filter(({ key, fresh }) => !fresh && this.idleOf(key) > 0);
+    assertEquals(own, [], "nobody waits while one of his key rests");
     if (hungry.length > 0) {
       assertEquals(idle, 0, "nothing rests while somebody waits");
       assert(size >= this.maxSize, "there is no room while somebody waits");
@@ -143,6 +157,8 @@ type Step = (world: World) => void | Promise<void>;
 const key = fc.constantFrom(...KEYS);
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 5, arbitrary: key.map((key): Step => (world) => world.acquire(key)) },
+  { weight: 1, arbitrary: key.map((key): Step => (world) => world.acquire(key, { fresh: true })) },
+  { weight: 1, arbitrary: key.map((key): Step => (world) => world.acquire(key, { timeout: 0 })) },
   { weight: 4, arbitrary: fc.nat(20).map((i): Step => (world) => world.end(i, "release")) },
   { weight: 1, arbitrary: fc.nat(20).map((i): Step => (world) => world.end(i, "discard")) },
   { weight: 1, arbitrary: fc.nat(20).map((i): Step => (world) => world.abort(i)) },
