@@ -1,10 +1,11 @@
 import { Claim } from "./_claim.ts";
 import { BodyContext } from "./_context.ts";
-import { type Deferred, ignore, latestResolve, newPromise } from "./_deferred.ts";
+import { type Deferred, ignore } from "./_deferred.ts";
 import type { UnreadFailures } from "./_failures.ts";
 import type { Marker, Nesting } from "./_nesting.ts";
 import type { Scheduler } from "./_scheduler.ts";
 import type { TimeLimit, TimeLimits } from "./_time_limits.ts";
+import type { Turn } from "./_turn.ts";
 import { cancelReason, TaskTimeoutError } from "./errors.ts";
 import type { Task } from "./task.ts";
 import type { TaskHandle, TaskState } from "./task_handle.ts";
@@ -66,9 +67,7 @@ export class TaskRun<R> extends Claim implements TaskHandle<R> {
   #stage: Stage = "queued";
   /** Its result, or why there is none. */
   #value: unknown = undefined;
-  /** Made when it is first read. A `Deferred` would be one more object for every `run`. */
-  #result: Promise<R> | undefined = undefined;
-  #resolve: ((value: R | PromiseLike<R>) => void) | undefined = undefined;
+  #isRead = false;
 
   constructor(host: RunHost, task: Task<R>, extras: RunExtras | undefined) {
     super();
@@ -82,12 +81,9 @@ export class TaskRun<R> extends Claim implements TaskHandle<R> {
   }
 
   get result(): Promise<R> {
-    if (this.#result === undefined) {
-      this.#result = newPromise();
-      this.#resolve = latestResolve();
-      if (!this.#isOpen) this.#answer(this.#resolve);
-    }
-    return this.#result;
+    this.#isRead = true;
+    if (!this.#isOpen) this.#host.failures.read(this);
+    return this.answer as Promise<R>;
   }
 
   /** Why it failed, if it has. */
@@ -95,8 +91,9 @@ export class TaskRun<R> extends Claim implements TaskHandle<R> {
     return this.#value;
   }
 
-  get isWaiting(): boolean {
-    return this.#stage === "queued";
+  get standing(): "waiting" | "granted" | "over" {
+    if (this.#stage === "queued") return "waiting";
+    return this.#stage === "granted" ? "granted" : "over";
   }
 
   get isCalled(): boolean {
@@ -126,13 +123,16 @@ export class TaskRun<R> extends Claim implements TaskHandle<R> {
     this.#stage = "granted";
     scheduler.tally.queued--;
     holders.add(this as TaskRun<unknown>);
-    this.segment.advance();
+    this.segment.granted();
+  }
+
+  awake(turn: Turn): void {
+    if (this.#isOpen) this.segment.awake(this, turn);
+    else this.#answer(turn);
   }
 
   call(): void {
     if (this.#stage !== "granted") return;
-    // Nobody goes this way any more, and a handle that is kept must not keep all that came later.
-    this.next = undefined;
     this.segment.served();
     const { nesting, scheduler } = this.#host;
     if (this.extras !== undefined) this.#startClock(this.extras);
@@ -181,7 +181,6 @@ export class TaskRun<R> extends Claim implements TaskHandle<R> {
       scheduler.tally.overdue--;
     }
     const context = this.context!;
-    // A run that has grown old in the queue would keep it until the next great collection.
     this.context = undefined;
     context.end();
     scheduler.leave();
@@ -219,15 +218,16 @@ export class TaskRun<R> extends Claim implements TaskHandle<R> {
       this.#host.limits.lift(this.extras.limit);
       this.#host.unwatch(this as TaskRun<unknown>);
     }
-    if (this.#resolve !== undefined) this.#answer(this.#resolve);
-    else if (end === "rejected") this.#host.failures.add(this);
+    if (end !== "fulfilled") this.answer.catch(ignore);
+    if (end === "rejected" && !this.#isRead) this.#host.failures.add(this);
+    if (this.turn?.resolve !== undefined) this.#answer(this.turn);
   }
 
-  #answer(resolve: (value: R | PromiseLike<R>) => void): void {
-    if (this.#stage === "fulfilled") return resolve(this.#value as R);
-    this.#host.failures.read(this);
-    this.#result!.catch(ignore);
-    resolve(Promise.reject(this.#value));
+  #answer(turn: Turn): void {
+    // A run that has grown old in the queue would keep it until the next great collection.
+    this.turn = undefined;
+    if (this.#stage === "fulfilled") turn.resolve(this.#value);
+    else turn.reject(this.#value);
   }
 }
 

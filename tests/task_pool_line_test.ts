@@ -3,20 +3,17 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { List } from "../pool/_list.ts";
 import { Claim } from "../tasks/_claim.ts";
 import { Segment } from "../tasks/_segment.ts";
+import type { Turn } from "../tasks/_turn.ts";
 import { microtasks } from "./_scene.ts";
 
 const storage = new AsyncLocalStorage<number>();
 
 /** Notes the async context in which it is called. */
 class Call extends Claim {
-  state: "waiting" | "granted" | "withdrawn" = "waiting";
+  standing: "waiting" | "granted" | "over" = "waiting";
 
   constructor(readonly calls: (number | undefined)[]) {
     super();
-  }
-
-  get isWaiting(): boolean {
-    return this.state === "waiting";
   }
 
   get isCalled(): boolean {
@@ -24,17 +21,23 @@ class Call extends Claim {
   }
 
   enter(): void {
-    this.state = "granted";
-    this.segment.advance();
+    this.standing = "granted";
+    this.segment.granted();
   }
 
   withdraw(): void {
-    this.state = "withdrawn";
+    this.standing = "over";
     this.segment.withdrawn();
   }
 
+  awake(turn: Turn): void {
+    if (this.standing === "over") turn.resolve(undefined);
+    else this.segment.awake(this, turn);
+  }
+
   call(): void {
-    if (this.state !== "granted") return;
+    if (this.standing !== "granted") return;
+    this.standing = "over";
     this.calls.push(storage.getStore());
     this.segment.served();
   }
