@@ -28,8 +28,8 @@ export class Segment extends ListNode<Segment> {
   /** How many have neither been called nor withdrawn. */
   #pending = 0;
   #call: "none" | "under way" = "none";
-  readonly #gate = newPromise<void>();
-  #openGate: (() => void) | undefined = latestResolve<void>() as () => void;
+  readonly #gate = newPromise<Segment>();
+  #openGate: ((segment: Segment) => void) | undefined = latestResolve<Segment>();
 
   constructor(line: List<Segment>) {
     super();
@@ -48,7 +48,7 @@ export class Segment extends ListNode<Segment> {
     claim.segment = this;
     this.#pending++;
     this.#claims.push(claim);
-    if (claim.isCalled) claim.answer = this.#gate.then(this.#wakeNext);
+    if (claim.isCalled) claim.answer = this.#gate.then(wakeNext);
   }
 
   /** Takes the first that waits. */
@@ -67,8 +67,8 @@ export class Segment extends ListNode<Segment> {
 
   /** To be told, in its async context, when a claim can be called. */
   awake(claim: Claim, turn: Turn): void {
-    if (this.#toCall === claim) this.#callNext();
-    else turn.await(this.#callNext);
+    if (this.#toCall === claim) this.callNext();
+    else turn.await(callNext);
   }
 
   /** To be told when the first claim may wait no more. */
@@ -76,7 +76,7 @@ export class Segment extends ListNode<Segment> {
     const begin = this.#toCall?.turn?.begin;
     if (begin === undefined) return;
     this.#call = "under way";
-    begin();
+    begin(this);
   }
 
   /** To be told when a claim has what it wanted. */
@@ -116,7 +116,7 @@ export class Segment extends ListNode<Segment> {
   #open(): void {
     const open = this.#openGate;
     this.#openGate = undefined;
-    open?.();
+    open?.(this);
   }
 
   #drop(): void {
@@ -129,19 +129,25 @@ export class Segment extends ListNode<Segment> {
     if (index < this.#nextToCall && index < this.#nextToWake) this.#claims[index] = undefined;
   }
 
-  readonly #wakeNext = () => {
+  /** Called in the async context of each of the claims, one after the other. */
+  wakeNext(): Turn {
     while (!this.#claims[this.#nextToWake]!.isCalled) this.#nextToWake++;
     const index = this.#nextToWake++;
     const claim = this.#claims[index]!;
     this.#forget(index);
     return claim.turn = new Turn(claim);
-  };
+  }
 
-  readonly #callNext = () => {
+  /** Called in the async context of the claim that is next. */
+  callNext(): void {
     this.#call = "none";
     const claim = this.#claims[this.#nextToCall]!;
     this.#pass();
     claim.call();
     this.advance();
-  };
+  }
 }
+
+// Not closures of a segment: V8 drops what it has optimised for one when that segment is gone.
+const wakeNext = (segment: Segment) => segment.wakeNext();
+const callNext = (segment: Segment) => segment.callNext();

@@ -1,5 +1,6 @@
 import { latestResolve, newPromise } from "./_deferred.ts";
 import type { Claim } from "./_claim.ts";
+import type { Segment } from "./_segment.ts";
 
 /**
  * What settles a claim's answer, from the moment that its turn is near. A
@@ -10,7 +11,7 @@ export class Turn implements PromiseLike<unknown> {
   resolve!: (value: unknown) => void;
   reject!: (reason: unknown) => void;
   /** Has the claim called, in its async context. Undefined as long as it cannot be. */
-  begin: (() => void) | undefined = undefined;
+  begin: ((segment: Segment) => void) | undefined = undefined;
   readonly #claim: Claim;
 
   constructor(claim: Claim) {
@@ -25,8 +26,8 @@ export class Turn implements PromiseLike<unknown> {
   }
 
   /** Keeps the present async context for `call`. */
-  await(call: () => void): void {
-    newPromise<void>().then(call);
-    this.begin = latestResolve<void>() as () => void;
+  await(call: (segment: Segment) => void): void {
+    newPromise<Segment>().then(call);
+    this.begin = latestResolve();
   }
 }
