@@ -3,7 +3,7 @@ import type { Claim } from "./_claim.ts";
 import { latestResolve, newPromise } from "./_deferred.ts";
 import { Turn } from "./_turn.ts";
 
-const LENGTH = 64;
+const LENGTH = 256;
 
 /**
  * A piece of a line: so many claims, first come, first served. Slots are
@@ -93,10 +93,11 @@ export class Segment extends ListNode<Segment> {
     else this.advance();
   }
 
+  /** Those who wait, and those who have a slot and have not been called. */
   *[Symbol.iterator](): Generator<Claim> {
-    for (let i = this.#nextToGrant; i < this.#claims.length; i++) {
-      const claim = this.#claims[i];
-      if (claim?.standing === "waiting") yield claim;
+    for (let i = this.#nextToCall; i < this.#claims.length; i++) {
+      const claim = this.#claims[i]!;
+      if (claim.standing !== "over") yield claim;
     }
   }
 

@@ -3,6 +3,7 @@ import { BodyContext } from "./_context.ts";
 import { type Deferred, ignore } from "./_deferred.ts";
 import type { UnreadFailures } from "./_failures.ts";
 import type { Marker, Nesting } from "./_nesting.ts";
+import type { Run, Runner, Runners } from "./_runner.ts";
 import type { Scheduler } from "./_scheduler.ts";
 import type { TimeLimit, TimeLimits } from "./_time_limits.ts";
 import type { Turn } from "./_turn.ts";
@@ -16,8 +17,7 @@ export interface RunHost {
   readonly nesting: Nesting;
   readonly limits: TimeLimits;
   readonly failures: UnreadFailures;
-  /** The runs that hold a slot. */
-  readonly holders: Set<TaskRun<unknown>>;
+  readonly runners: Runners<TaskRun<unknown>>;
   /** The signal of a run is of no more use. */
   unwatch(run: TaskRun<unknown>): void;
 }
@@ -58,7 +58,7 @@ const STATES: Readonly<Record<Stage, TaskState>> = {
 };
 
 /** One submitted task, from the queue to its end. */
-export class TaskRun<R> extends Claim implements TaskHandle<R> {
+export class TaskRun<R> extends Claim implements Run, TaskHandle<R> {
   readonly extras: RunExtras | undefined;
   /** What its body is told, as long as that runs. */
   context: BodyContext | undefined = undefined;
@@ -68,6 +68,7 @@ export class TaskRun<R> extends Claim implements TaskHandle<R> {
   /** Its result, or why there is none. */
   #value: unknown = undefined;
   #isRead = false;
+  #runner: Runner<TaskRun<unknown>> | undefined = undefined;
 
   constructor(host: RunHost, task: Task<R>, extras: RunExtras | undefined) {
     super();
@@ -119,10 +120,8 @@ export class TaskRun<R> extends Claim implements TaskHandle<R> {
   }
 
   enter(): void {
-    const { scheduler, holders } = this.#host;
     this.#stage = "granted";
-    scheduler.tally.queued--;
-    holders.add(this as TaskRun<unknown>);
+    this.#host.scheduler.tally.queued--;
     this.segment.granted();
   }
 
@@ -137,23 +136,37 @@ export class TaskRun<R> extends Claim implements TaskHandle<R> {
     const { nesting, scheduler } = this.#host;
     if (this.extras !== undefined) this.#startClock(this.extras);
     if (nesting.marksTask(scheduler.size)) nesting.mark(runMarked, this as TaskRun<unknown>);
-    else this.run(undefined);
+    else this.start(undefined);
   }
 
-  /** Calls the body and waits for its end. Never rejects. */
-  async run(marker: Marker | undefined): Promise<void> {
+  /** Calls the body. */
+  start(marker: Marker | undefined): void {
     const task = this.#task!;
     this.#task = undefined;
     this.#stage = "running";
-    this.#host.nesting.enter(marker);
+    const { nesting, runners } = this.#host;
+    nesting.enter(marker);
     this.context = new BodyContext();
-    let value: R;
-    try {
-      value = await task(this.context);
-    } catch (reason) {
-      return this.#ended(marker, "rejected", reason);
+    this.#runner = runners.take(this as TaskRun<unknown>, marker);
+    this.#runner.call(task, this.context);
+  }
+
+  ended(end: "fulfilled" | "rejected", value: unknown): void {
+    const { scheduler, nesting, runners } = this.#host;
+    const runner = this.#runner!;
+    nesting.leave(runner.marker);
+    runners.release(runner);
+    if (this.#stage === "running") {
+      this.#settle(end, end, value);
+    } else {
+      this.#stage = this.#stage === "late" ? "rejected" : "cancelled";
+      scheduler.tally.overdue--;
     }
-    this.#ended(marker, "fulfilled", value);
+    const context = this.context!;
+    // What has grown old in the queue would keep them until the next great collection.
+    this.context = this.#runner = undefined;
+    context.end();
+    scheduler.leave();
   }
 
   /** Whether its caller has still to be told. */
@@ -170,22 +183,6 @@ export class TaskRun<R> extends Claim implements TaskHandle<R> {
     });
   }
 
-  #ended(marker: Marker | undefined, end: "fulfilled" | "rejected", value: unknown): void {
-    const { scheduler, nesting, holders } = this.#host;
-    nesting.leave(marker);
-    holders.delete(this as TaskRun<unknown>);
-    if (this.#stage === "running") {
-      this.#settle(end, end, value);
-    } else {
-      this.#stage = this.#stage === "late" ? "rejected" : "cancelled";
-      scheduler.tally.overdue--;
-    }
-    const context = this.context!;
-    this.context = undefined;
-    context.end();
-    scheduler.leave();
-  }
-
   /** Tells the caller at once, whatever the body does. */
   #abandon(stage: "late" | "aborted", reason: unknown): void {
     this.#host.scheduler.tally.overdue++;
@@ -195,14 +192,13 @@ export class TaskRun<R> extends Claim implements TaskHandle<R> {
 
   /** Has it never run. */
   #skip(reason: unknown): void {
-    const { scheduler, holders } = this.#host;
+    const { scheduler } = this.#host;
     const hadSlot = this.#stage === "granted";
     this.#task = undefined;
     this.#settle("cancelled", "cancelled", reason);
     this.extras?.start?.reject(reason);
     this.segment.withdrawn();
     if (hadSlot) {
-      holders.delete(this as TaskRun<unknown>);
       scheduler.leave();
     } else {
       scheduler.tally.queued--;
@@ -232,5 +228,5 @@ export class TaskRun<R> extends Claim implements TaskHandle<R> {
 }
 
 function runMarked(run: TaskRun<unknown>, marker: Marker): void {
-  run.run(marker);
+  run.start(marker);
 }

@@ -4,6 +4,7 @@ import { Deferred } from "./_deferred.ts";
 import { UnreadFailures } from "./_failures.ts";
 import type { Job, JobHost, JobPlan } from "./_job.ts";
 import { Nesting } from "./_nesting.ts";
+import { Runners } from "./_runner.ts";
 import { Scheduler } from "./_scheduler.ts";
 import { type RunHost, TaskRun } from "./_task_run.ts";
 import { TimeLimits } from "./_time_limits.ts";
@@ -26,7 +27,7 @@ export class Workload implements RunHost, JobHost {
   readonly nesting: Nesting;
   readonly limits = new TimeLimits();
   readonly failures = new UnreadFailures();
-  readonly holders = new Set<TaskRun<unknown>>();
+  readonly runners = new Runners<TaskRun<unknown>>();
   readonly #options: ResolvedTaskPoolOptions;
   readonly #jobs = new Set<Job>();
   readonly #aborts = new AbortGroups<Stoppable>((each, reason) => each.cancel(reason));
@@ -181,7 +182,7 @@ export class Workload implements RunHost, JobHost {
 
   #runs(): TaskRun<unknown>[] {
     const queued = [...this.scheduler.queue].filter((claim) => claim instanceof TaskRun);
-    return [...this.holders, ...queued];
+    return [...this.runners.runs, ...queued];
   }
 
   /** Has it cancelled with its signal, and with the pool's. Answers whether it may start. */
