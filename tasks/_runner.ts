@@ -1,4 +1,4 @@
-import type { BodyContext } from "./_context.ts";
+import { BodyContext } from "./_context.ts";
 import type { Marker } from "./_nesting.ts";
 import type { Task } from "./task.ts";
 
@@ -13,6 +13,8 @@ export class Runner<R extends Run> {
   place: number;
   run: R | undefined = undefined;
   marker: Marker | undefined = undefined;
+  /** What the body is told. */
+  context: BodyContext | undefined = undefined;
   readonly #fulfilled = (value: unknown) => this.run!.ended("fulfilled", value);
   readonly #rejected = (reason: unknown) => this.run!.ended("rejected", reason);
 
@@ -20,10 +22,10 @@ export class Runner<R extends Run> {
     this.place = place;
   }
 
-  call(task: Task<unknown>, context: BodyContext): void {
+  call(task: Task<unknown>): void {
     let end: Promise<unknown>;
     try {
-      end = Promise.resolve(task(context));
+      end = Promise.resolve(task(this.context!));
     } catch (reason) {
       end = Promise.reject(reason);
     }
@@ -42,11 +44,12 @@ export class Runners<R extends Run> {
     const runner = this.#all[this.#busy++]!;
     runner.run = run;
     runner.marker = marker;
+    runner.context = new BodyContext();
     return runner;
   }
 
   release(runner: Runner<R>): void {
-    runner.run = runner.marker = undefined;
+    runner.run = runner.marker = runner.context = undefined;
     const last = --this.#busy;
     this.#put(this.#all[last]!, runner.place);
     this.#put(runner, last);

@@ -1,5 +1,5 @@
 import { Claim } from "./_claim.ts";
-import { BodyContext } from "./_context.ts";
+import type { BodyContext } from "./_context.ts";
 import { type Deferred, ignore } from "./_deferred.ts";
 import type { UnreadFailures } from "./_failures.ts";
 import type { Marker, Nesting } from "./_nesting.ts";
@@ -22,8 +22,9 @@ export interface RunHost {
   unwatch(run: TaskRun<unknown>): void;
 }
 
-/** What most tasks go without. */
-export interface RunExtras {
+/** What a run goes by. All that go without the rest share one. */
+export interface RunTerms {
+  readonly host: RunHost;
   readonly signal: AbortSignal | undefined;
   readonly timeout: number;
   limit: TimeLimit | undefined;
@@ -59,22 +60,17 @@ const STATES: Readonly<Record<Stage, TaskState>> = {
 
 /** One submitted task, from the queue to its end. */
 export class TaskRun<R> extends Claim implements Run, TaskHandle<R> {
-  readonly extras: RunExtras | undefined;
-  /** What its body is told, as long as that runs. */
-  context: BodyContext | undefined = undefined;
-  readonly #host: RunHost;
-  #task: Task<R> | undefined;
+  readonly terms: RunTerms;
   #stage: Stage = "queued";
-  /** Its result, or why there is none. */
-  #value: unknown = undefined;
+  /** Its body until that is called, and then its result, or why there is none. */
+  #content: unknown;
   #isRead = false;
   #runner: Runner<TaskRun<unknown>> | undefined = undefined;
 
-  constructor(host: RunHost, task: Task<R>, extras: RunExtras | undefined) {
+  constructor(task: Task<R>, terms: RunTerms) {
     super();
-    this.#host = host;
-    this.#task = task;
-    this.extras = extras;
+    this.#content = task;
+    this.terms = terms;
   }
 
   get state(): TaskState {
@@ -83,13 +79,13 @@ export class TaskRun<R> extends Claim implements Run, TaskHandle<R> {
 
   get result(): Promise<R> {
     this.#isRead = true;
-    if (!this.#isOpen) this.#host.failures.read(this);
+    if (!this.#isOpen) this.terms.host.failures.read(this);
     return this.answer as Promise<R>;
   }
 
   /** Why it failed, if it has. */
   get failure(): unknown {
-    return this.#value;
+    return this.#content;
   }
 
   get standing(): "waiting" | "granted" | "over" {
@@ -101,8 +97,13 @@ export class TaskRun<R> extends Claim implements Run, TaskHandle<R> {
     return true;
   }
 
+  /** What its body is told, as long as that runs. */
+  get context(): BodyContext | undefined {
+    return this.#runner?.context;
+  }
+
   belongsTo(host: RunHost): boolean {
-    return this.#host === host;
+    return this.terms.host === host;
   }
 
   outcome(): Promise<PromiseSettledResult<R>> {
@@ -121,7 +122,7 @@ export class TaskRun<R> extends Claim implements Run, TaskHandle<R> {
 
   enter(): void {
     this.#stage = "granted";
-    this.#host.scheduler.tally.queued--;
+    this.terms.host.scheduler.tally.queued--;
     this.segment.granted();
   }
 
@@ -133,27 +134,27 @@ export class TaskRun<R> extends Claim implements Run, TaskHandle<R> {
   call(): void {
     if (this.#stage !== "granted") return;
     this.segment.served();
-    const { nesting, scheduler } = this.#host;
-    if (this.extras !== undefined) this.#startClock(this.extras);
+    const { nesting, scheduler } = this.terms.host;
+    this.#startClock();
     if (nesting.marksTask(scheduler.size)) nesting.mark(runMarked, this as TaskRun<unknown>);
     else this.start(undefined);
   }
 
   /** Calls the body. */
   start(marker: Marker | undefined): void {
-    const task = this.#task!;
-    this.#task = undefined;
+    const task = this.#content as Task<R>;
+    this.#content = undefined;
     this.#stage = "running";
-    const { nesting, runners } = this.#host;
+    const { nesting, runners } = this.terms.host;
     nesting.enter(marker);
-    this.context = new BodyContext();
     this.#runner = runners.take(this as TaskRun<unknown>, marker);
-    this.#runner.call(task, this.context);
+    this.#runner.call(task);
   }
 
   ended(end: "fulfilled" | "rejected", value: unknown): void {
-    const { scheduler, nesting, runners } = this.#host;
+    const { scheduler, nesting, runners } = this.terms.host;
     const runner = this.#runner!;
+    const { context } = runner;
     nesting.leave(runner.marker);
     runners.release(runner);
     if (this.#stage === "running") {
@@ -162,10 +163,8 @@ export class TaskRun<R> extends Claim implements Run, TaskHandle<R> {
       this.#stage = this.#stage === "late" ? "rejected" : "cancelled";
       scheduler.tally.overdue--;
     }
-    const context = this.context!;
-    // What has grown old in the queue would keep them until the next great collection.
-    this.context = this.#runner = undefined;
-    context.end();
+    this.#runner = undefined;
+    context!.end();
     scheduler.leave();
   }
 
@@ -175,28 +174,29 @@ export class TaskRun<R> extends Claim implements Run, TaskHandle<R> {
     return stage === "running" || stage === "queued" || stage === "granted";
   }
 
-  #startClock(extras: RunExtras): void {
-    const { timeout } = extras;
-    extras.start?.resolve(this);
-    extras.limit = this.#host.limits.set(timeout, () => {
+  #startClock(): void {
+    const { terms } = this;
+    const { host, timeout, start } = terms;
+    start?.resolve(this);
+    if (timeout === Infinity) return;
+    terms.limit = host.limits.set(timeout, () => {
       this.#abandon("late", new TaskTimeoutError(timeout));
     });
   }
 
   /** Tells the caller at once, whatever the body does. */
   #abandon(stage: "late" | "aborted", reason: unknown): void {
-    this.#host.scheduler.tally.overdue++;
+    this.terms.host.scheduler.tally.overdue++;
     this.#settle(stage, stage === "late" ? "rejected" : "cancelled", reason);
-    this.context!.abort(reason);
+    this.#runner!.context!.abort(reason);
   }
 
   /** Has it never run. */
   #skip(reason: unknown): void {
-    const { scheduler } = this.#host;
+    const { scheduler } = this.terms.host;
     const hadSlot = this.#stage === "granted";
-    this.#task = undefined;
     this.#settle("cancelled", "cancelled", reason);
-    this.extras?.start?.reject(reason);
+    this.terms.start?.reject(reason);
     this.segment.withdrawn();
     if (hadSlot) {
       scheduler.leave();
@@ -208,22 +208,21 @@ export class TaskRun<R> extends Claim implements Run, TaskHandle<R> {
 
   #settle(stage: Stage, end: "fulfilled" | "rejected" | "cancelled", value: unknown): void {
     this.#stage = stage;
-    this.#value = value;
-    this.#host.scheduler.tally[end]++;
-    if (this.extras !== undefined) {
-      this.#host.limits.lift(this.extras.limit);
-      this.#host.unwatch(this as TaskRun<unknown>);
-    }
+    this.#content = value;
+    const { host, limit } = this.terms;
+    host.scheduler.tally[end]++;
+    host.limits.lift(limit);
+    host.unwatch(this as TaskRun<unknown>);
     if (end !== "fulfilled") this.answer.catch(ignore);
-    if (end === "rejected" && !this.#isRead) this.#host.failures.add(this);
+    if (end === "rejected" && !this.#isRead) host.failures.add(this);
     if (this.turn?.resolve !== undefined) this.#answer(this.turn);
   }
 
   #answer(turn: Turn): void {
     // A run that has grown old in the queue would keep it until the next great collection.
     this.turn = undefined;
-    if (this.#stage === "fulfilled") turn.resolve(this.#value);
-    else turn.reject(this.#value);
+    if (this.#stage === "fulfilled") turn.resolve(this.#content);
+    else turn.reject(this.#content);
   }
 }
 
