@@ -2,14 +2,20 @@ import { BodyContext } from "./_context.ts";
 import type { Marker } from "./_nesting.ts";
 import type { Task } from "./task.ts";
 
+/** How many may be idle: a pool that was busy once is not to keep them all. */
+const MOST_IDLE = 100;
+
 /** What is told of the end of its body. */
 export interface Run {
   ended(end: "fulfilled" | "rejected", value: unknown): void;
 }
 
-/** Calls the bodies of a pool, one at a time, and hears of their ends: by the same two functions for all of them. */
+/**
+ * Calls one body after the other, and hears of their ends by the same two
+ * functions. An async function for each would be several objects more.
+ */
 export class Runner<R extends Run> {
-  /** Among the runners of the pool; kept by them. */
+  /** Where it stands among the runners of the pool; kept by them. */
   place: number;
   run: R | undefined = undefined;
   marker: Marker | undefined = undefined;
@@ -53,7 +59,7 @@ export class Runners<R extends Run> {
     const last = --this.#busy;
     this.#put(this.#all[last]!, runner.place);
     this.#put(runner, last);
-    if (this.#all.length > 2 * this.#busy + MOST_KEPT) this.#all.pop();
+    if (this.#all.length - this.#busy > MOST_IDLE) this.#all.pop();
   }
 
   /** What runs. */
@@ -66,6 +72,3 @@ export class Runners<R extends Run> {
     runner.place = place;
   }
 }
-
-// Few beside what a pool of such a size has queued.
-const MOST_KEPT = 100;

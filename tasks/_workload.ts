@@ -54,7 +54,7 @@ export class Workload implements RunHost, JobHost {
   submit<R, A, C>(
     task: Task<R>,
     options: TaskOptions<R, A, C> | undefined,
-    start?: Deferred<unknown>,
+    start?: Deferred<TaskHandle<A>>,
   ): TaskRun<A> {
     this.#refuseMore(1);
     const { scheduler } = this;
@@ -64,7 +64,9 @@ export class Workload implements RunHost, JobHost {
         : withAfter(task, options.after, options.ctx as C)) as Task<A>;
     const { signal, timeout = this.#options.timeout } = options ?? NO_OPTIONS;
     const isPlain = signal === undefined && timeout === Infinity && start === undefined;
-    const terms = isPlain ? this.#plain : this.#terms(signal, timeout, start);
+    const terms = isPlain
+      ? this.#plain
+      : this.#terms(signal, timeout, start as Deferred<unknown> | undefined);
     const run = new TaskRun<A>(body, terms);
     scheduler.tally.queued++;
     scheduler.queue.push(run, options?.priority ?? 0);

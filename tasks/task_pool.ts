@@ -165,7 +165,7 @@ export class TaskPool implements AsyncDisposable {
       checkCall(task, options, "spawn a task");
       this.#work.refuseNested("spawn a task");
       const start = new Deferred<TaskHandle<A>>();
-      this.#work.submit(task, options, start as Deferred<unknown>);
+      this.#work.submit(task, options, start);
       return start.promise;
     });
   }
