@@ -11,17 +11,18 @@ const LENGTH = 256;
  * context. One that has been withdrawn is passed over when its turn comes.
  *
  * A promise reaction keeps the async context of whoever made it, at 88 B and a
- * tenth of a microsecond; an `AsyncResource` costs ten times as long. Here it
- * is the promise of the claim's answer, too. All of a segment wait for one
- * promise, its gate; what can be called or settled singly is made when that
- * opens, which is when the first of them is granted or withdrawn. So most of a
- * long line is small when the garbage is collected.
+ * tenth of a microsecond, and makes the promise of the claim's answer besides;
+ * an `AsyncResource` costs ten times as long. All claims of a segment wait for
+ * one promise, its gate, which opens when the first of them is granted or
+ * withdrawn. What it takes to call each by itself is made only then: it lives so
+ * shortly that collecting it costs next to nothing, and what waits in a long
+ * line is small. That is why the line is in pieces.
  */
 export class Segment extends ListNode<Segment> {
   readonly #line: List<Segment>;
   /** Those who were called, or passed over, are not kept. */
   readonly #claims: (Claim | undefined)[] = [];
-  /** All from here on may be waiting; may be called; have not been woken. */
+  /** The first who may be waiting; who is to be called; who has not been woken. */
   #nextToGrant = 0;
   #nextToCall = 0;
   #nextToWake = 0;
@@ -67,13 +68,13 @@ export class Segment extends ListNode<Segment> {
 
   /** To be told, in its async context, when a claim can be called. */
   awake(claim: Claim, turn: Turn): void {
-    if (this.#toCall === claim) this.callNext();
+    if (this.#toCall() === claim) this.callNext();
     else turn.await(callNext);
   }
 
   /** To be told when the first claim may wait no more. */
   advance(): void {
-    const begin = this.#toCall?.turn?.begin;
+    const begin = this.#toCall()?.turn?.begin;
     if (begin === undefined) return;
     this.#call = "under way";
     begin(this);
@@ -101,13 +102,12 @@ export class Segment extends ListNode<Segment> {
     }
   }
 
-  /** Who has a slot and nobody before him to be called. */
-  get #toCall(): Claim | undefined {
+  /** Finds who has a slot and nobody before him to be called. */
+  #toCall(): Claim | undefined {
     if (this.#line.head !== this || this.#call === "under way") return undefined;
-    for (; this.#nextToCall < this.#claims.length; this.#pass()) {
-      const claim = this.#claims[this.#nextToCall]!;
-      if (claim.standing !== "over") return claim.standing === "granted" ? claim : undefined;
-    }
+    while (this.#claims[this.#nextToCall]?.standing === "over") this.#pass();
+    const claim = this.#claims[this.#nextToCall];
+    return claim?.standing === "granted" ? claim : undefined;
   }
 
   #pass(): void {
