@@ -11,7 +11,7 @@ import type { ItemSource, ItemTask } from "./task.ts";
 
 /** A job's claim to one slot more. */
 class Ticket extends Claim {
-  isWaiting = true;
+  standing: "waiting" | "over" = "waiting";
 
   constructor(readonly job: { enter(): void }) {
     super();
@@ -22,15 +22,17 @@ class Ticket extends Claim {
   }
 
   enter(): void {
-    this.isWaiting = false;
+    this.standing = "over";
     this.segment.served();
     this.job.enter();
   }
 
   withdraw(): void {
-    this.isWaiting = false;
+    this.standing = "over";
     this.segment.withdrawn();
   }
+
+  awake(): void {}
 
   call(): void {}
 }

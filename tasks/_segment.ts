@@ -1,57 +1,36 @@
 import { type List, ListNode } from "../pool/_list.ts";
 import type { Claim } from "./_claim.ts";
+import { latestResolve, newPromise } from "./_deferred.ts";
+import { Turn } from "./_turn.ts";
 
-const LENGTH = 64;
-const NOW = Promise.resolve();
-
-/**
- * What the calls of a segment stop at as long as the next claim waits. A promise
- * would be one for each of them. It is a class, for V8 drops what it has optimised
- * for a closure of a segment when that segment is gone.
- */
-class Gate implements PromiseLike<void> {
-  readonly #segment: Segment;
-  #open: (() => void) | undefined = undefined;
-
-  constructor(segment: Segment) {
-    this.#segment = segment;
-  }
-
-  then(open: unknown): Promise<never> {
-    this.#open = open as () => void;
-    this.#segment.advance();
-    return NOW as Promise<never>;
-  }
-
-  /** Lets through whoever has come to it. */
-  open(): void {
-    const open = this.#open;
-    this.#open = undefined;
-    open?.();
-  }
-}
+const LENGTH = 256;
 
 /**
  * A piece of a line: so many claims, first come, first served. Slots are
  * granted, and then those who have one are called, each in its own async
  * context. One that has been withdrawn is passed over when its turn comes.
  *
- * The calls are a chain of `then`s: a promise reaction keeps the async context
- * of whoever made it, at 88 B and a tenth of a microsecond. An `AsyncResource`
- * for every task costs ten times as long. But nothing can be taken out of a
- * chain: that is why the line is in pieces, which go when all of them is withdrawn.
+ * A promise reaction keeps the async context of whoever made it, at 88 B and a
+ * tenth of a microsecond, and makes the promise of the claim's answer besides;
+ * an `AsyncResource` costs ten times as long. All claims of a segment wait for
+ * one promise, its gate, which opens when the first of them is granted or
+ * withdrawn. What it takes to call each by itself is made only then: it lives so
+ * shortly that collecting it costs next to nothing, and what waits in a long
+ * line is small. That is why the line is in pieces.
  */
 export class Segment extends ListNode<Segment> {
   readonly #line: List<Segment>;
-  /** All from here on may be waiting. */
-  #nextToGrant: Claim | undefined;
-  #nextToCall: Claim | undefined;
-  #last: Claim | undefined;
-  /** How many have joined; how many have neither been called nor withdrawn. */
-  #joined = 0;
+  /** Those who were called, or passed over, are not kept. */
+  readonly #claims: (Claim | undefined)[] = [];
+  /** The first who may be waiting; who is to be called; who has not been woken. */
+  #nextToGrant = 0;
+  #nextToCall = 0;
+  #nextToWake = 0;
+  /** How many have neither been called nor withdrawn. */
   #pending = 0;
-  #calls: Promise<unknown> = NOW;
-  readonly #gate = new Gate(this);
+  #call: "none" | "under way" = "none";
+  readonly #gate = newPromise<Segment>();
+  #openGate: ((segment: Segment) => void) | undefined = latestResolve<Segment>();
 
   constructor(line: List<Segment>) {
     super();
@@ -59,7 +38,7 @@ export class Segment extends ListNode<Segment> {
   }
 
   get isExhausted(): boolean {
-    return this.#joined === LENGTH;
+    return this.#claims.length === LENGTH;
   }
 
   get isEmpty(): boolean {
@@ -68,32 +47,37 @@ export class Segment extends ListNode<Segment> {
 
   push(claim: Claim): void {
     claim.segment = this;
-    this.#joined++;
     this.#pending++;
-    if (this.#last !== undefined) this.#last.next = claim;
-    this.#last = claim;
-    this.#nextToGrant ??= claim;
-    if (!claim.isCalled) return;
-    if (this.#nextToCall === undefined) {
-      this.#nextToCall = claim;
-      this.#calls = Promise.resolve(this.#gate);
-    }
-    this.#calls = this.#calls.then(this.#callNext);
+    this.#claims.push(claim);
+    if (claim.isCalled) claim.answer = this.#gate.then(wakeNext);
   }
 
   /** Takes the first that waits. */
   shift(): Claim | undefined {
-    let claim = this.#nextToGrant;
-    while (claim !== undefined && !claim.isWaiting) claim = claim.next;
-    this.#nextToGrant = claim?.next;
-    this.#forget();
-    return claim;
+    while (this.#nextToGrant < this.#claims.length) {
+      const claim = this.#claims[this.#nextToGrant++];
+      if (claim?.standing === "waiting") return claim;
+    }
+  }
+
+  /** To be told when a claim has a slot and is to be called. */
+  granted(): void {
+    this.#open();
+    this.advance();
+  }
+
+  /** To be told, in its async context, when a claim can be called. */
+  awake(claim: Claim, turn: Turn): void {
+    if (this.#toCall() === claim) this.callNext();
+    else turn.await(callNext);
   }
 
   /** To be told when the first claim may wait no more. */
   advance(): void {
-    if (this.#line.head !== this || this.#nextToCall?.isWaiting) return;
-    this.#gate.open();
+    const begin = this.#toCall()?.turn?.begin;
+    if (begin === undefined) return;
+    this.#call = "under way";
+    begin(this);
   }
 
   /** To be told when a claim has what it wanted. */
@@ -105,14 +89,35 @@ export class Segment extends ListNode<Segment> {
   /** To be told when a claim wants nothing any more. */
   withdrawn(): void {
     this.#pending--;
+    this.#open();
     if (this.#pending === 0) this.#drop();
     else this.advance();
   }
 
+  /** Those who wait, and those who have a slot and have not been called. */
   *[Symbol.iterator](): Generator<Claim> {
-    for (let claim = this.#nextToGrant; claim !== undefined; claim = claim.next) {
-      if (claim.isWaiting) yield claim;
+    for (let i = this.#nextToCall; i < this.#claims.length; i++) {
+      const claim = this.#claims[i]!;
+      if (claim.standing !== "over") yield claim;
     }
+  }
+
+  /** Finds who has a slot and nobody before him to be called. */
+  #toCall(): Claim | undefined {
+    if (this.#line.head !== this || this.#call === "under way") return undefined;
+    while (this.#claims[this.#nextToCall]?.standing === "over") this.#pass();
+    const claim = this.#claims[this.#nextToCall];
+    return claim?.standing === "granted" ? claim : undefined;
+  }
+
+  #pass(): void {
+    this.#forget(this.#nextToCall++);
+  }
+
+  #open(): void {
+    const open = this.#openGate;
+    this.#openGate = undefined;
+    open?.(this);
   }
 
   #drop(): void {
@@ -120,20 +125,30 @@ export class Segment extends ListNode<Segment> {
     this.#line.head?.advance();
   }
 
-  /** Keeps no claim longer than it is needed. */
-  #forget(): void {
-    if (this.#nextToGrant === undefined && this.#nextToCall === undefined) this.#last = undefined;
+  /** Keeps no claim longer than it is needed: a handle keeps its segment. */
+  #forget(index: number): void {
+    if (index < this.#nextToCall && index < this.#nextToWake) this.#claims[index] = undefined;
   }
 
-  readonly #callNext = () => {
-    const claim = this.#nextToCall!;
-    let next = claim.next;
-    while (next !== undefined && !next.isCalled) next = next.next;
-    this.#nextToCall = next;
-    this.#forget();
-    // Decided before the call, which may have others join.
-    const gate = next?.isWaiting ? this.#gate : undefined;
+  /** Called in the async context of each of the claims, one after the other. */
+  wakeNext(): Turn {
+    while (!this.#claims[this.#nextToWake]!.isCalled) this.#nextToWake++;
+    const index = this.#nextToWake++;
+    const claim = this.#claims[index]!;
+    this.#forget(index);
+    return claim.turn = new Turn(claim);
+  }
+
+  /** Called in the async context of the claim that is next. */
+  callNext(): void {
+    this.#call = "none";
+    const claim = this.#claims[this.#nextToCall]!;
+    this.#pass();
     claim.call();
-    return gate;
-  };
+    this.advance();
+  }
 }
+
+// Not closures of a segment: V8 drops what it has optimised for one when that segment is gone.
+const wakeNext = (segment: Segment) => segment.wakeNext();
+const callNext = (segment: Segment) => segment.callNext();

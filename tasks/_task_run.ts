@@ -1,10 +1,12 @@
 import { Claim } from "./_claim.ts";
-import { BodyContext } from "./_context.ts";
-import { type Deferred, ignore, latestResolve, newPromise } from "./_deferred.ts";
+import type { BodyContext } from "./_context.ts";
+import { type Deferred, ignore } from "./_deferred.ts";
 import type { UnreadFailures } from "./_failures.ts";
 import type { Marker, Nesting } from "./_nesting.ts";
+import type { Run, Runner, Runners } from "./_runner.ts";
 import type { Scheduler } from "./_scheduler.ts";
 import type { TimeLimit, TimeLimits } from "./_time_limits.ts";
+import type { Turn } from "./_turn.ts";
 import { cancelReason, TaskTimeoutError } from "./errors.ts";
 import type { Task } from "./task.ts";
 import type { TaskHandle, TaskState } from "./task_handle.ts";
@@ -15,14 +17,14 @@ export interface RunHost {
   readonly nesting: Nesting;
   readonly limits: TimeLimits;
   readonly failures: UnreadFailures;
-  /** The runs that hold a slot. */
-  readonly holders: Set<TaskRun<unknown>>;
+  readonly runners: Runners<TaskRun<unknown>>;
   /** The signal of a run is of no more use. */
   unwatch(run: TaskRun<unknown>): void;
 }
 
-/** What most tasks go without. */
-export interface RunExtras {
+/** What a run goes by. All that go without the rest share one. */
+export interface RunTerms {
+  readonly host: RunHost;
   readonly signal: AbortSignal | undefined;
   readonly timeout: number;
   limit: TimeLimit | undefined;
@@ -57,24 +59,18 @@ const STATES: Readonly<Record<Stage, TaskState>> = {
 };
 
 /** One submitted task, from the queue to its end. */
-export class TaskRun<R> extends Claim implements TaskHandle<R> {
-  readonly extras: RunExtras | undefined;
-  /** What its body is told, as long as that runs. */
-  context: BodyContext | undefined = undefined;
-  readonly #host: RunHost;
-  #task: Task<R> | undefined;
+export class TaskRun<R> extends Claim implements Run, TaskHandle<R> {
+  readonly terms: RunTerms;
   #stage: Stage = "queued";
-  /** Its result, or why there is none. */
-  #value: unknown = undefined;
-  /** Made when it is first read. A `Deferred` would be one more object for every `run`. */
-  #result: Promise<R> | undefined = undefined;
-  #resolve: ((value: R | PromiseLike<R>) => void) | undefined = undefined;
+  /** Its body until that is called, and then its result, or why there is none. */
+  #content: unknown;
+  #isRead = false;
+  #runner: Runner<TaskRun<unknown>> | undefined = undefined;
 
-  constructor(host: RunHost, task: Task<R>, extras: RunExtras | undefined) {
+  constructor(task: Task<R>, terms: RunTerms) {
     super();
-    this.#host = host;
-    this.#task = task;
-    this.extras = extras;
+    this.#content = task;
+    this.terms = terms;
   }
 
   get state(): TaskState {
@@ -82,29 +78,32 @@ export class TaskRun<R> extends Claim implements TaskHandle<R> {
   }
 
   get result(): Promise<R> {
-    if (this.#result === undefined) {
-      this.#result = newPromise();
-      this.#resolve = latestResolve();
-      if (!this.#isOpen) this.#answer(this.#resolve);
-    }
-    return this.#result;
+    this.#isRead = true;
+    if (!this.#isOpen) this.terms.host.failures.read(this);
+    return this.answer as Promise<R>;
   }
 
   /** Why it failed, if it has. */
   get failure(): unknown {
-    return this.#value;
+    return this.#content;
   }
 
-  get isWaiting(): boolean {
-    return this.#stage === "queued";
+  get standing(): "waiting" | "granted" | "over" {
+    if (this.#stage === "queued") return "waiting";
+    return this.#stage === "granted" ? "granted" : "over";
   }
 
   get isCalled(): boolean {
     return true;
   }
 
+  /** What its body is told, as long as that runs. */
+  get context(): BodyContext | undefined {
+    return this.#runner?.context;
+  }
+
   belongsTo(host: RunHost): boolean {
-    return this.#host === host;
+    return this.terms.host === host;
   }
 
   outcome(): Promise<PromiseSettledResult<R>> {
@@ -122,38 +121,51 @@ export class TaskRun<R> extends Claim implements TaskHandle<R> {
   }
 
   enter(): void {
-    const { scheduler, holders } = this.#host;
     this.#stage = "granted";
-    scheduler.tally.queued--;
-    holders.add(this as TaskRun<unknown>);
-    this.segment.advance();
+    this.terms.host.scheduler.tally.queued--;
+    this.segment.granted();
+  }
+
+  awake(turn: Turn): void {
+    if (this.#isOpen) this.segment.awake(this, turn);
+    else this.#answer(turn);
   }
 
   call(): void {
     if (this.#stage !== "granted") return;
-    // Nobody goes this way any more, and a handle that is kept must not keep all that came later.
-    this.next = undefined;
     this.segment.served();
-    const { nesting, scheduler } = this.#host;
-    if (this.extras !== undefined) this.#startClock(this.extras);
+    const { nesting, scheduler } = this.terms.host;
+    this.#startClock();
     if (nesting.marksTask(scheduler.size)) nesting.mark(runMarked, this as TaskRun<unknown>);
-    else this.run(undefined);
+    else this.start(undefined);
   }
 
-  /** Calls the body and waits for its end. Never rejects. */
-  async run(marker: Marker | undefined): Promise<void> {
-    const task = this.#task!;
-    this.#task = undefined;
+  /** Calls the body. */
+  start(marker: Marker | undefined): void {
+    const task = this.#content as Task<R>;
+    this.#content = undefined;
     this.#stage = "running";
-    this.#host.nesting.enter(marker);
-    this.context = new BodyContext();
-    let value: R;
-    try {
-      value = await task(this.context);
-    } catch (reason) {
-      return this.#ended(marker, "rejected", reason);
+    const { nesting, runners } = this.terms.host;
+    nesting.enter(marker);
+    this.#runner = runners.take(this as TaskRun<unknown>, marker);
+    this.#runner.call(task);
+  }
+
+  ended(end: "fulfilled" | "rejected", value: unknown): void {
+    const { scheduler, nesting, runners } = this.terms.host;
+    const runner = this.#runner!;
+    const { context } = runner;
+    nesting.leave(runner.marker);
+    runners.release(runner);
+    if (this.#stage === "running") {
+      this.#settle(end, end, value);
+    } else {
+      this.#stage = this.#stage === "late" ? "rejected" : "cancelled";
+      scheduler.tally.overdue--;
     }
-    this.#ended(marker, "fulfilled", value);
+    this.#runner = undefined;
+    context!.end();
+    scheduler.leave();
   }
 
   /** Whether its caller has still to be told. */
@@ -162,48 +174,31 @@ export class TaskRun<R> extends Claim implements TaskHandle<R> {
     return stage === "running" || stage === "queued" || stage === "granted";
   }
 
-  #startClock(extras: RunExtras): void {
-    const { timeout } = extras;
-    extras.start?.resolve(this);
-    extras.limit = this.#host.limits.set(timeout, () => {
+  #startClock(): void {
+    const { terms } = this;
+    const { host, timeout, start } = terms;
+    start?.resolve(this);
+    if (timeout === Infinity) return;
+    terms.limit = host.limits.set(timeout, () => {
       this.#abandon("late", new TaskTimeoutError(timeout));
     });
   }
 
-  #ended(marker: Marker | undefined, end: "fulfilled" | "rejected", value: unknown): void {
-    const { scheduler, nesting, holders } = this.#host;
-    nesting.leave(marker);
-    holders.delete(this as TaskRun<unknown>);
-    if (this.#stage === "running") {
-      this.#settle(end, end, value);
-    } else {
-      this.#stage = this.#stage === "late" ? "rejected" : "cancelled";
-      scheduler.tally.overdue--;
-    }
-    const context = this.context!;
-    // A run that has grown old in the queue would keep it until the next great collection.
-    this.context = undefined;
-    context.end();
-    scheduler.leave();
-  }
-
   /** Tells the caller at once, whatever the body does. */
   #abandon(stage: "late" | "aborted", reason: unknown): void {
-    this.#host.scheduler.tally.overdue++;
+    this.terms.host.scheduler.tally.overdue++;
     this.#settle(stage, stage === "late" ? "rejected" : "cancelled", reason);
-    this.context!.abort(reason);
+    this.#runner!.context!.abort(reason);
   }
 
   /** Has it never run. */
   #skip(reason: unknown): void {
-    const { scheduler, holders } = this.#host;
+    const { scheduler } = this.terms.host;
     const hadSlot = this.#stage === "granted";
-    this.#task = undefined;
     this.#settle("cancelled", "cancelled", reason);
-    this.extras?.start?.reject(reason);
+    this.terms.start?.reject(reason);
     this.segment.withdrawn();
     if (hadSlot) {
-      holders.delete(this as TaskRun<unknown>);
       scheduler.leave();
     } else {
       scheduler.tally.queued--;
@@ -213,24 +208,24 @@ export class TaskRun<R> extends Claim implements TaskHandle<R> {
 
   #settle(stage: Stage, end: "fulfilled" | "rejected" | "cancelled", value: unknown): void {
     this.#stage = stage;
-    this.#value = value;
-    this.#host.scheduler.tally[end]++;
-    if (this.extras !== undefined) {
-      this.#host.limits.lift(this.extras.limit);
-      this.#host.unwatch(this as TaskRun<unknown>);
-    }
-    if (this.#resolve !== undefined) this.#answer(this.#resolve);
-    else if (end === "rejected") this.#host.failures.add(this);
+    this.#content = value;
+    const { host, limit } = this.terms;
+    host.scheduler.tally[end]++;
+    host.limits.lift(limit);
+    host.unwatch(this as TaskRun<unknown>);
+    if (end !== "fulfilled") this.answer.catch(ignore);
+    if (end === "rejected" && !this.#isRead) host.failures.add(this);
+    if (this.turn?.resolve !== undefined) this.#answer(this.turn);
   }
 
-  #answer(resolve: (value: R | PromiseLike<R>) => void): void {
-    if (this.#stage === "fulfilled") return resolve(this.#value as R);
-    this.#host.failures.read(this);
-    this.#result!.catch(ignore);
-    resolve(Promise.reject(this.#value));
+  #answer(turn: Turn): void {
+    // A run that has grown old in the queue would keep it until the next great collection.
+    this.turn = undefined;
+    if (this.#stage === "fulfilled") turn.resolve(this.#content);
+    else turn.reject(this.#content);
   }
 }
 
 function runMarked(run: TaskRun<unknown>, marker: Marker): void {
-  run.run(marker);
+  run.start(marker);
 }

@@ -4,8 +4,9 @@ import { Deferred } from "./_deferred.ts";
 import { UnreadFailures } from "./_failures.ts";
 import type { Job, JobHost, JobPlan } from "./_job.ts";
 import { Nesting } from "./_nesting.ts";
+import { Runners } from "./_runner.ts";
 import { Scheduler } from "./_scheduler.ts";
-import { type RunHost, TaskRun } from "./_task_run.ts";
+import { type RunHost, type RunTerms, TaskRun } from "./_task_run.ts";
 import { TimeLimits } from "./_time_limits.ts";
 import { TaskDeadlockError, TaskPoolClosedError, TaskQueueFullError } from "./errors.ts";
 import type { ResolvedTaskPoolOptions, TaskOptions } from "./options.ts";
@@ -26,11 +27,12 @@ export class Workload implements RunHost, JobHost {
   readonly nesting: Nesting;
   readonly limits = new TimeLimits();
   readonly failures = new UnreadFailures();
-  readonly holders = new Set<TaskRun<unknown>>();
+  readonly runners = new Runners<TaskRun<unknown>>();
   readonly #options: ResolvedTaskPoolOptions;
   readonly #jobs = new Set<Job>();
   readonly #aborts = new AbortGroups<Stoppable>((each, reason) => each.cancel(reason));
   readonly #everything: Stoppable = { cancel: (reason) => this.stopAll(reason) };
+  readonly #plain = this.#terms(undefined, Infinity, undefined);
   #joiners: Deferred<void>[] = [];
   #isClosed = false;
   /** Whether the pool's own signal is listened to: only while there is something to stop. */
@@ -62,10 +64,10 @@ export class Workload implements RunHost, JobHost {
         : withAfter(task, options.after, options.ctx as C)) as Task<A>;
     const { signal, timeout = this.#options.timeout } = options ?? NO_OPTIONS;
     const isPlain = signal === undefined && timeout === Infinity && start === undefined;
-    const extras = isPlain
-      ? undefined
-      : { signal, timeout, limit: undefined, start: start as Deferred<unknown> | undefined };
-    const run = new TaskRun<A>(this, body, extras);
+    const terms = isPlain
+      ? this.#plain
+      : this.#terms(signal, timeout, start as Deferred<unknown> | undefined);
+    const run = new TaskRun<A>(body, terms);
     scheduler.tally.queued++;
     scheduler.queue.push(run, options?.priority ?? 0);
     if (this.#watch(signal, run)) scheduler.dispatch();
@@ -110,7 +112,7 @@ export class Workload implements RunHost, JobHost {
   }
 
   unwatch(run: TaskRun<unknown>): void {
-    const { signal } = run.extras!;
+    const { signal } = run.terms;
     if (signal !== undefined) this.#aborts.delete(signal, run);
   }
 
@@ -170,6 +172,14 @@ export class Workload implements RunHost, JobHost {
     for (const job of [...this.#jobs]) if (!job.isBusy) job.cancel(new TaskPoolClosedError());
   }
 
+  #terms(
+    signal: AbortSignal | undefined,
+    timeout: number,
+    start: Deferred<unknown> | undefined,
+  ): RunTerms {
+    return { host: this, signal, timeout, start, limit: undefined };
+  }
+
   #refuseMore(count: number): void {
     if (this.#isClosed) throw new TaskPoolClosedError();
     const { maxQueued } = this.#options;
@@ -181,7 +191,7 @@ export class Workload implements RunHost, JobHost {
 
   #runs(): TaskRun<unknown>[] {
     const queued = [...this.scheduler.queue].filter((claim) => claim instanceof TaskRun);
-    return [...this.holders, ...queued];
+    return [...this.runners.runs, ...queued];
   }
 
   /** Has it cancelled with its signal, and with the pool's. Answers whether it may start. */

@@ -1,0 +1,74 @@
+import { BodyContext } from "./_context.ts";
+import type { Marker } from "./_nesting.ts";
+import type { Task } from "./task.ts";
+
+/** How many may be idle: a pool that was busy once is not to keep them all. */
+const MOST_IDLE = 100;
+
+/** What is told of the end of its body. */
+export interface Run {
+  ended(end: "fulfilled" | "rejected", value: unknown): void;
+}
+
+/**
+ * Calls one body after the other, and hears of their ends by the same two
+ * functions. An async function for each would be several objects more.
+ */
+export class Runner<R extends Run> {
+  /** Where it stands among the runners of the pool; kept by them. */
+  place: number;
+  run: R | undefined = undefined;
+  marker: Marker | undefined = undefined;
+  /** What the body is told. */
+  context: BodyContext | undefined = undefined;
+  readonly #fulfilled = (value: unknown) => this.run!.ended("fulfilled", value);
+  readonly #rejected = (reason: unknown) => this.run!.ended("rejected", reason);
+
+  constructor(place: number) {
+    this.place = place;
+  }
+
+  call(task: Task<unknown>): void {
+    let end: Promise<unknown>;
+    try {
+      end = Promise.resolve(task(this.context!));
+    } catch (reason) {
+      end = Promise.reject(reason);
+    }
+    end.then(this.#fulfilled, this.#rejected);
+  }
+}
+
+/** As many runners as bodies run; some are kept for those to come. */
+export class Runners<R extends Run> {
+  /** Those that are busy come first. */
+  readonly #all: Runner<R>[] = [];
+  #busy = 0;
+
+  take(run: R, marker: Marker | undefined): Runner<R> {
+    if (this.#busy === this.#all.length) this.#all.push(new Runner(this.#busy));
+    const runner = this.#all[this.#busy++]!;
+    runner.run = run;
+    runner.marker = marker;
+    runner.context = new BodyContext();
+    return runner;
+  }
+
+  release(runner: Runner<R>): void {
+    runner.run = runner.marker = runner.context = undefined;
+    const last = --this.#busy;
+    this.#put(this.#all[last]!, runner.place);
+    this.#put(runner, last);
+    if (this.#all.length - this.#busy > MOST_IDLE) this.#all.pop();
+  }
+
+  /** What runs. */
+  get runs(): R[] {
+    return this.#all.slice(0, this.#busy).map((runner) => runner.run!);
+  }
+
+  #put(runner: Runner<R>, place: number): void {
+    this.#all[place] = runner;
+    runner.place = place;
+  }
+}
