@@ -315,11 +315,12 @@ export class Broker<T, L extends Lease<T>>
   #give(slot: Slot<T>, caller: Caller<T>): void {
     if (caller.settled) return; // in the last moment; an idle resource stays so
     this.line.redirect(slot, caller);
-    const { resolve, reject } = this.line.take(caller);
+    const { resolve, reject } = caller;
+    this.line.take(caller);
     try {
-      resolve(this.#lend(slot, "waited"));
+      resolve!(this.#lend(slot, "waited"));
     } catch (error) {
-      reject(error);
+      reject!(error);
     }
   }
 

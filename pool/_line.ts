@@ -165,22 +165,19 @@ export class Line<T> {
     return count;
   }
 
-  /** Takes a caller out, to be answered by whoever took it: nothing else can happen to it. */
-  take(caller: Caller<T>): { resolve(lease: Lease<T>): void; reject(error: unknown): void } {
-    const { resolve, reject } = caller;
-    this.#leave(caller);
-    return { resolve: resolve!, reject: reject! };
-  }
-
   /** Takes a caller out and turns it away, unless it has been answered. An abort that it was not told of came first. */
   refuse(caller: Caller<T>, error: unknown): void {
     if (caller.settled) return;
-    this.take(caller).reject(caller.signal?.aborted ? caller.signal.reason : error);
+    const { reject } = caller;
+    this.take(caller);
+    reject!(caller.signal?.aborted ? caller.signal.reason : error);
   }
 
   /** Takes a caller out and turns it away, with an error that is made when it is gone. */
   turnAway(caller: Caller<T>, error: () => unknown): void {
-    this.take(caller).reject(error());
+    const { reject } = caller;
+    this.take(caller);
+    reject!(error());
   }
 
   refuseAborted(caller: Caller<T>): void {
@@ -216,7 +213,8 @@ export class Line<T> {
     this.#ownDeadlines.clear();
   }
 
-  #leave(caller: Caller<T>): void {
+  /** Takes a caller out, to be answered by whoever took it: nothing else can happen to it. */
+  take(caller: Caller<T>): void {
     if (caller.slot !== undefined) this.#detach(caller);
     if (caller === this.#next) this.#advance();
     this.#callers.remove(caller);

@@ -87,7 +87,9 @@ export class Queue<M extends Numbered> {
   }
 
   #tidy(): void {
-    this.#places = this.#places.filter((place) => typeof place !== "number");
+    const rest = this.#places.slice(this.#first);
+    const isWhole = rest.length === this.size;
+    this.#places = isWhole ? rest : rest.filter((place) => typeof place !== "number");
     this.#first = 0;
   }
 }

@@ -76,9 +76,10 @@ export class ShortWay<T, L extends Lease<T>> {
     const { line, monitor } = this.#owner;
     const { taker } = line;
     if (taker === undefined) return false;
-    const { resolve } = line.take(taker);
+    const { resolve } = taker;
+    line.take(taker);
     monitor.counters.acquires.waited++;
-    resolve(this.#leaseOf(slot));
+    resolve!(this.#leaseOf(slot));
     if (line.next === undefined) this.#owner.proceed();
     return true;
   }
