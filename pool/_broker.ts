@@ -97,8 +97,8 @@ export class Broker<T, L extends Lease<T>>
 
   /** Has a caller wait its turn. */
   enqueue(request: Request): Promise<L> {
+    if (!this.isOpen) return Promise.reject(new PoolClosedError());
     return new Promise((resolve, reject) => {
-      if (!this.isOpen) return reject(new PoolClosedError());
       const isBehind = request.queues && this.line.next?.kind === "any";
       const caller = this.line.join(request, resolve as (lease: unknown) => void, reject);
       // Whoever stands behind one who takes anything, and gets nothing, gets nothing either.

@@ -107,7 +107,8 @@ export class Line<T> {
     this.#next ??= caller;
     if (caller.signal !== undefined) this.#aborts.add(caller.signal, caller);
     if (!request.queues) this.impatient.add(caller);
-    if (caller.deadline !== Infinity) this.#bound(caller, now);
+    if (this.#isUsual(caller)) this.#usualDeadlines.add(caller, now);
+    else this.#ownDeadlines.add(caller, now);
     return caller;
   }
 
@@ -227,11 +228,6 @@ export class Line<T> {
 
   #isUsual({ request }: Caller<T>): boolean {
     return request.timeout === this.#usualTimeout;
-  }
-
-  #bound(caller: Caller<T>, now: number): void {
-    if (this.#isUsual(caller)) this.#usualDeadlines.add(caller, now);
-    else this.#ownDeadlines.add(caller, now);
   }
 
   #detach(caller: Caller<T>): void {

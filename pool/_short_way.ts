@@ -53,7 +53,9 @@ export class ShortWay<T, L extends Lease<T>> {
     const slot = slots.idle.tail;
     if (slot === undefined || now >= slot.dueAt) return undefined;
     monitor.counters.acquires.direct++;
-    return this.#leaseOf(slot);
+    slot.uses++;
+    slots.lend(slot);
+    return new Lease(slot) as L;
   }
 
   /** Takes back what is fit to be lent again. Answers false if there is more to decide. */
@@ -79,14 +81,9 @@ export class ShortWay<T, L extends Lease<T>> {
     const { resolve } = taker;
     line.take(taker);
     monitor.counters.acquires.waited++;
-    resolve!(this.#leaseOf(slot));
+    slot.uses++;
+    resolve!(new Lease(slot) as L);
     if (line.next === undefined) this.#owner.proceed();
     return true;
-  }
-
-  #leaseOf(slot: Slot<T>): L {
-    slot.uses++;
-    this.#owner.slots.lend(slot);
-    return new Lease(slot) as L;
   }
 }
