@@ -59,11 +59,11 @@ export class Connection<A extends Deno.Addr> {
   }
 
   /** Begins to watch it; calls `onLost` at once if it is lost already. */
-  beginWatch(onLost: (reason: unknown) => void): void {
+  beginWatch(onLost: (reason: unknown) => void, isWanted: boolean): void {
     if (this.#isReleased) return onLost(this.#failure ?? new Deno.errors.BadResource("closed"));
     this.reader.guard?.rest();
     this.writer.guard?.rest();
-    this.watch.begin(onLost);
+    this.watch.begin(onLost, isWanted);
   }
 
   /** We will write no more. */

@@ -56,7 +56,7 @@ function sharedMethods(group: EndpointGroup): Partial<AnyConnector> {
     reset: (resource, context) => of(resource).reset?.(resource, context),
     isBroken: (resource) => of(resource).isBroken?.(resource) ?? false,
     isStale: (resource) => of(resource).isStale?.(resource) ?? false,
-    watch: (resource, lost) => of(resource).watch?.(resource, lost),
+    watch: (resource, lost, isWanted) => of(resource).watch?.(resource, lost, isWanted),
     settle: (resource, isHurried, hasRested) =>
       of(resource).settle?.(resource, isHurried, hasRested),
     lingering: () => group.lingering,

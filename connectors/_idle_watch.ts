@@ -31,9 +31,9 @@ type WatchState = "off" | "resting" | "parked";
 /**
  * Watches a socket that nobody uses. Deno cannot be asked whether a peer has hung
  * up; only a read tells. So one is parked: at the next beat, or earlier if the
- * socket is asked for after a rest, or at once if there may be something that its
- * last borrower did not read. It brings within microtasks what has come before,
- * which is a *look*.
+ * socket is asked for after a rest, or at once if somebody is waiting for it or
+ * there may be something that its last borrower did not read. It brings within
+ * microtasks what has come before, which is a *look*.
  *
  * To park at every release would be simpler. But then a pool in full use, whose
  * sockets are lent again at once, pays for a second system call with every
@@ -57,13 +57,14 @@ export class IdleWatch implements Listener {
     return this.#state !== "off";
   }
 
-  begin(onLost: (reason: unknown) => void): void {
+  begin(onLost: (reason: unknown) => void, isWanted: boolean): void {
     if (this.#state !== "off") return;
     this.#state = "resting";
     this.#onLost = onLost;
     this.#awaitBeat();
     const { mayBeBehind, isStreaming } = this.#owner.reader;
-    if (mayBeBehind || isStreaming || !this.#hasJustHeard) this.#lookNow();
+    const isInDoubt = mayBeBehind || isStreaming || !this.#hasJustHeard;
+    if (isWanted || isInDoubt) this.#lookNow();
   }
 
   /**

@@ -23,7 +23,7 @@ export function socketConnector<S extends Socket<Deno.Addr>, L extends Lease<S>>
       slot.resource.lend();
       return new LeaseType(slot);
     },
-    watch: (socket, lost) => socket.watch(lost),
+    watch: (socket, lost, isWanted) => socket.watch(lost, isWanted),
     settle: (socket, isHurried, hasRested) => socket.settle(isHurried, hasRested),
     unwatch: (socket) => socket.unwatch(),
   };

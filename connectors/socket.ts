@@ -188,9 +188,10 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
    * is lost. It does not keep the process alive meanwhile.
    *
    * @param onLost Called with the reason, once, unless the watch ends before.
+   * @param isWanted Whether somebody is waiting for the socket.
    */
-  watch(onLost: (reason: unknown) => void): void {
-    this.#connection.beginWatch(onLost);
+  watch(onLost: (reason: unknown) => void, isWanted: boolean): void {
+    this.#connection.beginWatch(onLost, isWanted);
   }
 
   /** What to await before the watched socket is used, so that nothing is overlooked that could be seen. */

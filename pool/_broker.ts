@@ -294,7 +294,7 @@ export class Broker<T, L extends Lease<T>>
     if (!isWanted || !this.#shelf.isWatching || this.dialler.faultOfKeeping(slot) !== undefined) {
       return this.#offer(slot, now);
     }
-    this.#shelf.put(slot, now);
+    this.#shelf.put(slot, now, isWanted);
     if (slot.state !== "idle") return;
     const { next } = this.line;
     if (!this.#preparation.isNeeded(slot, now)) return this.#give(slot, taker);
@@ -309,7 +309,7 @@ export class Broker<T, L extends Lease<T>>
     else if (this.dialler.lacksRoomBefore(taker)) this.retire(slot, "replaced");
     else if (taker !== undefined) this.#give(slot, taker);
     else if (this.slots.idle.size >= this.#options.maxIdle) this.retire(slot, "surplus");
-    else this.#shelf.put(slot, now);
+    else this.#shelf.put(slot, now, false);
   }
 
   #give(slot: Slot<T>, caller: Caller<T>): void {

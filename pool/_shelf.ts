@@ -51,12 +51,12 @@ export class Shelf<T, L extends Lease<T>> {
   }
 
   /** Lays a resource down. If it is found to be lost at that, its state is not `idle` afterwards. */
-  put(slot: Slot<T>, now: number): void {
+  put(slot: Slot<T>, now: number, isWanted: boolean): void {
     slot.idleSince = now;
     this.#fitness.grantRest(slot, now);
     this.#slots.rest(slot);
     this.#sweeper.setBy(slot.dueAt, now);
-    if (this.isWatching && !slot.isWatched) this.#watch(slot);
+    if (this.isWatching && !slot.isWatched) this.#watch(slot, isWanted);
   }
 
   /**
@@ -87,11 +87,11 @@ export class Shelf<T, L extends Lease<T>> {
     this.#sweeper.clear();
   }
 
-  #watch(slot: Slot<T>): void {
+  #watch(slot: Slot<T>, isWanted: boolean): void {
     slot.isWatched = true;
     slot.onLost ??= (detail) => this.#events.lost(slot, detail);
     try {
-      this.#connector.watch!(slot.resource, slot.onLost);
+      this.#connector.watch!(slot.resource, slot.onLost, isWanted);
     } catch (error) {
       slot.onLost(error);
     }

@@ -69,7 +69,7 @@ export class ShortWay<T, L extends Lease<T>> {
 
   #layDown(slot: Slot<T>, now: number): boolean {
     if (this.#owner.slots.idle.size >= this.#options.maxIdle) return false;
-    this.#shelf.put(slot, now);
+    this.#shelf.put(slot, now, false);
     return true;
   }
 

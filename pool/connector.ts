@@ -82,11 +82,11 @@ export interface Connector<T, L extends Lease<T> = Lease<T>> {
   lease?(slot: LeaseSlot<T>): L;
 
   /**
-   * Told that the resource goes idle, perhaps only for the moment before a caller in
-   * line gets it. From here until `unwatch` the connector may call `lost` to have
-   * it retired at once.
+   * Told that the resource goes idle, or, if it `isWanted`, that a caller is
+   * waiting to have it next. From here until `unwatch` the connector may call
+   * `lost` to have it retired at once.
    */
-  watch?(resource: T, lost: (reason: unknown) => void): void;
+  watch?(resource: T, lost: (reason: unknown) => void, isWanted: boolean): void;
 
   /**
    * What has to settle before a watched resource is lent, if anything: asked just
