@@ -1,13 +1,11 @@
 import { closeResource, type ConnectorContext } from "../pool/connector.ts";
+import { setTimer, type Timer } from "../pool/_timer.ts";
 import { PoolTimeoutError } from "../pool/errors.ts";
 import type { Endpoint } from "./_endpoint.ts";
 
 // How long, in milliseconds, an endpoint that is thought to be down may keep
 // callers before another one is dialled, for the first of them beside it.
 const HEAD_START = 250;
-
-// A longer delay makes setTimeout fire at once.
-const LONGEST_DELAY = 2 ** 31 - 1;
 
 /** What an attempt tells the one who began it. */
 export interface AttemptEvents {
@@ -34,7 +32,7 @@ export class Attempt {
   readonly #events: AttemptEvents;
   readonly #probe: number;
   readonly #controller = new AbortController();
-  readonly #timers: ReturnType<typeof setTimeout>[] = [];
+  readonly #timers: (Timer | undefined)[] = [];
   #state: AttemptState = "awaited";
 
   constructor(endpoint: Endpoint, turn: number, clock: () => number, events: AttemptEvents) {
@@ -127,8 +125,7 @@ export class Attempt {
   }
 
   #after(delay: number, callback: () => void): void {
-    const isGoingOn = this.#state === "awaited" && delay <= LONGEST_DELAY;
-    if (isGoingOn) this.#timers.push(setTimeout(callback, delay));
+    if (this.#state === "awaited") this.#timers.push(setTimer(delay, callback));
   }
 }
 

@@ -1,7 +1,5 @@
+import { LONGEST_DELAY } from "../pool/_timer.ts";
 import type { WebSocketConnection } from "./websocket_connection.ts";
-
-// A longer delay makes setTimeout fire at once.
-const LONGEST_DELAY = 2 ** 31 - 1;
 
 /**
  * Closes connections, and counts those whose peers do not answer: the platform

@@ -1,10 +1,9 @@
+import { LONGEST_DELAY } from "../pool/_timer.ts";
 import { eventLoop } from "./_event_loop.ts";
 import { IdleWatch } from "./_idle_watch.ts";
 import { Reader } from "./_reader.ts";
 import { StallGuard } from "./_stall_guard.ts";
 import { Writer } from "./_writer.ts";
-
-const LONGEST_TIMEOUT = 2 ** 31 - 1;
 
 /**
  * - `open`: both directions work, as far as is known
@@ -126,7 +125,7 @@ export class Connection<A extends Deno.Addr> {
   }
 
   #guard(what: string, ioTimeout: number): StallGuard | undefined {
-    if (ioTimeout > LONGEST_TIMEOUT) return undefined;
+    if (ioTimeout > LONGEST_DELAY) return undefined;
     return new StallGuard(
       ioTimeout,
       () => this.break(new Deno.errors.TimedOut(`No byte was ${what} for ${ioTimeout} ms`)),

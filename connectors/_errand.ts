@@ -1,8 +1,6 @@
+import { LONGEST_DELAY } from "../pool/_timer.ts";
 import type { Recipient } from "./_recipient.ts";
 import type { WebSocketMessage } from "./websocket_connection.ts";
-
-// A longer delay makes setTimeout fire at once.
-const LONGEST_DELAY = 2 ** 31 - 1;
 
 /** Whether a message that nobody asked for may be dropped. */
 export type Accept = (message: WebSocketMessage) => boolean;

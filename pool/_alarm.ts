@@ -1,5 +1,4 @@
-// A longer delay makes setTimeout fire at once.
-const LONGEST_DELAY = 2 ** 31 - 1;
+import { LONGEST_DELAY, type Timer } from "./_timer.ts";
 
 /** What a timer is where it is an object (Deno, Node, Bun); elsewhere, and under a fake clock, a number. */
 interface RefCounted {
@@ -16,7 +15,7 @@ interface RefCounted {
 export class Alarm {
   readonly #clock: () => number;
   readonly #ring: (due: number) => void;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timer: Timer | undefined;
   #due = Infinity;
   #holding: boolean;
 

@@ -1,12 +1,11 @@
+import { setTimer, type Timer } from "./_timer.ts";
+
 /** What becomes of an operation: `done` or `failed`, once, and `late` for a value that nobody waits for any more. */
 export interface Outcome<R> {
   done(value: R): void;
   failed(error: unknown): void;
   late?(value: R): void;
 }
-
-// A longer delay makes setTimeout fire at once; a call is not awaited for 24 days.
-const LONGEST_DELAY = 2 ** 31 - 1;
 
 /**
  * One call into a connector, bounded in time. The connector may answer, throw,
@@ -16,7 +15,7 @@ export class Operation<R> {
   readonly #outcome: Outcome<R>;
   #state: "running" | "over" = "running";
   #controller: AbortController | undefined;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timer: Timer | undefined;
 
   constructor(outcome: Outcome<R>) {
     this.#outcome = outcome;
@@ -38,9 +37,7 @@ export class Operation<R> {
       return this.#fail(error);
     }
     if (!(result instanceof Promise)) return this.#succeed(result);
-    if (this.#state === "running" && limit <= LONGEST_DELAY) {
-      this.#timer = setTimeout(() => this.giveUp(expired()), limit);
-    }
+    if (this.#state === "running") this.#timer = setTimer(limit, () => this.giveUp(expired()));
     result.then((value) => this.#succeed(value), (error) => this.#fail(error));
   }
 

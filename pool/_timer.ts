@@ -1,5 +1,5 @@
-// A longer delay makes setTimeout fire at once.
-const LONGEST_DELAY = 2 ** 31 - 1;
+/** In milliseconds. A longer delay makes setTimeout fire at once. */
+export const LONGEST_DELAY = 2 ** 31 - 1;
 
 /** What setTimeout returns: an object in Deno, Node and Bun. */
 export type Timer = ReturnType<typeof setTimeout>;
