@@ -38,10 +38,10 @@ Deno.test("KeyedPool.acquire() on a full pool closes the oldest idle socket of a
 });
 
 Deno.test("KeyedPool.acquire() on a full pool finds the oldest idle one over all other keys", async () => {
-  const { pool, open } = thingsPool({ maxSize: 3 });
+  let now = 0;
+  const { pool, open } = thingsPool({ maxSize: 3, clock: () => now++ });
   for (const key of ["a", "b", "c"]) (await pool.acquire(key)).release();
   (await pool.acquire("a")).release(); // now b's has been idle longest
-  await new Promise((resolve) => setTimeout(resolve, 2));
   using _d = await pool.acquire("d");
   assertEquals(open().map(({ key }) => key).sort(), ["a", "c", "d"]);
   await pool.close({ force: true });

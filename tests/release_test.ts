@@ -214,16 +214,19 @@ Deno.test("A reply that comes after its lease has ended reaches nobody", async (
 
 const loose: Record<string, (conn: Lease) => Promise<unknown>> = {
   "a read": (conn) => conn.read(new Uint8Array(1)),
+  "a read into a large buffer": (conn) => conn.read(new Uint8Array(65_536)),
   "readExactly()": (conn) => conn.readExactly(5),
   "readUntil()": (conn) => conn.readUntil("\n"),
   "the second of two reads": (conn) =>
     Promise.all([conn.read(new Uint8Array(1)), conn.read(new Uint8Array(1))]),
-  "a write": (conn) => conn.writeAll(new Uint8Array(32 * 1024 * 1024)),
+  "writeAll()": (conn) => conn.writeAll(new Uint8Array(32 * 1024 * 1024)),
+  "a write": (conn) =>
+    Promise.all(Array.from({ length: 32 }, () => conn.write(new Uint8Array(1024 * 1024)))),
 };
 
 for (const [what, begin] of Object.entries(loose)) {
   Deno.test(`A socket with ${what} in flight at the release is closed`, async () => {
-    await using server = EchoServer.listen(what === "a write" ? deaf : mute);
+    await using server = EchoServer.listen(what.includes("write") ? deaf : mute);
     await using pool = new Pool(tcp({ port: server.port }), { maxSize: 1 });
     const conn = await pool.acquire();
     await conn.writeAll("first");

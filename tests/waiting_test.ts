@@ -228,7 +228,13 @@ Deno.test("Pool.acquire() with a timeout of 0 does not wait in line", async () =
   assertInstanceOf(seen, PoolExhaustedError);
   assertStringIncludes(seen.message, "leased 1");
   assertEquals(seen.stats.leased, 1);
+  const patient = pool.acquire();
+  seen = undefined;
+  pool.acquire({ timeout: 0 }).catch((error) => seen = error);
+  await sameTurn();
+  assertInstanceOf(seen, PoolExhaustedError, "nor behind one who does");
   first.release();
+  (await patient).release();
   using again = await pool.acquire({ timeout: 0 });
   assert(again.reused);
 });
