@@ -24,9 +24,10 @@ export interface WatchOwner {
 /**
  * - `off`: somebody uses the socket
  * - `resting`: nobody does, perhaps only for this moment
- * - `parked`: a read is parked, which tells of whatever comes
+ * - `looking`: a read is parked, which tells of whatever comes
+ * - `parked`: and it does not keep the process alive
  */
-type WatchState = "off" | "resting" | "parked";
+type WatchState = "off" | "resting" | "looking" | "parked";
 
 /**
  * Watches a socket that nobody uses. Deno cannot be asked whether a peer has hung
@@ -72,9 +73,10 @@ export class IdleWatch implements Listener {
    * could be seen. One in a hurry is held up only if there is reason for doubt.
    */
   settle(isHurried: boolean, hasRested: boolean): Promise<void> | undefined {
+    if (this.#state === "resting" && !hasRested) return undefined; // what was heard last was heard just now
     const heldUp = eventLoop.catchUp(coarseNow());
     if (heldUp !== undefined) {
-      this.#park();
+      this.#beginLook();
       return heldUp.then(() => this.#lookNow());
     }
     const needsLook = this.#state === "resting" && hasRested && !isHurried;
@@ -97,7 +99,10 @@ export class IdleWatch implements Listener {
   /** To be called at a beat. */
   onBeat(): void {
     this.#isEnlisted = false;
-    this.#park();
+    if (this.#state === "off") return;
+    this.#beginLook();
+    this.#state = "parked";
+    this.#owner.conn.unref();
   }
 
   /** The socket is of no use to anybody any more. */
@@ -118,16 +123,15 @@ export class IdleWatch implements Listener {
     eventLoop.enlist(this);
   }
 
-  #park(): void {
+  #beginLook(): void {
     if (this.#state !== "resting") return;
-    this.#state = "parked";
+    this.#state = "looking";
     this.#owner.reader.park();
-    this.#owner.conn.unref();
   }
 
   #lookNow(): Promise<void> | undefined {
     if (this.#state === "off") return undefined; // the watch is over
-    this.#park();
+    this.#beginLook();
     return this.#look ??= this.#lookAround();
   }
 

@@ -6,7 +6,7 @@ import { Dialler, type DiallerEvents } from "./_dialler.ts";
 import { Fitness } from "./_fitness.ts";
 import { Line, type LineEvents } from "./_line.ts";
 import { Monitor } from "./_monitor.ts";
-import { Preparation, type PreparationEvents } from "./_preparation.ts";
+import { type Need, Preparation, type PreparationEvents } from "./_preparation.ts";
 import { ShortWay } from "./_short_way.ts";
 import { Shelf, type ShelfEvents } from "./_shelf.ts";
 import type { Slot } from "./_slot.ts";
@@ -74,7 +74,7 @@ export class Broker<T, L extends Lease<T>>
     if (lease !== undefined) return lease;
     try {
       const slot = this.#shelf.pick(now);
-      if (slot === undefined || this.#preparation.isNeeded(slot, now)) return undefined;
+      if (slot === undefined || this.#preparation.needOf(slot, now) !== undefined) return undefined;
       return this.#lend(slot, "direct");
     } finally {
       this.proceed();
@@ -89,7 +89,7 @@ export class Broker<T, L extends Lease<T>>
       const slot = this.#shelf.pick(now, (slot) => this.#preparation.isReady(slot, now));
       if (slot !== undefined) return this.#lend(slot, "direct");
       const resting = this.#shelf.pick(now, (slot) => this.#fitness.isCheckDue(slot, now));
-      if (resting !== undefined) this.#prepare(resting, now);
+      if (resting !== undefined) this.#prepare(resting, this.#preparation.needOf(resting, now)!);
     } finally {
       this.proceed();
     }
@@ -221,6 +221,7 @@ export class Broker<T, L extends Lease<T>>
     this.#onEmpty = onEmpty;
     this.line.close(() => new PoolClosedError());
     this.#shelf.close();
+    this.#calls.shutDown();
     this.dialler.close();
     for (const slot of this.slots.idle) this.retire(slot, "closed");
     this.#agenda.add(() => this.slots.abortOperations(new PoolClosedError()));
@@ -272,7 +273,8 @@ export class Broker<T, L extends Lease<T>>
     const now = this.#clock();
     const slot = caller.kind === "any" ? this.#shelf.pick(now) : undefined;
     if (slot === undefined) return this.#dialFor(caller);
-    if (this.#preparation.isNeeded(slot, now)) this.#prepare(slot, now, caller);
+    const need = this.#preparation.needOf(slot, now);
+    if (need !== undefined) this.#prepare(slot, need, caller);
     else this.#give(slot, this.line.takerOf(slot) ?? caller);
     return true;
   }
@@ -297,8 +299,9 @@ export class Broker<T, L extends Lease<T>>
     this.#shelf.put(slot, now, isWanted);
     if (slot.state !== "idle") return;
     const { next } = this.line;
-    if (!this.#preparation.isNeeded(slot, now)) return this.#give(slot, taker);
-    this.#prepare(slot, now, next?.kind === "any" ? next : undefined);
+    const need = this.#preparation.needOf(slot, now);
+    if (need === undefined) return this.#give(slot, taker);
+    this.#prepare(slot, need, next?.kind === "any" ? next : undefined);
   }
 
   /** A resource is ready to be lent: to the first who can use it, or some time later. */
@@ -339,10 +342,10 @@ export class Broker<T, L extends Lease<T>>
   }
 
   /** Has an idle resource made ready, for a caller or for later. */
-  #prepare(slot: Slot<T>, now: number, caller?: Caller<T>): void {
+  #prepare(slot: Slot<T>, need: Need, caller?: Caller<T>): void {
     this.slots.move(slot, "resetting");
     if (caller !== undefined) this.line.assign(caller, slot);
-    this.#preparation.begin(slot, now);
+    this.#preparation.begin(slot, need);
   }
 
   #reset(slot: Slot<T>): void {

@@ -1,5 +1,7 @@
+import { type BriefLimits, BriefOperation } from "./_brief_operation.ts";
+import { Deadlines } from "./_deadlines.ts";
 import type { Monitor } from "./_monitor.ts";
-import { Operation, type Outcome } from "./_operation.ts";
+import { type Limit, Operation, type Outcome } from "./_operation.ts";
 import type { Slot } from "./_slot.ts";
 import type { Slots } from "./_slots.ts";
 import { closeResource, type Connector } from "./connector.ts";
@@ -35,6 +37,7 @@ export class Calls<T, L extends Lease<T>> {
   readonly #slots: Slots<T>;
   readonly #monitor: Monitor<T, L>;
   readonly #events: CallEvents<T>;
+  readonly #briefLimits: BriefLimits;
 
   constructor(
     connector: Connector<T, L>,
@@ -48,29 +51,33 @@ export class Calls<T, L extends Lease<T>> {
     this.#slots = slots;
     this.#monitor = monitor;
     this.#events = events;
+    this.#briefLimits = new Deadlines(options.clock, (operation) => operation.expire());
   }
 
   connect(slot: Slot<T>): void {
-    const operation = this.#begin<T>(slot, {
+    const operation = this.#begin<T>(slot, "connect", {
       done: (resource) => this.#events.connected(slot, resource),
       failed: (error) => this.#events.connectFailed(slot, error ?? nothing("connect")),
       late: (resource) => this.#closeLate(resource),
     });
     const { signal } = operation;
     const { closed } = this.#slots;
-    this.#run(operation, "connect", () => this.#connector.connect({ signal, closed }));
+    operation.run(() => this.#connector.connect({ signal, closed }));
   }
 
   settle(slot: Slot<T>, settling: PromiseLike<void>, proceed: () => void): void {
-    const operation = this.#begin<void>(slot, {
+    const outcome: Outcome<void> = {
       done: proceed,
       failed: (error) => this.#events.lost(slot, error),
-    });
-    this.#run(operation, "check", () => settling);
+    };
+    const limit = this.#limitOf("check");
+    const operation = new BriefOperation(outcome, limit, this.#briefLimits, this.#options.clock);
+    slot.operation = operation as Operation<unknown>;
+    operation.run(() => settling);
   }
 
   check(slot: Slot<T>): void {
-    const operation = this.#begin<boolean>(slot, {
+    const operation = this.#begin<boolean>(slot, "check", {
       done: (fit) => {
         if (fit) this.#events.prepared(slot);
         else this.#events.unfit(slot, "check", undefined);
@@ -78,52 +85,58 @@ export class Calls<T, L extends Lease<T>> {
       failed: (error) => this.#events.unfit(slot, "check", error ?? nothing("check")),
     });
     const { signal } = operation;
-    this.#run(operation, "check", () => this.#connector.check!(slot.resource, { signal }));
+    operation.run(() => this.#connector.check!(slot.resource, { signal }));
   }
 
   reset(slot: Slot<T>): void {
-    const operation = this.#begin<void>(slot, {
+    const operation = this.#begin<void>(slot, "reset", {
       done: () => this.#events.wasReset(slot),
       failed: (error) => this.#events.unfit(slot, "reset", error ?? nothing("reset")),
     });
     const { signal } = operation;
-    this.#run(operation, "reset", () => this.#connector.reset!(slot.resource, { signal }));
+    operation.run(() => this.#connector.reset!(slot.resource, { signal }));
   }
 
   close(slot: Slot<T>): void {
-    const operation = this.#begin<void>(slot, {
+    const operation = this.#begin<void>(slot, "close", {
       done: () => this.#events.closed(slot),
       failed: (error) => {
         this.#monitor.error(error, "close");
         this.#events.closed(slot);
       },
     });
-    this.#run(operation, "close", () => closeResource(this.#connector, slot.resource));
+    operation.run(() => closeResource(this.#connector, slot.resource));
+  }
+
+  /** The pool is closed: no timer is to be left. */
+  shutDown(): void {
+    this.#briefLimits.close();
   }
 
   /** Closes what a dial gave after it had been given up, unless it is in the pool all the same. */
   #closeLate(resource: T): void {
     if (this.#slots.holds(resource)) return;
-    const operation = new Operation<void>({
+    const outcome: Outcome<void> = {
       done: () => {},
       failed: (error) => {
         this.#monitor.error(error, "close");
         this.#events.proceed();
       },
-    });
-    this.#run(operation, "close", () => closeResource(this.#connector, resource));
+    };
+    const operation = new Operation(outcome, this.#limitOf("close"));
+    operation.run(() => closeResource(this.#connector, resource));
   }
 
-  #begin<R>(slot: Slot<T>, outcome: Outcome<R>): Operation<R> {
-    const operation = new Operation(outcome);
+  #begin<R>(slot: Slot<T>, stage: TimeoutStage, outcome: Outcome<R>): Operation<R> {
+    const operation = new Operation(outcome, this.#limitOf(stage));
     slot.operation = operation as Operation<unknown>;
     return operation;
   }
 
-  #run<R>(operation: Operation<R>, stage: TimeoutStage, call: () => R | PromiseLike<R>): void {
+  #limitOf(stage: TimeoutStage): Limit {
     const { connectTimeout, checkTimeout } = this.#options;
-    const limit = stage === "connect" ? connectTimeout : checkTimeout;
-    operation.run(call, limit, () => this.#monitor.timeoutError(stage, limit));
+    const duration = stage === "connect" ? connectTimeout : checkTimeout;
+    return { duration, lateness: () => this.#monitor.timeoutError(stage, duration) };
   }
 }
 

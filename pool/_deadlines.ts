@@ -12,9 +12,8 @@ const SMALLEST_SWEEP = 64;
 
 /**
  * The deadlines of all waiters behind one timer: a binary heap whose answered
- * entries stay until they come to the top or make up half of it. Waiters with
- * the pool's own timeout come in the order of their deadlines, so that adding
- * one is an append.
+ * entries stay until they come to the top, make up half of it, or nobody is left.
+ * Mostly they come in the order of their deadlines, so that adding one is an append.
  */
 export class Deadlines<W extends Bounded> {
   readonly #heap: W[] = [];
@@ -22,6 +21,7 @@ export class Deadlines<W extends Bounded> {
   readonly #clock: () => number;
   readonly #onDue: (waiter: W) => void;
   #live = 0;
+  #state: "open" | "closed" = "open";
 
   constructor(clock: () => number, onDue: (waiter: W) => void) {
     this.#clock = clock;
@@ -42,14 +42,28 @@ export class Deadlines<W extends Bounded> {
   drop(waiter: W): void {
     if (waiter.deadline === Infinity) return;
     this.#live--;
-    if (this.#live === 0) this.#alarm.hold(false);
-    if (this.#heap.length > SMALLEST_SWEEP && this.#live < this.#heap.length / 2) this.#compact();
+    if (this.#live === 0) this.#rest();
+    else if (this.#heap.length > SMALLEST_SWEEP && this.#live < this.#heap.length / 2) {
+      this.#compact();
+    }
   }
 
   clear(): void {
     this.#heap.length = 0;
     this.#live = 0;
     this.#alarm.clear();
+  }
+
+  /** Has no timer left behind, from now on, when nobody waits any more. */
+  close(): void {
+    this.#state = "closed";
+    if (this.#live === 0) this.#rest();
+  }
+
+  #rest(): void {
+    this.#heap.length = 0;
+    if (this.#state === "open") this.#alarm.hold(false);
+    else this.#alarm.clear();
   }
 
   #expire(due: number): void {

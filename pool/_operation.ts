@@ -7,18 +7,30 @@ export interface Outcome<R> {
   late?(value: R): void;
 }
 
+/** How long a call may take, in milliseconds, and what it means if it takes longer. */
+export interface Limit {
+  readonly duration: number;
+  lateness(): Error;
+}
+
 /**
  * One call into a connector, bounded in time. The connector may answer, throw,
  * reject, hang, or answer when the time is over: the outcome is told once.
  */
 export class Operation<R> {
   readonly #outcome: Outcome<R>;
+  protected readonly limit: Limit;
   #state: "running" | "over" = "running";
   #controller: AbortController | undefined;
   #timer: Timer | undefined;
 
-  constructor(outcome: Outcome<R>) {
+  constructor(outcome: Outcome<R>, limit: Limit) {
     this.#outcome = outcome;
+    this.limit = limit;
+  }
+
+  get settled(): boolean {
+    return this.#state === "over";
   }
 
   /** Aborted when the operation is to stop. Made when first asked for: a close needs none. */
@@ -27,8 +39,8 @@ export class Operation<R> {
     return this.#controller.signal;
   }
 
-  /** Makes the call, and gives it up at the limit with the error of `expired`. */
-  run(call: () => R | PromiseLike<R>, limit: number, expired: () => Error): void {
+  /** Makes the call, and gives it up at the limit. */
+  run(call: () => R | PromiseLike<R>): void {
     let result: R | Promise<R>;
     try {
       const given = call();
@@ -37,8 +49,13 @@ export class Operation<R> {
       return this.#fail(error);
     }
     if (!(result instanceof Promise)) return this.#succeed(result);
-    if (this.#state === "running") this.#timer = setTimer(limit, () => this.giveUp(expired()));
+    if (this.#state === "running") this.setLimit();
     result.then((value) => this.#succeed(value), (error) => this.#fail(error));
+  }
+
+  /** Its time is over. */
+  expire(): void {
+    this.giveUp(this.limit.lateness());
   }
 
   /** Asks the connector to stop; the outcome comes when it has. */
@@ -53,6 +70,14 @@ export class Operation<R> {
     this.#controller?.abort(reason);
   }
 
+  protected setLimit(): void {
+    this.#timer = setTimer(this.limit.duration, () => this.expire());
+  }
+
+  protected liftLimit(): void {
+    clearTimeout(this.#timer);
+  }
+
   #succeed(value: R): void {
     if (this.#end()) this.#outcome.done(value);
     else this.#outcome.late?.(value);
@@ -65,7 +90,7 @@ export class Operation<R> {
   #end(): boolean {
     if (this.#state === "over") return false;
     this.#state = "over";
-    clearTimeout(this.#timer);
+    this.liftLimit();
     return true;
   }
 }

@@ -12,6 +12,12 @@ export interface PreparationEvents<T> {
   lost(slot: Slot<T>, detail: unknown): void;
 }
 
+/** What is to be done before an idle resource is lent. */
+export interface Need {
+  readonly isCheckDue: boolean;
+  readonly settling: PromiseLike<void> | undefined;
+}
+
 /** What a resource goes through before it is lent: it settles, and is checked if it has rested long. */
 export class Preparation<T, L extends Lease<T>> {
   readonly #connector: Connector<T, L>;
@@ -37,9 +43,11 @@ export class Preparation<T, L extends Lease<T>> {
     this.#events = events;
   }
 
-  /** Whether an idle resource can't be lent this very moment. */
-  isNeeded(slot: Slot<T>, now: number): boolean {
-    return this.#fitness.isCheckDue(slot, now) || this.#settling(slot, now, false) !== undefined;
+  /** Whether, and why, an idle resource can't be lent this very moment. */
+  needOf(slot: Slot<T>, now: number): Need | undefined {
+    const isCheckDue = this.#fitness.isCheckDue(slot, now);
+    const settling = this.#settling(slot, now, false);
+    return isCheckDue || settling !== undefined ? { isCheckDue, settling } : undefined;
   }
 
   /** Whether there is no reason for doubt about an idle resource that is to be lent unprepared. */
@@ -48,9 +56,7 @@ export class Preparation<T, L extends Lease<T>> {
   }
 
   /** Prepares a resource, whose slot is `resetting` meanwhile. */
-  begin(slot: Slot<T>, now: number): void {
-    const isCheckDue = this.#fitness.isCheckDue(slot, now);
-    const settling = this.#settling(slot, now, false);
+  begin(slot: Slot<T>, { isCheckDue, settling }: Need): void {
     const proceed = () => {
       if (slot.state !== "resetting") return;
       if (!isCheckDue) return this.#events.prepared(slot);
