@@ -1,5 +1,5 @@
 import { Agenda } from "./_agenda.ts";
-import type { Caller, Request } from "./_caller.ts";
+import { type Caller, Refusal, type Request } from "./_caller.ts";
 import { type CallEvents, Calls } from "./_calls.ts";
 import type { Capacity } from "./_capacity.ts";
 import { Dialler, type DiallerEvents } from "./_dialler.ts";
@@ -318,12 +318,12 @@ export class Broker<T, L extends Lease<T>>
   #give(slot: Slot<T>, caller: Caller<T>): void {
     if (caller.settled) return; // in the last moment; an idle resource stays so
     this.line.redirect(slot, caller);
-    const { resolve, reject } = caller;
+    const { resolve } = caller;
     this.line.take(caller);
     try {
       resolve!(this.#lend(slot, "waited"));
     } catch (error) {
-      reject!(error);
+      resolve!(new Refusal(error));
     }
   }
 

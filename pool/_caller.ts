@@ -16,6 +16,22 @@ export interface Request {
   readonly queues: boolean;
 }
 
+/** What a caller is answered. */
+export type Answer<T> = Lease<T> | Refusal;
+
+/** An answer that turns away: what takes it for a promise takes over the error. */
+export class Refusal implements PromiseLike<never> {
+  readonly #error: unknown;
+
+  constructor(error: unknown) {
+    this.#error = error;
+  }
+
+  then(_onFulfilled: unknown, onRejected?: ((error: unknown) => unknown) | null): never {
+    return onRejected!(this.#error) as never;
+  }
+}
+
 /** One who waits for the pool's answer. There may be very many: it has no field that can be done without. */
 export class Caller<T> implements Numbered, Bounded {
   readonly request: Request;
@@ -25,21 +41,24 @@ export class Caller<T> implements Numbered, Bounded {
   /** The slot that is being made ready for it. */
   slot: Slot<T> | undefined = undefined;
   /** How it is answered, until it has been. */
-  resolve: ((lease: Lease<T>) => void) | undefined;
-  reject: ((error: unknown) => void) | undefined;
+  resolve: ((answer: Answer<T>) => void) | undefined;
 
   constructor(
     request: Request,
     now: number,
     number: number,
-    resolve: (lease: Lease<T>) => void,
-    reject: (error: unknown) => void,
+    resolve: (answer: Answer<T>) => void,
   ) {
     this.request = request;
     this.deadline = now + request.timeout;
     this.number = number;
     this.resolve = resolve;
-    this.reject = reject;
+  }
+
+  /** How it is turned away, until it has been answered. */
+  get reject(): (error: unknown) => void {
+    const { resolve } = this;
+    return (error) => resolve!(new Refusal(error));
   }
 
   get kind(): CallerKind {
@@ -58,5 +77,39 @@ export class Caller<T> implements Numbered, Bounded {
   get stage(): "connect" | "check" | undefined {
     if (this.slot === undefined) return undefined;
     return this.slot.state === "connecting" ? "connect" : "check";
+  }
+
+  /** It is being answered. */
+  settle(): void {
+    this.resolve = undefined;
+  }
+}
+
+/**
+ * One with a signal, who is turned away in the very microtask in which that is
+ * aborted. The others hear of an error one microtask later, by a
+ * {@linkcode Refusal}: this function would take a fourth more of their memory.
+ */
+export class SignallingCaller<T> extends Caller<T> {
+  #reject: ((error: unknown) => void) | undefined;
+
+  constructor(
+    request: Request,
+    now: number,
+    number: number,
+    resolve: (answer: Answer<T>) => void,
+    reject: (error: unknown) => void,
+  ) {
+    super(request, now, number, resolve);
+    this.#reject = reject;
+  }
+
+  override get reject(): (error: unknown) => void {
+    return this.#reject!;
+  }
+
+  override settle(): void {
+    super.settle();
+    this.#reject = undefined;
   }
 }

@@ -1,10 +1,9 @@
 import { AbortGroups } from "./_abort_groups.ts";
-import { Caller, type Request } from "./_caller.ts";
+import { type Answer, Caller, type Request, SignallingCaller } from "./_caller.ts";
 import { Deadlines } from "./_deadlines.ts";
 import { Queue } from "./_queue.ts";
 import type { Slot } from "./_slot.ts";
 import { UsualDeadlines } from "./_usual_deadlines.ts";
-import type { Lease } from "./lease.ts";
 import type { ResolvedPoolOptions } from "./options.ts";
 
 let arrivals = 0;
@@ -98,11 +97,13 @@ export class Line<T> {
   /** Adds a caller at the end; `resolve` and `reject` will be called, one of them, once. */
   join(
     request: Request,
-    resolve: (lease: Lease<T>) => void,
+    resolve: (answer: Answer<T>) => void,
     reject: (error: unknown) => void,
   ): Caller<T> {
     const now = this.#clock();
-    const caller = new Caller<T>(request, now, arrivals++, resolve, reject);
+    const caller = request.signal === undefined
+      ? new Caller<T>(request, now, arrivals++, resolve)
+      : new SignallingCaller<T>(request, now, arrivals++, resolve, reject);
     this.#callers.push(caller);
     this.#next ??= caller;
     if (caller.signal !== undefined) this.#aborts.add(caller.signal, caller);
@@ -171,14 +172,14 @@ export class Line<T> {
     if (caller.settled) return;
     const { reject } = caller;
     this.take(caller);
-    reject!(caller.signal?.aborted ? caller.signal.reason : error);
+    reject(caller.signal?.aborted ? caller.signal.reason : error);
   }
 
   /** Takes a caller out and turns it away, with an error that is made when it is gone. */
   turnAway(caller: Caller<T>, error: () => unknown): void {
     const { reject } = caller;
     this.take(caller);
-    reject!(error());
+    reject(error());
   }
 
   refuseAborted(caller: Caller<T>): void {
@@ -221,7 +222,7 @@ export class Line<T> {
     this.#callers.remove(caller);
     if (!caller.request.queues) this.impatient.delete(caller);
     if (caller.signal !== undefined) this.#aborts.delete(caller.signal, caller);
-    caller.resolve = caller.reject = undefined;
+    caller.settle();
     if (this.size === 0) this.#usualDeadlines.rest();
     if (!this.#isUsual(caller)) this.#ownDeadlines.drop(caller);
   }
