@@ -55,7 +55,16 @@ export class Broker<T, L extends Lease<T>>
     const fitness = this.#fitness = new Fitness(connector, options, monitor);
     const shelf = this.#shelf = new Shelf(connector, options, this.slots, fitness, agenda, this);
     const calls = this.#calls = new Calls(connector, options, this.slots, monitor, this);
-    this.#preparation = new Preparation(connector, fitness, shelf, calls, agenda, this);
+    this.#preparation = new Preparation(
+      connector,
+      options,
+      fitness,
+      shelf,
+      calls,
+      agenda,
+      this,
+      monitor,
+    );
     this.#shortWay = new ShortWay(this, connector, options, shelf);
     this.proceed();
   }
@@ -74,7 +83,7 @@ export class Broker<T, L extends Lease<T>>
     if (lease !== undefined) return lease;
     try {
       const slot = this.#shelf.pick(now);
-      if (slot === undefined || this.#preparation.needOf(slot, now) !== undefined) return undefined;
+      if (slot === undefined || !this.#preparation.isReady(slot, now, false)) return undefined;
       return this.#lend(slot, "direct");
     } finally {
       this.proceed();
@@ -86,10 +95,12 @@ export class Broker<T, L extends Lease<T>>
     if (this.line.size > 0) return undefined;
     const now = this.#clock();
     try {
-      const slot = this.#shelf.pick(now, (slot) => this.#preparation.isReady(slot, now));
+      const slot = this.#shelf.pick(now, (slot) => this.#preparation.isReady(slot, now, true));
       if (slot !== undefined) return this.#lend(slot, "direct");
       const resting = this.#shelf.pick(now, (slot) => this.#fitness.isCheckDue(slot, now));
-      if (resting !== undefined) this.#prepare(resting, this.#preparation.needOf(resting, now)!);
+      if (resting !== undefined) {
+        this.#prepare(resting, this.#preparation.needOf(resting, now)!, now);
+      }
     } finally {
       this.proceed();
     }
@@ -221,7 +232,7 @@ export class Broker<T, L extends Lease<T>>
     this.#onEmpty = onEmpty;
     this.line.close(() => new PoolClosedError());
     this.#shelf.close();
-    this.#calls.shutDown();
+    this.#preparation.close();
     this.dialler.close();
     for (const slot of this.slots.idle) this.retire(slot, "closed");
     this.#agenda.add(() => this.slots.abortOperations(new PoolClosedError()));
@@ -274,7 +285,7 @@ export class Broker<T, L extends Lease<T>>
     const slot = caller.kind === "any" ? this.#shelf.pick(now) : undefined;
     if (slot === undefined) return this.#dialFor(caller);
     const need = this.#preparation.needOf(slot, now);
-    if (need !== undefined) this.#prepare(slot, need, caller);
+    if (need !== undefined) this.#prepare(slot, need, now, caller);
     else this.#give(slot, this.line.takerOf(slot) ?? caller);
     return true;
   }
@@ -301,7 +312,7 @@ export class Broker<T, L extends Lease<T>>
     const { next } = this.line;
     const need = this.#preparation.needOf(slot, now);
     if (need === undefined) return this.#give(slot, taker);
-    this.#prepare(slot, need, next?.kind === "any" ? next : undefined);
+    this.#prepare(slot, need, now, next?.kind === "any" ? next : undefined);
   }
 
   /** A resource is ready to be lent: to the first who can use it, or some time later. */
@@ -342,10 +353,10 @@ export class Broker<T, L extends Lease<T>>
   }
 
   /** Has an idle resource made ready, for a caller or for later. */
-  #prepare(slot: Slot<T>, need: Need, caller?: Caller<T>): void {
+  #prepare(slot: Slot<T>, need: Need, now: number, caller?: Caller<T>): void {
     this.slots.move(slot, "resetting");
     if (caller !== undefined) this.line.assign(caller, slot);
-    this.#preparation.begin(slot, need);
+    this.#preparation.begin(slot, need, now);
   }
 
   #reset(slot: Slot<T>): void {

@@ -20,13 +20,16 @@ export class Deadlines<W extends Bounded> {
   readonly #alarm: Alarm;
   readonly #clock: () => number;
   readonly #onDue: (waiter: W) => void;
+  readonly #isHolding: boolean;
   #live = 0;
   #state: "open" | "closed" = "open";
 
-  constructor(clock: () => number, onDue: (waiter: W) => void) {
+  /** `isHolding`: whether those who wait keep the process alive. */
+  constructor(clock: () => number, onDue: (waiter: W) => void, isHolding = true) {
     this.#clock = clock;
     this.#onDue = onDue;
-    this.#alarm = new Alarm(clock, (due) => this.#expire(due), true);
+    this.#isHolding = isHolding;
+    this.#alarm = new Alarm(clock, (due) => this.#expire(due), isHolding);
   }
 
   add(waiter: W, now: number): void {
@@ -34,7 +37,7 @@ export class Deadlines<W extends Bounded> {
     this.#live++;
     this.#heap.push(waiter);
     this.#siftUp(this.#heap.length - 1);
-    this.#alarm.hold(true);
+    this.#alarm.hold(this.#isHolding);
     this.#alarm.setBy(waiter.deadline, now);
   }
 

@@ -7,30 +7,26 @@ export interface Outcome<R> {
   late?(value: R): void;
 }
 
-/** How long a call may take, in milliseconds, and what it means if it takes longer. */
-export interface Limit {
-  readonly duration: number;
-  lateness(): Error;
+/** What is being done to a resource, or to have one. */
+export interface Pending {
+  /** Asks the connector to stop; the outcome comes when it has. */
+  abort(reason: unknown): void;
+  /** Stops waiting for the connector: it has failed. */
+  giveUp(reason: unknown): void;
 }
 
 /**
  * One call into a connector, bounded in time. The connector may answer, throw,
  * reject, hang, or answer when the time is over: the outcome is told once.
  */
-export class Operation<R> {
+export class Operation<R> implements Pending {
   readonly #outcome: Outcome<R>;
-  protected readonly limit: Limit;
   #state: "running" | "over" = "running";
   #controller: AbortController | undefined;
   #timer: Timer | undefined;
 
-  constructor(outcome: Outcome<R>, limit: Limit) {
+  constructor(outcome: Outcome<R>) {
     this.#outcome = outcome;
-    this.limit = limit;
-  }
-
-  get settled(): boolean {
-    return this.#state === "over";
   }
 
   /** Aborted when the operation is to stop. Made when first asked for: a close needs none. */
@@ -39,8 +35,8 @@ export class Operation<R> {
     return this.#controller.signal;
   }
 
-  /** Makes the call, and gives it up at the limit. */
-  run(call: () => R | PromiseLike<R>): void {
+  /** Makes the call, and gives it up at the limit with the error of `expired`. */
+  run(call: () => R | PromiseLike<R>, limit: number, expired: () => Error): void {
     let result: R | Promise<R>;
     try {
       const given = call();
@@ -49,33 +45,18 @@ export class Operation<R> {
       return this.#fail(error);
     }
     if (!(result instanceof Promise)) return this.#succeed(result);
-    if (this.#state === "running") this.setLimit();
+    if (this.#state === "running") this.#timer = setTimer(limit, () => this.giveUp(expired()));
     result.then((value) => this.#succeed(value), (error) => this.#fail(error));
   }
 
-  /** Its time is over. */
-  expire(): void {
-    this.giveUp(this.limit.lateness());
-  }
-
-  /** Asks the connector to stop; the outcome comes when it has. */
   abort(reason: unknown): void {
     if (this.#state === "running") this.#controller?.abort(reason);
   }
 
-  /** Stops waiting for the connector: the operation has failed. */
   giveUp(reason: unknown): void {
     if (!this.#end()) return;
     this.#outcome.failed(reason);
     this.#controller?.abort(reason);
-  }
-
-  protected setLimit(): void {
-    this.#timer = setTimer(this.limit.duration, () => this.expire());
-  }
-
-  protected liftLimit(): void {
-    clearTimeout(this.#timer);
   }
 
   #succeed(value: R): void {
@@ -90,7 +71,7 @@ export class Operation<R> {
   #end(): boolean {
     if (this.#state === "over") return false;
     this.#state = "over";
-    this.liftLimit();
+    clearTimeout(this.#timer);
     return true;
   }
 }

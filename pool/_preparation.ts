@@ -1,14 +1,19 @@
 import type { Agenda } from "./_agenda.ts";
 import type { Calls } from "./_calls.ts";
+import { Deadlines } from "./_deadlines.ts";
 import type { Fitness } from "./_fitness.ts";
+import type { Monitor } from "./_monitor.ts";
+import { Settling, type SettlingOwner } from "./_settling.ts";
 import type { Shelf } from "./_shelf.ts";
 import type { Slot } from "./_slot.ts";
 import type { Connector } from "./connector.ts";
 import type { Lease } from "./lease.ts";
+import type { ResolvedPoolOptions } from "./options.ts";
 
 /** What the preparation tells the broker. */
 export interface PreparationEvents<T> {
   prepared(slot: Slot<T>): void;
+  /** The resource is lost, or would not settle. */
   lost(slot: Slot<T>, detail: unknown): void;
 }
 
@@ -19,28 +24,37 @@ export interface Need {
 }
 
 /** What a resource goes through before it is lent: it settles, and is checked if it has rested long. */
-export class Preparation<T, L extends Lease<T>> {
+export class Preparation<T, L extends Lease<T>> implements SettlingOwner<T> {
   readonly #connector: Connector<T, L>;
+  readonly #options: ResolvedPoolOptions;
   readonly #fitness: Fitness<T, L>;
   readonly #shelf: Shelf<T, L>;
   readonly #calls: Calls<T, L>;
   readonly #agenda: Agenda;
   readonly #events: PreparationEvents<T>;
+  /** How long resources may take to settle. Who waits for one keeps the process alive, not this. */
+  readonly #limits: Deadlines<Settling<T>>;
 
   constructor(
     connector: Connector<T, L>,
+    options: ResolvedPoolOptions,
     fitness: Fitness<T, L>,
     shelf: Shelf<T, L>,
     calls: Calls<T, L>,
     agenda: Agenda,
     events: PreparationEvents<T>,
+    monitor: Monitor<T, L>,
   ) {
     this.#connector = connector;
+    this.#options = options;
     this.#fitness = fitness;
     this.#shelf = shelf;
     this.#calls = calls;
     this.#agenda = agenda;
     this.#events = events;
+    const onDue = (settling: Settling<T>) =>
+      settling.giveUp(monitor.timeoutError("check", options.checkTimeout));
+    this.#limits = new Deadlines(options.clock, onDue, false);
   }
 
   /** Whether, and why, an idle resource can't be lent this very moment. */
@@ -50,29 +64,47 @@ export class Preparation<T, L extends Lease<T>> {
     return isCheckDue || settling !== undefined ? { isCheckDue, settling } : undefined;
   }
 
-  /** Whether there is no reason for doubt about an idle resource that is to be lent unprepared. */
-  isReady(slot: Slot<T>, now: number): boolean {
-    return !this.#fitness.isCheckDue(slot, now) && this.#settling(slot, now, true) === undefined;
+  /** Whether an idle resource can be lent this very moment, without a reason for doubt if one is hurried. */
+  isReady(slot: Slot<T>, now: number, isHurried: boolean): boolean {
+    if (this.#fitness.isCheckDue(slot, now)) return false;
+    const settling = this.#settling(slot, now, isHurried);
+    settling?.then(undefined, () => {}); // whoever awaits it hears of it
+    return settling === undefined;
   }
 
   /** Prepares a resource, whose slot is `resetting` meanwhile. */
-  begin(slot: Slot<T>, { isCheckDue, settling }: Need): void {
-    const proceed = () => {
-      if (slot.state !== "resetting") return;
-      if (!isCheckDue) return this.#events.prepared(slot);
-      try {
-        this.#shelf.unwatch(slot);
-      } catch (error) {
-        return this.#events.lost(slot, error);
-      }
-      this.#calls.check(slot);
-    };
-    if (settling === undefined) this.#agenda.add(proceed);
-    else this.#agenda.add(() => this.#settle(slot, settling, proceed));
+  begin(slot: Slot<T>, { settling, isCheckDue }: Need, now: number): void {
+    if (settling === undefined) return this.#agenda.add(() => this.#check(slot));
+    const deadline = now + this.#options.checkTimeout;
+    const operation = slot.operation = new Settling(this, slot, isCheckDue, deadline);
+    this.#limits.add(operation, now);
+    operation.await(settling);
   }
 
-  #settle(slot: Slot<T>, settling: PromiseLike<void>, proceed: () => void): void {
-    if (slot.state === "resetting") this.#calls.settle(slot, settling, proceed);
+  settled(settling: Settling<T>): void {
+    this.#limits.drop(settling);
+    if (settling.isCheckDue) this.#check(settling.slot);
+    else this.#events.prepared(settling.slot);
+  }
+
+  unsettled(settling: Settling<T>, reason: unknown): void {
+    this.#limits.drop(settling);
+    this.#events.lost(settling.slot, reason);
+  }
+
+  /** The pool is closed: no timer is to be left. */
+  close(): void {
+    this.#limits.close();
+  }
+
+  #check(slot: Slot<T>): void {
+    if (slot.state !== "resetting") return;
+    try {
+      this.#shelf.unwatch(slot);
+    } catch (error) {
+      return this.#events.lost(slot, error);
+    }
+    this.#calls.check(slot);
   }
 
   #settling(slot: Slot<T>, now: number, isHurried: boolean): PromiseLike<void> | undefined {
@@ -83,7 +115,6 @@ export class Preparation<T, L extends Lease<T>> {
     } catch (error) {
       settling = Promise.reject(error);
     }
-    settling?.then(undefined, () => {}); // whoever awaits it hears of it
     return settling;
   }
 }

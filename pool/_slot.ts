@@ -1,6 +1,6 @@
 import type { Caller } from "./_caller.ts";
 import { ListNode } from "./_list.ts";
-import type { Operation } from "./_operation.ts";
+import type { Pending } from "./_operation.ts";
 import type { Warming } from "./_warming.ts";
 import type { LeaseSlot } from "./lease.ts";
 import type { Permit } from "./semaphore.ts";
@@ -39,8 +39,8 @@ export class Slot<T> extends ListNode<Slot<T>> implements LeaseSlot<T> {
   dueAt = Infinity;
   /** For whom it is being made ready. */
   caller: Caller<T> | undefined = undefined;
-  /** The latest call into the connector. */
-  operation: Operation<unknown> | undefined = undefined;
+  /** The latest call into the connector, or wait for it. */
+  operation: Pending | undefined = undefined;
   /** The wish that it was opened for. */
   warming: Warming | undefined = undefined;
   /** Whether the connector watches the resource. */
