@@ -76,8 +76,10 @@ export class Reader {
   /** Reads some bytes; resolves to how many, or to null at the end. */
   read(target: Uint8Array): Promise<number | null> {
     if (target.length === 0) return Promise.resolve(0);
-    const isSimple = !this.#lane.isBusy && this.guard === undefined && this.#isDirect(target);
-    return isSimple ? this.#readAtOnce(target) : this.#readInTurn(target);
+    if (this.#lane.isBusy || this.guard !== undefined) return this.#readInTurn(target);
+    if (this.#isDirect(target)) return this.#readAtOnce(target);
+    const isWaiting = this.#state === "open" && this.#inbox.length === 0;
+    return isWaiting ? this.#readParked(target) : this.#readInTurn(target);
   }
 
   async readExactly(count: number): Promise<Uint8Array<ArrayBuffer>> {
@@ -172,6 +174,15 @@ export class Reader {
     );
   }
 
+  /** The way of a read that takes over a parked one. */
+  #readParked(target: Uint8Array): Promise<number | null> {
+    this.#lane.enter();
+    return this.park().then(() => {
+      this.#lane.leave();
+      return this.#hasMore(0) ? this.#inbox.takeInto(target) : null;
+    });
+  }
+
   async #readInTurn(target: Uint8Array): Promise<number | null> {
     const turn = this.#lane.enter();
     if (turn !== undefined) await turn;
@@ -210,6 +221,11 @@ export class Reader {
     this.guard?.begin();
     while (this.#state === "open" && this.#inbox.length === length) await this.park();
     this.guard?.end();
+    return this.#hasMore(length);
+  }
+
+  /** Whether there are more bytes than there were, when a parked read is over; if not, that was the end. */
+  #hasMore(length: number): boolean {
     if (this.#inbox.length > length) return true;
     if (this.#state === "failed") throw this.#failure;
     return false;
@@ -228,14 +244,22 @@ export class Reader {
   }
 
   /** Never rejects: a failure is kept for the next who reads. */
-  async #receiveParked(room: Uint8Array): Promise<void> {
-    try {
-      const read = this.#heard(await this.#owner.conn.read(room), room);
-      // What comes after a failure is nobody's.
-      if (read !== null && this.#state !== "failed") this.#inbox.fill(read);
-    } catch (error) {
-      this.#fail(error);
-    }
+  #receiveParked(room: Uint8Array): Promise<void> {
+    return this.#owner.conn.read(room).then(
+      (read) => {
+        this.#heard(read, room);
+        // What comes after a failure is nobody's.
+        if (read !== null && this.#state !== "failed") this.#inbox.fill(read);
+        this.#arrived();
+      },
+      (error) => {
+        this.#fail(error);
+        this.#arrived();
+      },
+    );
+  }
+
+  #arrived(): void {
     this.#parked = undefined;
     this.#owner.arrived();
   }

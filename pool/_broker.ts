@@ -55,16 +55,7 @@ export class Broker<T, L extends Lease<T>>
     const fitness = this.#fitness = new Fitness(connector, options, monitor);
     const shelf = this.#shelf = new Shelf(connector, options, this.slots, fitness, agenda, this);
     const calls = this.#calls = new Calls(connector, options, this.slots, monitor, this);
-    this.#preparation = new Preparation(
-      connector,
-      options,
-      fitness,
-      shelf,
-      calls,
-      agenda,
-      this,
-      monitor,
-    );
+    this.#preparation = new Preparation(connector, options, fitness, shelf, calls, agenda, this);
     this.#shortWay = new ShortWay(this, connector, options, shelf);
     this.proceed();
   }
@@ -281,8 +272,9 @@ export class Broker<T, L extends Lease<T>>
 
   /** Gives a caller an idle resource, or has one made ready. Answers false if neither can be done now. */
   #serve(caller: Caller<T>): boolean {
+    if (caller.kind === "fresh" || this.slots.idle.size === 0) return this.#dialFor(caller);
     const now = this.#clock();
-    const slot = caller.kind === "any" ? this.#shelf.pick(now) : undefined;
+    const slot = this.#shelf.pick(now);
     if (slot === undefined) return this.#dialFor(caller);
     const need = this.#preparation.needOf(slot, now);
     if (need !== undefined) this.#prepare(slot, need, now, caller);

@@ -2,7 +2,6 @@ import type { Agenda } from "./_agenda.ts";
 import type { Calls } from "./_calls.ts";
 import { Deadlines } from "./_deadlines.ts";
 import type { Fitness } from "./_fitness.ts";
-import type { Monitor } from "./_monitor.ts";
 import { Settling, type SettlingOwner } from "./_settling.ts";
 import type { Shelf } from "./_shelf.ts";
 import type { Slot } from "./_slot.ts";
@@ -12,6 +11,8 @@ import type { ResolvedPoolOptions } from "./options.ts";
 
 /** What the preparation tells the broker. */
 export interface PreparationEvents<T> {
+  /** Knows what is said of a resource that takes too long to settle. */
+  readonly monitor: { timeoutError(stage: "check", limit: number): Error };
   prepared(slot: Slot<T>): void;
   /** The resource is lost, or would not settle. */
   lost(slot: Slot<T>, detail: unknown): void;
@@ -43,7 +44,6 @@ export class Preparation<T, L extends Lease<T>> implements SettlingOwner<T> {
     calls: Calls<T, L>,
     agenda: Agenda,
     events: PreparationEvents<T>,
-    monitor: Monitor<T, L>,
   ) {
     this.#connector = connector;
     this.#options = options;
@@ -53,7 +53,7 @@ export class Preparation<T, L extends Lease<T>> implements SettlingOwner<T> {
     this.#agenda = agenda;
     this.#events = events;
     const onDue = (settling: Settling<T>) =>
-      settling.giveUp(monitor.timeoutError("check", options.checkTimeout));
+      settling.giveUp(events.monitor.timeoutError("check", options.checkTimeout));
     this.#limits = new Deadlines(options.clock, onDue, false);
   }
 

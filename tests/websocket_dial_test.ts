@@ -94,14 +94,14 @@ for (const status of [408, 429, 500, 503]) {
     }, THREE));
 }
 
-Deno.test("webSocket(): with retries, a server that comes up is reached", () =>
-  withRaw(decline(503), async (pool, server) => {
-    const acquired = pool.acquire();
-    await until(() => server.peers.length === 2);
-    server.reception = grant;
-    using ws = await acquired;
+Deno.test("webSocket(): with retries, a server that comes up is reached", () => {
+  let requests = 0;
+  const comeUp: Reception = (peer) => (++requests < 3 ? decline(503) : grant)(peer);
+  return withRaw(comeUp, async (pool, server) => {
+    using ws = await pool.acquire();
     assertEquals([ws.reused, server.peers.length], [false, 3]);
-  }, { retry: { attempts: 3, minDelay: 50, maxDelay: 50 } }));
+  }, { retry: { attempts: 3, minDelay: 50, maxDelay: 50 } });
+});
 
 Deno.test("webSocket(): a server that hangs up during the handshake rejects the acquire", () =>
   withRaw((peer) => peer.end(), async (pool) => {
