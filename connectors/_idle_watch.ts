@@ -3,8 +3,8 @@ import { eventLoop, type Listener } from "./_event_loop.ts";
 import type { Reader } from "./_reader.ts";
 
 // How many microtasks a read takes to bring bytes that were there before it
-// began. Three are seen, through the runtime's promises and our own.
-const LOOK_HOPS = 6;
+// began. Two are seen, through the runtime's promise and our own.
+const LOOK_HOPS = 4;
 
 // So many milliseconds after a read a look would seldom find more than it did. A
 // whole one would let a stray reply reach the next borrower.
@@ -63,9 +63,7 @@ export class IdleWatch implements Listener {
     this.#state = "resting";
     this.#onLost = onLost;
     this.#awaitBeat();
-    const { mayBeBehind, isStreaming } = this.#owner.reader;
-    const isInDoubt = mayBeBehind || isStreaming || !this.#hasJustHeard;
-    if (isWanted || isInDoubt) this.#lookNow();
+    if (isWanted || this.#isInDoubt) this.#lookNow();
   }
 
   /**
@@ -113,8 +111,10 @@ export class IdleWatch implements Listener {
     else if (this.#state === "off") this.#owner.break(reason);
   }
 
-  get #hasJustHeard(): boolean {
-    return performance.now() - this.#owner.reader.heardAt <= BRIEF;
+  /** Whether there may be something that its last borrower did not read. */
+  get #isInDoubt(): boolean {
+    const { mayBeBehind, isStreaming, heardAt } = this.#owner.reader;
+    return mayBeBehind || isStreaming || performance.now() - heardAt > BRIEF;
   }
 
   #awaitBeat(): void {
