@@ -1,5 +1,5 @@
 import { Agenda } from "./_agenda.ts";
-import { type Caller, Refusal, type Request } from "./_caller.ts";
+import { Caller, Refusal, type Request, type Resolve, SignallingCaller } from "./_caller.ts";
 import { type CallEvents, Calls } from "./_calls.ts";
 import type { Capacity } from "./_capacity.ts";
 import { Dialler, type DiallerEvents } from "./_dialler.ts";
@@ -12,7 +12,7 @@ import { Shelf, type ShelfEvents } from "./_shelf.ts";
 import type { Slot } from "./_slot.ts";
 import { Slots } from "./_slots.ts";
 import type { Connector } from "./connector.ts";
-import { PoolClosedError, PoolExhaustedError } from "./errors.ts";
+import { PoolClosedError } from "./errors.ts";
 import { Lease } from "./lease.ts";
 import type { ResolvedPoolOptions } from "./options.ts";
 import type { RetireReason } from "./stats.ts";
@@ -97,20 +97,15 @@ export class Broker<T, L extends Lease<T>>
     }
   }
 
-  /** Has a caller wait its turn. */
+  /** Has a caller wait its turn. For one without a signal `reject` is not even mentioned: it is not made then. */
   enqueue(request: Request): Promise<L> {
     if (!this.isOpen) return Promise.reject(new PoolClosedError());
-    return new Promise((resolve, reject) => {
-      const isBehind = request.queues && this.line.next?.kind === "any";
-      const caller = this.line.join(request, resolve as (lease: unknown) => void, reject);
-      // Whoever stands behind one who takes anything, and gets nothing, gets nothing either.
-      if (isBehind) this.#capacity.review();
-      else this.proceed();
-      if (caller.settled || caller.slot !== undefined) return;
-      if (this.line.unassigned <= this.#options.maxWaiting) return;
-      this.#turnAway(caller);
-      this.proceed();
-    });
+    const now = this.#clock();
+    return request.signal === undefined
+      ? new Promise((resolve) => this.#join(new Caller(request, now, resolve as Resolve), now))
+      : new Promise((resolve, reject) =>
+        this.#join(new SignallingCaller(request, now, resolve as Resolve, reject), now)
+      );
   }
 
   /** Has resources opened until `count` are idle, as far as there is room. */
@@ -239,6 +234,17 @@ export class Broker<T, L extends Lease<T>>
 
   // Decisions
 
+  #join(caller: Caller<T>, now: number): void {
+    const isBehind = caller.request.queues && this.line.next?.kind === "any";
+    this.line.join(caller, now);
+    // Whoever stands behind one who takes anything, and gets nothing, gets nothing either.
+    if (isBehind) this.#capacity.review();
+    else this.proceed();
+    if (!this.line.isTooLongFor(caller)) return;
+    this.line.turnAway(caller);
+    this.proceed();
+  }
+
   /** Has all decided and done that can be. */
   proceed(): void {
     const isQuiet = this.line.next === undefined && this.dialler.isQuiet && this.#agenda.isEmpty;
@@ -251,7 +257,7 @@ export class Broker<T, L extends Lease<T>>
     this.#capacity.review();
     if (!this.isOpen) return;
     for (const caller of this.line.impatient) {
-      if (!this.dialler.isComing(caller)) this.#turnAway(caller);
+      if (!this.dialler.isComing(caller)) this.line.turnAway(caller);
     }
     this.dialler.dialInBackground();
   }
@@ -293,7 +299,6 @@ export class Broker<T, L extends Lease<T>>
 
   /** A resource has come back from its borrower. For whoever waits it is looked at as an idle one is. */
   #takeBack(slot: Slot<T>, now: number): void {
-    if (this.line.head === undefined) return this.#offer(slot, now);
     const taker = this.line.takerOf(slot);
     const isWanted = taker !== undefined && !this.dialler.lacksRoomBefore(taker);
     if (!isWanted || !this.#shelf.isWatching || this.dialler.faultOfKeeping(slot) !== undefined) {
@@ -379,10 +384,6 @@ export class Broker<T, L extends Lease<T>>
     operation?.giveUp(detail);
     this.monitor.retired(reason, slot.resource, detail);
     this.#agenda.add(() => this.#calls.close(slot));
-  }
-
-  #turnAway(caller: Caller<T>): void {
-    this.line.turnAway(caller, () => new PoolExhaustedError(this.monitor.stats));
   }
 
   #free(slot: Slot<T>): void {

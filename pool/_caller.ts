@@ -1,7 +1,6 @@
 import type { Bounded } from "./_deadlines.ts";
 import type { Numbered } from "./_queue.ts";
 import type { Slot } from "./_slot.ts";
-import type { Lease } from "./lease.ts";
 
 /** What a caller wants: any resource, or an unused one. */
 export type CallerKind = "any" | "fresh";
@@ -14,10 +13,12 @@ export interface Request {
   readonly timeout: number;
   /** Whether to wait in line, or only for what can be made ready at once. */
   readonly queues: boolean;
+  /** Whether it asks for nothing in particular, as most do: it waits in line, for the pool's own timeout, without a signal. */
+  readonly isPlain: boolean;
 }
 
-/** What a caller is answered. */
-export type Answer<T> = Lease<T> | Refusal;
+/** Answers a promise, with a lease or a {@linkcode Refusal}. */
+export type Resolve = (answer: unknown) => void;
 
 /** An answer that turns away: what takes it for a promise takes over the error. */
 export class Refusal implements PromiseLike<never> {
@@ -32,26 +33,22 @@ export class Refusal implements PromiseLike<never> {
   }
 }
 
+let arrivals = 0;
+
 /** One who waits for the pool's answer. There may be very many: it has no field that can be done without. */
 export class Caller<T> implements Numbered, Bounded {
   readonly request: Request;
   readonly deadline: number;
   /** Its place among the callers of all pools: those who came later have higher numbers. */
-  readonly number: number;
+  readonly number = arrivals++;
   /** The slot that is being made ready for it. */
   slot: Slot<T> | undefined = undefined;
   /** How it is answered, until it has been. */
-  resolve: ((answer: Answer<T>) => void) | undefined;
+  resolve: Resolve | undefined;
 
-  constructor(
-    request: Request,
-    now: number,
-    number: number,
-    resolve: (answer: Answer<T>) => void,
-  ) {
+  constructor(request: Request, now: number, resolve: Resolve) {
     this.request = request;
     this.deadline = now + request.timeout;
-    this.number = number;
     this.resolve = resolve;
   }
 
@@ -96,11 +93,10 @@ export class SignallingCaller<T> extends Caller<T> {
   constructor(
     request: Request,
     now: number,
-    number: number,
-    resolve: (answer: Answer<T>) => void,
+    resolve: Resolve,
     reject: (error: unknown) => void,
   ) {
-    super(request, now, number, resolve);
+    super(request, now, resolve);
     this.#reject = reject;
   }
 

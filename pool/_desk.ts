@@ -98,6 +98,8 @@ export class Desk<T, L extends Lease<T>> {
   }
 
   #request(kind: CallerKind, timeout: number, signal: AbortSignal | undefined): Request {
-    return { kind, signal, queues: timeout > 0, timeout: limitOf(timeout, this.#options) };
+    const queues = timeout > 0;
+    const isPlain = queues && signal === undefined && timeout === this.#options.acquireTimeout;
+    return { kind, signal, queues, isPlain, timeout: limitOf(timeout, this.#options) };
   }
 }

@@ -1,12 +1,10 @@
 import { AbortGroups } from "./_abort_groups.ts";
-import { type Answer, Caller, type Request, SignallingCaller } from "./_caller.ts";
+import type { Caller } from "./_caller.ts";
 import { Deadlines } from "./_deadlines.ts";
 import { Queue } from "./_queue.ts";
 import type { Slot } from "./_slot.ts";
 import { UsualDeadlines } from "./_usual_deadlines.ts";
 import type { ResolvedPoolOptions } from "./options.ts";
-
-let arrivals = 0;
 
 /** How long one may take who is given that time: who does not queue still waits for a dial that can begin at once. */
 export function limitOf(timeout: number, { connectTimeout }: ResolvedPoolOptions): number {
@@ -15,8 +13,8 @@ export function limitOf(timeout: number, { connectTimeout }: ResolvedPoolOptions
 
 /** What the line asks of the broker. */
 export interface LineEvents<T> {
-  /** Knows what to tell a caller who has waited too long. */
-  readonly monitor: { latenessOf(caller: Caller<T>): Error };
+  /** Knows what to tell a caller who has waited too long, or for nothing. */
+  readonly monitor: { latenessOf(caller: Caller<T>): Error; exhaustion(): Error };
   /** Somebody has left. */
   proceed(): void;
 }
@@ -29,13 +27,15 @@ export interface LineEvents<T> {
 export class Line<T> {
   readonly #callers = new Queue<Caller<T>>();
   readonly #aborts: AbortGroups<Caller<T>>;
-  readonly #clock: () => number;
+  readonly #events: LineEvents<T>;
+  readonly #maxWaiting: number;
   readonly #usualTimeout: number;
   readonly #usualDeadlines: UsualDeadlines<Caller<T>>;
   /** Those of callers with a timeout of their own. */
   readonly #ownDeadlines: Deadlines<Caller<T>>;
   #assigned = 0;
-  #next: Caller<T> | undefined = undefined;
+  /** The first caller without a slot, if others have one: else that is the head. */
+  #nextBehind: Caller<T> | undefined = undefined;
 
   /** Those who will not wait in line: they leave as soon as nothing is being made ready for them. */
   readonly impatient = new Set<Caller<T>>();
@@ -45,8 +45,9 @@ export class Line<T> {
   timedOut = 0;
 
   constructor(options: ResolvedPoolOptions, events: LineEvents<T>) {
-    const { clock } = options;
-    this.#clock = clock;
+    const { clock, maxWaiting } = options;
+    this.#events = events;
+    this.#maxWaiting = maxWaiting;
     this.#usualTimeout = limitOf(options.acquireTimeout, options);
     this.#aborts = new AbortGroups((caller) => {
       this.refuseAborted(caller);
@@ -73,15 +74,21 @@ export class Line<T> {
 
   /** The first caller without a slot. */
   get next(): Caller<T> | undefined {
-    return this.#next;
+    return this.#assigned === 0 ? this.head : this.#nextBehind;
   }
 
   /** The first in line, if it only waits for a resource to be returned, any will do, and it is not about to leave. */
   get taker(): Caller<T> | undefined {
     const caller = this.head;
-    const isTaker = caller !== undefined && caller === this.#next && caller.kind === "any" &&
+    const isTaker = caller !== undefined && caller.slot === undefined && caller.kind === "any" &&
       !caller.signal?.aborted;
     return isTaker ? caller : undefined;
+  }
+
+  /** Whether there are more callers without a slot than may wait, and this is one of them. */
+  isTooLongFor(caller: Caller<T>): boolean {
+    const isWaiting = !caller.settled && caller.slot === undefined;
+    return isWaiting && this.unassigned > this.#maxWaiting;
   }
 
   /** How many slots are being made ready for callers. */
@@ -94,36 +101,27 @@ export class Line<T> {
     return this.size - this.#assigned;
   }
 
-  /** Adds a caller at the end; `resolve` and `reject` will be called, one of them, once. */
-  join(
-    request: Request,
-    resolve: (answer: Answer<T>) => void,
-    reject: (error: unknown) => void,
-  ): Caller<T> {
-    const now = this.#clock();
-    const caller = request.signal === undefined
-      ? new Caller<T>(request, now, arrivals++, resolve)
-      : new SignallingCaller<T>(request, now, arrivals++, resolve, reject);
+  /** Adds a caller at the end. */
+  join(caller: Caller<T>, now: number): void {
     this.#callers.push(caller);
-    this.#next ??= caller;
-    if (caller.signal !== undefined) this.#aborts.add(caller.signal, caller);
-    if (!request.queues) this.impatient.add(caller);
-    if (this.#isUsual(caller)) this.#usualDeadlines.add(caller, now);
-    else this.#ownDeadlines.add(caller, now);
-    return caller;
+    if (this.#assigned > 0) this.#nextBehind ??= caller;
+    if (caller.request.isPlain) this.#usualDeadlines.add(caller, now);
+    else this.#noteWishes(caller, now);
   }
 
   assign(caller: Caller<T>, slot: Slot<T>): void {
+    const { next } = this;
     caller.slot = slot;
     slot.caller = caller;
     this.#assigned++;
-    if (caller === this.#next) this.#advance();
+    this.#nextBehind = caller === next ? this.#unassignedAfter(caller) : next;
   }
 
   /** The slot is not for this caller any more, who has its old place in the line again. */
   unassign(caller: Caller<T>): void {
     this.#detach(caller);
-    if (this.#next === undefined || caller.number < this.#next.number) this.#next = caller;
+    const { next } = this;
+    if (next === undefined || caller.number < next.number) this.#nextBehind = caller;
   }
 
   /**
@@ -159,7 +157,7 @@ export class Line<T> {
   /** How many callers without a slot came before the one of that number, but at most so many. */
   unassignedBefore(number: number, most: number): number {
     let count = 0;
-    let caller = this.#next;
+    let caller = this.next;
     while (caller !== undefined && caller.number < number && count < most) {
       if (caller.slot === undefined) count++;
       caller = this.#callers.after(caller);
@@ -175,11 +173,11 @@ export class Line<T> {
     reject(caller.signal?.aborted ? caller.signal.reason : error);
   }
 
-  /** Takes a caller out and turns it away, with an error that is made when it is gone. */
-  turnAway(caller: Caller<T>, error: () => unknown): void {
+  /** Turns away a caller for whom there is nothing: it is not waiting any more when that is told. */
+  turnAway(caller: Caller<T>): void {
     const { reject } = caller;
     this.take(caller);
-    reject(error());
+    reject(this.#events.monitor.exhaustion());
   }
 
   refuseAborted(caller: Caller<T>): void {
@@ -201,7 +199,7 @@ export class Line<T> {
 
   /** Whether the first without a slot wants a fresh resource, and comes before the caller given, if any is. */
   wantsFreshBefore(caller: Caller<T> | undefined): boolean {
-    const next = this.#next;
+    const { next } = this;
     if (next?.kind !== "fresh") return false;
     return caller === undefined || next.number < caller.number;
   }
@@ -218,12 +216,23 @@ export class Line<T> {
   /** Takes a caller out, to be answered by whoever took it: nothing else can happen to it. */
   take(caller: Caller<T>): void {
     if (caller.slot !== undefined) this.#detach(caller);
-    if (caller === this.#next) this.#advance();
+    else if (caller === this.#nextBehind) this.#nextBehind = this.#unassignedAfter(caller);
     this.#callers.remove(caller);
-    if (!caller.request.queues) this.impatient.delete(caller);
-    if (caller.signal !== undefined) this.#aborts.delete(caller.signal, caller);
     caller.settle();
     if (this.size === 0) this.#usualDeadlines.rest();
+    if (!caller.request.isPlain) this.#forgetWishes(caller);
+  }
+
+  #noteWishes(caller: Caller<T>, now: number): void {
+    if (caller.signal !== undefined) this.#aborts.add(caller.signal, caller);
+    if (!caller.request.queues) this.impatient.add(caller);
+    if (this.#isUsual(caller)) this.#usualDeadlines.add(caller, now);
+    else this.#ownDeadlines.add(caller, now);
+  }
+
+  #forgetWishes(caller: Caller<T>): void {
+    if (caller.signal !== undefined) this.#aborts.delete(caller.signal, caller);
+    if (!caller.request.queues) this.impatient.delete(caller);
     if (!this.#isUsual(caller)) this.#ownDeadlines.drop(caller);
   }
 
@@ -234,12 +243,12 @@ export class Line<T> {
   #detach(caller: Caller<T>): void {
     caller.slot!.caller = undefined;
     caller.slot = undefined;
-    this.#assigned--;
+    if (--this.#assigned === 0) this.#nextBehind = undefined;
   }
 
-  #advance(): void {
-    let caller = this.#callers.after(this.#next!);
-    while (caller?.slot !== undefined) caller = this.#callers.after(caller);
-    this.#next = caller;
+  #unassignedAfter(caller: Caller<T>): Caller<T> | undefined {
+    let next = this.#callers.after(caller);
+    while (next?.slot !== undefined) next = this.#callers.after(next);
+    return next;
   }
 }

@@ -3,7 +3,12 @@ import type { Caller } from "./_caller.ts";
 import type { Dialler } from "./_dialler.ts";
 import type { Line } from "./_line.ts";
 import type { Slots } from "./_slots.ts";
-import { type ConnectFailure, PoolTimeoutError, type TimeoutStage } from "./errors.ts";
+import {
+  type ConnectFailure,
+  PoolExhaustedError,
+  PoolTimeoutError,
+  type TimeoutStage,
+} from "./errors.ts";
 import { callHook, type ErrorSource, type PoolHooks, reportError } from "./hooks.ts";
 import type { Lease } from "./lease.ts";
 import type { ResolvedPoolOptions } from "./options.ts";
@@ -103,6 +108,11 @@ export class Monitor<T, L extends Lease<T>> {
     const stage = caller.stage ?? (this.#dialler.room > 0 ? "connect" : "wait");
     const { timeout } = caller.request;
     return new PoolTimeoutError(stage, timeout, this.stats, this.#clock(), this.#lastFailure);
+  }
+
+  /** What a caller is told for whom there is nothing. */
+  exhaustion(): PoolExhaustedError {
+    return new PoolExhaustedError(this.stats);
   }
 
   /** What is said of a call into the connector that took too long. */
