@@ -26,6 +26,11 @@ export class Alarm {
     this.#holding = holding;
   }
 
+  /** When it rings, by the clock; `Infinity` if it is not set. */
+  get due(): number {
+    return this.#due;
+  }
+
   /**
    * Rings at `due` at the latest: an earlier alarm stays as it is, unless the
    * clock has leapt past it, of which its timer knows nothing.

@@ -245,13 +245,10 @@ export class Dialler<T, L extends Lease<T>> {
   }
 
   #dial({ caller, warming }: { caller?: Caller<T>; warming?: Warming }): boolean {
-    const dialPermit = this.#dials.tryAcquire();
-    if (dialPermit === undefined) return false;
+    if (this.#dials.available === 0) return false;
     const permit = this.#capacity.tryAcquire(caller?.number ?? Infinity);
-    if (permit === undefined) {
-      dialPermit.release();
-      return false;
-    }
+    if (permit === undefined) return false;
+    const dialPermit = this.#dials.tryAcquire()!;
     const probe = this.#schedule.started();
     const slot = new Slot(this.#events, permit, dialPermit, probe, this.#generation);
     this.#slots.add(slot);

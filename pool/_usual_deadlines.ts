@@ -12,6 +12,8 @@ export class UsualDeadlines<W extends Bounded> {
   readonly #clock: () => number;
   readonly #onDue: (waiter: W) => void;
   readonly #alarm: Alarm;
+  /** When the alarm will ring for those who wait; 0 if nobody does. */
+  #rings = 0;
 
   constructor(
     line: Iterable<W>,
@@ -26,32 +28,42 @@ export class UsualDeadlines<W extends Bounded> {
     this.#alarm = new Alarm(clock, (due) => this.#expire(due), true);
   }
 
+  /** Nearly always somebody waits already, who is due earlier. */
   add(waiter: W, now: number): void {
+    if (now < this.#rings) return;
     this.#alarm.hold(true);
-    this.#alarm.setBy(waiter.deadline, now);
+    this.#setBy(waiter.deadline, now);
   }
 
   /** Nobody waits any more. */
   rest(): void {
+    this.#rings = 0;
     this.#alarm.hold(false);
   }
 
   clear(): void {
+    this.#rings = 0;
     this.#alarm.clear();
   }
 
   #expire(due: number): void {
     // A timer may fire a fraction before its time by the other clock.
     const now = Math.max(this.#clock(), due);
+    this.#rings = 0;
     const late: W[] = [];
     for (const waiter of this.#line) {
       if (!this.#isUsual(waiter)) continue;
       if (waiter.deadline > now) {
-        this.#alarm.setBy(waiter.deadline);
+        this.#setBy(waiter.deadline, now);
         break;
       }
       late.push(waiter);
     }
     for (const waiter of late) if (!waiter.settled) this.#onDue(waiter);
+  }
+
+  #setBy(due: number, now: number): void {
+    this.#alarm.setBy(due, now);
+    this.#rings = this.#alarm.due;
   }
 }
