@@ -28,8 +28,8 @@
  * unit. Less is better, always.
  *
  * The cases of a subject run in one process, one after the other. In each, all
- * contenders are warmed up; then every round takes one sample of each, beginning
- * with another one every time. The figures are the medians of the samples; a ratio
+ * contenders are warmed up; then every round takes one sample of each, in an order
+ * that is balanced over the rounds. The figures are the medians of the samples; a ratio
  * is the median of the ratios of each round, so that what slows down a whole round
  * does not change it.
  *
@@ -144,7 +144,7 @@ async function runCase(given: Case, usual: Effort): Promise<CaseResult> {
   const samples = new Map<Contender, number[]>(all.map((contender) => [contender, []]));
   try {
     for (let round = -effort.warmUps; round < effort.rounds; round++) {
-      for (const contender of rotated(all, round + effort.warmUps)) {
+      for (const contender of inTurn(all, round + effort.warmUps)) {
         await nextTurn();
         const sample = await contender.measure(effort);
         if (round >= 0) samples.get(contender)!.push(significant(sample));
@@ -190,9 +190,15 @@ export function median(values: readonly number[]): number {
   return (sorted[Math.ceil(middle) - 1]! + sorted[Math.floor(middle)]!) / 2;
 }
 
-function rotated<T>(items: readonly T[], by: number): T[] {
-  const first = by % items.length;
-  return [...items.slice(first), ...items.slice(0, first)];
+/**
+ * The order of a round: over the rounds each comes after each other equally often, since
+ * some leave the machine in a worse state than they found it (E. J. Williams, 1949).
+ */
+function inTurn<T>(items: readonly T[], round: number): T[] {
+  const { length } = items;
+  const places = items.map((_, i) => (i % 2 === 0 ? i / 2 : length - (i + 1) / 2) + round);
+  const order = places.map((place) => items[place % length]!);
+  return Math.floor(round / length) % 2 === 0 ? order : order.reverse();
 }
 
 /** Lets timers and the garbage of the former have their turn. To force a collection slows down what comes after it. */

@@ -1,5 +1,6 @@
 import { type Case, type Contender, timed } from "./_bench.ts";
 import type { Exchange } from "./_borrowers.ts";
+import { Pool } from "../../mod.ts";
 import { generic } from "./_rivals.ts";
 import { type Route, transports } from "./_transports.ts";
 
@@ -38,6 +39,35 @@ async function sockpool(task: Task): Promise<Contender> {
     await exchange(conn);
   };
   return await contender("sockpool", "ours", task, turn, () => pool.close());
+}
+
+/** The same without `using`, as with any other pool: what V8 takes for that is seen in the difference. */
+async function sockpoolFinally(task: Task): Promise<Contender> {
+  const pool = task.route.pool(SIZE);
+  const turn = async (exchange: Exchange) => {
+    const conn = await pool.acquire();
+    try {
+      await exchange(conn);
+    } finally {
+      conn.release();
+    }
+  };
+  return await contender("sockpool, finally", "ours", task, turn, () => pool.close());
+}
+
+/** The same with Deno's own connections, which nobody watches, as in the other pools. */
+async function sockpoolBare(task: Task): Promise<Contender> {
+  const { route } = task;
+  const pool = new Pool(() => route.connect(), { maxSize: SIZE });
+  const turn = async (exchange: Exchange) => {
+    const lease = await pool.acquire();
+    try {
+      await exchange(lease.value);
+    } finally {
+      lease.release();
+    }
+  };
+  return await contender("sockpool, finally, bare", "ours", task, turn, () => pool.close());
 }
 
 /** No pool at all: every borrower has a connection for itself. */
@@ -91,6 +121,7 @@ function echo(transport: string, message: string, borrowers: number): Case {
       route = await transports[transport]!();
       const task = { route, borrowers, size: messages[message]! };
       const makers = [sockpool, dedicated, genericPool, newConnections];
+      if (isProof) makers.push(sockpoolFinally, sockpoolBare);
       return await Promise.all(makers.map((make) => make(task)));
     },
     close: () => route?.[Symbol.asyncDispose](),
