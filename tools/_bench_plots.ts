@@ -1,6 +1,6 @@
 import * as Plot from "@observablehq/plot";
 import { parseHTML } from "linkedom";
-import { type CaseResult, floor, ratio, type Role, type Row } from "../tests/bench/_bench.ts";
+import { type CaseResult, floor, ours, ratio, type Role, type Row } from "../tests/bench/_bench.ts";
 import { rounded, shown } from "../tests/bench/_table.ts";
 
 const WIDTH = 760;
@@ -73,7 +73,7 @@ export function shares(results: readonly CaseResult[]): string {
     return { heading: heading!, at: at!, result, least: floor(result)! };
   });
   const points = cases.flatMap(({ heading, at, result, least }) =>
-    result.rows.filter((row) => row !== least).map((row): Point => {
+    compared(result).map((row): Point => {
       const value = 1 / ratio(row, least);
       return {
         ...point(result, row),
@@ -88,7 +88,7 @@ export function shares(results: readonly CaseResult[]): string {
   const lines = linesOf(headings.map(([name, result]) => ({
     ...result,
     name,
-    rows: result.rows.filter(({ role }) => role !== "floor"),
+    rows: compared(result),
   })));
   const columns = [...new Set(cases.map(({ at }) => at))];
   const name = cases[0]!.least.name;
@@ -109,6 +109,11 @@ export function shares(results: readonly CaseResult[]): string {
       Plot.text(narrow, { fx: "at", y: "key", x: "value", ...LABEL }),
     ],
   }, columns[0]);
+}
+
+/** Who is shown beside the floor: of ours the first. */
+function compared(result: CaseResult): Row[] {
+  return result.rows.filter((row) => row === ours(result) || row.role === "peer");
 }
 
 /** How the time for one grows with the number that the case's name contains. */

@@ -74,18 +74,18 @@ function conditions(): string {
 
 function table(): string {
   const lines = Object.entries(rows).flatMap(([subject, takes]) =>
-    (results[subject] ?? []).filter(({ name }) => takes(name)).map((result) =>
-      line(subject, result)
+    (results[subject] ?? []).filter(({ name }) => takes(name)).flatMap((result) =>
+      result.rows.filter(({ role }) => role === "ours").map((own) => line(subject, result, own))
     )
   );
   return ["| | sockpool | the least there is | | the best peer | |", "|-|-|-|-|-|-|", ...lines]
     .join("\n");
 }
 
-function line(subject: string, result: CaseResult): string {
-  const own = ours(result);
+function line(subject: string, result: CaseResult, own: Row): string {
+  const manner = own === ours(result) ? "" : `; ${own.name}`;
   const beside = [floor(result), bestPeer(result)].flatMap((row) => compared(result, own, row));
-  const cells = [`${subject}: ${result.name}`, shown(own.median, result.unit), ...beside];
+  const cells = [`${subject}: ${result.name}${manner}`, shown(own.median, result.unit), ...beside];
   return `| ${cells.join(" | ")} |`;
 }
 
