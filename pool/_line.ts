@@ -50,6 +50,7 @@ export class Line<T> {
     this.#maxWaiting = maxWaiting;
     this.#usualTimeout = limitOf(options.acquireTimeout, options);
     this.#aborts = new AbortGroups((caller) => {
+      if (caller.settled) return;
       this.refuseAborted(caller);
       events.proceed();
     });
