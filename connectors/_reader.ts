@@ -78,8 +78,9 @@ export class Reader {
     if (target.length === 0) return Promise.resolve(0);
     if (this.#lane.isBusy || this.guard !== undefined) return this.#readInTurn(target);
     if (this.#isDirect(target)) return this.#readAtOnce(target);
-    const isWaiting = this.#state === "open" && this.#inbox.length === 0;
-    return isWaiting ? this.#readParked(target) : this.#readInTurn(target);
+    if (!this.#isWaiting) return this.#readInTurn(target);
+    this.#lane.enter();
+    return this.#readParked(target);
   }
 
   async readExactly(count: number): Promise<Uint8Array<ArrayBuffer>> {
@@ -162,7 +163,7 @@ export class Reader {
   /** The way of nearly all reads. An `async` function would take half as long again for what it adds to Deno's own. */
   #readAtOnce(target: Uint8Array): Promise<number | null> {
     this.#lane.enter();
-    return this.#owner.conn.read(target).then(
+    return this.#begin(target).then(
       (read) => {
         this.#lane.leave();
         return this.#heard(read, target);
@@ -176,8 +177,8 @@ export class Reader {
 
   /** The way of a read that takes over a parked one. */
   #readParked(target: Uint8Array): Promise<number | null> {
-    this.#lane.enter();
     return this.park().then(() => {
+      if (this.#isWaiting) return this.#readParked(target);
       this.#lane.leave();
       return this.#hasMore(0) ? this.#inbox.takeInto(target) : null;
     });
@@ -224,6 +225,11 @@ export class Reader {
     return this.#hasMore(length);
   }
 
+  /** Whether nothing has come, but may. */
+  get #isWaiting(): boolean {
+    return this.#state === "open" && this.#inbox.length === 0;
+  }
+
   /** Whether there are more bytes than there were, when a parked read is over; if not, that was the end. */
   #hasMore(length: number): boolean {
     if (this.#inbox.length > length) return true;
@@ -245,7 +251,7 @@ export class Reader {
 
   /** Never rejects: a failure is kept for the next who reads. */
   #receiveParked(room: Uint8Array): Promise<void> {
-    return this.#owner.conn.read(room).then(
+    return this.#begin(room).then(
       (read) => {
         this.#heard(read, room);
         // What comes after a failure is nobody's.
@@ -257,6 +263,15 @@ export class Reader {
         this.#arrived();
       },
     );
+  }
+
+  /** A connection that is not Deno's own may throw. */
+  #begin(target: Uint8Array): Promise<number | null> {
+    try {
+      return this.#owner.conn.read(target);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   #arrived(): void {

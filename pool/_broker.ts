@@ -326,12 +326,11 @@ export class Broker<T, L extends Lease<T>>
   #give(slot: Slot<T>, caller: Caller<T>): void {
     if (caller.settled) return; // in the last moment; an idle resource stays so
     this.line.redirect(slot, caller);
-    const { resolve } = caller;
-    this.line.take(caller);
+    const resolve = this.line.take(caller);
     try {
-      resolve!(this.#lend(slot, "waited"));
+      resolve(this.#lend(slot, "waited"));
     } catch (error) {
-      resolve!(new Refusal(error));
+      resolve(new Refusal(error));
     }
   }
 

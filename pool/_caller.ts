@@ -20,6 +20,8 @@ export interface Request {
 /** Answers a promise, with a lease or a {@linkcode Refusal}. */
 export type Resolve = (answer: unknown) => void;
 
+type Reject = (error: unknown) => void;
+
 /** An answer that turns away: what takes it for a promise takes over the error. */
 export class Refusal implements PromiseLike<never> {
   readonly #error: unknown;
@@ -52,10 +54,9 @@ export class Caller<T> implements Numbered, Bounded {
     this.resolve = resolve;
   }
 
-  /** How it is turned away, until it has been answered. */
-  get reject(): (error: unknown) => void {
-    const { resolve } = this;
-    return (error) => resolve!(new Refusal(error));
+  /** How it is told that its signal was aborted, if it has one. */
+  get reject(): Reject | undefined {
+    return undefined;
   }
 
   get kind(): CallerKind {
@@ -76,36 +77,33 @@ export class Caller<T> implements Numbered, Bounded {
     return this.slot.state === "connecting" ? "connect" : "check";
   }
 
-  /** It is being answered. */
-  settle(): void {
+  /** Counts as answered from now on; it is to be by what this returns. */
+  settle(): Resolve {
+    const resolve = this.resolve!;
     this.resolve = undefined;
+    return resolve;
   }
 }
 
 /**
- * One with a signal, who is turned away in the very microtask in which that is
- * aborted. The others hear of an error one microtask later, by a
- * {@linkcode Refusal}: this function would take a fourth more of their memory.
+ * One with a signal, of whose abort it is told in the very same microtask. Of all
+ * other errors callers hear one microtask later, by a {@linkcode Refusal}: for
+ * everyone to have this function would take a fourth more of their memory.
  */
 export class SignallingCaller<T> extends Caller<T> {
-  #reject: ((error: unknown) => void) | undefined;
+  #reject: Reject | undefined;
 
-  constructor(
-    request: Request,
-    now: number,
-    resolve: Resolve,
-    reject: (error: unknown) => void,
-  ) {
+  constructor(request: Request, now: number, resolve: Resolve, reject: Reject) {
     super(request, now, resolve);
     this.#reject = reject;
   }
 
-  override get reject(): (error: unknown) => void {
-    return this.#reject!;
+  override get reject(): Reject | undefined {
+    return this.#reject;
   }
 
-  override settle(): void {
-    super.settle();
+  override settle(): Resolve {
     this.#reject = undefined;
+    return super.settle();
   }
 }

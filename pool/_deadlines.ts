@@ -20,16 +20,13 @@ export class Deadlines<W extends Bounded> {
   readonly #alarm: Alarm;
   readonly #clock: () => number;
   readonly #onDue: (waiter: W) => void;
-  readonly #isHolding: boolean;
   #live = 0;
   #state: "open" | "closed" = "open";
 
-  /** `isHolding`: whether those who wait keep the process alive. */
-  constructor(clock: () => number, onDue: (waiter: W) => void, isHolding = true) {
+  constructor(clock: () => number, onDue: (waiter: W) => void) {
     this.#clock = clock;
     this.#onDue = onDue;
-    this.#isHolding = isHolding;
-    this.#alarm = new Alarm(clock, (due) => this.#expire(due), isHolding);
+    this.#alarm = new Alarm(clock, (due) => this.#expire(due), true);
   }
 
   add(waiter: W, now: number): void {
@@ -37,7 +34,7 @@ export class Deadlines<W extends Bounded> {
     this.#live++;
     this.#heap.push(waiter);
     this.#siftUp(this.#heap.length - 1);
-    this.#alarm.hold(this.#isHolding);
+    this.#alarm.hold(true);
     this.#alarm.setBy(waiter.deadline, now);
   }
 

@@ -1,5 +1,5 @@
 import { AbortGroups } from "./_abort_groups.ts";
-import type { Caller } from "./_caller.ts";
+import { type Caller, Refusal, type Resolve } from "./_caller.ts";
 import { Deadlines } from "./_deadlines.ts";
 import { Queue } from "./_queue.ts";
 import type { Slot } from "./_slot.ts";
@@ -50,7 +50,6 @@ export class Line<T> {
     this.#maxWaiting = maxWaiting;
     this.#usualTimeout = limitOf(options.acquireTimeout, options);
     this.#aborts = new AbortGroups((caller) => {
-      if (caller.settled) return;
       this.refuseAborted(caller);
       events.proceed();
     });
@@ -169,21 +168,22 @@ export class Line<T> {
   /** Takes a caller out and turns it away, unless it has been answered. An abort that it was not told of came first. */
   refuse(caller: Caller<T>, error: unknown): void {
     if (caller.settled) return;
-    const { reject } = caller;
-    this.take(caller);
-    reject(caller.signal?.aborted ? caller.signal.reason : error);
+    const resolve = this.take(caller);
+    resolve(new Refusal(caller.signal?.aborted ? caller.signal.reason : error));
   }
 
   /** Turns away a caller for whom there is nothing: it is not waiting any more when that is told. */
   turnAway(caller: Caller<T>): void {
-    const { reject } = caller;
-    this.take(caller);
-    reject(this.#events.monitor.exhaustion());
+    const resolve = this.take(caller);
+    resolve(new Refusal(this.#events.monitor.exhaustion()));
   }
 
   refuseAborted(caller: Caller<T>): void {
+    if (caller.settled) return;
     this.aborted++;
-    this.refuse(caller, caller.signal!.reason);
+    const { reject } = caller;
+    this.take(caller);
+    reject!(caller.signal!.reason);
   }
 
   /** The first in line who can use the resource of a slot. */
@@ -214,14 +214,15 @@ export class Line<T> {
     this.#ownDeadlines.clear();
   }
 
-  /** Takes a caller out, to be answered by whoever took it: nothing else can happen to it. */
-  take(caller: Caller<T>): void {
+  /** Takes a caller out, to be answered, by what this returns, by whoever took it: nothing else can happen to it. */
+  take(caller: Caller<T>): Resolve {
     if (caller.slot !== undefined) this.#detach(caller);
     else if (caller === this.#nextBehind) this.#nextBehind = this.#unassignedAfter(caller);
     this.#callers.remove(caller);
-    caller.settle();
+    const resolve = caller.settle();
     if (this.size === 0) this.#usualDeadlines.rest();
     if (!caller.request.isPlain) this.#forgetWishes(caller);
+    return resolve;
   }
 
   #noteWishes(caller: Caller<T>, now: number): void {
@@ -244,7 +245,7 @@ export class Line<T> {
   #detach(caller: Caller<T>): void {
     caller.slot!.caller = undefined;
     caller.slot = undefined;
-    if (--this.#assigned === 0) this.#nextBehind = undefined;
+    if (--this.#assigned === 0) this.#nextBehind = undefined; // or it would be kept in memory
   }
 
   #unassignedAfter(caller: Caller<T>): Caller<T> | undefined {

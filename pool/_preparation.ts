@@ -33,7 +33,7 @@ export class Preparation<T, L extends Lease<T>> implements SettlingOwner<T> {
   readonly #calls: Calls<T, L>;
   readonly #agenda: Agenda;
   readonly #events: PreparationEvents<T>;
-  /** How long resources may take to settle. Who waits for one keeps the process alive, not this. */
+  /** How long resources may take to settle. */
   readonly #limits: Deadlines<Settling<T>>;
 
   constructor(
@@ -54,7 +54,7 @@ export class Preparation<T, L extends Lease<T>> implements SettlingOwner<T> {
     this.#events = events;
     const onDue = (settling: Settling<T>) =>
       settling.giveUp(events.monitor.timeoutError("check", options.checkTimeout));
-    this.#limits = new Deadlines(options.clock, onDue, false);
+    this.#limits = new Deadlines(options.clock, onDue);
   }
 
   /** Whether, and why, an idle resource can't be lent this very moment. */

@@ -78,11 +78,10 @@ export class ShortWay<T, L extends Lease<T>> {
     const { line, monitor } = this.#owner;
     const { taker } = line;
     if (taker === undefined) return false;
-    const { resolve } = taker;
-    line.take(taker);
+    const resolve = line.take(taker);
     monitor.counters.acquires.waited++;
     slot.uses++;
-    resolve!(new Lease(slot) as L);
+    resolve(new Lease(slot) as L);
     if (line.next === undefined) this.#owner.proceed();
     return true;
   }

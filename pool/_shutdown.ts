@@ -18,7 +18,7 @@ export class Shutdown<T, L extends Lease<T>> {
   readonly #alarm: Alarm;
   readonly #end = new AbortController();
   #state: "waiting" | "gentle" | "forced" | "done" = "waiting";
-  #resolve!: () => void;
+  #resolve!: (done: Promise<void>) => void;
 
   constructor(broker: Broker<T, L>, clock: () => number) {
     this.#broker = broker;
@@ -34,7 +34,7 @@ export class Shutdown<T, L extends Lease<T>> {
       this.#state = "done";
       this.#alarm.clear();
       this.#end.abort();
-      this.#resolve();
+      this.#resolve(Promise.resolve()); // those who were turned away hear of it before
     });
   }
 

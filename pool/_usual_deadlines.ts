@@ -12,8 +12,8 @@ export class UsualDeadlines<W extends Bounded> {
   readonly #clock: () => number;
   readonly #onDue: (waiter: W) => void;
   readonly #alarm: Alarm;
-  /** When the alarm will ring for those who wait; 0 if nobody does. */
-  #rings = 0;
+  /** When the alarm will ring for those who wait; `-Infinity` if nobody does. */
+  #rings = -Infinity;
 
   constructor(
     line: Iterable<W>,
@@ -37,19 +37,19 @@ export class UsualDeadlines<W extends Bounded> {
 
   /** Nobody waits any more. */
   rest(): void {
-    this.#rings = 0;
+    this.#rings = -Infinity;
     this.#alarm.hold(false);
   }
 
   clear(): void {
-    this.#rings = 0;
+    this.#rings = -Infinity;
     this.#alarm.clear();
   }
 
   #expire(due: number): void {
     // A timer may fire a fraction before its time by the other clock.
     const now = Math.max(this.#clock(), due);
-    this.#rings = 0;
+    this.#rings = -Infinity;
     const late: W[] = [];
     for (const waiter of this.#line) {
       if (!this.#isUsual(waiter)) continue;

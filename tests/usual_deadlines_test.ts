@@ -178,3 +178,15 @@ Deno.test("UsualDeadlines leaves no timer when it is cleared in the midst of tel
   scene.time.tick(50);
   assertEquals([scene.due, scene.timers.pending], [[0], 0]);
 });
+
+Deno.test("UsualDeadlines tells each waiter at its time by a clock that is still below zero", () => {
+  using scene = new Scene();
+  scene.ahead = -1_000;
+  scene.join();
+  scene.time.tick(50);
+  scene.join();
+  scene.time.tick(50);
+  assertEquals(scene.due, [0]);
+  scene.time.tick(50);
+  assertEquals([scene.due, scene.timers.pending], [[0, 1], 0]);
+});
