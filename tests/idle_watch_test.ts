@@ -21,8 +21,7 @@ class Watched {
     this.pool = new Pool({ ...tcp({ port }), connect }, options);
   }
 
-  /** Waits until the idle socket, the only one, has a read parked. */
-  /** Until a read is parked, and no look is under way. */
+  /** Waits until the idle socket, the only one, has a read parked, and no look is under way. */
   async parked(): Promise<void> {
     await until(() => this.reading === 1);
     await sameTurn();
