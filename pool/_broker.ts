@@ -235,7 +235,7 @@ export class Broker<T, L extends Lease<T>>
   // Decisions
 
   #join(caller: Caller<T>, now: number): void {
-    const isBehind = caller.request.queues && this.line.next?.kind === "any";
+    const isBehind = caller.request.queues && this.line.isOrderly;
     this.line.join(caller, now);
     // Whoever stands behind one who takes anything, and gets nothing, gets nothing either.
     if (isBehind) this.#capacity.review();

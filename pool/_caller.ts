@@ -13,7 +13,7 @@ export interface Request {
   readonly timeout: number;
   /** Whether to wait in line, or only for what can be made ready at once. */
   readonly queues: boolean;
-  /** Whether it asks for nothing in particular, as most do: it waits in line, for the pool's own timeout, without a signal. */
+  /** Whether it asks for nothing in particular, as most do: it waits in line for any, for the pool's own timeout, without a signal. */
   readonly isPlain: boolean;
 }
 

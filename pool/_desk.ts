@@ -99,7 +99,8 @@ export class Desk<T, L extends Lease<T>> {
 
   #request(kind: CallerKind, timeout: number, signal: AbortSignal | undefined): Request {
     const queues = timeout > 0;
-    const isPlain = queues && signal === undefined && timeout === this.#options.acquireTimeout;
+    const isPlain = kind === "any" && queues && signal === undefined &&
+      timeout === this.#options.acquireTimeout;
     return { kind, signal, queues, isPlain, timeout: limitOf(timeout, this.#options) };
   }
 }

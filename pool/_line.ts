@@ -34,6 +34,8 @@ export class Line<T> {
   /** Those of callers with a timeout of their own. */
   readonly #ownDeadlines: Deadlines<Caller<T>>;
   #assigned = 0;
+  /** How many ask for something in particular. */
+  #special = 0;
   /** The first caller without a slot, if others have one: else that is the head. */
   #nextBehind: Caller<T> | undefined = undefined;
 
@@ -77,12 +79,18 @@ export class Line<T> {
     return this.#assigned === 0 ? this.head : this.#nextBehind;
   }
 
-  /** The first in line, if it only waits for a resource to be returned, any will do, and it is not about to leave. */
-  get taker(): Caller<T> | undefined {
-    const caller = this.head;
-    const isTaker = caller !== undefined && caller.slot === undefined && caller.kind === "any" &&
-      !caller.signal?.aborted;
-    return isTaker ? caller : undefined;
+  /** Takes out the first in line, if it only waits for a resource to be returned, any will do, and it is not about to leave. */
+  takeFirst(): Resolve | undefined {
+    if (this.#assigned > 0) return undefined;
+    if (this.#special > 0) return this.#takeFirstOfMixed();
+    const caller = this.#callers.shift();
+    if (this.size === 0) this.#usualDeadlines.rest();
+    return caller?.settle();
+  }
+
+  /** Whether the first without a slot takes any resource, so that those behind get nothing before it does. */
+  get isOrderly(): boolean {
+    return this.#special === 0 ? this.unassigned > 0 : this.next?.kind === "any";
   }
 
   /** Whether there are more callers without a slot than may wait, and this is one of them. */
@@ -225,7 +233,15 @@ export class Line<T> {
     return resolve;
   }
 
+  /** The same, where not all are plain. */
+  #takeFirstOfMixed(): Resolve | undefined {
+    const caller = this.head!;
+    const isAny = caller.kind === "any" && !caller.signal?.aborted;
+    return isAny ? this.take(caller) : undefined;
+  }
+
   #noteWishes(caller: Caller<T>, now: number): void {
+    this.#special++;
     if (caller.signal !== undefined) this.#aborts.add(caller.signal, caller);
     if (!caller.request.queues) this.impatient.add(caller);
     if (this.#isUsual(caller)) this.#usualDeadlines.add(caller, now);
@@ -233,6 +249,7 @@ export class Line<T> {
   }
 
   #forgetWishes(caller: Caller<T>): void {
+    this.#special--;
     if (caller.signal !== undefined) this.#aborts.delete(caller.signal, caller);
     if (!caller.request.queues) this.impatient.delete(caller);
     if (!this.#isUsual(caller)) this.#ownDeadlines.drop(caller);

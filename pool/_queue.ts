@@ -29,7 +29,17 @@ export class Queue<M extends Numbered> {
   }
 
   remove(member: M): void {
-    const index = this.#indexOf(member);
+    this.#removeAt(this.#indexOf(member), member);
+  }
+
+  /** Removes the head, if there is one. */
+  shift(): M | undefined {
+    const { head } = this;
+    if (head !== undefined) this.#removeAt(this.#first, head);
+    return head;
+  }
+
+  #removeAt(index: number, member: M): void {
     this.#places[index] = member.number;
     this.size--;
     if (index === this.#first) this.#first = this.#taken(index + 1);

@@ -76,9 +76,8 @@ export class ShortWay<T, L extends Lease<T>> {
   /** Passes it to the first in line. Those behind can then have no more than they could before. */
   #pass(slot: Slot<T>): boolean {
     const { line, monitor } = this.#owner;
-    const { taker } = line;
-    if (taker === undefined) return false;
-    const resolve = line.take(taker);
+    const resolve = line.takeFirst();
+    if (resolve === undefined) return false;
     monitor.counters.acquires.waited++;
     slot.uses++;
     resolve(new Lease(slot) as L);

@@ -18,14 +18,8 @@ class World implements Disposable {
     proceed: () => {},
   });
 
-  join(kind: CallerKind): void {
-    const request: Request = {
-      kind,
-      signal: undefined,
-      timeout: 30_000,
-      queues: true,
-      isPlain: true,
-    };
+  join(kind: CallerKind, isPlain: boolean): void {
+    const request: Request = { kind, signal: undefined, timeout: 30_000, queues: true, isPlain };
     const caller = new Caller<Thing>(request, 0, () => {});
     this.model.push(caller);
     this.line.join(caller, 0);
@@ -60,14 +54,22 @@ class World implements Disposable {
     if (caller !== undefined) this.#leave(caller);
   }
 
+  /** Of those who only wait for what is returned, the first leaves; while others have a slot, or wish for a fresh one first, nobody does. */
+  takeFirst(): void {
+    const [first] = this.model;
+    const isTaker = first?.kind === "any" && this.model.every(({ slot }) => slot === undefined);
+    const resolve = first?.resolve;
+    assertStrictEquals(this.line.takeFirst(), isTaker ? resolve : undefined);
+    if (isTaker) this.model.shift();
+  }
+
   check(): void {
     const { line, model } = this;
     const free = model.filter(({ slot }) => slot === undefined);
     assertEquals([line.size, line.unassigned], [model.length, free.length]);
     assertStrictEquals(line.head, model[0]);
     assertStrictEquals(line.next, free[0]);
-    const isTaker = model[0] !== undefined && model[0] === free[0] && model[0].kind === "any";
-    assertStrictEquals(line.taker, isTaker ? model[0] : undefined);
+    assertEquals(line.isOrderly, free[0]?.kind === "any");
     for (const { slot } of model) {
       if (slot !== undefined) assertStrictEquals(slot.caller?.slot, slot);
     }
@@ -93,14 +95,15 @@ const few = fc.nat(2);
 const many = fc.nat(99);
 
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 4, arbitrary: fc.constant<Step>((world) => world.join("any")) },
-  { weight: 1, arbitrary: fc.constant<Step>((world) => world.join("fresh")) },
+  { weight: 4, arbitrary: fc.boolean().map((isPlain): Step => (w) => w.join("any", isPlain)) },
+  { weight: 1, arbitrary: fc.constant<Step>((world) => world.join("fresh", false)) },
   { weight: 3, arbitrary: few.map((uses): Step => (world) => world.assign(0, uses)) },
   { weight: 2, arbitrary: many.map((n): Step => (world) => world.assign(n, n % 2)) },
   { weight: 3, arbitrary: many.map((n): Step => (world) => world.unassign(n)) },
   { weight: 2, arbitrary: many.map((n): Step => (world) => world.give(n, 0)) },
   { weight: 2, arbitrary: fc.tuple(many, many).map(([n, m]): Step => (w) => w.give(n, m)) },
   { weight: 3, arbitrary: many.map((n): Step => (world) => world.take(n)) },
+  { weight: 3, arbitrary: fc.constant<Step>((world) => world.takeFirst()) },
 );
 
 Deno.test("Line knows at every moment who is the first without a slot, in whatever order slots come, go and are exchanged", () => {
