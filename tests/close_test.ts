@@ -59,6 +59,19 @@ Deno.test("a waiter that is aborted, late and closed on in one tick has the firs
   });
 });
 
+Deno.test("who awaits the close goes on when all whom it turned away have heard of it", async () => {
+  const connect = () => Promise.reject(new Error("down"));
+  const pool = new Pool(connect, { retry: { attempts: 3, minDelay: 5_000, maxDelay: 5_000 } });
+  const order: string[] = [];
+  const waits = [undefined, { signal: new AbortController().signal }, { timeout: 9_000 }];
+  for (const [i, options] of waits.entries()) {
+    pool.acquire(options).catch(() => order.push(`waiter ${i}`));
+  }
+  await microtasks(); // the first dial has failed: nothing is open, and nothing under way
+  await pool.close();
+  assertEquals(order, ["waiter 0", "waiter 1", "waiter 2"]);
+});
+
 Deno.test("close of an empty pool is done at once", async () => {
   using scene = sceneOf();
   const closing = scene.close();

@@ -44,6 +44,19 @@ Deno.test("1,000 waiters with the pool's own timeout share a handful of timers",
   assertEquals(timers.pending, 0);
 });
 
+Deno.test("a timeout of one's own keeps the process alive no longer than the wait", async () => {
+  const pool = new Pool(() => ({}), { maxSize: 1 });
+  const lease = await pool.acquire();
+  using timers = new TimerSpy();
+  const waiter = pool.acquire({ timeout: 20_000 });
+  assertEquals(timers.holding, 1);
+  lease.release();
+  (await waiter).release();
+  assertEquals(timers.holding, 0);
+  await pool.close();
+  assertEquals(timers.pending, 0);
+});
+
 Deno.test("an acquire after an acquire makes no timer", async () => {
   const pool = new Pool(() => ({}), { maxSize: 1 });
   (await pool.acquire()).release();

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertInstanceOf, assertLess, assertRejects } from "@std/assert";
+import { delay } from "@std/async";
 import { Pool, type PoolOptions, Socket, type SocketLease, tcp } from "../mod.ts";
-import { echo, EchoServer, type Peer } from "./_echo_server.ts";
+import { closing, echo, EchoServer, type Peer } from "./_echo_server.ts";
 import { bytesOf, roundTrip } from "./_round_trip.ts";
 import { elapsed, sameTurn, until } from "./_until.ts";
 
@@ -10,11 +11,12 @@ type SocketPool = Pool<Socket<Deno.NetAddr>, Lease>;
 /** What a pool may have noticed of the far end while nobody used the socket, in milliseconds. */
 const SOON = { within: 100 };
 
-/** A pool whose connections tell how many reads are in flight on them. */
+/** A pool whose connections tell how many reads are in flight on them, and whether these keep the process alive. */
 class Watched {
   readonly pool: SocketPool;
   reading = 0;
   reads = 0;
+  isHolding = true;
 
   constructor(port: number, options: PoolOptions = {}) {
     const connect = async () => new Socket(this.#counted(await Deno.connect({ port })));
@@ -28,7 +30,15 @@ class Watched {
   }
 
   #counted(conn: Deno.Conn<Deno.NetAddr>): Deno.Conn<Deno.NetAddr> {
-    const read = conn.read.bind(conn);
+    const { read, ref, unref } = bound(conn);
+    conn.ref = () => {
+      this.isHolding = true;
+      ref();
+    };
+    conn.unref = () => {
+      this.isHolding = false;
+      unref();
+    };
     conn.read = async (target) => {
       this.reads++;
       this.reading++;
@@ -40,6 +50,10 @@ class Watched {
     };
     return conn;
   }
+}
+
+function bound(conn: Deno.Conn) {
+  return { read: conn.read.bind(conn), ref: conn.ref.bind(conn), unref: conn.unref.bind(conn) };
 }
 
 /** Answers each request with a part of the reply, and when that has been read with the rest. */
@@ -269,6 +283,59 @@ Deno.test("tryAcquire lends an idle socket at once, and takes over its parked re
     await ping(conn!);
   }
   assertEquals(server.accepts, 1);
+});
+
+Deno.test("a socket that has rested keeps the process alive again for its next borrower", async () => {
+  await using server = EchoServer.listen();
+  const watched = new Watched(server.port, { maxSize: 1 });
+  await using pool = watched.pool;
+  for (let turn = 0; turn < 2; turn++) {
+    using conn = await pool.acquire();
+    assert(watched.isHolding);
+    await roundTrip(conn, "ping");
+    conn.release();
+    await until(() => !watched.isHolding);
+  }
+  assertEquals(server.accepts, 1);
+});
+
+/** Lets no time pass by the clock that tells how long ago a socket was heard of: there is no doubt about it then. */
+async function undoubted(action: () => PromiseLike<unknown>): Promise<void> {
+  const { now } = performance;
+  const frozen = performance.now();
+  performance.now = () => frozen;
+  try {
+    await action();
+  } finally {
+    performance.now = now;
+  }
+}
+
+Deno.test("a socket that goes to a caller in line is looked at, however short ago it answered", async () => {
+  await using server = EchoServer.listen(closing);
+  await using pool = new Pool(tcp({ port: server.port }), { maxSize: 1 });
+  const held = await pool.acquire();
+  await undoubted(async () => {
+    await roundTrip(held, "ping");
+    const waiter = pool.use((conn) => roundTrip(conn, "pong"));
+    await until(() => server.peers[0]!.signal.aborted);
+    held.release();
+    assertEquals(await waiter, "pong");
+  });
+  assertEquals(server.accepts, 2);
+});
+
+Deno.test("a socket is looked at after a short rest, also before a read has been parked", async () => {
+  await using server = EchoServer.listen();
+  await using pool = new Pool(tcp({ port: server.port }), { maxSize: 1 });
+  for (let round = 1; round <= 5; round++) {
+    await undoubted(() => pool.use((conn) => roundTrip(conn, "ping")));
+    server.hangUp();
+    await until(() => server.peers.at(-1)!.signal.aborted);
+    await delay(2);
+    assertEquals(await pool.use((conn) => roundTrip(conn, "pong")), "pong");
+    assertEquals(server.accepts, 1 + round);
+  }
 });
 
 Deno.test("a borrower may wait for a byte for long, and gets it, on a socket that was watched", async () => {

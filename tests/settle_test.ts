@@ -75,6 +75,21 @@ Deno.test("one who leaves while a resource settles for him costs no slot: it goe
   await scene.end();
 });
 
+Deno.test("what settles when it has been given up changes nothing, and leaves no timer", async () => {
+  const { scene, connector, caller, resolve } = await settling();
+  using _ = scene;
+  await scene.elapse(LIMIT);
+  assertEquals(caller.value?.value.id, 1, "he has got another");
+  resolve();
+  await microtasks();
+  connector.settle = () => Promise.resolve();
+  caller.value!.release();
+  (await scene.take()).release();
+  await scene.close();
+  assertEquals(scene.time.next(), false);
+  await scene.end();
+});
+
 Deno.test("a check that is due begins when the resource has settled, and has its own time", async () => {
   const { scene, caller, resolve } = await settling({}, ["reset"]);
   using _ = scene;

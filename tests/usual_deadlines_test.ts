@@ -165,6 +165,18 @@ Deno.test("UsualDeadlines tells a waiter at a timer that is a fraction early by 
   assertEquals(scene.due, [0]);
 });
 
+Deno.test("UsualDeadlines tells one who comes just after others were told, by a clock that is behind the timer's", () => {
+  using scene = new Scene();
+  scene.pace = 0.99;
+  scene.join();
+  scene.join(Infinity, false);
+  scene.time.tick(100);
+  assertEquals(scene.due, [0]);
+  scene.join();
+  scene.time.tick(200);
+  assertEquals(scene.due, [0, 2]);
+});
+
 Deno.test("UsualDeadlines leaves no timer when it is cleared in the midst of telling", () => {
   using scene = new Scene();
   scene.join();
