@@ -21,7 +21,7 @@ export interface ShortWayOwner<T, L extends Lease<T>> {
 /**
  * From a borrower to the next one, or to rest and back, where that is all there
  * is to it: nobody is to be asked or told, and nothing follows from it for others.
- * That takes a quarter less of the time than the broker's decisions do, to which
+ * That takes a third less of the time than the broker's decisions do, to which
  * all else is left.
  */
 export class ShortWay<T, L extends Lease<T>> {
