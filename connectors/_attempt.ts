@@ -1,5 +1,5 @@
 import { closeResource, type ConnectorContext } from "../pool/connector.ts";
-import { setTimer, type Timer } from "../pool/_timer.ts";
+import { setTimer, type Timer } from "../internal/timer.ts";
 import { PoolTimeoutError } from "../pool/errors.ts";
 import type { Endpoint } from "./_endpoint.ts";
 

@@ -1,4 +1,4 @@
-import type { BackoffOptions } from "../pool/_backoff.ts";
+import type { BackoffOptions } from "../internal/backoff.ts";
 import type { Connector } from "../pool/connector.ts";
 import type { Lease } from "../pool/lease.ts";
 import { Health } from "./_health.ts";

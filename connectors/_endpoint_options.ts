@@ -1,5 +1,11 @@
-import { wallNow } from "../pool/_clock.ts";
-import { checkOptions, duration, positiveDuration, type Rule, typed } from "../pool/_validate.ts";
+import { wallNow } from "../internal/clock.ts";
+import {
+  checkOptions,
+  duration,
+  positiveDuration,
+  type Rule,
+  typed,
+} from "../internal/validate.ts";
 
 /** When an endpoint that is down, or slow to answer, is passed over. All times are in milliseconds. */
 export interface EndpointOptions {

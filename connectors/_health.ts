@@ -1,4 +1,4 @@
-import { Backoff, type BackoffOptions } from "../pool/_backoff.ts";
+import { Backoff, type BackoffOptions } from "../internal/backoff.ts";
 
 /**
  * - `up`: its last dial succeeded, or there has been none

@@ -1,5 +1,5 @@
-import { coarseNow } from "../pool/_clock.ts";
-import { eventLoop, type Listener } from "./_event_loop.ts";
+import { coarseNow } from "../internal/clock.ts";
+import { eventLoop, type Listener } from "../internal/event_loop_lag.ts";
 import type { Reader } from "./_reader.ts";
 
 // How many microtasks a read takes to bring bytes that were there before it

@@ -1,4 +1,4 @@
-import { shown } from "../pool/_validate.ts";
+import { shown } from "../internal/validate.ts";
 import type { Endpoint } from "./_endpoint.ts";
 
 /** Why an endpoint could not be reached. */

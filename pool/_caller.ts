@@ -1,5 +1,5 @@
-import type { Bounded } from "./_deadlines.ts";
-import type { Numbered } from "./_queue.ts";
+import type { Bounded } from "../internal/deadline_queue.ts";
+import type { Numbered } from "../internal/removable_queue.ts";
 import type { Slot } from "./_slot.ts";
 
 /** What a caller wants: any resource, or an unused one. */

@@ -1,7 +1,7 @@
-import { AbortGroups } from "./_abort_groups.ts";
+import { SignalRegistry } from "../internal/signal_registry.ts";
 import { type Caller, Refusal, type Resolve } from "./_caller.ts";
-import { Deadlines } from "./_deadlines.ts";
-import { Queue } from "./_queue.ts";
+import { DeadlineQueue } from "../internal/deadline_queue.ts";
+import { RemovableQueue } from "../internal/removable_queue.ts";
 import type { Slot } from "./_slot.ts";
 import { UsualDeadlines } from "./_usual_deadlines.ts";
 import type { ResolvedPoolOptions } from "./options.ts";
@@ -25,14 +25,14 @@ export interface LineEvents<T> {
  * whom there is none.
  */
 export class Line<T> {
-  readonly #callers = new Queue<Caller<T>>();
-  readonly #aborts: AbortGroups<Caller<T>>;
+  readonly #callers = new RemovableQueue<Caller<T>>();
+  readonly #aborts: SignalRegistry<Caller<T>>;
   readonly #events: LineEvents<T>;
   readonly #maxWaiting: number;
   readonly #usualTimeout: number;
   readonly #usualDeadlines: UsualDeadlines<Caller<T>>;
   /** Those of callers with a timeout of their own. */
-  readonly #ownDeadlines: Deadlines<Caller<T>>;
+  readonly #ownDeadlines: DeadlineQueue<Caller<T>>;
   #assigned = 0;
   /** How many ask for something in particular. */
   #special = 0;
@@ -51,7 +51,7 @@ export class Line<T> {
     this.#events = events;
     this.#maxWaiting = maxWaiting;
     this.#usualTimeout = limitOf(options.acquireTimeout, options);
-    this.#aborts = new AbortGroups((caller) => {
+    this.#aborts = new SignalRegistry((caller) => {
       this.refuseAborted(caller);
       events.proceed();
     });
@@ -63,7 +63,7 @@ export class Line<T> {
     };
     const isUsual = (caller: Caller<T>) => this.#isUsual(caller);
     this.#usualDeadlines = new UsualDeadlines(this.#callers, isUsual, clock, onDue);
-    this.#ownDeadlines = new Deadlines(clock, onDue);
+    this.#ownDeadlines = new DeadlineQueue(clock, onDue);
   }
 
   get size(): number {

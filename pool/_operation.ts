@@ -1,4 +1,4 @@
-import { setTimer, type Timer } from "./_timer.ts";
+import { setTimer, type Timer } from "../internal/timer.ts";
 
 /** What becomes of an operation: `done` or `failed`, once, and `late` for a value that nobody waits for any more. */
 export interface Outcome<R> {

@@ -1,6 +1,6 @@
 import type { Agenda } from "./_agenda.ts";
 import type { Calls } from "./_calls.ts";
-import { Deadlines } from "./_deadlines.ts";
+import { DeadlineQueue } from "../internal/deadline_queue.ts";
 import type { Fitness } from "./_fitness.ts";
 import { Settling, type SettlingOwner } from "./_settling.ts";
 import type { Shelf } from "./_shelf.ts";
@@ -34,7 +34,7 @@ export class Preparation<T, L extends Lease<T>> implements SettlingOwner<T> {
   readonly #agenda: Agenda;
   readonly #events: PreparationEvents<T>;
   /** How long resources may take to settle. */
-  readonly #limits: Deadlines<Settling<T>>;
+  readonly #limits: DeadlineQueue<Settling<T>>;
 
   constructor(
     connector: Connector<T, L>,
@@ -54,7 +54,7 @@ export class Preparation<T, L extends Lease<T>> implements SettlingOwner<T> {
     this.#events = events;
     const onDue = (settling: Settling<T>) =>
       settling.giveUp(events.monitor.timeoutError("check", options.checkTimeout));
-    this.#limits = new Deadlines(options.clock, onDue);
+    this.#limits = new DeadlineQueue(options.clock, onDue);
   }
 
   /** Whether, and why, an idle resource can't be lent this very moment. */

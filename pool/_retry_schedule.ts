@@ -1,5 +1,5 @@
-import { Alarm } from "./_alarm.ts";
-import { Backoff } from "./_backoff.ts";
+import { SharedTimer } from "../internal/shared_timer.ts";
+import { Backoff } from "../internal/backoff.ts";
 import type { RetryOptions } from "./options.ts";
 
 /**
@@ -19,14 +19,14 @@ type ScheduleState = "open" | "waiting" | "due" | "probing" | "closed";
 export class RetrySchedule {
   readonly #backoff: Backoff;
   readonly #clock: () => number;
-  readonly #alarm: Alarm;
+  readonly #alarm: SharedTimer;
   #state: ScheduleState = "open";
   #probe = 0;
 
   constructor(options: Required<RetryOptions>, clock: () => number, onDue: () => void) {
     this.#backoff = new Backoff(options);
     this.#clock = clock;
-    this.#alarm = new Alarm(clock, () => {
+    this.#alarm = new SharedTimer(clock, () => {
       this.#state = "due";
       onDue();
     }, false);

@@ -1,4 +1,4 @@
-import type { Bounded } from "./_deadlines.ts";
+import type { Bounded } from "../internal/deadline_queue.ts";
 import type { Pending } from "./_operation.ts";
 import type { Slot } from "./_slot.ts";
 

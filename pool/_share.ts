@@ -1,5 +1,5 @@
 import type { Capacity, CapacityUser } from "./_capacity.ts";
-import { ListNode } from "./_list.ts";
+import { ListNode } from "../internal/linked_list.ts";
 import type { SharedCapacity } from "./_shared_capacity.ts";
 import { type Permit, Semaphore } from "./semaphore.ts";
 import type { SharedFigures } from "./stats.ts";

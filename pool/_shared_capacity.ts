@@ -1,4 +1,4 @@
-import { List } from "./_list.ts";
+import { LinkedList } from "../internal/linked_list.ts";
 import type { Share } from "./_share.ts";
 import { type Permit, Semaphore } from "./semaphore.ts";
 
@@ -10,7 +10,7 @@ import { type Permit, Semaphore } from "./semaphore.ts";
  */
 export class SharedCapacity {
   readonly #permits: Semaphore;
-  readonly #claims = new List<Share>();
+  readonly #claims = new LinkedList<Share>();
   readonly #resting = new Set<Share>();
   readonly #hurried = new Set<Share>();
   /** How many resources are open at this moment, in whatever state. */

@@ -1,5 +1,5 @@
 import type { Agenda } from "./_agenda.ts";
-import { Alarm } from "./_alarm.ts";
+import { SharedTimer } from "../internal/shared_timer.ts";
 import type { Fitness } from "./_fitness.ts";
 import type { Slot } from "./_slot.ts";
 import type { Slots } from "./_slots.ts";
@@ -26,7 +26,7 @@ export class Shelf<T, L extends Lease<T>> {
   readonly #fitness: Fitness<T, L>;
   readonly #agenda: Agenda;
   readonly #events: ShelfEvents<T>;
-  readonly #sweeper: Alarm;
+  readonly #sweeper: SharedTimer;
 
   constructor(
     connector: Connector<T, L>,
@@ -42,7 +42,7 @@ export class Shelf<T, L extends Lease<T>> {
     this.#fitness = fitness;
     this.#agenda = agenda;
     this.#events = events;
-    this.#sweeper = new Alarm(options.clock, () => this.#sweep(), false);
+    this.#sweeper = new SharedTimer(options.clock, () => this.#sweep(), false);
   }
 
   /** Whether resources are watched while they rest. */

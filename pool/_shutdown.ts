@@ -1,4 +1,4 @@
-import { Alarm } from "./_alarm.ts";
+import { SharedTimer } from "../internal/shared_timer.ts";
 import type { Broker } from "./_broker.ts";
 import { PoolClosedError } from "./errors.ts";
 import type { Lease } from "./lease.ts";
@@ -15,7 +15,7 @@ export class Shutdown<T, L extends Lease<T>> {
   readonly done: Promise<void>;
   readonly #broker: Broker<T, L>;
   readonly #clock: () => number;
-  readonly #alarm: Alarm;
+  readonly #alarm: SharedTimer;
   readonly #end = new AbortController();
   #state: "waiting" | "gentle" | "forced" | "done" = "waiting";
   #resolve!: (done: Promise<void>) => void;
@@ -23,7 +23,7 @@ export class Shutdown<T, L extends Lease<T>> {
   constructor(broker: Broker<T, L>, clock: () => number) {
     this.#broker = broker;
     this.#clock = clock;
-    this.#alarm = new Alarm(clock, () => this.#ring(), true);
+    this.#alarm = new SharedTimer(clock, () => this.#ring(), true);
     this.done = new Promise((resolve) => this.#resolve = resolve);
   }
 

@@ -1,5 +1,5 @@
 import type { Caller } from "./_caller.ts";
-import { ListNode } from "./_list.ts";
+import { ListNode } from "../internal/linked_list.ts";
 import type { Pending } from "./_operation.ts";
 import type { Warming } from "./_warming.ts";
 import type { LeaseSlot } from "./lease.ts";

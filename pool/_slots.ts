@@ -1,4 +1,4 @@
-import { List } from "./_list.ts";
+import { LinkedList } from "../internal/linked_list.ts";
 import type { Slot } from "./_slot.ts";
 
 /** All slots of a pool, counted by state. */
@@ -7,7 +7,7 @@ export class Slots<T> {
   readonly #resources = new Set<unknown>();
   readonly #end = new AbortController();
   /** Those at rest, in the order in which they were returned. */
-  readonly idle = new List<Slot<T>>();
+  readonly idle = new LinkedList<Slot<T>>();
   connecting = 0;
   resetting = 0;
   closing = 0;

@@ -1,5 +1,5 @@
-import { Alarm } from "./_alarm.ts";
-import type { Bounded } from "./_deadlines.ts";
+import { SharedTimer } from "../internal/shared_timer.ts";
+import type { Bounded } from "../internal/deadline_queue.ts";
 
 /**
  * The deadlines of waiters who have all the same time: they are due in the order
@@ -11,7 +11,7 @@ export class UsualDeadlines<W extends Bounded> {
   readonly #isUsual: (waiter: W) => boolean;
   readonly #clock: () => number;
   readonly #onDue: (waiter: W) => void;
-  readonly #alarm: Alarm;
+  readonly #alarm: SharedTimer;
   /** When the alarm will ring for those who wait; `-Infinity` if nobody does. */
   #rings = -Infinity;
 
@@ -25,7 +25,7 @@ export class UsualDeadlines<W extends Bounded> {
     this.#isUsual = isUsual;
     this.#clock = clock;
     this.#onDue = onDue;
-    this.#alarm = new Alarm(clock, (due) => this.#expire(due), true);
+    this.#alarm = new SharedTimer(clock, (due) => this.#expire(due), true);
   }
 
   /** Nearly always somebody waits already, who is due earlier. */

@@ -1,4 +1,4 @@
-import { shown } from "./_validate.ts";
+import { shown } from "../internal/validate.ts";
 import type { Lease, LeaseSlot } from "./lease.ts";
 
 /** What the pool hands to a connector's asynchronous methods. */

@@ -1,5 +1,5 @@
-import { countFrom, nested, type Rule, typed } from "./_validate.ts";
-import { checkOptions } from "./_validate.ts";
+import { countFrom, nested, type Rule, typed } from "../internal/validate.ts";
+import { checkOptions } from "../internal/validate.ts";
 import type { PoolHooks } from "./hooks.ts";
 import {
   HOOK_RULES,

@@ -9,7 +9,7 @@ import { Desk } from "./_desk.ts";
 import { KeyedTotals } from "./_keyed_totals.ts";
 import { Share } from "./_share.ts";
 import { SharedCapacity } from "./_shared_capacity.ts";
-import { typed } from "./_validate.ts";
+import { typed } from "../internal/validate.ts";
 import { type Connector, type ConnectorContext, toConnector } from "./connector.ts";
 import { PoolClosedError } from "./errors.ts";
 import {

@@ -1,4 +1,4 @@
-import { wallNow } from "./_clock.ts";
+import { wallNow } from "../internal/clock.ts";
 import {
   abortSignal,
   checkOptions,
@@ -11,7 +11,7 @@ import {
   type Rule,
   share,
   typed,
-} from "./_validate.ts";
+} from "../internal/validate.ts";
 import type { PoolHooks } from "./hooks.ts";
 
 /** Bounds, limits and manners of a pool. All times are in milliseconds. */

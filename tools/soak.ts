@@ -1,6 +1,6 @@
 /**
  * Runs pools through random sequences of steps, in virtual time, and checks the
- * laws of `tests/_model_laws.ts` after each:
+ * laws of `tests/support/model_laws.ts` after each:
  *
  *     deno task soak [--seconds N] [--steps N] [--seed N]
  *
@@ -10,7 +10,7 @@
  * @module
  */
 
-import { explore } from "../tests/_explore.ts";
+import { explore } from "../tests/support/explore.ts";
 
 /** Runs in one batch, each batch with a seed of its own. */
 const BATCH = 200;
