@@ -109,7 +109,7 @@ export class Attempt {
   /** Closes what came too late. Nobody is there to be told that it would not close. */
   async #close(resource: unknown): Promise<void> {
     try {
-      await closeResource(this.endpoint.connector, resource);
+      await closeResource(this.endpoint.connector, resource, "surplus");
     } catch {
       // as with what the pool itself has given up
     }

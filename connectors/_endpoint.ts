@@ -18,7 +18,7 @@ export class Endpoint {
 
   constructor(connector: AnyConnector, index: number, delays: BackoffOptions) {
     this.connector = connector;
-    this.name = typeof connector.name === "string" ? connector.name : `connectors[${index}]`;
+    this.name = typeof connector.place === "string" ? connector.place : `connectors[${index}]`;
     this.health = new Health(delays);
   }
 

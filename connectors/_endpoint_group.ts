@@ -1,4 +1,5 @@
 import { closeResource, type ConnectorContext } from "../pool/connector.ts";
+import type { RetireReason } from "../pool/stats.ts";
 import { Lease, type LeaseSlot } from "../pool/lease.ts";
 import type { Attempt } from "./_attempt.ts";
 import type { Preference } from "./_choice.ts";
@@ -64,11 +65,11 @@ export class EndpointGroup implements DialContext {
     return this.connectorOf(slot.resource).lease?.(tracked) ?? new Lease(tracked);
   }
 
-  close(resource: unknown): void | PromiseLike<void> {
+  close(resource: unknown, reason: RetireReason): void | PromiseLike<void> {
     const { endpoint, openedAt } = this.#openingOf(resource);
     if (endpoint.isBroken(resource)) endpoint.load.lost(openedAt, this.clock());
     this.#forget(resource);
-    return closeResource(endpoint.connector, resource);
+    return closeResource(endpoint.connector, resource, reason);
   }
 
   /** Notes whose the resource is, if that can be known of it. */
@@ -76,7 +77,7 @@ export class EndpointGroup implements DialContext {
     if (this.#openings.enter(resource, { endpoint, openedAt: this.clock() })) return;
     endpoint.load.open--;
     if (Object(resource) === resource) throw new Error("connect() gave what is open already");
-    await closeResource(endpoint.connector, resource);
+    await closeResource(endpoint.connector, resource, "surplus");
     throw final(
       new TypeError(
         `Cannot pool ${

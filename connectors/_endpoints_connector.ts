@@ -33,12 +33,12 @@ export function connectorOf(
   kind: string,
 ): EndpointsConnector<unknown, Lease<unknown>> {
   return {
-    name: `${kind}(${group.endpoints.map(({ name }) => name).join(", ")})`,
+    place: `${kind}(${group.endpoints.map(({ name }) => name).join(", ")})`,
     get endpoints() {
       return group.endpoints.map(statusOf);
     },
     connect: (context) => group.connect(context),
-    close: (resource) => group.close(resource),
+    close: (resource, reason) => group.close(resource, reason),
     isRetryable: (error) => !isFinal(error),
     lease: (slot) => group.lease(slot),
     ...sharedMethods(group),
@@ -55,10 +55,9 @@ function sharedMethods(group: EndpointGroup): Partial<AnyConnector> {
     },
     reset: (resource, context) => of(resource).reset?.(resource, context),
     isBroken: (resource) => of(resource).isBroken?.(resource) ?? false,
-    isStale: (resource) => of(resource).isStale?.(resource) ?? false,
-    watch: (resource, lost, isWanted) => of(resource).watch?.(resource, lost, isWanted),
-    settle: (resource, isHurried, hasRested) =>
-      of(resource).settle?.(resource, isHurried, hasRested),
+    isStale: (resource, error) => of(resource).isStale?.(resource, error) ?? false,
+    watch: (resource, context) => of(resource).watch?.(resource, context),
+    probe: (resource, options) => of(resource).probe?.(resource, options),
     lingering: () => group.lingering,
     unwatch: (resource) => of(resource).unwatch?.(resource),
   };

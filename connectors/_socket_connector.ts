@@ -10,10 +10,10 @@ export type SocketConnector<A extends Deno.Addr = Deno.Addr> = Connector<Socket<
 export function socketConnector<S extends Socket<Deno.Addr>, L extends Lease<S>>(
   connect: (context: ConnectorContext) => Promise<S>,
   LeaseType: new (slot: LeaseSlot<S>) => L,
-  name: string,
+  place: string,
 ): Connector<S, L> {
   return {
-    name,
+    place,
     connect,
     close: (socket) => socket.close(),
     isBroken: (socket) => socket.isBroken,
@@ -23,8 +23,8 @@ export function socketConnector<S extends Socket<Deno.Addr>, L extends Lease<S>>
       slot.resource.lend();
       return new LeaseType(slot);
     },
-    watch: (socket, lost, isWanted) => socket.watch(lost, isWanted),
-    settle: (socket, isHurried, hasRested) => socket.settle(isHurried, hasRested),
+    watch: (socket, { lost, wanted }) => socket.watch(lost, wanted),
+    probe: (socket, { wait, rested }) => socket.settle(!wait, rested),
     unwatch: (socket) => socket.unwatch(),
   };
 }

@@ -23,7 +23,7 @@ export type WebSocketConnector = Connector<WebSocketConnection, WebSocketLease>;
  * An idle WebSocket is watched: when the peer closes it, or sends what nobody
  * asked for and `drain` does not accept, it is closed at once and its slot free.
  * With `drain` each released WebSocket is drained in the background before it is
- * reused; it counts as `resetting` meanwhile.
+ * reused; it counts as `preparing` meanwhile.
  *
  * Two limits are Deno's own. An open WebSocket keeps the process alive, idle or
  * not: close the pool, or wait for `idleTimeout`. And one whose peer does not
@@ -88,7 +88,7 @@ export function webSocket(options: WebSocketConnectorOptions): WebSocketConnecto
   }
 
   return {
-    name: placeOf(url),
+    place: placeOf(url),
     connect,
     close: (connection) => closings.close(connection),
     isBroken: (connection) => connection.isBroken,
@@ -99,8 +99,8 @@ export function webSocket(options: WebSocketConnectorOptions): WebSocketConnecto
       slot.resource.lend();
       return new WebSocketLease(slot);
     },
-    watch: (connection, lost) => connection.watch(lost),
-    settle: (connection) => connection.settle(),
+    watch: (connection, { lost }) => connection.watch(lost),
+    probe: (connection) => connection.settle(),
     unwatch: (connection) => connection.unwatch(),
     lingering: () => closings.lingering,
     ...(drain && { reset: (connection, { signal }) => connection.drain(signal) }),

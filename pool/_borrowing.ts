@@ -5,7 +5,9 @@ import type { AcquireOptions, UseOptions } from "./options.ts";
 export interface Lender<L> {
   acquire(options: AcquireOptions): Promise<L>;
   /** Whether the lease's resource, used before, failed before it gave anything back. */
-  isStale(lease: L): boolean;
+  isStale(lease: L, error: unknown): boolean;
+  /** Whether the error has spoilt the lease's resource. */
+  isFatal(lease: L, error: unknown): boolean;
 }
 
 /** Lends a resource for the time of a function: a throw closes it, for nobody can know what state it is in. */
@@ -21,7 +23,11 @@ export async function borrow<L extends Lease<unknown>, R>(
     lease.release();
     return result;
   } catch (error) {
-    const wasStale = retryStale && lender.isStale(lease);
+    const wasStale = retryStale && lender.isStale(lease, error);
+    if (!lease.ended && !lender.isFatal(lease, error)) {
+      lease.release();
+      throw error;
+    }
     if (!lease.ended) lease.discard(error);
     if (!wasStale) throw error;
   }

@@ -181,14 +181,14 @@ export class Broker<T, L extends Lease<T>>
   }
 
   unfit(slot: Slot<T>, stage: "check" | "reset", error: unknown): void {
-    if (slot.state !== "resetting") return;
+    if (slot.state !== "preparing") return;
     if (error !== undefined && this.isOpen) this.monitor.error(error, stage);
     this.retire(slot, stage === "check" ? "unhealthy" : "reset", error);
     this.proceed();
   }
 
   lost(slot: Slot<T>, detail: unknown): void {
-    if (slot.state !== "idle" && slot.state !== "resetting") return;
+    if (slot.state !== "idle" && slot.state !== "preparing") return;
     this.retire(slot, "lost", detail);
     this.proceed();
   }
@@ -350,7 +350,7 @@ export class Broker<T, L extends Lease<T>>
 
   /** Has an idle resource made ready, for a caller or for later. */
   #prepare(slot: Slot<T>, need: Need, now: number, caller?: Caller<T>): void {
-    this.slots.move(slot, "resetting");
+    this.slots.move(slot, "preparing");
     if (caller !== undefined) this.line.assign(caller, slot);
     this.#preparation.begin(slot, need, now);
   }
@@ -358,15 +358,15 @@ export class Broker<T, L extends Lease<T>>
   #reset(slot: Slot<T>): void {
     const fault = this.dialler.faultOfKeeping(slot);
     if (fault !== undefined) return this.retire(slot, fault);
-    this.slots.move(slot, "resetting");
+    this.slots.move(slot, "preparing");
     this.#agenda.add(() => {
-      if (slot.state === "resetting") this.#calls.reset(slot);
+      if (slot.state === "preparing") this.#calls.reset(slot);
     });
   }
 
   /** A reset or a check is over: time has passed, and the resource may have had its own meanwhile. */
   #readmit(slot: Slot<T>, admit: (now: number) => void): void {
-    if (slot.state !== "resetting") return;
+    if (slot.state !== "preparing") return;
     const now = this.#clock();
     const fault = this.#fitness.faultOfReturned(slot, now);
     if (fault === undefined) admit(now);
@@ -379,6 +379,7 @@ export class Broker<T, L extends Lease<T>>
     if (slot.caller !== undefined) this.line.unassign(slot.caller);
     if (slot.uses === 0) this.dialler.wasWasted(reason, this.#clock() - slot.openedAt);
     const { operation } = slot; // one that prepares it, if any
+    slot.retireReason = reason;
     this.slots.move(slot, "closing");
     operation?.giveUp(detail);
     this.monitor.retired(reason, slot.resource, detail);

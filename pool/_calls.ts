@@ -56,7 +56,12 @@ export class Calls<T, L extends Lease<T>> {
     });
     const { signal } = operation;
     const { closed } = this.#slots;
-    this.#run(operation, "connect", () => this.#connector.connect({ signal, closed }));
+    this.#run(operation, "connect", () => {
+      const connector = this.#connector;
+      const opened = connector.connect({ signal, closed });
+      if (connector.init === undefined) return opened;
+      return Promise.resolve(opened).then((resource) => this.#init(resource, signal));
+    });
   }
 
   check(slot: Slot<T>): void {
@@ -88,7 +93,27 @@ export class Calls<T, L extends Lease<T>> {
         this.#events.closed(slot);
       },
     });
-    this.#run(operation, "close", () => closeResource(this.#connector, slot.resource));
+    this.#run(
+      operation,
+      "close",
+      () => closeResource(this.#connector, slot.resource, slot.retireReason),
+    );
+  }
+
+  /** A resource whose `init` does not succeed in time is closed. */
+  async #init(resource: T, signal: AbortSignal): Promise<T> {
+    const abandon = () => this.#closeLate(resource);
+    signal.addEventListener("abort", abandon, { once: true });
+    try {
+      await this.#connector.init!(resource, { signal });
+      signal.throwIfAborted();
+    } catch (error) {
+      if (!signal.aborted) this.#closeLate(resource);
+      throw error;
+    } finally {
+      signal.removeEventListener("abort", abandon);
+    }
+    return resource;
   }
 
   /** Closes what a dial gave after it had been given up, unless it is in the pool all the same. */
@@ -101,7 +126,7 @@ export class Calls<T, L extends Lease<T>> {
         this.#events.proceed();
       },
     });
-    this.#run(operation, "close", () => closeResource(this.#connector, resource));
+    this.#run(operation, "close", () => closeResource(this.#connector, resource, "surplus"));
   }
 
   #begin<R>(slot: Slot<T>, outcome: Outcome<R>): Operation<R> {

@@ -60,12 +60,21 @@ export class Desk<T, L extends Lease<T>> {
   }
 
   /** Whether the resource was lent before, and failed this time before it gave anything back. */
-  isStale(lease: L): boolean {
+  isStale(lease: L, error: unknown): boolean {
     if (lease.ended || !lease.reused) return false;
     try {
-      return this.#connector.isStale?.(lease.value) ?? false;
+      return this.#connector.isStale?.(lease.value, error) ?? false;
     } catch {
       return false; // it is the borrower's own error that has to be known
+    }
+  }
+
+  /** Whether an error of the borrower has spoilt the resource. */
+  isFatal(lease: L, error: unknown): boolean {
+    try {
+      return this.#connector.isFatal?.(error, lease.value) ?? true;
+    } catch {
+      return true;
     }
   }
 

@@ -227,8 +227,8 @@ export class Dialler<T, L extends Lease<T>> {
 
   /** How many resources are idle, or about to be unless a caller comes. */
   get #ready(): number {
-    const { idle, connecting, resetting } = this.#slots;
-    return idle.size + connecting + resetting - this.#line.assigned;
+    const { idle, connecting, preparing } = this.#slots;
+    return idle.size + connecting + preparing - this.#line.assigned;
   }
 
   #warmUp(): void {

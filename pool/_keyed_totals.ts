@@ -5,7 +5,7 @@ const GAUGES = [
   "leased",
   "idle",
   "connecting",
-  "resetting",
+  "preparing",
   "closing",
   "lingering",
   "waiting",
@@ -35,7 +35,7 @@ class Tally extends Counters implements Addend {
   leased = 0;
   idle = 0;
   connecting = 0;
-  resetting = 0;
+  preparing = 0;
   closing = 0;
   lingering = 0;
   waiting = 0;

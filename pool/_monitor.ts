@@ -92,7 +92,7 @@ export class Monitor<T, L extends Lease<T>> {
       leased: slots.leased,
       idle: slots.idle.size,
       connecting: slots.connecting,
-      resetting: slots.resetting,
+      preparing: slots.preparing,
       closing: slots.closing,
       lingering: this.#dialler.lingering,
       waiting: this.#line.size,

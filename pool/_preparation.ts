@@ -72,7 +72,7 @@ export class Preparation<T, L extends Lease<T>> implements SettlingOwner<T> {
     return settling === undefined;
   }
 
-  /** Prepares a resource, whose slot is `resetting` meanwhile. */
+  /** Prepares a resource, whose slot is `preparing` meanwhile. */
   begin(slot: Slot<T>, { settling, isCheckDue }: Need, now: number): void {
     if (settling === undefined) return this.#agenda.add(() => this.#check(slot));
     const deadline = now + this.#options.checkTimeout;
@@ -98,7 +98,7 @@ export class Preparation<T, L extends Lease<T>> implements SettlingOwner<T> {
   }
 
   #check(slot: Slot<T>): void {
-    if (slot.state !== "resetting") return;
+    if (slot.state !== "preparing") return;
     try {
       this.#shelf.unwatch(slot);
     } catch (error) {
@@ -108,10 +108,13 @@ export class Preparation<T, L extends Lease<T>> implements SettlingOwner<T> {
   }
 
   #settling(slot: Slot<T>, now: number, isHurried: boolean): PromiseLike<void> | undefined {
-    if (this.#connector.settle === undefined || !slot.isWatched) return undefined;
+    if (this.#connector.probe === undefined || !slot.isWatched) return undefined;
     let settling: PromiseLike<void> | undefined;
     try {
-      settling = this.#connector.settle(slot.resource, isHurried, now - slot.idleSince >= 1);
+      settling = this.#connector.probe(slot.resource, {
+        wait: !isHurried,
+        rested: now - slot.idleSince >= 1,
+      });
     } catch (error) {
       settling = Promise.reject(error);
     }

@@ -91,7 +91,7 @@ export class Shelf<T, L extends Lease<T>> {
     slot.isWatched = true;
     slot.onLost ??= (detail) => this.#events.lost(slot, detail);
     try {
-      this.#connector.watch!(slot.resource, slot.onLost, isWanted);
+      this.#connector.watch!(slot.resource, { lost: slot.onLost, wanted: isWanted });
     } catch (error) {
       slot.onLost(error);
     }

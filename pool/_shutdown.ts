@@ -58,7 +58,7 @@ export class Shutdown<T, L extends Lease<T>> {
     this.#state = "forced";
     this.#alarm.setBy(this.#clock() + GRACE);
     for (const slot of [...this.#broker.slots]) {
-      const isCalling = slot.state === "connecting" || slot.state === "resetting";
+      const isCalling = slot.state === "connecting" || slot.state === "preparing";
       if (isCalling) slot.operation?.giveUp(new PoolClosedError());
       if (slot.state !== "connecting") this.#broker.retire(slot, "closed");
     }

@@ -4,9 +4,10 @@ import type { Pending } from "./_operation.ts";
 import type { Warming } from "./_warming.ts";
 import type { LeaseSlot } from "./lease.ts";
 import type { Permit } from "./semaphore.ts";
+import type { RetireReason } from "./stats.ts";
 
 /** What a slot's resource is at; `"gone"` once the slot is free again. */
-export type SlotState = "connecting" | "idle" | "leased" | "resetting" | "closing" | "gone";
+export type SlotState = "connecting" | "idle" | "leased" | "preparing" | "closing" | "gone";
 
 /** Who decides what becomes of a slot when its lease ends. */
 export interface SlotOwner<T> {
@@ -43,6 +44,8 @@ export class Slot<T> extends ListNode<Slot<T>> implements LeaseSlot<T> {
   operation: Pending | undefined = undefined;
   /** The wish that it was opened for. */
   warming: Warming | undefined = undefined;
+  /** Why it is being closed. */
+  retireReason: RetireReason = "closed";
   /** Whether the connector watches the resource. */
   isWatched = false;
   /** What the connector calls when it notices that the watched resource is lost. */

@@ -9,7 +9,7 @@ export class Slots<T> {
   /** Those at rest, in the order in which they were returned. */
   readonly idle = new LinkedList<Slot<T>>();
   connecting = 0;
-  resetting = 0;
+  preparing = 0;
   closing = 0;
 
   get size(): number {
@@ -17,7 +17,7 @@ export class Slots<T> {
   }
 
   get leased(): number {
-    return this.size - this.idle.size - this.connecting - this.resetting - this.closing;
+    return this.size - this.idle.size - this.connecting - this.preparing - this.closing;
   }
 
   [Symbol.iterator](): IterableIterator<Slot<T>> {
@@ -54,7 +54,7 @@ export class Slots<T> {
     slot.state = "leased";
   }
 
-  move(slot: Slot<T>, state: "resetting" | "closing"): void {
+  move(slot: Slot<T>, state: "preparing" | "closing"): void {
     this.#leave(slot);
     slot.state = state;
     this[state]++;
@@ -87,7 +87,7 @@ export class Slots<T> {
       case "idle":
         return this.idle.remove(slot);
       case "connecting":
-      case "resetting":
+      case "preparing":
       case "closing":
         this[slot.state]--;
         slot.operation = undefined; // it is over, or given up

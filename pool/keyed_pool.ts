@@ -36,7 +36,8 @@ interface Counter<L> {
   readonly stats: PoolStats;
   acquire(options: AcquireOptions | undefined): Promise<L>;
   tryAcquire(): L | undefined;
-  isStale(lease: L): boolean;
+  isStale(lease: L, error: unknown): boolean;
+  isFatal(lease: L, error: unknown): boolean;
   warm(count: number): Promise<number>;
   clear(reason: unknown): void;
   close(options: CloseOptions): Promise<void>;
@@ -202,7 +203,8 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
     return await borrow(
       {
         acquire: (acquireOptions) => this.acquire(key, acquireOptions),
-        isStale: (lease) => this.#entries.get(id)?.desk.isStale(lease) ?? false,
+        isStale: (lease, error) => this.#entries.get(id)?.desk.isStale(lease, error) ?? false,
+        isFatal: (lease, error) => this.#entries.get(id)?.desk.isFatal(lease, error) ?? true,
       },
       body,
       options,

@@ -5,7 +5,14 @@
  * @module
  */
 
-export type { Connector, ConnectorContext } from "./connector.ts";
+export type {
+  ConnectContext,
+  Connector,
+  ConnectorContext,
+  ProbeOptions,
+  RetireOptions,
+  WatchContext,
+} from "./connector.ts";
 export {
   LeaseReleasedError,
   PoolClosedError,

@@ -27,7 +27,8 @@ interface Counter<L> {
   readonly stats: PoolStats;
   acquire(options: AcquireOptions | undefined): Promise<L>;
   tryAcquire(): L | undefined;
-  isStale(lease: L): boolean;
+  isStale(lease: L, error: unknown): boolean;
+  isFatal(lease: L, error: unknown): boolean;
   warm(count: number): Promise<number>;
   resize(maxSize: number): void;
   clear(reason: unknown): void;

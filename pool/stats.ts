@@ -16,7 +16,7 @@ export type RetireReason =
   | "lifetime"
   /** Lent `maxUses` times. */
   | "uses"
-  /** Returned when `maxIdle` others were idle already, or when the pool had shrunk. */
+  /** Not needed: returned when `maxIdle` others were idle or the pool had shrunk, or a dial gave it too late. */
   | "surplus"
   /** Closed to make room: for a fresh one, or for another key. */
   | "replaced"
@@ -38,7 +38,7 @@ export interface PoolStats {
   /** Dials in flight. */
   readonly connecting: number;
   /** Resources between two borrowers: being reset or checked. */
-  readonly resetting: number;
+  readonly preparing: number;
   /** Resources whose `close` has not finished. */
   readonly closing: number;
   /** Connections given up, at the dial or at the close, that the system can't free yet; they hold no slot. See `Connector.lingering`. */

@@ -81,10 +81,10 @@ Deno.test("endpoints: what no connector has, the pool does not call", () => {
   const plain = roundRobin(() => 1, () => 2);
   assertEquals(
     Object.keys(plain).sort(),
-    ["close", "connect", "endpoints", "isRetryable", "lease", "name"],
+    ["close", "connect", "endpoints", "isRetryable", "lease", "place"],
   );
   const sockets = roundRobin(tcp({ port: 1 }), () => 2);
-  assert(sockets.watch && sockets.settle && sockets.unwatch && sockets.isStale);
+  assert(sockets.watch && sockets.probe && sockets.unwatch && sockets.isStale);
   assertEquals([sockets.check, sockets.reset], [undefined, undefined]);
 });
 
@@ -187,7 +187,11 @@ Deno.test("endpoints: what is detached counts no more, and is nobody's to close"
 Deno.test("endpoints: another's resource is nobody's", () => {
   const connector = roundRobin(tcp({ port: 1 }), () => 5);
   for (const stranger of [{}, 5, undefined] as never[]) {
-    assertThrows(() => connector.close!(stranger), TypeError, "None of the endpoints has opened");
+    assertThrows(
+      () => connector.close!(stranger, "closed"),
+      TypeError,
+      "None of the endpoints has opened",
+    );
     assertThrows(() => connector.isBroken!(stranger), TypeError, "None of the endpoints");
   }
 });

@@ -180,7 +180,7 @@ Deno.test("a resource that is lost within a second of its opening counts for one
   };
   const lose = async (thing: Thing) => {
     lost.add(thing);
-    await connector.close!(thing);
+    await connector.close!(thing, "closed");
   };
   const opened = [];
   for (let i = 0; i < 6; i++) opened.push(await open());

@@ -293,7 +293,7 @@ Deno.test("the connectors say in their names where to, and keep what may be secr
     tls({ hostname: "db.example", port: 2 }),
     webSocket({ url: "wss://chat.example/rooms?token=secret" }),
     roundRobin(tcp({ hostname: "db.example", port: 1 }), () => 5),
-  ].map(({ name }) => name);
+  ].map(({ place }) => place);
   assertEquals(names, [
     "tcp://127.0.0.1:80",
     "tcp://[::1]:80",

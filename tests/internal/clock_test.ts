@@ -48,7 +48,7 @@ function read({ wallNow }: Clock, times: number): number {
 
 Deno.test("the clock: in a burst the date is asked for once in 64 readings, until the turn is over", async () => {
   using hands = new Hands();
-  const clock: Clock = await import("../pool/_clock.ts?burst");
+  const clock: Clock = await import("../../internal/clock.ts?burst");
   read(clock, 512 + 1);
   hands.datesAsked = 0;
   read(clock, 640);
@@ -70,7 +70,7 @@ Deno.test("the clock: in a burst the date is asked for once in 64 readings, unti
 
 Deno.test("the clock: what I/O asks for in a millisecond is no burst, and makes no immediate", async () => {
   using hands = new Hands();
-  const clock: Clock = await import("../pool/_clock.ts?io");
+  const clock: Clock = await import("../../internal/clock.ts?io");
   for (let ms = 0; ms < 10; ms++) {
     read(clock, 400);
     hands.pass(1);
@@ -80,7 +80,7 @@ Deno.test("the clock: what I/O asks for in a millisecond is no burst, and makes 
 
 Deno.test("the clock: the time for which the machine slept counts, and a date that is set back does not", async () => {
   using hands = new Hands();
-  const clock: Clock = await import("../pool/_clock.ts?sleep");
+  const clock: Clock = await import("../../internal/clock.ts?sleep");
   const before = clock.wallNow();
   hands.date += SLEEP;
   assertEquals(clock.wallNow() - before, SLEEP);

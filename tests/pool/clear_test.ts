@@ -75,7 +75,7 @@ Deno.test("what is being reset or checked during a clear is not lent afterwards"
     scene.connector.script[method] = "never";
     const caller = method === "check" ? scene.acquire() : undefined;
     if (method === "reset") first.release();
-    assertEquals(scene.pool.stats.resetting, 1);
+    assertEquals(scene.pool.stats.preparing, 1);
     scene.pool.clear();
     scene.connector.script[method] = "ok";
     scene.connector.last(method).succeed();
@@ -180,7 +180,7 @@ Deno.test("a smaller size keeps the waiters in line, who are served in order by 
   await scene.end();
 });
 
-Deno.test("a resize while connecting, resetting and closing owes nothing once all is at rest", async () => {
+Deno.test("a resize while connecting, preparing and closing owes nothing once all is at rest", async () => {
   await eachCase(["connect", "reset", "close"] as const, String, async (method) => {
     using scene = sceneOf({ maxSize: 4 }, { [method]: "slow" });
     for (let i = 0; i < 4; i++) scene.acquire();

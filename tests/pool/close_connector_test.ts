@@ -1,5 +1,5 @@
 import { assertEquals, assertInstanceOf } from "@std/assert";
-import { type ConnectorContext, Pool, PoolClosedError, type PoolHooks } from "../../pool/mod.ts";
+import { type ConnectContext, Pool, PoolClosedError, type PoolHooks } from "../../pool/mod.ts";
 import { combinations, eachCase, LIMIT, microtasks, Outcome, Scene } from "../support/scene.ts";
 import { type Behaviour, type Method, ScriptedConnector } from "../support/scripted_connector.ts";
 
@@ -29,8 +29,8 @@ async function occupy(scene: Scene, method: Method, behaviour: Behaviour): Promi
     }
   }
   await microtasks();
-  const { connecting, resetting, closing } = scene.pool.stats;
-  const gauges = { connect: connecting, check: resetting, reset: resetting, close: closing };
+  const { connecting, preparing, closing } = scene.pool.stats;
+  const gauges = { connect: connecting, check: preparing, reset: preparing, close: closing };
   assertEquals(gauges[method], 1);
 }
 
@@ -156,7 +156,7 @@ Deno.test("errors of close() on the way out go to onError, and the pool is close
 
 Deno.test("a connector is told of the close for what outlasts its dials, of that pool alone", async () => {
   const told: AbortSignal[] = [];
-  const connect = ({ closed }: ConnectorContext) => told.push(closed!);
+  const connect = ({ closed }: ConnectContext) => told.push(closed!);
   const [one, other] = [new Pool(connect), new Pool(connect)];
   for (const pool of [one, one, other]) await pool.acquire({ fresh: true });
   const closing = one.close({ force: true });

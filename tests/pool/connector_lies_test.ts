@@ -10,7 +10,7 @@ function fails(): never {
 }
 
 /** Methods of a connector that the pool calls in the middle of a decision. */
-const SYNCHRONOUS = ["lease", "watch", "settle", "unwatch", "isBroken", "isRetryable"] as const;
+const SYNCHRONOUS = ["lease", "watch", "probe", "unwatch", "isBroken", "isRetryable"] as const;
 
 Deno.test("a synchronous method of the connector that throws, whichever, costs no slot", async () => {
   await eachCase(SYNCHRONOUS, String, async (method) => {
@@ -70,14 +70,14 @@ Deno.test("a caller awaits what has to settle; if it rejects, throws or hangs, h
     const scripted = new ScriptedConnector({}, ["check", "reset"]);
     const connector = scripted as Connector<Thing>;
     connector.watch = () => {};
-    connector.settle = settle;
+    connector.probe = settle;
     using scene = new Scene(scripted, { maxSize: 1 });
     (await scene.take()).release();
     const caller = scene.acquire();
     await scene.elapse(LIMIT);
     assertEquals([caller.state, caller.value?.reused], ["fulfilled", reused]);
     scene.assertAtRest();
-    delete connector.settle;
+    delete connector.probe;
     await scene.assertFullCapacity();
     await scene.end();
   });
@@ -142,7 +142,7 @@ Deno.test("lost counts once, and only while the resource is idle or made ready",
   let lost: (reason: unknown) => void = () => {};
   using scene = new Scene(new ScriptedConnector({}, ["reset"]), { maxSize: 1 });
   const connector = scene.connector as Connector<Thing>;
-  connector.watch = (_thing, told) => void (lost = told);
+  connector.watch = (_thing, context) => void (lost = context.lost);
   const first = await scene.take();
   first.release();
   const idle = scene.connector.things[0]!;
@@ -167,7 +167,7 @@ Deno.test("lost counts once, and only while the resource is idle or made ready",
 
 Deno.test("lost from within watch retires the resource at once", async () => {
   using scene = new Scene(new ScriptedConnector(), { maxSize: 1 });
-  (scene.connector as Connector<Thing>).watch = (_thing, lost) => lost("already");
+  (scene.connector as Connector<Thing>).watch = (_thing, { lost }) => lost("already");
   (await scene.take()).release();
   await microtasks();
   assertEquals([scene.pool.stats.size, scene.pool.stats.retired.lost], [0, 1]);

@@ -114,8 +114,8 @@ Deno.test("the methods of a connector are called as methods", async () => {
     close() {
       this.#note("close", undefined);
     }
-    settle() {
-      return this.#note("settle", undefined);
+    probe() {
+      return this.#note("probe", undefined);
     }
     #note<R>(call: string, result: R): R {
       this.calls.push(call);
@@ -129,7 +129,7 @@ Deno.test("the methods of a connector are called as methods", async () => {
   (await pool.acquire()).discard();
   await pool.close();
   const called = new Set(counter.calls);
-  for (const method of ["check", "close", "isBroken", "lease", "reset", "settle", "unwatch"]) {
+  for (const method of ["check", "close", "isBroken", "lease", "reset", "probe", "unwatch"]) {
     assert(called.has(method), method);
   }
 });
@@ -246,7 +246,7 @@ Deno.test("a reset that hangs is given up at the checkTimeout", async () => {
   const { signal } = scene.connector.last("reset");
   const waiter = scene.acquire();
   await scene.elapse(LIMIT - 10);
-  assertEquals([waiter.state, scene.pool.stats.resetting], ["pending", 1]);
+  assertEquals([waiter.state, scene.pool.stats.preparing], ["pending", 1]);
   await scene.elapse(10);
   assertEquals([waiter.state, waiter.value?.reused], ["fulfilled", false]);
   assertInstanceOf(signal?.reason, PoolTimeoutError);
@@ -302,7 +302,7 @@ Deno.test("tryAcquire has what is due for a check checked in the background", as
   (await scene.take()).release();
   await microtasks();
   assertEquals(scene.pool.tryAcquire(), undefined);
-  assertEquals(scene.pool.stats.resetting, 1);
+  assertEquals(scene.pool.stats.preparing, 1);
   await microtasks();
   assertEquals([scene.pool.stats.idle, scene.connector.count("check")], [1, 1]);
   scene.assertAtRest();

@@ -140,7 +140,7 @@ Deno.test("a check goes on when its caller leaves, and the resource goes to the 
     const next = hasNext ? scene.acquire() : undefined;
     controller.abort();
     await microtasks();
-    assertEquals([caller.state, scene.pool.stats.resetting], ["rejected", 1]);
+    assertEquals([caller.state, scene.pool.stats.preparing], ["rejected", 1]);
     scene.connector.last("check").succeed();
     await microtasks();
     assertEquals([next?.value?.value.id, scene.pool.stats.idle], hasNext ? [0, 0] : [undefined, 1]);
@@ -168,7 +168,7 @@ Deno.test("the resources of several callers are checked at the same time", async
   await rest(scene, 3);
   scene.connector.script.check = "slow";
   const callers = [scene.acquire(), scene.acquire(), scene.acquire()];
-  assertEquals([scene.connector.count("check"), scene.pool.stats.resetting], [3, 3]);
+  assertEquals([scene.connector.count("check"), scene.pool.stats.preparing], [3, 3]);
   await scene.elapse(SLOW);
   assertEquals(states(callers), ["fulfilled", "fulfilled", "fulfilled"]);
   await scene.end();
@@ -229,7 +229,7 @@ Deno.test("a reset comes once after each lease, and before whoever waits has the
   first.release();
   for (const [i, waiter] of waiters.entries()) {
     await microtasks();
-    assertEquals([waiter.state, scene.pool.stats.resetting], ["pending", 1]);
+    assertEquals([waiter.state, scene.pool.stats.preparing], ["pending", 1]);
     await scene.elapse(SLOW);
     assertEquals([waiter.state, scene.connector.count("reset")], ["fulfilled", i + 1]);
     waiter.value!.release();

@@ -241,7 +241,7 @@ const reasons: Record<keyof PoolStats["retired"], Case> = {
   },
   lost: {
     run: async (scene) => {
-      (scene.connector as Connector<Thing>).watch = (_thing, lost) => lost("hung up");
+      (scene.connector as Connector<Thing>).watch = (_thing, { lost }) => lost("hung up");
       (await scene.take()).release();
     },
   },
@@ -384,9 +384,9 @@ Deno.test("stats show each state as it is passed through", async () => {
     close: "slow",
   });
   const state = () => {
-    const { size, leased, idle, connecting, resetting, closing, waiting } = scene.pool.stats;
-    assertEquals(size, leased + idle + connecting + resetting + closing);
-    const gauges = Object.entries({ leased, idle, connecting, resetting, closing });
+    const { size, leased, idle, connecting, preparing, closing, waiting } = scene.pool.stats;
+    assertEquals(size, leased + idle + connecting + preparing + closing);
+    const gauges = Object.entries({ leased, idle, connecting, preparing, closing });
     return [gauges.filter(([, count]) => count > 0).map(([name]) => name).join(), waiting];
   };
   assertEquals(state(), ["", 0]);
@@ -395,11 +395,11 @@ Deno.test("stats show each state as it is passed through", async () => {
   await scene.elapse(10);
   assertEquals(state(), ["leased", 0]);
   caller.value!.release();
-  assertEquals(state(), ["resetting", 0]);
+  assertEquals(state(), ["preparing", 0]);
   await scene.elapse(10);
   assertEquals(state(), ["idle", 0]);
   caller = scene.acquire();
-  assertEquals(state(), ["resetting", 1]);
+  assertEquals(state(), ["preparing", 1]);
   await scene.elapse(10);
   assertEquals(state(), ["leased", 0]);
   caller.value!.discard();

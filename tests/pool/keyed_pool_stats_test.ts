@@ -4,7 +4,7 @@ import { sameTurn } from "../support/until.ts";
 
 type AnyKeyedPool = KeyedPool<string, unknown, Lease<unknown>>;
 
-const GAUGES = ["leased", "idle", "connecting", "resetting", "closing", "waiting", "size"] as const;
+const GAUGES = ["leased", "idle", "connecting", "preparing", "closing", "waiting", "size"] as const;
 
 const gaugesOf = (stats: PoolStats | KeyedPoolStats) => GAUGES.map((name) => stats[name]);
 
@@ -17,8 +17,8 @@ class Auditor {
     const present = pool.keys().map((key) => pool.statsOf(key)!);
     const sums = GAUGES.map((name) => present.reduce((sum, each) => sum + each[name], 0));
     this.#expect(sums, gaugesOf(stats));
-    const { leased, idle, connecting, resetting, closing } = stats;
-    this.#expect(leased + idle + connecting + resetting + closing, stats.size);
+    const { leased, idle, connecting, preparing, closing } = stats;
+    this.#expect(leased + idle + connecting + preparing + closing, stats.size);
     for (const { shared } of present) {
       this.#expect(shared, { size: stats.size, maxSize: stats.maxSize });
     }

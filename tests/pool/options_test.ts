@@ -366,7 +366,7 @@ Deno.test("a pool refuses a connector with a method that is no function, and nam
     "isStale",
     "lease",
     "watch",
-    "settle",
+    "probe",
     "unwatch",
   ];
   for (const method of methods) {

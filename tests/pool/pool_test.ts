@@ -48,7 +48,7 @@ Deno.test("stats count every state that a resource can be in", async () => {
   assertEquals(gauges(scene.pool.stats), { ...zero, leased: 1 });
   scene.connector.script.reset = "slow";
   caller.value!.release();
-  assertEquals([scene.pool.stats.resetting, scene.pool.stats.size], [1, 1]);
+  assertEquals([scene.pool.stats.preparing, scene.pool.stats.size], [1, 1]);
   await scene.elapse(10);
   assertEquals(gauges(scene.pool.stats), { ...zero, idle: 1 });
   const lease = await scene.take();

@@ -160,8 +160,8 @@ Deno.test("Pool.acquire() rejects with what Deno.connect() throws, and works onc
   const port = unusedPort();
   await using pool = new Pool(tcp({ port }));
   await assertRejects(() => pool.acquire(), Deno.errors.ConnectionRefused);
-  const { size, leased, idle, connecting, resetting, closing, waiting } = pool.stats;
-  assertEquals([size, leased, idle, connecting, resetting, closing, waiting], [
+  const { size, leased, idle, connecting, preparing, closing, waiting } = pool.stats;
+  assertEquals([size, leased, idle, connecting, preparing, closing, waiting], [
     0,
     0,
     0,

@@ -29,7 +29,7 @@ const dialsOf = (connector: ScriptedConnector): Call[] =>
 
 function assertGauges(stats: PoolStats, expected: Partial<PoolStats>): void {
   const { maxSize: _, lingering: _l, acquires: _a, dials: _d, retired: _r, ...gauges } = stats;
-  const zero = { size: 0, leased: 0, idle: 0, connecting: 0, resetting: 0, closing: 0, waiting: 0 };
+  const zero = { size: 0, leased: 0, idle: 0, connecting: 0, preparing: 0, closing: 0, waiting: 0 };
   assertEquals(gauges, { ...zero, ...expected });
 }
 

@@ -202,7 +202,7 @@ Deno.test("minIdle waits for a dead server by the schedule, and is there when it
 Deno.test("minIdle with a server that accepts and closes at once does not spin, and recovers", async () => {
   using scene = sceneOf({ minIdle: 2 });
   let isLosing = true;
-  (scene.connector as Connector<Thing>).watch = (_thing, lost) => {
+  (scene.connector as Connector<Thing>).watch = (_thing, { lost }) => {
     if (isLosing) queueMicrotask(() => lost("hung up"));
   };
   await scene.elapse(10_000);

@@ -40,7 +40,7 @@ const script: fc.Arbitrary<Script> = fc.record({
   check: oneOf("sync", "ok", "hang"),
   reset: oneOf("sync", "ok", "hang"),
   close: oneOf("sync", "ok", "hang"),
-  settle: oneOf("none", "ok"),
+  probe: oneOf("none", "ok"),
   watch: fc.constant("sync"),
   lease: fc.constant("sync"),
 });
@@ -50,7 +50,7 @@ export const configs: fc.Arbitrary<Config> = fc.record({
   pool: poolOptions,
   attempts: oneOf(1, 1, 2, 3, Infinity),
   script,
-  has: fc.subarray(["check", "reset", "watch", "settle"] as const),
+  has: fc.subarray(["check", "reset", "watch", "probe"] as const),
   hears: fc.boolean(),
   seed: fc.nat(),
 });

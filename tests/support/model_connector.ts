@@ -1,4 +1,10 @@
-import { type Connector, type ConnectorContext, Lease, type LeaseSlot } from "../../pool/mod.ts";
+import {
+  type Connector,
+  type ConnectorContext,
+  Lease,
+  type LeaseSlot,
+  type WatchContext,
+} from "../../pool/mod.ts";
 import type { Journal } from "./model_journal.ts";
 
 /** What is pooled in the model, and what the world knows of it. */
@@ -29,7 +35,7 @@ export class Thing {
   }
 }
 
-export type Method = "connect" | "check" | "reset" | "close" | "settle";
+export type Method = "connect" | "check" | "reset" | "close" | "probe";
 export type Mode = (typeof MODES)[keyof typeof MODES][number];
 export type Script = { [M in keyof typeof MODES]: (typeof MODES)[M][number] };
 
@@ -39,7 +45,7 @@ export const MODES = {
   check: ["sync", "ok", "hang", "no", "fail", "throw"],
   reset: ["sync", "ok", "hang", "fail", "throw"],
   close: ["sync", "ok", "hang", "fail", "throw"],
-  settle: ["none", "none", "ok", "hang", "fail", "throw"],
+  probe: ["none", "none", "ok", "hang", "fail", "throw"],
   watch: ["sync", "sync", "lost", "throw"],
   lease: ["sync", "sync", "sync", "sync", "throw"],
 } as const;
@@ -95,7 +101,7 @@ export class ModelConnector implements Connector<Thing> {
   declare check?: NonNullable<Connector<Thing>["check"]>;
   declare reset?: NonNullable<Connector<Thing>["reset"]>;
   declare watch?: NonNullable<Connector<Thing>["watch"]>;
-  declare settle?: NonNullable<Connector<Thing>["settle"]>;
+  declare probe?: NonNullable<Connector<Thing>["probe"]>;
 
   constructor(journal: Journal, script: Script, has: readonly string[], events: ConnectorEvents) {
     this.#journal = journal;
@@ -104,7 +110,7 @@ export class ModelConnector implements Connector<Thing> {
     if (has.includes("check")) this.check = this.#check;
     if (has.includes("reset")) this.reset = this.#reset;
     if (has.includes("watch")) this.watch = this.#watch;
-    if (has.includes("settle")) this.settle = this.#settle;
+    if (has.includes("probe")) this.probe = this.#settle;
   }
 
   connect({ signal }: ConnectorContext): Answer<Thing> {
@@ -174,7 +180,7 @@ export class ModelConnector implements Connector<Thing> {
     return this.#answer(this.#begin("reset", thing, signal), () => {});
   }
 
-  #watch(thing: Thing, lost: (reason: unknown) => void): void {
+  #watch(thing: Thing, { lost }: WatchContext): void {
     this.#journal.note(() => `watch ${thing.id}`);
     if (thing.watched || thing.isHeld || thing.closes > 0) {
       this.#journal.violate(`${thing.id} is not at rest, and is watched`);
@@ -187,11 +193,11 @@ export class ModelConnector implements Connector<Thing> {
 
   #settle(thing: Thing): Promise<void> | undefined {
     if (thing.settling !== undefined) return thing.settling;
-    if (this.script.settle === "none") return undefined;
-    const settling = this.#answer(this.#begin("settle", thing), () => {
+    if (this.script.probe === "none") return undefined;
+    const settling = this.#answer(this.#begin("probe", thing), () => {
       thing.settling = undefined;
     }) as Promise<void>;
-    if (this.script.settle === "hang") thing.settling = settling;
+    if (this.script.probe === "hang") thing.settling = settling;
     return settling;
   }
 
@@ -211,7 +217,7 @@ export class ModelConnector implements Connector<Thing> {
     this.calls.push(call);
     if (method === "connect") this.#events.dialBegins(call);
     // What is called in the middle of a decision may not call the pool.
-    if (method !== "settle") this.#journal.meddle();
+    if (method !== "probe") this.#journal.meddle();
     return call;
   }
 
@@ -237,7 +243,7 @@ export class ModelConnector implements Connector<Thing> {
         resolve(value(true));
       };
       call.fail = () => {
-        if (call.method === "settle") call.thing!.settling = undefined;
+        if (call.method === "probe") call.thing!.settling = undefined;
         if (call.method === "check") resolve(value(false));
         else reject(this.#error(call.method, false, Infinity));
       };

@@ -15,9 +15,9 @@ export function checkSize(world: World, before: number): number {
 export function checkRest(world: World): void {
   world.sortLeases();
   const { stats } = world.pool;
-  const { leased, idle, connecting, resetting, closing } = stats;
+  const { leased, idle, connecting, preparing, closing } = stats;
   const law = lawIn(world);
-  law(stats.size === leased + idle + connecting + resetting + closing, "size is the sum");
+  law(stats.size === leased + idle + connecting + preparing + closing, "size is the sum");
   law(stats.waiting === world.callers.waiting.length, "as many wait as have not been answered");
   law(world.pool.closed !== world.isOpen, "the pool knows whether it is closed");
   law(world.held.every((lend) => lend.seen), "what is lent reaches somebody");
@@ -73,19 +73,19 @@ function checkLeases(world: World): void {
 }
 
 function checkReality(world: World, stats: PoolStats): void {
-  const { leased, idle, connecting, resetting, closing } = stats;
+  const { leased, idle, connecting, preparing, closing } = stats;
   const { connector } = world;
   const law = lawIn(world);
-  const preparing = awaited(world, "check") + awaited(world, "reset");
-  const settling = connector.calls.filter((call) => call.method === "settle").length;
+  const calls = awaited(world, "check") + awaited(world, "reset");
+  const probes = connector.calls.filter((call) => call.method === "probe").length;
   law(leased === world.held.length, "leased is what borrowers hold");
-  law(leased + idle + resetting === connector.open.size, "what is open is known");
+  law(leased + idle + preparing === connector.open.size, "what is open is known");
   law(connecting === awaited(world, "connect"), "connecting is the dials under way");
   law(closing === awaited(world, "close"), "closing is the closes under way");
-  law(resetting >= preparing, "resetting is at least the checks and resets under way");
-  law(resetting <= preparing + settling, "resetting is no more than what is under way");
+  law(preparing >= calls, "preparing is at least the checks and resets under way");
+  law(preparing <= calls + probes, "preparing is no more than what is under way");
   const isAwaited = world.callers.waiting.length > 0 || world.warmings > 0;
-  const isHeld = isAwaited || connecting + resetting + closing > 0;
+  const isHeld = isAwaited || connecting + preparing + closing > 0;
   const isBusy = isHeld || connector.calls.length > 0;
   law(isBusy || world.journal.time.holding === 0, "a pool at rest keeps no process alive");
 }
@@ -107,12 +107,12 @@ function checkCounters(world: World, stats: PoolStats): void {
 
 /** Nobody waits in vain. */
 function checkProgress(world: World, stats: PoolStats): void {
-  const { size, maxSize, idle, connecting, resetting, closing } = stats;
+  const { size, maxSize, idle, connecting, preparing, closing } = stats;
   const { waiting } = world.callers;
   const law = lawIn(world);
   const { pool, attempts } = world.config;
   // There may be things made ready for nobody: so many callers at least have none.
-  const unserved = (count: number) => count > connecting + resetting;
+  const unserved = (count: number) => count > connecting + preparing;
   const any = waiting.filter((caller) => caller.kind === "any").length;
   const hasRoom = size < maxSize;
   law(!unserved(any) || idle === 0, "nobody waits while something is idle");
@@ -124,14 +124,14 @@ function checkProgress(world: World, stats: PoolStats): void {
   const isMakingRoom = hasRoom || closing > 0 || idle === 0;
   law(!unserved(waiting.length - any) || isMakingRoom, "room is made for a fresh one");
   const isImpatient = waiting.some((caller) => caller.timeout === 0);
-  law(!isImpatient || connecting + resetting + closing > 0, "nobody waits who would not");
+  law(!isImpatient || connecting + preparing + closing > 0, "nobody waits who would not");
   const lastLoss = Math.max(weather.lastFailure, weather.lastWaste);
   const isQuiet = connecting === 0 && now > lastLoss + RETRY.maxDelay + 1 && attempts > 0;
-  law(!isQuiet || !hasRoom || idle + resetting >= (pool.minIdle ?? 0), "minIdle is refilled");
+  law(!isQuiet || !hasRoom || idle + preparing >= (pool.minIdle ?? 0), "minIdle is refilled");
 }
 
 function checkLimits(world: World, stats: PoolStats): void {
-  const { size, maxSize, idle, closing, resetting } = stats;
+  const { size, maxSize, idle, closing, preparing } = stats;
   const { maxIdle = Infinity, maxWaiting = Infinity } = world.config.pool;
   const law = lawIn(world);
   law(idle <= maxIdle, "no more than maxIdle are idle");
@@ -140,7 +140,7 @@ function checkLimits(world: World, stats: PoolStats): void {
   law(world.callers.waiting.length <= maxWaiting + MOST, "no more than maxWaiting wait");
   let outdated = 0;
   for (const thing of world.connector.open) if (thing.cleared && !thing.isHeld) outdated++;
-  law(outdated <= resetting, "what was cleared is closed");
+  law(outdated <= preparing, "what was cleared is closed");
 }
 
 function checkClosing(world: World, stats: PoolStats): void {

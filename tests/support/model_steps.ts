@@ -85,7 +85,7 @@ function answer(world: World, how: Choices): void {
 }
 
 function changeScript(world: World, how: Choices): void {
-  const method = how.of(["connect", "check", "reset", "close", "settle", "watch", "lease"])!;
+  const method = how.of(["connect", "check", "reset", "close", "probe", "watch", "lease"])!;
   const modes = MODES[method as keyof Script] as readonly string[];
   (world.connector.script as Record<string, string>)[method] = how.of(modes)!;
 }

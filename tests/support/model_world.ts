@@ -24,7 +24,7 @@ export interface Config {
   readonly attempts: number;
   readonly script: Script;
   /** Which of its optional methods the connector has. */
-  readonly has: readonly ("check" | "reset" | "watch" | "settle")[];
+  readonly has: readonly ("check" | "reset" | "watch" | "probe")[];
   /** Whether the pool has hooks for what happens to a lease: with them it takes no short way. */
   readonly hears: boolean;
   readonly seed: number;

@@ -4,6 +4,7 @@ import {
   type Lease,
   Pool,
   type PoolOptions,
+  type WatchContext,
 } from "../../pool/mod.ts";
 import { sameTurn } from "./until.ts";
 import { VirtualTime } from "./virtual_time.ts";
@@ -169,13 +170,13 @@ class PlayedConnector implements Connector<Resource> {
   readonly #calls: Call[] = [];
   check?: (resource: Resource, context: ConnectorContext) => Promise<boolean>;
   reset?: (resource: Resource, context: ConnectorContext) => Promise<void>;
-  watch?: (resource: Resource, lost: (reason: unknown) => void) => void;
+  watch?: (resource: Resource, context: WatchContext) => void;
 
   constructor(has: Set<string>, tell: (event: string) => void) {
     this.#tell = tell;
     if (has.has("check")) this.check = (resource) => this.#call("check", resource, () => true);
     if (has.has("reset")) this.reset = (resource) => this.#call("reset", resource, () => {});
-    if (has.has("watch")) this.watch = (resource, lost) => void (resource.lost = lost);
+    if (has.has("watch")) this.watch = (resource, { lost }) => void (resource.lost = lost);
   }
 
   connect(): Promise<Resource> {

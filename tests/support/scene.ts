@@ -99,12 +99,12 @@ export class Scene implements Disposable {
 
   /** Compares the pool's counters with what is really open and really held. */
   assertReal(): void {
-    const { size, maxSize, leased, idle, connecting, resetting, closing } = this.pool.stats;
-    assertEquals(size, leased + idle + connecting + resetting + closing, "size is the sum");
+    const { size, maxSize, leased, idle, connecting, preparing, closing } = this.pool.stats;
+    assertEquals(size, leased + idle + connecting + preparing + closing, "size is the sum");
     assert(size <= maxSize, `size ${size} is over ${maxSize}`);
     const lent = this.held.filter((lease) => lease.value.closes === 0).length;
     assertEquals(leased, lent, "leased is what callers hold");
-    assertEquals(leased + idle + resetting, this.connector.open.length, "what is open is known");
+    assertEquals(leased + idle + preparing, this.connector.open.length, "what is open is known");
     const closedTwice = this.connector.things.filter((thing) => thing.closes > 1);
     assertEquals(closedTwice, [], "nothing is closed twice");
   }
@@ -112,10 +112,10 @@ export class Scene implements Disposable {
   /** The same when all is at rest. */
   assertAtRest(): void {
     this.assertReal();
-    const { connecting, resetting, closing, waiting } = this.pool.stats;
-    assertEquals({ connecting, resetting, closing, waiting }, {
+    const { connecting, preparing, closing, waiting } = this.pool.stats;
+    assertEquals({ connecting, preparing, closing, waiting }, {
       connecting: 0,
-      resetting: 0,
+      preparing: 0,
       closing: 0,
       waiting: 0,
     });

@@ -81,7 +81,7 @@ Deno.test("webSocket(): behind roundRobin, each WebSocket is drained as its own 
   for (let round = 0; round < 4; round++) {
     const replies = await Promise.all([1, 2].map((id) => pool.use((ws) => ask(ws, id))));
     assertEquals(replies, ["1", "2"]);
-    assertEquals([pool.stats.resetting, pool.stats.idle], [1, 1]);
+    assertEquals([pool.stats.preparing, pool.stats.idle], [1, 1]);
     await until(() => pool.stats.idle === 2);
   }
   assertEquals([talkative.accepts, terse.accepts], [1, 1]);

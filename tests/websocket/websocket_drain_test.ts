@@ -59,7 +59,7 @@ Deno.test("Drain: late messages that are accepted are dropped, then the WebSocke
   const accept = (message: unknown) => seen.push(message) > 0;
   return withPool(trailing(3, 20), { quiet: 100, accept }, async ({ server, pool, retired }) => {
     assertEquals(await ask(pool), "question");
-    assertEquals([pool.stats.resetting, pool.stats.idle], [1, 0]);
+    assertEquals([pool.stats.preparing, pool.stats.idle], [1, 0]);
     await until(() => pool.stats.idle === 1);
     assertEquals(seen, ["late", "late", "late"]);
     assertEquals(await ask(pool), "question");
@@ -172,7 +172,7 @@ Deno.test("Drain: a peer that closes meanwhile frees the slot at once", () =>
     { timeout: 4_000, quiet: 3_000 },
     async ({ pool, errors }) => {
       await ask(pool);
-      assertEquals(pool.stats.resetting, 1);
+      assertEquals(pool.stats.preparing, 1);
       await until(() => pool.stats.size === 0, { within: 500 });
       assertInstanceOf(errors[0], WebSocketClosedError);
     },
@@ -183,7 +183,7 @@ Deno.test("Drain: it does not hold up another borrower", () =>
     await ask(pool);
     const time = await elapsed(() => ask(pool));
     assert(time < 500, `took ${time} ms`);
-    assertEquals([server.accepts, pool.stats.resetting], [2, 2]);
+    assertEquals([server.accepts, pool.stats.preparing], [2, 2]);
   }, { maxSize: 2 }));
 
 Deno.test("Drain: a borrower who waits gets the WebSocket when it is drained, and none of its messages", () =>
@@ -202,7 +202,7 @@ Deno.test("Drain: close() in the middle of it does not hang", () =>
     { timeout: 5_000, quiet: 4_000 },
     async ({ server, pool, errors }) => {
       await ask(pool);
-      assertEquals(pool.stats.resetting, 1);
+      assertEquals(pool.stats.preparing, 1);
       const time = await elapsed(() => pool.close());
       assert(time < 500, `took ${time} ms`);
       assertEquals([pool.stats.size, errors.length], [0, 0]);

@@ -157,7 +157,7 @@ Deno.test("Ping: close() in the middle of it does not hang", () =>
     async ({ server, pool }) => {
       const acquired = pool.acquire().catch((error) => error.name);
       await until(() => server.peer.messages.length === 1);
-      assertEquals(pool.stats.resetting, 1);
+      assertEquals(pool.stats.preparing, 1);
       const time = await elapsed(() => pool.close());
       assert(time < 500, `took ${time} ms`);
       assertEquals([await acquired, pool.stats.size], ["PoolClosedError", 0]);

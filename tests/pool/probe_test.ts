@@ -13,14 +13,14 @@ async function settling(
   const connector = scripted as Connector<Thing>;
   const { promise, resolve } = Promise.withResolvers<void>();
   connector.watch = () => {};
-  connector.settle = ({ id }) => id === 0 ? promise : undefined;
+  connector.probe = ({ id }) => id === 0 ? promise : undefined;
   const scene = new Scene(scripted, { maxSize: 1, ...options });
   (await scene.take()).release();
   await microtasks();
   const leaving = new AbortController();
   const caller = scene.acquire({ timeout: 10 * LIMIT, signal: leaving.signal });
   await microtasks();
-  assertEquals(scene.pool.stats.resetting, 1, "it has begun");
+  assertEquals(scene.pool.stats.preparing, 1, "it has begun");
   return { scene, connector, caller, leaving, resolve };
 }
 
@@ -82,7 +82,7 @@ Deno.test("what settles when it has been given up changes nothing, and leaves no
   assertEquals(caller.value?.value.id, 1, "he has got another");
   resolve();
   await microtasks();
-  connector.settle = () => Promise.resolve();
+  connector.probe = () => Promise.resolve();
   caller.value!.release();
   (await scene.take()).release();
   await scene.close();
@@ -108,7 +108,7 @@ Deno.test("a check that is due begins when the resource has settled, and has its
 Deno.test("a thenable that settles at once, and twice, and then fails, is heard once", async () => {
   const { scene, connector } = await settling();
   using _ = scene;
-  connector.settle = () => ({
+  connector.probe = () => ({
     then(
       onSettled?: ((value: void) => unknown) | null,
       onFailed?: ((error: unknown) => unknown) | null,
@@ -136,7 +136,7 @@ Deno.test("what settles within microtasks takes no timer each time", async () =>
     connect: () => ({}),
     close: () => {},
     watch: () => {},
-    settle: () => Promise.resolve(),
+    probe: () => Promise.resolve(),
   };
   await using pool = new Pool(connector, {
     maxSize: 1,
@@ -160,7 +160,7 @@ Deno.test("one who waits without end for a resource to settle keeps the process 
     connect: () => things[dials++]!,
     close: () => {},
     watch: () => {},
-    settle: (thing) => thing === things[0] ? new Promise<void>(() => {}) : undefined,
+    probe: (thing) => thing === things[0] ? new Promise<void>(() => {}) : undefined,
   };
   await using pool = new Pool(connector, { maxSize: 1, checkTimeout: 50, idleTimeout: Infinity });
   (await pool.acquire()).release();
