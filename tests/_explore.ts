@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import { fc } from "./_npm.ts";
 import { configs, run, sequences } from "./_model.ts";
 
 /** What came of many runs. */

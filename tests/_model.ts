@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import { fc } from "./_npm.ts";
 import type { PoolOptions } from "../pool/mod.ts";
 import { type Mode, MODES, type Script } from "./_model_connector.ts";
 import { Journal } from "./_model_journal.ts";

@@ -1,5 +1,5 @@
 import { assertEquals, assertLess } from "@std/assert";
-import fc from "fast-check";
+import { fc } from "./_npm.ts";
 import { Queue } from "../pool/_queue.ts";
 
 interface Member {

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { deno } from "./with_std.ts";
+import { deno } from "./_deno.ts";
 
 interface Group {
   permissions: string[];

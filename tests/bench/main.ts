@@ -10,7 +10,7 @@
  * @module
  */
 
-import { deno } from "../../tools/with_std.ts";
+import { deno } from "../../tools/_deno.ts";
 import type { CaseResult } from "./_bench.ts";
 import { machine } from "./_machine.ts";
 import { rounded } from "./_table.ts";
