@@ -10,6 +10,7 @@
  * @module
  */
 
+import { fileURLToPath } from "node:url";
 import { deno } from "../../tools/_deno.ts";
 import type { CaseResult } from "./_bench.ts";
 import { machine } from "./_machine.ts";
@@ -73,6 +74,7 @@ async function runSubject(subject: string, names: string[]): Promise<CaseResult[
       "--quiet",
       "--no-check",
       "--allow-all",
+      `--lock=${fileURLToPath(here("npm.lock"))}`,
       "--v8-flags=--expose-gc", // for those who measure memory
       here("_subject.ts").href,
       here(`${subject}.ts`).href,
