@@ -25,6 +25,7 @@ import {
   replying,
   unusedPort,
 } from "./_echo_server.ts";
+import { needs } from "./_needs.ts";
 import { Relay } from "./_relay.ts";
 import { bytesOf, roundTrip, textOf } from "./_round_trip.ts";
 import { certs, listenTls } from "./_tls_server.ts";
@@ -115,8 +116,7 @@ Deno.test("tls() connects by name", () =>
   }, { hostname: "localhost" }));
 
 Deno.test({
-  name: "tls() connects to an IPv6 address in brackets",
-  ignore: !hasIpv6(),
+  ...needs("tls() connects to an IPv6 address in brackets", { also: { "IPv6": hasIpv6() } }),
   async fn() {
     const { server: cert, serverKey: key } = certs;
     await using server = EchoServer.on(Deno.listenTls({ hostname: "::1", port: 0, cert, key }));
