@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { needs, PROCESS } from "../support/needs.ts";
 import { hasRedis } from "../support/redis_server.ts";
 
-const examples = new URL("../../examples/", import.meta.url);
-const isAllowed = Deno.permissions.querySync({ name: "run" }).state === "granted";
+const examples = new URL("../examples/", import.meta.url);
 
 /** What each example prints at its end, as its header says. */
 const endings: Record<string, string> = {
@@ -49,8 +49,7 @@ async function finish(child: Deno.ChildProcess) {
 }
 
 Deno.test({
-  name: "examples: each is known here, and each known one is there",
-  ignore: !isAllowed,
+  ...needs("examples: each is known here, and each known one is there", PROCESS),
   fn() {
     const files = [...Deno.readDirSync(examples)].map(({ name }) => name);
     const runnable = files.filter((name) => /^[^_].*\.ts$/.test(name)); // `_http.ts` is a part
@@ -59,8 +58,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "examples: README.md tells of each",
-  ignore: !isAllowed,
+  ...needs("examples: README.md tells of each", PROCESS),
   async fn() {
     const readme = await Deno.readTextFile(new URL("README.md", examples));
     for (const name of Object.keys(endings)) assertStringIncludes(readme, `[${name}](${name})`);
@@ -68,8 +66,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "examples: each can be started by its name",
-  ignore: !isAllowed || Deno.build.os === "windows",
+  ...needs("examples: each can be started by its name", { ...PROCESS, notOn: ["windows"] }),
   fn() {
     const names = Object.keys(endings);
     const modeOf = (name: string) => Deno.statSync(new URL(name, examples)).mode!;
@@ -79,8 +76,10 @@ Deno.test({
 
 for (const [name, ending] of Object.entries(endings)) {
   Deno.test({
-    name: `examples: ${name} runs by itself, says what its header says, and ends in time`,
-    ignore: !isAllowed,
+    ...needs(
+      `examples: ${name} runs by itself, says what its header says, and ends in time`,
+      PROCESS,
+    ),
     async fn() {
       const { code, stdout, stderr } = await run(name);
       assertEquals({ code, stderr }, { code: 0, stderr: "" });
@@ -90,8 +89,7 @@ for (const [name, ending] of Object.entries(endings)) {
 }
 
 Deno.test({
-  name: "examples: echo.ts takes --clients, --max and --messages",
-  ignore: !isAllowed,
+  ...needs("examples: echo.ts takes --clients, --max and --messages", PROCESS),
   async fn() {
     const { stdout } = await run("echo.ts", "--clients", "3", "--max", "2", "--messages", "5");
     assertEquals(stdout.match(/client \d: 5 echoed/g)?.length, 3);
@@ -101,8 +99,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "examples: echo.ts refuses a count of 0 and says so",
-  ignore: !isAllowed,
+  ...needs("examples: echo.ts refuses a count of 0 and says so", PROCESS),
   async fn() {
     const { code, stderr } = await run("echo.ts", "--max", "0");
     assertEquals(code, 2);
@@ -111,9 +108,10 @@ Deno.test({
 });
 
 Deno.test({
-  name:
+  ...needs(
     "examples: socket_pool.ts takes three rounds of 100 ms for nine requests over three sockets",
-  ignore: !isAllowed,
+    PROCESS,
+  ),
   async fn() {
     const { stdout } = await run("socket_pool.ts");
     const total = Number(stdout.match(/took (\d+) ms/)?.[1]);
@@ -122,8 +120,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "examples: http_server.ts gets right responses, and keeps its connections",
-  ignore: !isAllowed,
+  ...needs("examples: http_server.ts gets right responses, and keeps its connections", PROCESS),
   async fn() {
     const { stdout } = await run("http_server.ts");
     for (
@@ -141,8 +138,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "examples: redis.ts says what is missing where it may not start a server",
-  ignore: !isAllowed,
+  ...needs("examples: redis.ts says what is missing where it may not start a server", PROCESS),
   async fn() {
     const { code, stdout } = await finish(startWith(["--allow-net=127.0.0.1"], "redis.ts"));
     assertEquals(code, 0);
@@ -151,8 +147,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "examples: udp_echo.ts sends again what the server drops",
-  ignore: !isAllowed,
+  ...needs("examples: udp_echo.ts sends again what the server drops", PROCESS),
   async fn() {
     const { stdout } = await run("udp_echo.ts");
     assertEquals(new Set(stdout.match(/^request \d+: message \d+/gm)).size, 12);
@@ -162,9 +157,10 @@ Deno.test({
 });
 
 Deno.test({
-  name:
+  ...needs(
     "examples: worker_pool.ts counts right, tells of the job that throws, and replaces its worker",
-  ignore: !isAllowed,
+    PROCESS,
+  ),
   async fn() {
     const { stdout } = await run("worker_pool.ts");
     assertStringIncludes(stdout, "job 1: 9592 primes below 100000");
@@ -176,8 +172,10 @@ Deno.test({
 });
 
 Deno.test({
-  name: "examples: shutdown.ts turns one away, lets one finish, and cuts one off at the deadline",
-  ignore: !isAllowed,
+  ...needs(
+    "examples: shutdown.ts turns one away, lets one finish, and cuts one off at the deadline",
+    PROCESS,
+  ),
   async fn() {
     const { stdout } = await run("shutdown.ts");
     const times = [...stdout.matchAll(/^ *(\d+) ms (waiting|quick|slow|closed): (?!sent)/gm)];
@@ -191,8 +189,10 @@ Deno.test({
 });
 
 Deno.test({
-  name: "examples: shutdown.ts heeds SIGINT, and a second one at once",
-  ignore: !isAllowed || Deno.build.os === "windows",
+  ...needs("examples: shutdown.ts heeds SIGINT, and a second one at once", {
+    ...PROCESS,
+    notOn: ["windows"],
+  }),
   async fn() {
     const child = await start("shutdown.ts");
     let stdout = "";
