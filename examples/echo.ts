@@ -208,12 +208,12 @@ class EchoServer {
   }
 
   async #serve(conn: Deno.TcpConn) {
-    const { port } = conn.remoteAddr;
-    const session: Session = { port, from: this.now(), to: Infinity, uses: [] };
+    const from = this.now();
+    const session: Session = { port: conn.remoteAddr.port, from, to: Infinity, uses: [] };
     this.sessions.push(session);
     this.#open.set(conn, session);
     try {
-      await this.#use(session, "+", LOGIN);
+      await this.#use(session, "+", LOGIN, from);
       for (let line; (line = await readLine(conn)) !== undefined;) {
         await this.#use(session, Number(line.match(/\d+/)), ROUND_TRIP);
         await conn.write(new TextEncoder().encode(line));
@@ -232,8 +232,8 @@ class EchoServer {
     conn.close();
   }
 
-  async #use(session: Session, by: Cell, time: number) {
-    const use = { by, from: this.now(), to: Infinity };
+  async #use(session: Session, by: Cell, time: number, from = this.now()) {
+    const use = { by, from, to: Infinity };
     session.uses.push(use);
     await sleep(time);
     use.to = this.now();
@@ -287,8 +287,7 @@ function printChart(title: string, { sessions, uptime, duration }: Run) {
 }
 
 function printLine(label: string, cells: Cell[]) {
-  const runs = cells.map(paint).join("");
-  console.log(`${label.padStart(6)}  ${runs}`.trimEnd());
+  console.log(`${label.padStart(6)}  ${cells.map(paint).join("")}`.trimEnd());
 }
 
 function paint(cell: Cell): string {
@@ -318,7 +317,7 @@ function sleep(time: number): Promise<void> {
 async function needNetwork() {
   const { state } = await Deno.permissions.request({ name: "net", host: "127.0.0.1" });
   if (state === "granted") return;
-  fail(1, "echo.ts needs the network: deno run --allow-net=127.0.0.1 examples/echo.ts");
+  fail(1, "echo.ts needs permission: deno run --allow-net=127.0.0.1 examples/echo.ts");
 }
 
 function readFlags() {
