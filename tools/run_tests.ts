@@ -85,6 +85,6 @@ let code = 0;
 for (const group of groups) code = await run(group) || code;
 
 if (code !== 0 && total.failed === 0) total.failed = 1; // it never came to a test
-for (const name of skipped) console.log(`skipped: ${name}`);
+if (skipped.length > 0) console.log(`Skipped:\n${skipped.map((name) => `  ${name}\n`).join("")}`);
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.ignored} skipped`);
 Deno.exit(code);
