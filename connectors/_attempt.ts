@@ -1,4 +1,4 @@
-import { closeResource, type ConnectorContext } from "../pool/connector.ts";
+import { closeResource, type ConnectContext } from "../pool/connector.ts";
 import { setTimer, type Timer } from "../internal/timer.ts";
 import { PoolTimeoutError } from "../pool/errors.ts";
 import type { Endpoint } from "./_endpoint.ts";
@@ -45,7 +45,7 @@ export class Attempt {
   }
 
   /** Dials. An endpoint that does not answer within `attemptDelay` counts as down. */
-  run(attemptDelay: number, call: ConnectorContext): void {
+  run(attemptDelay: number, call: ConnectContext): void {
     const { health } = this.endpoint;
     const headStart = health.isUp ? attemptDelay : Math.min(attemptDelay, HEAD_START);
     this.#connect(call).then((resource) => this.#opened(resource), (error) => this.#failed(error));
@@ -78,7 +78,7 @@ export class Attempt {
     this.#controller.abort(reason);
   }
 
-  async #connect(call: ConnectorContext): Promise<unknown> {
+  async #connect(call: ConnectContext): Promise<unknown> {
     return await this.endpoint.connector.connect({ ...call, signal: this.#controller.signal });
   }
 

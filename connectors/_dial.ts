@@ -1,4 +1,4 @@
-import type { ConnectorContext } from "../pool/connector.ts";
+import type { ConnectContext } from "../pool/connector.ts";
 import { Attempt, type AttemptEvents } from "./_attempt.ts";
 import { choose, type Preference } from "./_choice.ts";
 import type { Endpoint } from "./_endpoint.ts";
@@ -37,7 +37,7 @@ type DialState = "dialling" | "waiting" | "aborted" | "settled";
  */
 export class Dial implements AttemptEvents {
   readonly #context: DialContext;
-  readonly #call: ConnectorContext;
+  readonly #call: ConnectContext;
   readonly #untried: Set<Endpoint>;
   readonly #attempts = new Set<Attempt>();
   readonly #failures: Failure[] = [];
@@ -47,7 +47,7 @@ export class Dial implements AttemptEvents {
   #resolve!: (opened: Opened) => void;
   #reject!: (error: unknown) => void;
 
-  constructor(context: DialContext, call: ConnectorContext) {
+  constructor(context: DialContext, call: ConnectContext) {
     this.#context = context;
     this.#call = call;
     this.#untried = new Set(context.endpoints);

@@ -1,4 +1,4 @@
-import { closeResource, type ConnectorContext } from "../pool/connector.ts";
+import { closeResource, type ConnectContext } from "../pool/connector.ts";
 import type { RetireReason } from "../pool/stats.ts";
 import { Lease, type LeaseSlot } from "../pool/lease.ts";
 import type { Attempt } from "./_attempt.ts";
@@ -42,7 +42,7 @@ export class EndpointGroup implements DialContext {
     return this.endpoints.some(({ connector }) => connector[method] !== undefined);
   }
 
-  async connect(context: ConnectorContext): Promise<unknown> {
+  async connect(context: ConnectContext): Promise<unknown> {
     context.signal.throwIfAborted();
     this.#uses++;
     try {

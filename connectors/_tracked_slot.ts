@@ -14,6 +14,10 @@ export class TrackedSlot<T> implements LeaseSlot<T> {
     this.uses = slot.uses;
   }
 
+  get closing(): AbortSignal {
+    return this.#slot.closing;
+  }
+
   release(): void {
     this.#slot.release();
   }

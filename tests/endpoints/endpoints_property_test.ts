@@ -11,6 +11,7 @@ import {
 } from "../../mod.ts";
 import { microtasks } from "../support/scene.ts";
 import { VirtualTime } from "../support/virtual_time.ts";
+import { clockOf } from "../support/clock_of.ts";
 
 type Resource = number | { readonly id: number };
 type Method = "check" | "reset" | "isBroken" | "watch" | "unwatch" | "lease" | "close";
@@ -125,7 +126,12 @@ class World implements AsyncDisposable {
     const { clock } = this.time;
     this.members = members;
     this.connector = combine(members, { minDelay: 100, maxDelay: MAX_DELAY, clock });
-    this.pool = new Pool(this.connector, { maxSize: Infinity, maxIdle: 3, checkAfter: 50, clock });
+    this.pool = new Pool(this.connector, {
+      maxSize: Infinity,
+      maxIdle: 3,
+      checkAfter: 50,
+      clock: clockOf(clock),
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -14,6 +14,7 @@ import { load } from "../support/cpu.ts";
 import { microtasks, Outcome, Scene } from "../support/scene.ts";
 import { ScriptedConnector } from "../support/scripted_connector.ts";
 import { ListenerSpy, TimerSpy } from "../support/spies.ts";
+import { clockOf } from "../support/clock_of.ts";
 
 const REASON = new Error("enough");
 const WEEKS = 2 ** 31 + 1_000;
@@ -197,7 +198,7 @@ Deno.test("idle and life times that are infinite or longer than a timer can be o
 
 Deno.test("a timer that fires a little early by the pool's clock still ends the wait", async () => {
   using time = new FakeTime();
-  const pool = new Pool(() => ({}), { maxSize: 1, clock: () => time.now * 0.999 });
+  const pool = new Pool(() => ({}), { maxSize: 1, clock: clockOf(() => time.now * 0.999) });
   const lease = await pool.acquire();
   const waiter = new Outcome(pool.acquire({ timeout: 50 }));
   time.tick(50);
@@ -210,7 +211,7 @@ Deno.test("a timer that fires a little early by the pool's clock still ends the 
 Deno.test("the clock decides, not the timer: nobody is turned away before his time", async () => {
   let now = 0;
   using time = new FakeTime();
-  const pool = new Pool(() => ({}), { maxSize: 1, clock: () => now });
+  const pool = new Pool(() => ({}), { maxSize: 1, clock: clockOf(() => now) });
   const lease = await pool.acquire();
   const first = new Outcome(pool.acquire({ timeout: 50 }));
   now = 10;
@@ -231,7 +232,7 @@ Deno.test("a clock that leaps an hour ahead has nothing stale lent", async () =>
   for (const bound of ["idleTimeout", "maxLifetime"]) {
     let now = 0;
     const never = { idleTimeout: Infinity, maxLifetime: Infinity };
-    const pool = new Pool(() => ({}), { ...never, [bound]: 1_000, clock: () => now });
+    const pool = new Pool(() => ({}), { ...never, [bound]: 1_000, clock: clockOf(() => now) });
     const [a, b] = [await pool.acquire(), await pool.acquire()];
     a.release();
     b.release();

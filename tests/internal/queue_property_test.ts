@@ -3,7 +3,7 @@ import { fc } from "../support/npm.ts";
 import { RemovableQueue } from "../../internal/removable_queue.ts";
 
 interface Member {
-  readonly number: number;
+  readonly rank: number;
 }
 
 /** A queue, and a plain array of those who should stand in it. */
@@ -14,7 +14,7 @@ class World {
 
   /** As in a line: numbers rise, but others may have had some of them. */
   join(skipped: number): void {
-    const member = { number: this.#arrivals += 1 + skipped };
+    const member = { rank: this.#arrivals += 1 + skipped };
     this.queue.push(member);
     this.model.push(member);
   }
@@ -94,7 +94,7 @@ Deno.test("RemovableQueue finds who is behind one who stays, while all behind hi
 /** How long it takes `count` members behind two who stay to leave, each found by the one before him. */
 function depart(count: number): number {
   const queue = new RemovableQueue<Member>();
-  for (let number = 0; number < count + 2; number++) queue.push({ number });
+  for (let rank = 0; rank < count + 2; rank++) queue.push({ rank });
   const second = queue.after(queue.head!)!;
   const began = performance.now();
   for (let left = 0; left < count; left++) queue.remove(queue.after(second)!);

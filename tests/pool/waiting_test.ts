@@ -14,6 +14,7 @@ import {
   PoolTimeoutError,
   tcp,
 } from "../../mod.ts";
+import type { ConnectContext } from "../../pool/mod.ts";
 import { EchoServer } from "../support/echo_server.ts";
 import { roundTrip } from "../support/round_trip.ts";
 import { type Call, ScriptedConnector, type Thing } from "../support/scripted_connector.ts";
@@ -28,7 +29,15 @@ const dialsOf = (connector: ScriptedConnector): Call[] =>
   connector.calls.filter((call) => call.method === "connect");
 
 function assertGauges(stats: PoolStats, expected: Partial<PoolStats>): void {
-  const { maxSize: _, lingering: _l, acquires: _a, dials: _d, retired: _r, ...gauges } = stats;
+  const {
+    maxSize: _,
+    lingering: _l,
+    acquires: _a,
+    dials: _d,
+    retired: _r,
+    durations: _t,
+    ...gauges
+  } = stats;
   const zero = { size: 0, leased: 0, idle: 0, connecting: 0, preparing: 0, closing: 0, waiting: 0 };
   assertEquals(gauges, { ...zero, ...expected });
 }
@@ -275,8 +284,7 @@ Deno.test("Pool keeps the socket of a dial whose caller timed out", async () => 
   const gate = Promise.withResolvers<void>();
   const slow = {
     ...connector,
-    connect: (context: { signal: AbortSignal }) =>
-      gate.promise.then(() => connector.connect(context)),
+    connect: (context: ConnectContext) => gate.promise.then(() => connector.connect(context)),
   };
   await using pool = new Pool(slow);
   const error = await assertRejects(() => pool.acquire({ timeout: 20 }), PoolTimeoutError);

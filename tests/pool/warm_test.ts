@@ -13,6 +13,7 @@ import { roundTrip } from "../support/round_trip.ts";
 import { microtasks, Outcome, Scene } from "../support/scene.ts";
 import { type Script, ScriptedConnector, type Thing } from "../support/scripted_connector.ts";
 import { elapsed, until } from "../support/until.ts";
+import { clockOf } from "../support/clock_of.ts";
 
 type SocketPool = Pool<Socket<Deno.NetAddr>, SocketLease<Deno.NetAddr>>;
 
@@ -161,7 +162,7 @@ for (const [what, lose] of Object.entries(losses)) {
       maxLifetime: isOld ? 60_000 : Infinity,
       idleTimeout: Infinity,
       checkAfter: 60_000,
-      clock: () => performance.now() + ahead,
+      clock: clockOf(() => performance.now() + ahead),
       retry: { minDelay: 10 },
     };
     await using pool: SocketPool = new Pool({ ...tcp({ port: server.port }), check }, options);
@@ -241,7 +242,7 @@ Deno.test("a real server that accepts and closes at once is dialled by the sched
 Deno.test("a refill that fails troubles nobody but onError", async () => {
   const port = unusedPort();
   const sources: string[] = [];
-  const hooks = { onError: (_error: unknown, source: string) => sources.push(source) };
+  const hooks = { onError: ({ source }: { source: string }) => sources.push(source) };
   const retry = { attempts: 1, minDelay: 10, maxDelay: 20 };
   await using pool = new Pool(tcp({ port }), { minIdle: 1, retry, hooks });
   await until(() => pool.stats.dials.failed === 3);

@@ -149,7 +149,11 @@ Deno.test("tls(): a dial leaves no listener behind, whether it ends in time or t
   const connector = tls({ port: relay.port, caCerts: [certs.ca] });
   for (const isLate of [true, false]) {
     const [dial, pool] = [new AbortController(), new AbortController()];
-    const connected = connector.connect({ signal: dial.signal, closed: pool.signal });
+    const connected = connector.connect({
+      signal: dial.signal,
+      closed: pool.signal,
+      retire: () => {},
+    });
     if (isLate) {
       await until(() => relay.accepts === 1);
       dial.abort(new Error("too late"));

@@ -9,6 +9,8 @@ import {
 } from "../../mod.ts";
 import { microtasks, Outcome } from "./scene.ts";
 import { ScriptedConnector, type Thing } from "./scripted_connector.ts";
+import { clockOf } from "./clock_of.ts";
+import { contextOf } from "./connect_context.ts";
 
 const DELAYS: EndpointOptions = { minDelay: 100, maxDelay: 400, attemptDelay: 1_000 };
 
@@ -36,7 +38,7 @@ export class Stage implements Disposable {
   }
 
   dial(signal = new AbortController().signal): Outcome<Thing> {
-    return new Outcome(Promise.resolve(this.connector.connect({ signal })));
+    return new Outcome(Promise.resolve(this.connector.connect(contextOf(signal))));
   }
 
   /** The first endpoint fails, and its delay passes: the next dial is the probe. */
@@ -77,7 +79,11 @@ export class Stage implements Disposable {
   }
 
   pool(options: PoolOptions): Pool<Thing> {
-    return new Pool(this.connector, { clock: this.clock, checkAfter: Infinity, ...options });
+    return new Pool(this.connector, {
+      clock: clockOf(this.clock),
+      checkAfter: Infinity,
+      ...options,
+    });
   }
 
   async elapse(duration: number, step = 10): Promise<void> {

@@ -24,6 +24,7 @@ import { ListenerSpy } from "../support/spies.ts";
 import { elapsed, until } from "../support/until.ts";
 import type { WebSocketPool } from "../support/websocket_scene.ts";
 import { echo, mute, WebSocketServer } from "../support/websocket_server.ts";
+import { contextOf } from "../support/connect_context.ts";
 
 /** Runs something with a pool whose server receives its callers so. */
 async function withRaw(
@@ -163,12 +164,15 @@ Deno.test("webSocket(): connect() rejects with the signal's reason, when the pla
   withRaw(ignore, async (_pool, server) => {
     const controller = new AbortController();
     const connector = webSocket({ url: server.url });
-    const connected = Promise.resolve(connector.connect({ signal: controller.signal }));
+    const connected = Promise.resolve(connector.connect(contextOf(controller.signal)));
     await until(() => server.peers.length === 1 && server.peer.request !== "");
     controller.abort("enough");
     assertEquals(await connected.catch((error) => error), "enough");
     const { signal } = controller;
-    assertEquals(await Promise.resolve(connector.connect({ signal })).catch((e) => e), "enough");
+    assertEquals(
+      await Promise.resolve(connector.connect(contextOf(signal))).catch((e) => e),
+      "enough",
+    );
     assertEquals(server.peers.length, 1);
   }));
 
@@ -177,7 +181,7 @@ Deno.test("webSocket(): connect() leaves no listener on the signal, and an abort
   using spy = new ListenerSpy();
   const controller = new AbortController();
   const connector = webSocket({ url: server.url, onOpen: () => {} });
-  using connection = await connector.connect({ signal: controller.signal });
+  using connection = await connector.connect(contextOf(controller.signal));
   assertEquals([spy.added > 0, spy.on(controller.signal)], [true, 0]);
   controller.abort();
   connection.send("on");

@@ -30,7 +30,7 @@ async function withPool(
   const retired: unknown[] = [];
   const errors: unknown[] = [];
   const hooks: PoolOptions["hooks"] = {
-    onRetire: (reason, _resource, detail) => retired.push(reason, detail),
+    onRetire: ({ reason, detail }) => retired.push(reason, detail),
     onError: (error) => errors.push(error),
   };
   await using server = new WebSocketServer(answer);

@@ -1,9 +1,8 @@
 /**
  * What has been decided and is still to be done. An action may decide more, or
- * call the pool again from within: all of it is done in order, by the
- * outermost run.
+ * call the pool again: all of it is done in order, by the outermost run.
  */
-export class Agenda {
+export class DeferredActions {
   #actions: (() => void)[] = [];
   #state: "resting" | "running" = "resting";
 
@@ -16,8 +15,8 @@ export class Agenda {
   }
 
   /**
-   * Does all that is noted, and what is noted meanwhile. Answers whether there
-   * was anything to do that an outer run does not do already.
+   * Does everything that was added, and what is added meanwhile. Returns whether
+   * there was anything to do that an outer run does not do already.
    */
   run(): boolean {
     if (this.#state === "running" || this.#actions.length === 0) return false;
@@ -29,7 +28,7 @@ export class Agenda {
   }
 }
 
-/** An action that throws is a fault of ours: it shows, and holds up nothing else. */
+/** An action that throws is a defect of this module: the error is thrown where the runtime reports it. */
 function perform(action: () => void): void {
   try {
     action();
