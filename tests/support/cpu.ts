@@ -61,6 +61,7 @@ export async function assertCosts(
     usual = Math.min(usual, await control());
     cost = Math.min(cost, await action());
     if (round > 0 && cost <= times * usual) return;
+    if (round > 1 && cost > 3 * times * usual) break; // no noise does that
   }
   throw new AssertionError(
     `costs ${cost} ms of processor time, where at most ${times} times ${usual} ms are right`,
