@@ -1,7 +1,7 @@
 // Guards that only a rare order of events needs, seen with a server or a program in another process.
 import { assert, assertEquals } from "@std/assert";
 import { delay } from "@std/async";
-import { Pool, tcp } from "../../mod.ts";
+import { Pool, Socket, tcp } from "../../mod.ts";
 import { EchoProcess } from "../support/child.ts";
 import { roundTrip } from "../support/round_trip.ts";
 
@@ -25,23 +25,44 @@ function blockUntilMade(file: string, milliseconds: number): void {
 for (const command of ["end", "stray"] as const) {
   Deno.test({
     name:
-      `A socket whose peer does "${command}" during a stall is not lent between the timers that are late and the news`,
+      `A socket whose peer does "${command}" during a stall is not lent before the news of it has been read`,
     ignore,
     async fn() {
       await using server = await EchoProcess.start();
-      await using pool = new Pool(tcp({ port: server.port }), { maxSize: 1 });
+      const { port } = server;
+      let onUnref = () => {};
+      const connect = async () => {
+        const conn = await Deno.connect({ port });
+        const unref = conn.unref.bind(conn);
+        conn.unref = () => {
+          unref();
+          onUnref();
+        };
+        return new Socket(conn);
+      };
+      await using pool = new Pool({ ...tcp({ port }), connect }, { order: "fifo", maxSize: 2 });
       const file = await Deno.makeTempFile();
-      for (let round = 0; round < 3; round++) {
-        assertEquals(await pool.use((conn) => roundTrip(conn, "first")), "first");
-        await delay(100); // the socket is watched
+      for (let round = 0; round < 5; round++) {
+        const [resting, held] = [await pool.acquire(), await pool.acquire()];
+        for (const conn of [resting, held]) assertEquals(await roundTrip(conn, "ping"), "ping");
+        resting.release();
+        await delay(100); // it is watched
         await Deno.remove(file);
         await server.tell(command, file);
-        // In one go of timers: the stall, whatever else is due by then, and the caller.
-        const lent = new Promise<boolean>((resolve, reject) =>
-          setTimeout(() => pool.use((conn) => conn.reused).then(resolve, reject), 100)
-        );
-        setTimeout(() => blockUntilMade(file, 150), 0);
-        assertEquals(await lent, false);
+        held.release();
+        blockUntilMade(file, 150);
+        // The late timer that finds the other socket idle still runs before the news of the stall.
+        const lent = await new Promise((resolve, reject) => {
+          const ask = () => {
+            onUnref = () => {};
+            clearTimeout(timer);
+            pool.use((conn) => conn.reused).then(resolve, reject);
+          };
+          const timer = setTimeout(ask, 200);
+          onUnref = ask;
+        });
+        assertEquals(lent, false);
+        pool.clear();
       }
       await Deno.remove(file);
     },
@@ -54,7 +75,7 @@ Deno.test({
   async fn() {
     await using server = await EchoProcess.start();
     const mod = new URL("../../mod.ts", import.meta.url).href;
-    const program = `import { Pool, tcp } from ${JSON.stringify(mod)};
+    const program = `import { Pool, Socket, tcp } from ${JSON.stringify(mod)};
       const pool = new Pool(tcp({ port: ${server.port}, ioTimeout: 600_000 }));
       const lease = await pool.acquire();
       await lease.writeAll("ping");
