@@ -37,6 +37,8 @@ class World {
   maxSize: number;
   /** What resources may still be open for, after the bound was lowered. */
   #excused = 0;
+  /** What was closed to make room though there was some. */
+  readonly #needless: string[] = [];
 
   constructor(maxSize: number, maxPerKey: number, hopsOfDial: number, failing: number) {
     this.maxSize = maxSize;
@@ -61,7 +63,21 @@ class World {
         await hops(thing.key.charCodeAt(0) % 3);
         thing.state = "closed";
       },
-    }), { maxSize, maxPerKey, acquireTimeout: Infinity, idleTimeout: Infinity });
+    }), {
+      maxSize,
+      maxPerKey,
+      acquireTimeout: Infinity,
+      idleTimeout: Infinity,
+      hooks: { onRetire: (reason, thing) => this.#noteNeed(reason, thing as Thing) },
+    });
+  }
+
+  /** What is closed to make room is closed only where there is none. */
+  #noteNeed(reason: string, { key }: Thing): void {
+    if (reason !== "replaced") return;
+    const { size, maxSize } = this.pool.stats;
+    const isFull = size >= maxSize || this.pool.statsOf(key)!.size >= this.maxPerKey;
+    if (!isFull) this.#needless.push(`one of ${size}, where ${maxSize} may be open`);
   }
 
   acquire(key: string, how: Manner = {}): void {
@@ -114,6 +130,7 @@ class World {
   }
 
   assertBounds(): void {
+    assertEquals(this.#needless, []);
     const total = this.open().length;
     if (total <= this.maxSize) this.#excused = 0;
     assert(total <= Math.max(this.maxSize, this.#excused), `${total} open of ${this.maxSize}`);
