@@ -42,7 +42,7 @@ Deno.test("bytes that come after a read has failed are nobody's", async () => {
   const socket = new Socket(conn, { ioTimeout: 50 });
   const first = assertRejects(() => socket.read(new Uint8Array(1)), Deno.errors.TimedOut);
   await until(() => server.accepts === 1);
-  await delay(100); // the read has failed; nothing tells
+  await delay(300); // the read has failed; nothing tells
   await server.peers[0]!.write("late");
   await Promise.all([answered.promise, first]);
   await assertRejects(() => socket.read(new Uint8Array(4)), Deno.errors.TimedOut);
