@@ -152,7 +152,7 @@ Deno.test("endpoints: one and the same number of one endpoint can be open many t
     "Cannot pool 7 as another endpoint has opened the same: only objects can be told apart",
   );
   assertEquals([closed, pool.stats.dials.failed], [["b7"], 1]);
-  assertEquals(both.endpoints.map(({ open, isUp }) => [open, isUp]), [[1, true], [0, true]]);
+  assertEquals(both.endpoints.map(({ open, up }) => [open, up]), [[1, true], [0, true]]);
   assertEquals(lease.value, 7);
 });
 

@@ -174,7 +174,7 @@ class World implements AsyncDisposable {
   async dial(): Promise<void> {
     const before = this.connector.endpoints;
     const lease = await this.#acquire({ fresh: true });
-    const fit = before.map(({ isUp }, i) => isUp && !this.members[i]!.isDown);
+    const fit = before.map(({ up }, i) => up && !this.members[i]!.isDown);
     if (lease === undefined) return assertEquals(fit.indexOf(true), -1, "one that is up is found");
     const opener = this.members.findIndex(({ open }) => open.has(lease.value));
     this.assertChosen(opener, fit, before.map(({ open }) => open));
@@ -244,7 +244,7 @@ Deno.test("failover: whatever goes up and down, the first that is up is chosen a
       await using world = new OrderedWorld(failover, membersOf(specs), seed);
       await live(world, steps);
       await world.run({ do: "dial", count: 1 });
-      assert(world.connector.endpoints[0]!.isUp);
+      assert(world.connector.endpoints[0]!.up);
     }),
     { numRuns: 500 },
   );

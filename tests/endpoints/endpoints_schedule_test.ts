@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
 import { failover, roundRobin } from "../../mod.ts";
-import { inOrder } from "../../connectors/_choice.ts";
-import { EndpointGroup } from "../../connectors/_endpoint_group.ts";
+import { inOrder } from "../../connectors/endpoints/endpoint.ts";
+import { EndpointGroup } from "../../connectors/endpoints/group.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
 import type { Thing } from "../support/scripted_connector.ts";
 import { ListenerSpy } from "../support/spies.ts";
@@ -118,11 +118,11 @@ Deno.test("a probe that takes longer than its caller waits still finds the endpo
   stage.a.script.connect = "never";
   const caller = stage.dial();
   await stage.elapse(700);
-  assertEquals([stage.opener(caller), stage.isUp[0]], ["b", false]);
+  assertEquals([stage.opener(caller), stage.up[0]], ["b", false]);
   assertEquals(await stage.dialNow(), "b");
   stage.a.last("connect").succeed();
   await microtasks();
-  assertEquals(stage.isUp[0], true);
+  assertEquals(stage.up[0], true);
   assertEquals(stage.a.things[0]!.closes, 1, "nobody is there to take it");
   stage.a.heal();
   assertEquals(await stage.dialNow(), "a");
@@ -229,7 +229,7 @@ Deno.test("a dial that was begun before an endpoint went down does not end its p
 
 Deno.test("nothing is remembered of probes that are over", async () => {
   using stage = new Stage(failover);
-  const options = { minDelay: 100, maxDelay: 100, attemptDelay: 500, clock: stage.clock };
+  const options = { minDelay: 100, maxDelay: 100, attemptDelay: 500, now: stage.clock };
   const group = new EndpointGroup(stage.members, inOrder, options);
   const { signal } = new AbortController();
   stage.a.script.connect = "error";
@@ -238,10 +238,10 @@ Deno.test("nothing is remembered of probes that are over", async () => {
   stage.a.script.connect = "never";
   const caller = new Outcome(group.connect({ signal }));
   await stage.elapse(250);
-  assertEquals([caller.state, group.strays.size], ["fulfilled", 1]);
+  assertEquals([caller.state, group.backgroundProbes.size], ["fulfilled", 1]);
   stage.a.last("connect").fail();
   await microtasks();
-  assertEquals(group.strays.size, 0);
+  assertEquals(group.backgroundProbes.size, 0);
 });
 
 Deno.test("while all are down all are tried, the one first whose turn is longest ago", async () => {

@@ -107,7 +107,7 @@ Deno.test("failover: the first of several dials of a dead endpoint speaks for th
   await until(() => b.accepts === 20);
   const [first, second] = connector.endpoints;
   assertInstanceOf(first!.error, Deno.errors.ConnectionRefused);
-  assertEquals([first!.isUp, first!.open, second!.isUp, second!.open], [false, 0, true, 20]);
+  assertEquals([first!.up, first!.open, second!.up, second!.open], [false, 0, true, 20]);
 });
 
 Deno.test("roundRobin spreads 100 dials over three, over two when one dies, and it catches up", async () => {

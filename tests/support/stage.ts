@@ -72,8 +72,8 @@ export class Stage implements Disposable {
     return this.members.map((member) => member.count("connect"));
   }
 
-  get isUp(): boolean[] {
-    return this.connector.endpoints.map(({ isUp }) => isUp);
+  get up(): boolean[] {
+    return this.connector.endpoints.map(({ up }) => up);
   }
 
   pool(options: PoolOptions): Pool<Thing> {

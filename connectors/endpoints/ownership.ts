@@ -1,0 +1,91 @@
+import type { LeaseSlot } from "../../pool/lease.ts";
+import type { Endpoint } from "./endpoint.ts";
+
+/** That an endpoint has opened a resource. */
+export interface Opening {
+  readonly endpoint: Endpoint;
+  readonly openedAt: number;
+}
+
+/**
+ * Which endpoint has opened which resource. A resource without an identity, such
+ * as a number, can be told apart as long as only one endpoint has it open.
+ */
+export class ResourceOwners {
+  /** Closed ones included: the pool may still ask about them. */
+  readonly #ofObjects = new WeakMap<object, Opening>();
+  readonly #openObjects = new WeakSet<object>();
+  readonly #ofValues = new Map<unknown, Opening[]>();
+
+  /** Notes an opening. Returns false if the resource is open already, and can't be so twice. */
+  add(resource: unknown, opening: Opening): boolean {
+    return isObject(resource)
+      ? this.#addObject(resource, opening)
+      : this.#addValue(resource, opening);
+  }
+
+  /** The latest opening of the resource. */
+  get(resource: unknown): Opening | undefined {
+    return isObject(resource)
+      ? this.#ofObjects.get(resource)
+      : this.#ofValues.get(resource)?.at(-1);
+  }
+
+  /** The resource is about to be closed, or leaves the pool. Returns the opening that ends so, if it was open. */
+  remove(resource: unknown): Opening | undefined {
+    if (isObject(resource)) {
+      return this.#openObjects.delete(resource) ? this.#ofObjects.get(resource) : undefined;
+    }
+    const openings = this.#ofValues.get(resource);
+    if (openings?.length === 1) this.#ofValues.delete(resource);
+    return openings?.pop();
+  }
+
+  #addObject(resource: object, opening: Opening): boolean {
+    if (this.#openObjects.has(resource)) return false;
+    this.#openObjects.add(resource);
+    this.#ofObjects.set(resource, opening);
+    return true;
+  }
+
+  #addValue(resource: unknown, opening: Opening): boolean {
+    const openings = this.#ofValues.get(resource);
+    if (openings === undefined) this.#ofValues.set(resource, [opening]);
+    else if (openings[0]!.endpoint !== opening.endpoint) return false;
+    else openings.push(opening);
+    return true;
+  }
+}
+
+/** Whether a resource has an identity of its own. */
+export function isObject(value: unknown): value is object {
+  return (typeof value === "object" && value !== null) || typeof value === "function";
+}
+
+/** A slot that reports when its resource is detached from the pool, which no connector learns otherwise. */
+export class TrackedSlot<T> implements LeaseSlot<T> {
+  readonly #slot: LeaseSlot<T>;
+  readonly #onDetach: (resource: T) => void;
+  readonly resource: T;
+  readonly uses: number;
+
+  constructor(slot: LeaseSlot<T>, onDetach: (resource: T) => void) {
+    this.#slot = slot;
+    this.#onDetach = onDetach;
+    this.resource = slot.resource;
+    this.uses = slot.uses;
+  }
+
+  release(): void {
+    this.#slot.release();
+  }
+
+  discard(reason?: unknown): void {
+    this.#slot.discard(reason);
+  }
+
+  detach(): void {
+    this.#onDetach(this.resource);
+    this.#slot.detach();
+  }
+}
