@@ -4,14 +4,9 @@
  * @module
  */
 
-import { wallNow } from "../internal/clock.ts";
-import {
-  checkOptions,
-  duration,
-  positiveDuration,
-  type Rule,
-  typed,
-} from "../internal/validate.ts";
+import { monotonicNow } from "../internal/clock.ts";
+import { shown } from "../internal/text.ts";
+import { checkOptions, duration, positiveDuration, type Rule } from "../internal/validate.ts";
 import { type Connector, type ConnectorContext, toConnector } from "../pool/connector.ts";
 import type { Lease } from "../pool/lease.ts";
 import {
@@ -48,11 +43,10 @@ export interface EndpointOptions {
   attemptDelay?: number | undefined;
   /**
    * The clock that decides whether a delay is over, in milliseconds; it must
-   * never go back.
-   *
-   * @default {performance.now}
+   * never go back. For tests and simulations. By default the monotonic clock,
+   * which the date does not change.
    */
-  clock?: (() => number) | undefined;
+  clock?: { now(): number } | undefined;
 }
 
 /** How one of several endpoints stands. */
@@ -283,10 +277,11 @@ function checkConnectors(given: unknown[], subject: string): AnyConnector[] {
   if (given.length === 0) {
     throw new RangeError(`Cannot ${subject} as 'connectors' must not be empty`);
   }
-  return given.map((each, index) => {
+  return Array.from(given, (each, index) => {
     const name = `connectors[${index}]`;
+    const connector = toConnector(each as AnyConnector, subject, name);
     const first = given.indexOf(each);
-    if (first === index) return toConnector(each as AnyConnector, subject, name);
+    if (first === index) return connector;
     throw new TypeError(
       `Cannot ${subject} as '${name}' must be a connector of its own: ` +
         `received 'connectors[${first}]' again`,
@@ -298,20 +293,41 @@ const RULES: Record<keyof EndpointOptions, Rule> = {
   minDelay: duration,
   maxDelay: duration,
   attemptDelay: positiveDuration,
-  clock: typed("function"),
+  clock: (value, name, subject) => {
+    if (typeof (value as EndpointOptions["clock"] | null)?.now === "function") return;
+    throw new TypeError(
+      `Cannot ${subject} as '${name}' must be an object with a now() method: received ${
+        shown(value)
+      }`,
+    );
+  },
 };
 
 /** Checks the options and fills in the defaults. */
 function checkSettings(given: EndpointOptions, subject: string): GroupSettings {
   checkOptions(given, RULES, subject);
-  const { minDelay = 100, attemptDelay = 2_000, clock: now = wallNow } = given;
+  const { minDelay = 100, attemptDelay = 2_000, clock } = given;
   const { maxDelay = Math.max(5_000, minDelay) } = given;
   if (maxDelay < minDelay) {
     throw new RangeError(
       `Cannot ${subject} as 'maxDelay' must be at least 'minDelay' (${minDelay}): received ${maxDelay}`,
     );
   }
-  return { minDelay, maxDelay, attemptDelay, now };
+  return { minDelay, maxDelay, attemptDelay, now: clock ? steady(clock) : monotonicNow };
+}
+
+/** A clock that throws, gives no number or goes back stands still, and dials go on. */
+function steady(clock: { now(): number }): () => number {
+  let last = 0;
+  return () => {
+    try {
+      const now = clock.now();
+      if (now > last) last = now;
+    } catch {
+      // as if no time had passed
+    }
+    return last;
+  };
 }
 
 function statusOf({ name, breaker, load }: Endpoint): EndpointStatus {

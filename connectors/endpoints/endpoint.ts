@@ -1,4 +1,5 @@
 import { Backoff, type BackoffOptions } from "../../internal/backoff.ts";
+import { oneLine } from "../../internal/text.ts";
 import type { Connector } from "../../pool/connector.ts";
 import type { Lease } from "../../pool/lease.ts";
 
@@ -138,28 +139,48 @@ export class Endpoint {
   lastTurn = 0;
 
   constructor(connector: AnyConnector, index: number, delays: BackoffOptions) {
+    const place = ask<unknown>(() => connector.place, { onThrow: undefined, onPromise: undefined });
     this.connector = connector;
-    this.name = typeof connector.place === "string" ? connector.place : `connectors[${index}]`;
+    this.name = typeof place === "string" && place !== "" ? oneLine(place) : `connectors[${index}]`;
     this.breaker = new EndpointBreaker(delays);
   }
 
   /** Whether a dial that failed so may be tried again here. */
   isRetryable(error: unknown): boolean {
-    try {
-      return this.connector.isRetryable?.(error) ?? true;
-    } catch {
-      return false;
-    }
+    const { connector } = this;
+    return ask(() => connector.isRetryable?.(error) ?? true, { onThrow: false, onPromise: true });
   }
 
   /** Whether a resource can't be used any more, as far as the connector knows. */
   isBroken(resource: unknown): boolean {
-    try {
-      return this.connector.isBroken?.(resource) ?? false;
-    } catch {
-      return true;
-    }
+    const { connector } = this;
+    return ask(() => connector.isBroken?.(resource) ?? false, { onThrow: true, onPromise: false });
   }
+
+  /** How many connections linger. What is no number counts as none. */
+  get lingering(): number {
+    const count = ask(() => this.connector.lingering?.(), { onThrow: 0, onPromise: 0 });
+    return typeof count === "number" && count > 0 ? count : 0;
+  }
+}
+
+/**
+ * Calls a synchronous member of a connector, which may misbehave: it may throw,
+ * or be asynchronous, in which case its rejection is taken care of.
+ */
+export function ask<A>(call: () => A, otherwise: { onThrow: A; onPromise: A }): A {
+  try {
+    const answer = call();
+    if (!isPromiseLike(answer)) return answer;
+    Promise.resolve(answer).catch(() => {});
+    return otherwise.onPromise;
+  } catch {
+    return otherwise.onThrow;
+  }
+}
+
+function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as PromiseLike<unknown> | null | undefined)?.then === "function";
 }
 
 /** Selects one of the endpoints that are eligible, of which there is at least one. */

@@ -1,10 +1,94 @@
 import type { LeaseSlot } from "../../pool/lease.ts";
-import type { Endpoint } from "./endpoint.ts";
+import type { Permit } from "../../pool/semaphore.ts";
+import { ask, type Endpoint } from "./endpoint.ts";
 
-/** That an endpoint has opened a resource. */
-export interface Opening {
+/** That an endpoint has opened a resource, and with which permit. */
+export class Opening {
   readonly endpoint: Endpoint;
   readonly openedAt: number;
+  #permit: Permit | undefined;
+  #isClosing = false;
+
+  constructor(endpoint: Endpoint, openedAt: number, permit: Permit | undefined) {
+    this.endpoint = endpoint;
+    this.openedAt = openedAt;
+    this.#permit = permit;
+  }
+
+  /** Closes the resource, and gives the permit back when that is done. */
+  close(close: () => void | PromiseLike<void>): void | PromiseLike<void> {
+    if (this.#permit === undefined) return close();
+    this.#isClosing = true;
+    return this.#closeWithPermit(close);
+  }
+
+  /** The pool waits for the close no longer: the permit is not lost with it. */
+  endClose(): void {
+    if (this.#isClosing) this.releasePermit();
+  }
+
+  releasePermit(): void {
+    const permit = this.#permit;
+    this.#permit = undefined;
+    if (permit !== undefined) releasePermit(permit);
+  }
+
+  async #closeWithPermit(close: () => void | PromiseLike<void>): Promise<void> {
+    try {
+      await close();
+    } finally {
+      this.releasePermit();
+    }
+  }
+}
+
+/** Gives a permit back. What `admit` has given may be anything. */
+export function releasePermit(permit: Permit): void {
+  ask<unknown>(() => permit?.release(), { onThrow: undefined, onPromise: undefined });
+}
+
+/**
+ * Leave to dial an endpoint, had before `connect` is called. The race that comes
+ * next takes it, and uses it if it dials that endpoint.
+ */
+export class Admission implements Permit {
+  readonly endpoint: Endpoint;
+  #leave: Promise<Permit> | undefined;
+  readonly #onRelease: () => void;
+  /** What was opened with it. */
+  opening: Opening | undefined;
+
+  /** `leave` has settled, if the endpoint was asked. */
+  constructor(endpoint: Endpoint, leave: Promise<Permit> | undefined, onRelease: () => void) {
+    this.endpoint = endpoint;
+    this.#leave = leave;
+    this.#onRelease = onRelease;
+  }
+
+  /** For the attempt that dials the endpoint. */
+  use(endpoint: Endpoint): Promise<Permit> | undefined {
+    if (endpoint !== this.endpoint) return undefined;
+    const leave = this.#leave;
+    this.#leave = undefined;
+    return leave;
+  }
+
+  /** Gives it back unless it has been used. */
+  drop(): void {
+    this.#leave?.then(releasePermit, () => {});
+    this.#leave = undefined;
+  }
+
+  /** By the pool: the dial has failed, the resource is closed, or the pool waits for that no longer. */
+  release(): void {
+    this.#onRelease();
+    this.drop();
+    this.opening?.endClose();
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
 }
 
 /**

@@ -1,12 +1,26 @@
-import { shown } from "../../internal/text.ts";
-import { setTimer, type Timer } from "../../internal/timer.ts";
-import { closeResource, type ConnectContext } from "../../pool/connector.ts";
+import type { Bounded, DeadlineQueue } from "../../internal/deadline_queue.ts";
+import { errorText, oneLine, shown } from "../../internal/text.ts";
+import { closeResource, type ConnectContext, type RetireOptions } from "../../pool/connector.ts";
 import { PoolTimeoutError } from "../../pool/errors.ts";
-import { type Endpoint, select, type Selection } from "./endpoint.ts";
+import type { Permit } from "../../pool/semaphore.ts";
+import { ask, type Endpoint, select, type Selection } from "./endpoint.ts";
+import { type Admission, releasePermit } from "./ownership.ts";
 
 // For how long, in milliseconds, callers wait for the probe of an endpoint that
 // is down before another one is dialled, for the first of them beside it.
 const PROBE_HEAD_START_MS = 250;
+
+/** How long an attempt may take, as an entry of a queue of deadlines. */
+export class AttemptLimit implements Bounded {
+  readonly deadline: number;
+  readonly onDue: () => void;
+  settled = false;
+
+  constructor(deadline: number, onDue: () => void) {
+    this.deadline = deadline;
+    this.onDue = onDue;
+  }
+}
 
 /** What a race goes by, and leaves behind for the next. */
 export interface RaceContext {
@@ -14,6 +28,8 @@ export interface RaceContext {
   readonly selection: Selection;
   readonly attemptDelay: number;
   readonly now: () => number;
+  /** How long attempts may take: a stall of the event loop does not count. */
+  readonly limits: DeadlineQueue<AttemptLimit>;
   /** Probes that go on although nobody waits for them any more. */
   readonly backgroundProbes: Set<Attempt>;
   /** How many attempts there have been. */
@@ -24,6 +40,8 @@ export interface RaceContext {
 export interface Winner {
   readonly endpoint: Endpoint;
   readonly resource: unknown;
+  /** What the endpoint's `admit` has given. */
+  readonly permit: Permit | undefined;
 }
 
 /**
@@ -42,6 +60,7 @@ type RaceState = "dialling" | "waiting" | "aborted" | "settled";
 export class Race implements AttemptEvents {
   readonly #context: RaceContext;
   readonly #call: ConnectContext;
+  readonly #admission: Admission | undefined;
   readonly #untried: Set<Endpoint>;
   readonly #attempts = new Set<Attempt>();
   readonly #failures: EndpointFailure[] = [];
@@ -52,9 +71,10 @@ export class Race implements AttemptEvents {
   #resolve!: (winner: Winner) => void;
   #reject!: (error: unknown) => void;
 
-  constructor(context: RaceContext, call: ConnectContext) {
+  constructor(context: RaceContext, call: ConnectContext, admission: Admission | undefined) {
     this.#context = context;
     this.#call = call;
+    this.#admission = admission;
     this.#untried = new Set(context.endpoints);
   }
 
@@ -71,13 +91,12 @@ export class Race implements AttemptEvents {
     this.#next();
   }
 
-  opened(attempt: Attempt, resource: unknown): void {
-    const { endpoint } = attempt;
-    endpoint.load.open++;
+  opened(attempt: Attempt, winner: Winner): void {
+    winner.endpoint.load.open++;
     this.#attempts.delete(attempt);
     this.#settle();
     for (const other of this.#attempts) this.#dismiss(other);
-    this.#resolve({ endpoint, resource });
+    this.#resolve(winner);
   }
 
   ended(attempt: Attempt, error: unknown): void {
@@ -115,12 +134,11 @@ export class Race implements AttemptEvents {
   }
 
   #begin(endpoint: Endpoint): void {
-    const { attemptDelay, now } = this.#context;
     this.#untried.delete(endpoint);
-    const attempt = new Attempt(endpoint, ++this.#context.turn, now, this);
+    const attempt = new Attempt(endpoint, this.#context, this.#call, this);
     this.#latest = attempt;
     this.#attempts.add(attempt);
-    attempt.run(attemptDelay, this.#call);
+    attempt.run(this.#admission?.use(endpoint));
   }
 
   #abort(): void {
@@ -131,7 +149,7 @@ export class Race implements AttemptEvents {
   }
 
   #failIfOver(): void {
-    if (this.#state === "waiting" || this.#attempts.size > 0) return;
+    if (this.#state === "waiting" || this.#state === "settled" || this.#attempts.size > 0) return;
     const error = this.#state === "aborted"
       ? this.#call.signal.reason
       : unreachableError(this.#failures);
@@ -141,6 +159,7 @@ export class Race implements AttemptEvents {
 
   #settle(): void {
     this.#endWait();
+    this.#admission?.drop();
     this.#state = "settled";
     this.#call.signal.removeEventListener("abort", this.#onAbort);
   }
@@ -156,7 +175,7 @@ export interface AttemptEvents {
   /** It takes long: the next may begin beside it. */
   slow(): void;
   /** It has brought what is awaited. */
-  opened(attempt: Attempt, resource: unknown): void;
+  opened(attempt: Attempt, winner: Winner): void;
   /** It is over, and has brought nothing. */
   ended(attempt: Attempt, error: unknown): void;
 }
@@ -169,35 +188,61 @@ export interface AttemptEvents {
  */
 type AttemptState = "awaited" | "background" | "aborted" | "over";
 
-/** One dial of one endpoint. */
+/** What an attempt waits for: leave to dial, `connect`, or `init`. */
+type AttemptPhase = "admit" | "connect" | "init";
+
+/**
+ * One dial of one endpoint: `admit`, `connect` and `init` of its connector. The
+ * endpoint's time begins with `connect`: to wait for leave is not to dial.
+ */
 export class Attempt {
   readonly endpoint: Endpoint;
-  readonly #now: () => number;
+  readonly #context: RaceContext;
+  readonly #call: ConnectContext;
   readonly #events: AttemptEvents;
   readonly #probe: number;
   readonly #controller = new AbortController();
-  readonly #timers: (Timer | undefined)[] = [];
+  readonly #limits: AttemptLimit[] = [];
   #state: AttemptState = "awaited";
+  #phase: AttemptPhase = "admit";
+  #permit: Permit | undefined;
+  /** Not initialised yet. */
+  #resource: unknown;
+  #hasWon = false;
+  #retire: (() => void) | undefined;
 
-  constructor(endpoint: Endpoint, turn: number, now: () => number, events: AttemptEvents) {
+  constructor(
+    endpoint: Endpoint,
+    context: RaceContext,
+    call: ConnectContext,
+    events: AttemptEvents,
+  ) {
     this.endpoint = endpoint;
-    this.#now = now;
+    this.#context = context;
+    this.#call = call;
     this.#events = events;
-    this.#probe = endpoint.breaker.began(now());
-    endpoint.load.connecting++;
-    endpoint.lastTurn = turn;
+    this.#probe = endpoint.breaker.began(context.now());
+    endpoint.load.waiting++;
+    endpoint.lastTurn = ++context.turn;
   }
 
-  /** Dials. An endpoint that does not answer within `attemptDelay` counts as down. */
-  run(attemptDelay: number, call: ConnectContext): void {
-    const { breaker } = this.endpoint;
-    const headStart = breaker.isClosed ? attemptDelay : Math.min(attemptDelay, PROBE_HEAD_START_MS);
-    this.#connect(call).then((resource) => this.#opened(resource), (error) => this.#failed(error));
-    this.#after(headStart, () => {
-      breaker.late(this.#probe);
-      this.#events.slow();
-    });
-    this.#after(attemptDelay, () => this.#overrun(attemptDelay));
+  /** Dials, with this leave if it is had already. */
+  run(leave: Promise<Permit> | undefined): void {
+    const { breaker, connector } = this.endpoint;
+    const { attemptDelay } = this.#context;
+    const { signal } = this.#controller;
+    // An endpoint that is down has its head start from here on, leave or not: others wait too.
+    const isDown = !breaker.isClosed;
+    const headStart = isDown ? Math.min(attemptDelay, PROBE_HEAD_START_MS) : attemptDelay;
+    if (leave === undefined && connector.admit !== undefined) {
+      leave = calling(() => connector.admit!({ signal }));
+    }
+    if (leave === undefined) {
+      this.#connect(headStart);
+    } else {
+      if (isDown) this.#limit(headStart, this.#onSlow);
+      leave.then((permit) => this.#admitted(permit, isDown ? Infinity : headStart), this.#onError);
+    }
   }
 
   /**
@@ -217,27 +262,89 @@ export class Attempt {
   /** Tells it to stop. That its time is over speaks against the endpoint; nothing else does. */
   abort(reason: unknown): void {
     if (!this.#end("aborted")) return;
-    if (isTimeout(reason)) this.#blame(reason);
+    if (this.#phase !== "admit" && isTimeout(reason)) this.#blame(reason);
     else this.endpoint.breaker.abandoned(this.#probe);
     this.#controller.abort(reason);
+    this.#givePermitBack();
+    if (this.#phase === "admit") this.#events.ended(this, reason);
+    else if (this.#phase === "init") this.#discard(this.#resource);
   }
 
-  async #connect(call: ConnectContext): Promise<unknown> {
-    return await this.endpoint.connector.connect({ ...call, signal: this.#controller.signal });
+  #admitted(permit: Permit, headStart: number): void {
+    if (this.#state === "aborted") return releasePermit(permit);
+    this.#permit = permit;
+    this.#connect(headStart);
+  }
+
+  #connect(headStart: number): void {
+    const { endpoint: { connector, load } } = this;
+    const { attemptDelay } = this.#context;
+    this.#phase = "connect";
+    load.waiting--;
+    load.connecting++;
+    calling(() => connector.connect(this.#connectContext()))
+      .then((resource) => this.#connected(resource), this.#onError);
+    this.#limit(headStart, this.#onSlow);
+    this.#limit(attemptDelay, () => this.#overrun(attemptDelay));
+  }
+
+  #connectContext(): ConnectContext {
+    const { closed } = this.#call;
+    const retire = (reason: unknown, options?: RetireOptions) => this.#retired(reason, options);
+    const { signal } = this.#controller;
+    return closed === undefined ? { signal, retire } : { signal, retire, closed };
+  }
+
+  /** Only what has won is the pool's to retire. */
+  #retired(reason: unknown, options: RetireOptions | undefined): void {
+    const retire = () => this.#call.retire?.(reason, options);
+    if (this.#hasWon) retire();
+    else this.#retire ??= retire;
+  }
+
+  #connected(resource: unknown): void {
+    const { connector } = this.endpoint;
+    const { signal } = this.#controller;
+    if (this.#state === "aborted") return this.#discard(resource);
+    if (connector.init === undefined) return this.#opened(resource);
+    this.#phase = "init";
+    this.#resource = resource;
+    calling(() => connector.init!(resource, { signal }))
+      .then(() => this.#opened(resource), this.#onError);
   }
 
   #opened(resource: unknown): void {
-    const isAwaited = this.#state === "awaited";
-    this.#end("over");
-    if (isAwaited) this.#events.opened(this, resource);
-    else this.#close(resource).finally(() => this.#events.ended(this, undefined));
-    this.endpoint.breaker.succeeded();
+    const { endpoint } = this;
+    const wasAwaited = this.#state === "awaited";
+    if (!this.#end("over")) return; // while it was initialised: it is being closed
+    if (wasAwaited) {
+      this.#hasWon = true;
+      this.#retire?.();
+      this.#events.opened(this, { endpoint, resource, permit: this.#permit });
+    } else {
+      this.#givePermitBack();
+      this.#discard(resource);
+    }
+    endpoint.breaker.succeeded();
   }
 
+  readonly #onError = (error: unknown) => this.#failed(error);
+
   #failed(error: unknown): void {
-    if (this.#end("over")) this.#blame(error);
-    this.#events.ended(this, error);
+    if (this.#end("over")) {
+      this.#blame(error);
+      if (this.#phase === "init") this.#close(this.#resource);
+      this.#givePermitBack();
+      this.#events.ended(this, error);
+    } else if (this.#phase === "connect") {
+      this.#events.ended(this, error);
+    }
   }
+
+  readonly #onSlow = () => {
+    this.endpoint.breaker.late(this.#probe);
+    this.#events.slow();
+  };
 
   #overrun(attemptDelay: number): void {
     const error = new DOMException(`No answer within ${attemptDelay} ms`, "TimeoutError");
@@ -247,10 +354,21 @@ export class Attempt {
 
   #blame(error: unknown): void {
     this.endpoint.load.forgetLosses();
-    this.endpoint.breaker.failed(this.#probe, error, this.#now());
+    this.endpoint.breaker.failed(this.#probe, error, this.#context.now());
   }
 
-  /** Closes what came too late. That it would not close can be reported to nobody. */
+  #givePermitBack(): void {
+    const permit = this.#permit;
+    this.#permit = undefined;
+    if (permit !== undefined) releasePermit(permit);
+  }
+
+  /** Closes what is not wanted any more, and is over then. */
+  #discard(resource: unknown): void {
+    this.#close(resource).finally(() => this.#events.ended(this, undefined));
+  }
+
+  /** Nobody can be told that it would not close. */
   async #close(resource: unknown): Promise<void> {
     try {
       await closeResource(this.endpoint.connector, resource, "surplus");
@@ -263,19 +381,40 @@ export class Attempt {
   #end(state: "aborted" | "over"): boolean {
     if (this.#state === "aborted" || this.#state === "over") return false;
     this.#state = state;
-    for (const timer of this.#timers) clearTimeout(timer);
-    this.endpoint.load.connecting--;
+    for (const limit of this.#limits) this.#lift(limit);
+    if (this.#phase === "admit") this.endpoint.load.waiting--;
+    else this.endpoint.load.connecting--;
     return true;
   }
 
-  #after(delay: number, callback: () => void): void {
-    if (this.#state === "awaited") this.#timers.push(setTimer(delay, callback));
+  #limit(delay: number, callback: () => void): void {
+    if (this.#state === "aborted" || this.#state === "over") return;
+    const now = this.#context.now();
+    const limit = new AttemptLimit(now + delay, () => {
+      this.#lift(limit);
+      callback();
+    });
+    this.#limits.push(limit);
+    this.#context.limits.add(limit, now);
+  }
+
+  #lift(limit: AttemptLimit): void {
+    if (limit.settled) return;
+    limit.settled = true;
+    this.#context.limits.drop(limit);
   }
 }
 
+/** Calls a member of a connector: what it throws is a rejection like any other. */
+export async function calling<R>(call: () => R | PromiseLike<R>): Promise<R> {
+  return await call();
+}
+
 function isTimeout(reason: unknown): boolean {
-  return reason instanceof PoolTimeoutError ||
+  const isOne = () =>
+    reason instanceof PoolTimeoutError ||
     reason instanceof DOMException && reason.name === "TimeoutError";
+  return ask(isOne, { onThrow: false, onPromise: false });
 }
 
 /** Why an endpoint could not be reached. */
@@ -285,11 +424,14 @@ export interface EndpointFailure {
 }
 
 /** The errors that trying again can't mend. */
-const finals = new WeakSet<Error>();
+const finals = new WeakSet<object>();
 
 /** Says which endpoints failed and why; it is worth trying again if it is so with one of them. */
 export function unreachableError(failures: readonly EndpointFailure[]): AggregateError {
-  const reasons = failures.map(({ endpoint, error }) => `${endpoint.name} (${describe(error)})`);
+  const reasons = failures.map(({ endpoint, error }) => {
+    const text = describe(error);
+    return text.includes(endpoint.name) ? text : `${endpoint.name} (${text})`;
+  });
   const error = new AggregateError(
     failures.map(({ error }) => error),
     `No endpoint could be reached: ${reasons.join(", ")}`,
@@ -306,9 +448,10 @@ export function final<E extends Error>(error: E): E {
 
 /** Whether trying again can't mend it. */
 export function isFinal(error: unknown): boolean {
-  return error instanceof Error && finals.has(error);
+  return finals.has(error as object);
 }
 
 function describe(error: unknown): string {
-  return error instanceof Error ? String(error) : shown(error);
+  const isError = ask(() => error instanceof Error, { onThrow: false, onPromise: false });
+  return isError ? errorText(error) : oneLine(shown(error));
 }

@@ -161,7 +161,11 @@ Deno.test("endpoints: a connector that gives what is open already costs no count
   const connector = roundRobin(() => shared, () => shared);
   await using pool = new Pool(connector);
   using lease = await pool.acquire();
-  await assertRejects(() => pool.acquire(), Error, "connect() gave what is open already");
+  await assertRejects(
+    () => pool.acquire(),
+    Error,
+    "connect() of connectors[1] gave what is open already",
+  );
   assertEquals(connector.endpoints.map(({ open }) => open), [1, 0]);
   assertStrictEquals(lease.value, shared);
   assertEquals(shared.closes, 0);
@@ -370,7 +374,11 @@ Deno.test("endpoints: what is wrong is told when they are made", () => {
       RangeError,
       "'attemptDelay' must be a number of milliseconds greater than 0: received 0",
     ],
-    [[[one], { clock: 5 }], TypeError, "'clock' must be a function: received 5"],
+    [
+      [[one], { clock: 5 }],
+      TypeError,
+      "'clock' must be an object with a now() method: received 5",
+    ],
   ];
   for (const [given, error, message] of cases) {
     const thrown = assertThrows(() => wrong(...given), error);

@@ -124,7 +124,11 @@ class World implements AsyncDisposable {
     this.time = new VirtualTime(seed);
     const { clock } = this.time;
     this.members = members;
-    this.connector = combine(members, { minDelay: 100, maxDelay: MAX_DELAY, clock });
+    this.connector = combine(members, {
+      minDelay: 100,
+      maxDelay: MAX_DELAY,
+      clock: { now: clock },
+    });
     this.pool = new Pool(this.connector, { maxSize: Infinity, maxIdle: 3, checkAfter: 50, clock });
   }
 

@@ -100,8 +100,8 @@ Deno.test("one that waits for another's probe leaves at once when it is aborted"
   stage.a.script.connect = "never";
   const probe = new AbortController();
   const waiter = new AbortController();
-  stage.dial(probe.signal);
-  const [leaves, stays] = [stage.dial(waiter.signal), stage.dial()];
+  stage.dial(probe);
+  const [leaves, stays] = [stage.dial(waiter), stage.dial()];
   await stage.elapse(50);
   waiter.abort("enough");
   await microtasks();
@@ -173,7 +173,7 @@ Deno.test("a resource that is lost within a second of its opening counts for one
   for (const member of stage.members) {
     Object.assign(member, { isBroken: (thing: Thing) => lost.has(thing) });
   }
-  const connector = roundRobin(stage.members, { clock: stage.clock });
+  const connector = roundRobin(stage.members, { clock: { now: stage.clock } });
   const open = async () => {
     const thing = await connector.connect({ signal: new AbortController().signal });
     return { thing, by: "abc"[stage.members.findIndex(({ things }) => things.includes(thing))] };
@@ -271,7 +271,7 @@ Deno.test("a probe that is aborted leaves the next one due", async () => {
   await stage.losePreferred();
   stage.a.script.connect = "never";
   const controller = new AbortController();
-  stage.dial(controller.signal);
+  stage.dial(controller);
   await microtasks();
   controller.abort();
   stage.a.script.connect = "ok";

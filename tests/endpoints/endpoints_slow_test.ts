@@ -78,7 +78,7 @@ Deno.test("a dial that is aborted rejects with the reason, and speaks against no
   using stage = new Stage(failover);
   const controller = new AbortController();
   stage.a.script.connect = "never";
-  const caller = stage.dial(controller.signal);
+  const caller = stage.dial(controller);
   await microtasks();
   const reason = new Error("never mind");
   controller.abort(reason);
@@ -93,7 +93,7 @@ Deno.test("a dial that is aborted rejects with the reason, and speaks against no
 Deno.test("a signal that is aborted already touches no endpoint", async () => {
   using stage = new Stage(failover);
   const reason = new Error("too late");
-  const caller = stage.dial(AbortSignal.abort(reason));
+  const caller = stage.dial({ signal: AbortSignal.abort(reason) });
   await microtasks();
   assertStrictEquals(caller.error, reason);
   assertEquals(stage.dials, [0, 0, 0]);

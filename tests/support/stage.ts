@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import {
+  type ConnectContext,
   type EndpointOptions,
   type EndpointsConnector,
   type failover,
@@ -26,7 +27,7 @@ export class Stage implements Disposable {
   readonly connector: EndpointsConnector<Thing>;
 
   constructor(combine: typeof failover, options: EndpointOptions = {}) {
-    this.connector = combine(this.members, { ...DELAYS, clock: this.clock, ...options });
+    this.connector = combine(this.members, { ...DELAYS, clock: { now: this.clock }, ...options });
   }
 
   [Symbol.dispose](): void {
@@ -35,8 +36,10 @@ export class Stage implements Disposable {
     assertEquals(isTimerLeft, false, "no timer is left");
   }
 
-  dial(signal = new AbortController().signal): Outcome<Thing> {
-    return new Outcome(Promise.resolve(this.connector.connect({ signal })));
+  dial(
+    { signal = new AbortController().signal, ...context }: Partial<ConnectContext> = {},
+  ): Outcome<Thing> {
+    return new Outcome(Promise.resolve(this.connector.connect({ ...context, signal })));
   }
 
   /** The first endpoint fails, and its delay passes: the next dial is the probe. */
