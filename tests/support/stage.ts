@@ -26,7 +26,13 @@ export class Stage implements Disposable {
   readonly c = this.members[2]!;
   readonly connector: EndpointsConnector<Thing>;
 
-  constructor(combine: typeof failover, options: EndpointOptions = {}) {
+  /** `prepare` may give the endpoints more methods. */
+  constructor(
+    combine: typeof failover,
+    options: EndpointOptions = {},
+    prepare: (members: ScriptedConnector[]) => void = () => {},
+  ) {
+    prepare(this.members);
     this.connector = combine(this.members, { ...DELAYS, clock: { now: this.clock }, ...options });
   }
 
