@@ -206,29 +206,38 @@ Deno.test("endpoints: leave that was had and not used is given back", async () =
 
 Deno.test("endpoints: leave for an endpoint that is down when the dial begins is given back", async () => {
   using stage = new GatedStage(failover, 2, 2, 2);
-  const permit = await stage.connector.admit!({ signal });
+  const permits = [
+    await stage.connector.admit!({ signal }),
+    await stage.connector.admit!({ signal }),
+  ];
+  assertEquals(stage.available, [0, 2, 2]);
   stage.a.script.connect = "error";
-  assertEquals(await stage.dialNow(), "b", "it has used the leave");
-  const other = await stage.connector.admit!({ signal });
-  assertEquals(await stage.dialNow(), "b");
+  assertEquals([await stage.dialNow(), stage.dials], ["b", [1, 1, 0]], "it has used its leave");
+  assertEquals([await stage.dialNow(), stage.dials], ["b", [1, 2, 0]], "it could not");
   assertEquals(stage.available, [2, 0, 2]);
-  permit.release();
-  other.release();
-  assertEquals(stage.available, [2, 0, 2], "its resources are open");
+  for (const permit of permits) permit.release();
+  assertEquals(stage.available, [2, 0, 2], "both resources are open");
 });
 
 Deno.test("endpoints: who waits for the leave of an endpoint that goes down gets another's", async () => {
-  using stage = new GatedStage(failover, 1, 5);
-  const [permits] = stage.gates as [Semaphore];
+  const signals: AbortSignal[] = [];
+  const gateOfOne = ({ signal }: ConnectorContext) => {
+    signals.push(signal);
+    return signals.length === 1 ? new Semaphore(1).acquire() : new Promise<Permit>(() => {});
+  };
+  using stage = new Stage(failover, {}, ([a]) => Object.assign(a!, { admit: gateOfOne }));
   stage.a.script.connect = "never";
   const first = admitAndDial(stage.connector);
   const others = [admitAndDial(stage.connector), admitAndDial(stage.connector)];
   await microtasks();
-  assertEquals([stage.dials, permits.waiting], [[1, 0, 0], 2]);
+  assertEquals([stage.dials, signals.length], [[1, 0, 0], 3]);
   stage.a.last("connect").fail();
   await microtasks();
-  const openers = [first, ...others].map(({ value }) => stage.b.things.includes(value!.resource));
-  assertEquals([openers, permits.waiting, permits.available], [[true, true, true], 0, 1]);
+  const openers = [first, ...others].map(({ value }) =>
+    value && stage.b.things.includes(value.resource)
+  );
+  assertEquals(openers, [true, true, true]);
+  assertEquals(signals.slice(1).map(({ aborted }) => aborted), [true, true]);
 });
 
 Deno.test("endpoints: a wait for leave ends when it is aborted", async () => {
