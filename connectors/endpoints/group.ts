@@ -157,6 +157,7 @@ export class EndpointGroup implements RaceContext {
     const isSettled = await settledBefore(leave, (stop) => {
       signal.addEventListener("abort", stop);
       const unsubscribe = breaker.onChange(stop);
+      if (signal.aborted) queueMicrotask(stop);
       return () => {
         signal.removeEventListener("abort", stop);
         unsubscribe();

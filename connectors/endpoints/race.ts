@@ -429,8 +429,10 @@ const finals = new WeakSet<object>();
 /** Says which endpoints failed and why; it is worth trying again if it is so with one of them. */
 export function unreachableError(failures: readonly EndpointFailure[]): AggregateError {
   const reasons = failures.map(({ endpoint, error }) => {
+    const { name } = endpoint;
     const text = describe(error);
-    return text.includes(endpoint.name) ? text : `${endpoint.name} (${text})`;
+    const saysWhere = name.includes(":") && text.includes(name);
+    return saysWhere ? text : `${name} (${text})`;
   });
   const error = new AggregateError(
     failures.map(({ error }) => error),

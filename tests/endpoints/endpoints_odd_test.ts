@@ -108,7 +108,11 @@ Deno.test("endpoints: the error names each place in one line", async () => {
       place: "tcp://db\n\x1b[31m:1",
       connect: () => Promise.reject(new Error("first\nsecond\u2028third")),
     },
-    { place: "named", connect: () => Promise.reject(new Error("cannot reach named: refused")) },
+    {
+      place: "test:named",
+      connect: () => Promise.reject(new Error("cannot reach test:named: refused")),
+    },
+    { place: "f", connect: () => Promise.reject(new Error("refused")) },
     () => Promise.reject("a\u009bb"),
   );
   const dial = async () => await connector.connect({ signal });
@@ -117,7 +121,10 @@ Deno.test("endpoints: the error names each place in one line", async () => {
   assertEquals(message.match(/[\x00-\x1f\x7f-\x9f\u2028]/), null);
   assert(message.includes(`tcp://127.0.0.1:${port}`), message);
   assert(message.includes("tcp://db\\n\\u001b[31m:1 (Error: first\\nsecond\\u2028third)"), message);
-  assert(message.includes(", Error: cannot reach named: refused,"), "once is enough");
+  assert(
+    message.includes(", Error: cannot reach test:named: refused, f (Error: refused), "),
+    message,
+  );
   assertEquals(connector.endpoints[1]!.name, "tcp://db\\n\\u001b[31m:1");
   assert(connector.place!.startsWith("failover(tcp://127.0.0.1:"));
 });
