@@ -18,7 +18,10 @@ import {
 } from "./endpoints/endpoint.ts";
 import { EndpointGroup, type GroupSettings } from "./endpoints/group.ts";
 
-/** When an endpoint that is down, or slow to answer, is passed over. All times are in milliseconds. */
+/**
+ * When an endpoint that is down, or slow to answer, is passed over. All times are
+ * in milliseconds. The time of a stall of the event loop is not counted.
+ */
 export interface EndpointOptions {
   /**
    * For how long an endpoint is passed over after a dial that failed. It doubles
@@ -91,21 +94,21 @@ export type EndpointLease<S> = S extends { lease?(slot: infer _Slot): infer L }
  * the one whose turn is longest ago. So the spread stays even when resources are
  * closed, and one that was down catches up, where a mere turn would not.
  *
- * Whatever fails, a bad certificate as well as a refused connection, and
- * whatever does not answer within `attemptDelay`, makes its endpoint count as
- * down: the next dials pass it over, until a first one of them finds out after a
- * delay whether it is back. Those that would go there too wait for that probe,
- * 250 ms at most; then they go elsewhere, and the probe's own caller has another
- * endpoint dialled beside it. When all are down, all are
- * tried, the one first whose turn is longest ago. What a caller gives up is no
- * failure; what takes longer than the pool's `connectTimeout` is.
+ * A dial that fails, whether for a refused connection, a bad certificate or a
+ * login in `init`, and one that takes longer than `attemptDelay`, makes its
+ * endpoint count as down. The same call dials the next one, and later dials pass
+ * the endpoint over. When a delay is over, one dial is the probe that finds out
+ * whether it is back; others that would go there wait for it, 250 ms at most, and
+ * go elsewhere then. When all are down, all are tried, the one first whose turn is
+ * longest ago. A dial that is aborted is no failure; one that takes longer than
+ * the pool's `connectTimeout` is. To wait for the leave of `admit` is not to dial.
  *
  * If no endpoint can be reached, the dial rejects with an `AggregateError` whose
- * `errors` are those of the endpoints, and whose message names each. The pool
- * may try again if that can help with one of them.
+ * `errors` are those of the endpoints, and whose message names the place of each.
+ * The pool may try again if that can help with one of them.
  *
  * A resource belongs to the connector that opened it, which checks, resets,
- * watches and closes it. Those that are no objects can be pooled as long as no
+ * watches and closes it. Resources that are no objects can be pooled as long as no
  * two endpoints open the same one: that is a `TypeError`.
  *
  * @param connectors Connectors, or functions that open a resource. To give one

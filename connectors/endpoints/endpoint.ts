@@ -78,9 +78,14 @@ export class EndpointBreaker {
     this.#turn("open");
   }
 
-  /** A dial was aborted before its outcome was known: if it was the probe, the next dial is. */
-  abandoned(probe: number): void {
-    if (this.isProbedBy(probe)) this.#turn("open");
+  /**
+   * A dial was aborted before its outcome was known. If it was the probe, the next
+   * dial is; after a delay if it was late, so that not each dial waits for a probe.
+   */
+  abandoned(probe: number, now: number): void {
+    if (!this.isProbedBy(probe)) return;
+    if (this.#isProbeLate) this.#dueAt = now + this.#backoff.next();
+    this.#turn("open");
   }
 
   /** A dial takes long: if it is the probe, it is waited for no longer. */

@@ -230,7 +230,7 @@ export class EndpointGroup implements RaceContext {
   #unused(): void {
     if (--this.#uses > 0) return;
     for (const probe of this.backgroundProbes) {
-      probe.abort(new Error("Nobody uses the endpoints any more"));
+      probe.abort(new Error("The endpoints are not used any more"));
     }
   }
 }

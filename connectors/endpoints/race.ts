@@ -263,7 +263,7 @@ export class Attempt {
   abort(reason: unknown): void {
     if (!this.#end("aborted")) return;
     if (this.#phase !== "admit" && isTimeout(reason)) this.#blame(reason);
-    else this.endpoint.breaker.abandoned(this.#probe);
+    else this.endpoint.breaker.abandoned(this.#probe, this.#context.now());
     this.#controller.abort(reason);
     this.#givePermitBack();
     if (this.#phase === "admit") this.#events.ended(this, reason);
@@ -368,7 +368,7 @@ export class Attempt {
     this.#close(resource).finally(() => this.#events.ended(this, undefined));
   }
 
-  /** Nobody can be told that it would not close. */
+  /** That it would not close can be reported to nobody. */
   async #close(resource: unknown): Promise<void> {
     try {
       await closeResource(this.endpoint.connector, resource, "surplus");

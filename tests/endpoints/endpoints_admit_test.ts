@@ -219,7 +219,7 @@ Deno.test("endpoints: leave for an endpoint that is down when the dial begins is
   assertEquals(stage.available, [2, 0, 2], "both resources are open");
 });
 
-Deno.test("endpoints: who waits for the leave of an endpoint that goes down gets another's", async () => {
+Deno.test("endpoints: a dial that waits for the leave of an endpoint that goes down gets another's", async () => {
   const signals: AbortSignal[] = [];
   const gateOfOne = ({ signal }: ConnectorContext) => {
     signals.push(signal);

@@ -76,7 +76,7 @@ Deno.test("endpoints: an error without a text is told like any other, and has th
   }
 });
 
-Deno.test("endpoints: a caller of a pool is told of errors without a text", async () => {
+Deno.test("endpoints: a caller of a pool gets errors without a text", async () => {
   for (const [odd] of ODD) {
     await using pool = new Pool(roundRobin(failing("connect", () => {
       throw odd;

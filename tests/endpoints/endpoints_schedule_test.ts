@@ -88,7 +88,11 @@ Deno.test("roundRobin: many dials at once are spread evenly also over one that c
   stage.a.script.connect = "slow";
   const outcomes = stage.dialTogether(27);
   await microtasks();
-  assertEquals(stage.openersOf(outcomes).length, 17, "those who are to go elsewhere need not wait");
+  assertEquals(
+    stage.openersOf(outcomes).length,
+    17,
+    "dials that are to go elsewhere need not wait",
+  );
   await stage.elapse(20);
   assertEquals(connector.endpoints.map(({ open }) => open), [10, 10, 10]);
   assert([...first, ...outcomes].every(({ value }) => value));
@@ -165,6 +169,28 @@ Deno.test("when the last resource is closed, a probe that nobody waits for is st
   await pool.close();
   assertEquals(signal!.aborted, true);
   assertEquals(stage.b.open, []);
+});
+
+Deno.test("where each resource is closed at once, not each dial waits for a probe", async () => {
+  using stage = new Stage(failover);
+  await stage.losePreferred();
+  await stage.connector.close!(stage.b.things[0]!, "closed");
+  stage.a.script.connect = "never";
+  const dialAndClose = async () => {
+    const dial = stage.dial();
+    let waited = 0;
+    await microtasks();
+    for (; dial.state === "pending" && waited < 1_000; waited += 10) await stage.elapse(10);
+    stage.connector.close!(dial.value!, "closed");
+    return waited;
+  };
+  const waits = [];
+  for (let i = 0; i < 5; i++) waits.push(await dialAndClose());
+  assertEquals(waits, [250, 0, 0, 0, 0]);
+  assertEquals(stage.dials, [2, 6, 0]);
+  await stage.elapse(200);
+  assertEquals(await dialAndClose(), 250, "the next probe is due after a delay");
+  assertEquals(stage.dials, [3, 7, 0]);
 });
 
 Deno.test("a resource that is lost within a second of its opening counts for one more", async () => {

@@ -167,7 +167,7 @@ Deno.test("roundRobin makes up for what was closed at one endpoint only", async 
   for (const lease of leases) if (!lease.ended) lease.release();
 });
 
-Deno.test("roundRobin: an endpoint that hangs up on whoever comes does not draw all dials", async () => {
+Deno.test("roundRobin: an endpoint that hangs up on every client does not draw all dials", async () => {
   await using bad = Site.up((peer) => peer.close());
   await using a = Site.up();
   await using b = Site.up();
