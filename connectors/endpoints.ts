@@ -7,7 +7,7 @@
 import { monotonicNow } from "../internal/clock.ts";
 import { shown } from "../internal/text.ts";
 import { checkOptions, duration, positiveDuration, type Rule } from "../internal/validate.ts";
-import { type Connector, type ConnectorContext, toConnector } from "../pool/connector.ts";
+import { type ConnectContext, type Connector, toConnector } from "../pool/connector.ts";
 import type { Lease } from "../pool/lease.ts";
 import {
   type AnyConnector,
@@ -75,12 +75,12 @@ export interface EndpointsConnector<T, L extends Lease<T> = Lease<T>> extends Co
 /** What can be an endpoint: a connector, or a function that opens a resource, as a pool takes them. */
 export type EndpointSource<T = unknown, L extends Lease<T> = Lease<T>> =
   | Connector<T, L>
-  | ((context: ConnectorContext) => T | PromiseLike<T>);
+  | ((context: ConnectContext) => T | PromiseLike<T>);
 
 /** The resource that an endpoint opens. */
-export type EndpointResource<S> = S extends { connect(context: ConnectorContext): infer R }
+export type EndpointResource<S> = S extends { connect(context: ConnectContext): infer R }
   ? Awaited<R>
-  : S extends (context: ConnectorContext) => infer R ? Awaited<R>
+  : S extends (context: ConnectContext) => infer R ? Awaited<R>
   : never;
 
 /** The lease on what an endpoint opens. */
