@@ -97,7 +97,7 @@ export class EndpointBreaker {
     if (state === this.#state && isProbeLate === this.#isProbeLate) return;
     this.#state = state;
     this.#isProbeLate = isProbeLate;
-    for (const listener of [...this.#listeners]) listener();
+    for (const listener of [...this.#listeners]) if (this.#listeners.has(listener)) listener();
   }
 }
 

@@ -121,7 +121,6 @@ export class Race implements AttemptEvents {
     this.#state = "waiting";
     load.waiting++;
     const unsubscribe = breaker.onChange(() => {
-      if (this.#state !== "waiting") return;
       this.#endWait();
       this.#state = "dialling";
       this.#next();
@@ -209,6 +208,7 @@ export class Attempt {
   /** Not initialised yet. */
   #resource: unknown;
   #hasWon = false;
+  #unsubscribe = () => {};
   #retire: (() => void) | undefined;
 
   constructor(
@@ -241,6 +241,7 @@ export class Attempt {
       this.#connect(headStart);
     } else {
       if (isDown) this.#limit(headStart, this.#onSlow);
+      else this.#unsubscribe = breaker.onChange(() => this.#forestall());
       leave.then((permit) => this.#admitted(permit, isDown ? Infinity : headStart), this.#onError);
     }
   }
@@ -270,8 +271,17 @@ export class Attempt {
     else if (this.#phase === "init") this.#discard(this.#resource);
   }
 
+  /** The endpoint has gone down while leave to dial it was waited for: the other dial's failure is this one's. */
+  #forestall(): void {
+    const { error } = this.endpoint.breaker;
+    this.#end("aborted");
+    this.#controller.abort(error);
+    this.#events.ended(this, error);
+  }
+
   #admitted(permit: Permit, headStart: number): void {
     if (this.#state === "aborted") return releasePermit(permit);
+    this.#unsubscribe();
     this.#permit = permit;
     this.#connect(headStart);
   }
@@ -381,6 +391,7 @@ export class Attempt {
   #end(state: "aborted" | "over"): boolean {
     if (this.#state === "aborted" || this.#state === "over") return false;
     this.#state = state;
+    this.#unsubscribe();
     for (const limit of this.#limits) this.#lift(limit);
     if (this.#phase === "admit") this.endpoint.load.waiting--;
     else this.endpoint.load.connecting--;

@@ -240,6 +240,18 @@ Deno.test("endpoints: a dial that waits for the leave of an endpoint that goes d
   assertEquals(signals.slice(1).map(({ aborted }) => aborted), [true, true]);
 });
 
+Deno.test("endpoints: a dial that waits for leave in a race goes on to the next when its endpoint goes down", async () => {
+  using stage = new GatedStage(failover, 1, 5);
+  stage.a.script.connect = "never";
+  const callers = stage.dialTogether(4);
+  await microtasks();
+  assertEquals([stage.dials, stage.gates[0]!.waiting], [[1, 0, 0], 3]);
+  stage.a.last("connect").fail();
+  await microtasks();
+  assertEquals([stage.openersOf(callers), stage.dials], ["bbbb", [1, 4, 0]]);
+  assertEquals([stage.gates[0]!.waiting, stage.available], [0, [1, 1]]);
+});
+
 Deno.test("endpoints: a wait for leave ends when it is aborted", async () => {
   using stage = new GatedStage(failover, 0);
   const [permits] = stage.gates as [Semaphore];
