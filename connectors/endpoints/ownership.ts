@@ -44,7 +44,7 @@ export class Opening {
 
 /** Gives a permit back. What `admit` has given may be anything. */
 export function releasePermit(permit: Permit): void {
-  ask<unknown>(() => permit?.release(), { onThrow: undefined, onPromise: undefined });
+  ask<unknown>(() => permit?.release?.(), { onThrow: undefined, onPromise: undefined });
 }
 
 /**

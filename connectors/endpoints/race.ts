@@ -282,6 +282,11 @@ export class Attempt {
   #admitted(permit: Permit, headStart: number): void {
     if (this.#state === "aborted") return releasePermit(permit);
     this.#unsubscribe();
+    if (typeof permit?.release !== "function") {
+      return this.#failed(
+        new TypeError(`admit() must give a permit: received ${shown(permit)}`),
+      );
+    }
     this.#permit = permit;
     this.#connect(headStart);
   }

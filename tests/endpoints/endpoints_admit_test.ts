@@ -14,6 +14,7 @@ import { microtasks, Outcome } from "../support/scene.ts";
 import { Site } from "../support/site.ts";
 import { Stage } from "../support/stage.ts";
 import { until } from "../support/until.ts";
+import { contextOf } from "../support/connect_context.ts";
 
 const { signal } = new AbortController();
 
@@ -46,7 +47,7 @@ class GatedStage extends Stage {
 function admitAndDial<T>(connector: Connector<T>, signal = new AbortController().signal) {
   const admitted = async () => {
     const permit = await connector.admit!({ signal });
-    const resource = await connector.connect({ signal });
+    const resource = await connector.connect(contextOf(signal));
     return { permit, resource };
   };
   return new Outcome(admitted());
@@ -152,16 +153,23 @@ Deno.test("endpoints: leave that is refused is a failure like any other", async 
   assertEquals(errors, [refused, refused, undefined]);
 });
 
-Deno.test("endpoints: leave that is no permit spoils nothing", async () => {
-  using stage = new Stage(roundRobin);
-  const leaves = [undefined, {}, {
+Deno.test("endpoints: leave that is no permit is a failure, and a permit that misbehaves spoils nothing", async () => {
+  const leaves: unknown[] = [undefined, { release: 5 }, {
     release: () => Promise.reject(new Error("not asynchronous")),
   }];
-  for (const [i, member] of stage.members.entries()) {
-    Object.assign(member, { admit: () => leaves[i] });
-  }
-  const pool = stage.pool({ maxSize: 3 });
-  assertEquals(await pool.warm(3), 3);
+  using stage = new Stage(failover, {}, (members) => {
+    for (const [i, member] of members.entries()) {
+      Object.assign(member, { admit: () => leaves[i] });
+    }
+  });
+  const pool = stage.pool({ maxSize: 1 });
+  assertEquals(await pool.warm(1), 1);
+  const errors = stage.connector.endpoints.map(({ error }) => String(error));
+  assertEquals(errors, [
+    "TypeError: admit() must give a permit: received undefined",
+    "TypeError: admit() must give a permit: received Object",
+    "undefined",
+  ]);
   const closing = new Outcome(pool.close());
   await stage.elapse(20);
   assertEquals([closing.state, stage.members.flatMap(({ open }) => open)], ["fulfilled", []]);
@@ -197,7 +205,7 @@ Deno.test("endpoints: leave that was had and not used is given back", async () =
   const other = await stage.connector.admit!({ signal });
   await assertRejectsWith(
     "aborted",
-    () => stage.connector.connect({ signal: AbortSignal.abort("aborted") }),
+    () => stage.connector.connect(contextOf(AbortSignal.abort("aborted"))),
   );
   other.release();
   await microtasks();

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import {
   type ConnectContext,
   type Connector,
@@ -10,11 +10,11 @@ import {
   type SocketConnector,
 } from "../../mod.ts";
 import { microtasks } from "../support/scene.ts";
-import type { Thing } from "../support/scripted_connector.ts";
 import { roundTrip } from "../support/round_trip.ts";
 import { Site } from "../support/site.ts";
 import { Stage } from "../support/stage.ts";
 import { until } from "../support/until.ts";
+import { contextOf } from "../support/connect_context.ts";
 
 type Init = (socket: Socket<Deno.NetAddr>, context: ConnectorContext) => void | Promise<void>;
 
@@ -63,7 +63,7 @@ Deno.test("endpoints: a dial that is aborted during a login closes the socket, w
     return late.promise;
   }));
   const controller = new AbortController();
-  const dial = connector.connect({ signal: controller.signal });
+  const dial = connector.connect(contextOf(controller.signal));
   await begun.promise;
   const reason = new Error("never mind");
   controller.abort(reason);
@@ -109,8 +109,7 @@ Deno.test("endpoints: what an error spoils is asked of the connector that opened
     isFatal: (error, resource) => typeof resource === "object" && error !== harmless,
   };
   const connector = roundRobin(strict, lenient);
-  const context = { signal: new AbortController().signal };
-  const resources = [await connector.connect(context), await connector.connect(context)];
+  const resources = [await connector.connect(contextOf()), await connector.connect(contextOf())];
   const answers = (error: Error) =>
     resources.map((resource) => connector.isFatal!(error, resource));
   assertEquals(answers(harmless), [true, false]);
@@ -164,14 +163,4 @@ Deno.test("endpoints: a resource that is retired while it is opened is retired w
   const caller = stage.dial({ retire: (reason) => retired.push(reason) });
   await microtasks();
   assertEquals([stage.opener(caller), retired], ["b", ["going away"]]);
-});
-
-Deno.test("endpoints: a pool that can't retire does without", async () => {
-  const connector = failover({
-    connect: ({ retire }: ConnectContext): Partial<Thing> => {
-      retire!("nobody listens");
-      return {};
-    },
-  });
-  assert(await connector.connect({ signal: new AbortController().signal }));
 });

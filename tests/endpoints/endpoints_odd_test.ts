@@ -3,6 +3,7 @@ import { type Connector, failover, Pool, roundRobin, tcp } from "../../mod.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
 import { unusedPort } from "../support/echo_server.ts";
 import { Stage } from "../support/stage.ts";
+import { contextOf } from "../support/connect_context.ts";
 
 const { signal } = new AbortController();
 
@@ -56,7 +57,7 @@ Deno.test("endpoints: an error without a text is told like any other, and has th
           }),
           failing(member, (() => Promise.reject(odd)) as unknown as () => never),
         );
-        const dial = new Outcome((async () => await connector.connect({ signal }))());
+        const dial = new Outcome((async () => await connector.connect(contextOf(signal)))());
         await microtasks();
         assert(dial.error instanceof AggregateError, `${member}: ${text}: ${dial.state}`);
         assertEquals(dial.error.errors, [odd, odd]);
@@ -70,7 +71,7 @@ Deno.test("endpoints: an error without a text is told like any other, and has th
           }),
           () => ({ fit: true }),
         );
-        assertEquals(await next.connect({ signal }), { fit: true });
+        assertEquals(await next.connect(contextOf(signal)), { fit: true });
       }
     }
   }
@@ -115,7 +116,7 @@ Deno.test("endpoints: the error names each place in one line", async () => {
     { place: "f", connect: () => Promise.reject(new Error("refused")) },
     () => Promise.reject("a\u009bb"),
   );
-  const dial = async () => await connector.connect({ signal });
+  const dial = async () => await connector.connect(contextOf(signal));
   const { message } = await assertRejects(dial, AggregateError);
   // deno-lint-ignore no-control-regex
   assertEquals(message.match(/[\x00-\x1f\x7f-\x9f\u2028]/), null);
@@ -155,13 +156,13 @@ Deno.test("endpoints: asynchronous functions in place of synchronous members los
     lingering: reject,
   } as unknown as Connector<object>;
   const connector = failover({ ...odd });
-  const resource = await connector.connect({ signal });
+  const resource = await connector.connect(contextOf(signal));
   connector.close!(resource, "closed");
   assertEquals([closed, connector.endpoints[0]!.open], [[resource], 0]);
   assertEquals(connector.lingering!(), 0);
 
   const down = failover({ ...odd, connect: () => Promise.reject(new Error("refused")) });
-  const dial = async () => await down.connect({ signal });
+  const dial = async () => await down.connect(contextOf(signal));
   assert(down.isRetryable!(await assertRejects(dial, AggregateError)));
 });
 
@@ -191,7 +192,7 @@ Deno.test("endpoints: what close() throws reaches the pool, and the count is rig
       throw error;
     },
   });
-  const resource = await connector.connect({ signal });
+  const resource = await connector.connect(contextOf(signal));
   assertThrows(() => connector.close!(resource, "closed"), Error, "would not close");
   assertEquals(connector.endpoints[0]!.open, 0);
 });
@@ -209,7 +210,7 @@ Deno.test("endpoints: a clock that throws, or is none, stops no dial", async () 
       [() => Promise.reject(new Error("refused")), () => ({ fit: true })],
       { clock: { now } as { now(): number } },
     );
-    assertEquals(await connector.connect({ signal }), { fit: true });
+    assertEquals(await connector.connect(contextOf(signal)), { fit: true });
     assertEquals(connector.endpoints.map(({ up }) => up), [false, true]);
   }
 });
@@ -252,7 +253,7 @@ Deno.test("endpoints: a property that all objects have is no option and no metho
   polluted.stray = 5;
   try {
     const connector = roundRobin([() => ({ fit: true })], { minDelay: 5 });
-    assertEquals(await connector.connect({ signal }), { fit: true });
+    assertEquals(await connector.connect(contextOf(signal)), { fit: true });
     assertEquals(failover(() => 1, { connect: () => 2 }).endpoints.length, 2);
   } finally {
     delete polluted.stray;
@@ -261,8 +262,8 @@ Deno.test("endpoints: a property that all objects have is no option and no metho
 
 Deno.test("endpoints: a text that can't be pooled twice is not shown", async () => {
   const connector = roundRobin(() => "secret token", () => "secret token");
-  assertEquals(await connector.connect({ signal }), "secret token");
-  const dial = async () => await connector.connect({ signal });
+  assertEquals(await connector.connect(contextOf(signal)), "secret token");
+  const dial = async () => await connector.connect(contextOf(signal));
   const { message } = await assertRejects(dial, TypeError);
   assertEquals(
     message,

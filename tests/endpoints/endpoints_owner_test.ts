@@ -13,6 +13,7 @@ import {
 } from "../../mod.ts";
 import { Site } from "../support/site.ts";
 import { roundTrip } from "../support/round_trip.ts";
+import { contextOf } from "../support/connect_context.ts";
 
 const context = { signal: new AbortController().signal };
 
@@ -91,7 +92,7 @@ Deno.test("endpoints: what no connector has, the pool does not call", () => {
 Deno.test("endpoints: a check that answers nothing counts as no, as in a pool of its own", async () => {
   const careless = { connect: () => ({}), check: (() => {}) as unknown as () => boolean };
   const connector = failover(careless);
-  const resource = await connector.connect(context);
+  const resource = await connector.connect(contextOf(context.signal));
   assert(!connector.check!(resource, context));
 });
 
@@ -141,7 +142,11 @@ Deno.test("endpoints: one and the same number of one endpoint can be open many t
     assertEquals(alone.endpoints[0]!.open, 2);
   }
   assertEquals([closed.splice(0), alone.endpoints[0]!.open], [["a7", "a7", "a7"], 0]);
-  assertEquals([await alone.connect(context), alone.endpoints[0]!.open], [7, 1], "and once more");
+  assertEquals(
+    [await alone.connect(contextOf(context.signal)), alone.endpoints[0]!.open],
+    [7, 1],
+    "and once more",
+  );
 
   const both = roundRobin(member("a"), member("b"));
   await using pool = new Pool(both, { retry: { attempts: 5, minDelay: 1 } });
@@ -206,7 +211,7 @@ Deno.test("endpoints: a copy with a method of one's own works, as with any conne
   const greeting = {
     ...connector,
     connect: async (context: { signal: AbortSignal }) => {
-      const socket = await connector.connect(context);
+      const socket = await connector.connect(contextOf(context.signal));
       assertEquals(await roundTrip(socket, "hello"), "hello");
       return socket;
     },
@@ -285,7 +290,10 @@ Deno.test("endpoints: whatever a connector throws is told as it is", async () =>
     () => Promise.reject("later"),
     () => Promise.reject(nothing),
   );
-  const error = await assertRejects(async () => await connector.connect(context), AggregateError);
+  const error = await assertRejects(
+    async () => await connector.connect(contextOf(context.signal)),
+    AggregateError,
+  );
   assertEquals(error.errors.slice(1), [undefined, "later", nothing]);
   assertEquals(
     error.message,

@@ -6,6 +6,7 @@ import { microtasks, Outcome } from "../support/scene.ts";
 import type { Thing } from "../support/scripted_connector.ts";
 import { ListenerSpy } from "../support/spies.ts";
 import { Stage } from "../support/stage.ts";
+import { contextOf } from "../support/connect_context.ts";
 
 Deno.test("an endpoint that is down is dialled on a schedule that doubles, not by every caller", async () => {
   using stage = new Stage(failover);
@@ -201,7 +202,7 @@ Deno.test("a resource that is lost within a second of its opening counts for one
   }
   const connector = roundRobin(stage.members, { clock: { now: stage.clock } });
   const open = async () => {
-    const thing = await connector.connect({ signal: new AbortController().signal });
+    const thing = await connector.connect(contextOf());
     return { thing, by: "abc"[stage.members.findIndex(({ things }) => things.includes(thing))] };
   };
   const lose = async (thing: Thing) => {
@@ -227,9 +228,9 @@ Deno.test("a dial leaves no listener on its signal", async () => {
   using listeners = new ListenerSpy();
   using stage = new Stage(failover);
   const { signal } = new AbortController();
-  await stage.connector.connect({ signal });
+  await stage.connector.connect(contextOf(signal));
   for (const member of stage.members) member.script.connect = "error";
-  await assertRejects(async () => await stage.connector.connect({ signal }), AggregateError);
+  await assertRejects(async () => await stage.connector.connect(contextOf(signal)), AggregateError);
   assertEquals([listeners.added >= 2, listeners.on(signal)], [true, 0]);
 });
 
@@ -259,10 +260,10 @@ Deno.test("nothing is remembered of probes that are over", async () => {
   const group = new EndpointGroup(stage.members, inOrder, options);
   const { signal } = new AbortController();
   stage.a.script.connect = "error";
-  await group.connect({ signal });
+  await group.connect(contextOf(signal));
   await stage.elapse(100, 100);
   stage.a.script.connect = "never";
-  const caller = new Outcome(group.connect({ signal }));
+  const caller = new Outcome(group.connect(contextOf(signal)));
   await stage.elapse(250);
   assertEquals([caller.state, group.backgroundProbes.size], ["fulfilled", 1]);
   stage.a.last("connect").fail();

@@ -5,6 +5,7 @@ import { echo, EchoServer } from "../support/echo_server.ts";
 import { needs, PROCESS } from "../support/needs.ts";
 import { roundTrip } from "../support/round_trip.ts";
 import { Site } from "../support/site.ts";
+import { contextOf } from "../support/connect_context.ts";
 
 const mod = new URL("../../mod.ts", import.meta.url).href;
 const { signal } = new AbortController();
@@ -34,7 +35,7 @@ Deno.test({
     for (let i = 0; i < 3; i++) {
       const first = { ...tcp({ port: server.port }), init: loginDuringStall };
       const connector = failover([first, other.connector], { attemptDelay: 150 });
-      const socket = await connector.connect({ signal });
+      const socket = await connector.connect(contextOf(signal));
       assertEquals([socket.remoteAddr.port, connector.endpoints[0]!.up], [server.port, true]);
       connector.close!(socket, "closed");
     }
@@ -47,7 +48,7 @@ Deno.test("endpoints: a stall while a connection is opened makes no endpoint slo
   await using b = Site.up();
   const connector = failover([a.connector, b.connector], { attemptDelay: 150 });
   for (let i = 0; i < 3; i++) {
-    const dial = connector.connect({ signal });
+    const dial = connector.connect(contextOf(signal));
     block(400);
     const socket = await dial;
     assertEquals([socket.remoteAddr.port, connector.endpoints[0]!.up], [a.port, true]);
@@ -68,11 +69,11 @@ Deno.test("endpoints: a stall while an endpoint is probed sends nobody elsewhere
     attemptDelay: 60_000,
     clock: { now: () => now + performance.now() },
   });
-  const sockets = [await connector.connect({ signal })];
+  const sockets = [await connector.connect(contextOf(signal))];
   assertEquals([sockets[0]!.remoteAddr.port, connector.endpoints[0]!.up], [b.port, false]);
   a.start(echo);
   now += 1_000;
-  const dials = [connector.connect({ signal }), connector.connect({ signal })];
+  const dials = [connector.connect(contextOf(signal)), connector.connect(contextOf(signal))];
   sockets.push(...await Promise.all(dials));
   assertEquals(sockets.map(({ remoteAddr }) => remoteAddr.port), [b.port, a.port, a.port]);
   for (const socket of sockets) connector.close!(socket, "closed");
@@ -83,7 +84,7 @@ Deno.test("endpoints: one that is slow without a stall is passed over as ever", 
   await using b = Site.up();
   const first = { ...a.connector, init: (socket: Socket4) => hello(socket) };
   const connector = failover([first, b.connector], { attemptDelay: 50 });
-  const socket = await connector.connect({ signal });
+  const socket = await connector.connect(contextOf(signal));
   assertEquals([socket.remoteAddr.port, connector.endpoints[0]!.up], [b.port, false]);
   connector.close!(socket, "closed");
 });

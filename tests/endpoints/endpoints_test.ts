@@ -26,6 +26,7 @@ import { mute } from "../support/echo_server.ts";
 import { Site } from "../support/site.ts";
 import { roundTrip } from "../support/round_trip.ts";
 import { elapsed, until } from "../support/until.ts";
+import { contextOf } from "../support/connect_context.ts";
 
 type SocketPool = Pool<Socket<Deno.NetAddr>, SocketLease<Deno.NetAddr>>;
 
@@ -47,7 +48,7 @@ function connectorsOf(sites: readonly Site[]) {
 /** A connector whose sockets have said hello and got the answer. */
 function greeting({ connector }: Site): SocketConnector<Deno.NetAddr> {
   const connect = async ({ signal }: ConnectorContext) => {
-    const socket = await connector.connect({ signal });
+    const socket = await connector.connect(contextOf(signal));
     const stop = () => socket.close();
     signal.addEventListener("abort", stop);
     try {

@@ -10,6 +10,7 @@ import {
 } from "../../mod.ts";
 import { microtasks, Outcome } from "./scene.ts";
 import { ScriptedConnector, type Thing } from "./scripted_connector.ts";
+import { contextOf } from "./connect_context.ts";
 
 const DELAYS: EndpointOptions = { minDelay: 100, maxDelay: 400, attemptDelay: 1_000 };
 
@@ -45,7 +46,9 @@ export class Stage implements Disposable {
   dial(
     { signal = new AbortController().signal, ...context }: Partial<ConnectContext> = {},
   ): Outcome<Thing> {
-    return new Outcome(Promise.resolve(this.connector.connect({ ...context, signal })));
+    return new Outcome(
+      Promise.resolve(this.connector.connect({ ...contextOf(signal), ...context })),
+    );
   }
 
   /** The first endpoint fails, and its delay passes: the next dial is the probe. */
