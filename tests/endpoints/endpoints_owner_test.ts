@@ -103,7 +103,7 @@ Deno.test("endpoints: methods are called on the connector that has them", async 
   for (const lease of leases) lease.release();
   (await pool.acquire()).release();
   await pool.close();
-  assertEquals(members.map(({ calls }) => calls.sort()), [
+  assertEquals(members.map(({ calls }) => [...new Set(calls)].sort()), [
     ["check of 2", "close 1 of 2", "close 2 of 2"],
     ["check of 1", "close 1 of 1"],
   ]);
