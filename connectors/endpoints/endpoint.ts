@@ -140,6 +140,9 @@ export class Endpoint {
   readonly name: string;
   readonly breaker: EndpointBreaker;
   readonly load = new EndpointLoad();
+  /** Which members a dial calls, as they were when the group was made. */
+  readonly hasAdmit: boolean;
+  readonly hasInit: boolean;
   /** The turn in which it was dialled last. */
   lastTurn = 0;
 
@@ -148,6 +151,8 @@ export class Endpoint {
     this.connector = connector;
     this.name = typeof place === "string" && place !== "" ? oneLine(place) : `connectors[${index}]`;
     this.breaker = new EndpointBreaker(delays);
+    this.hasAdmit = connector.admit !== undefined;
+    this.hasInit = connector.init !== undefined;
   }
 
   /** Whether a dial that failed so may be tried again here. */

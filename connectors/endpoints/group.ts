@@ -81,7 +81,7 @@ export class EndpointGroup implements RaceContext {
     for (;;) {
       signal.throwIfAborted();
       const endpoint = select(this.endpoints, this.selection, this.now())!;
-      const mayAsk = endpoint.connector.admit !== undefined && endpoint.breaker.isClosed;
+      const mayAsk = endpoint.hasAdmit && endpoint.breaker.isClosed;
       if (!mayAsk) return this.#admitted(endpoint, undefined);
       const admission = await this.#admitTo(endpoint, signal);
       if (admission !== undefined) return admission;

@@ -42,6 +42,12 @@ export class Opening {
   }
 }
 
+/** Whether what `admit` has given can be given back. */
+export function isPermit(permit: unknown): permit is Permit {
+  const canBeReleased = () => typeof (permit as Permit | undefined)?.release === "function";
+  return ask(canBeReleased, { onThrow: false, onPromise: false });
+}
+
 /** Gives a permit back. What `admit` has given may be anything. */
 export function releasePermit(permit: Permit): void {
   ask<unknown>(() => permit?.release?.(), { onThrow: undefined, onPromise: undefined });

@@ -4,7 +4,7 @@ import { closeResource, type ConnectContext, type RetireOptions } from "../../po
 import { PoolTimeoutError } from "../../pool/errors.ts";
 import type { Permit } from "../../pool/semaphore.ts";
 import { ask, type Endpoint, select, type Selection } from "./endpoint.ts";
-import { type Admission, releasePermit } from "./ownership.ts";
+import { type Admission, isPermit, releasePermit } from "./ownership.ts";
 
 // For how long, in milliseconds, callers wait for the probe of an endpoint that
 // is down before another one is dialled, for the first of them beside it.
@@ -228,13 +228,13 @@ export class Attempt {
 
   /** Dials, with this leave if it is had already. */
   run(leave: Promise<Permit> | undefined): void {
-    const { breaker, connector } = this.endpoint;
+    const { breaker, connector, hasAdmit } = this.endpoint;
     const { attemptDelay } = this.#context;
     const { signal } = this.#controller;
     // An endpoint that is down has its head start from here on, leave or not: others wait too.
     const isDown = !breaker.isClosed;
     const headStart = isDown ? Math.min(attemptDelay, PROBE_HEAD_START_MS) : attemptDelay;
-    if (leave === undefined && connector.admit !== undefined) {
+    if (leave === undefined && hasAdmit) {
       leave = calling(() => connector.admit!({ signal }));
     }
     if (leave === undefined) {
@@ -282,10 +282,9 @@ export class Attempt {
   #admitted(permit: Permit, headStart: number): void {
     if (this.#state === "aborted") return releasePermit(permit);
     this.#unsubscribe();
-    if (typeof permit?.release !== "function") {
-      return this.#failed(
-        new TypeError(`admit() must give a permit: received ${shown(permit)}`),
-      );
+    if (!isPermit(permit)) {
+      const error = new TypeError(`admit() must give a permit: received ${shown(permit)}`);
+      return this.#failed(error);
     }
     this.#permit = permit;
     this.#connect(headStart);
@@ -318,10 +317,10 @@ export class Attempt {
   }
 
   #connected(resource: unknown): void {
-    const { connector } = this.endpoint;
+    const { connector, hasInit } = this.endpoint;
     const { signal } = this.#controller;
     if (this.#state === "aborted") return this.#discard(resource);
-    if (connector.init === undefined) return this.#opened(resource);
+    if (!hasInit) return this.#opened(resource);
     this.#phase = "init";
     this.#resource = resource;
     calling(() => connector.init!(resource, { signal }))

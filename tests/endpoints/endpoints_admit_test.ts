@@ -82,13 +82,16 @@ Deno.test("endpoints: a detached resource takes its permit along", async () => {
 });
 
 Deno.test("endpoints: a failed dial and a failed login give their permits back", async () => {
-  using stage = new GatedStage(failover, 1, 1, 1);
+  const gates: Semaphore[] = [];
+  using stage = new Stage(failover, {}, (members) => {
+    gates.push(...members.map((member) => gate(member, 1)));
+    Object.assign(members[1]!, { init: () => Promise.reject(new Error("refused")) });
+  });
   stage.a.script.connect = "error";
-  Object.assign(stage.b, { init: () => Promise.reject(new Error("refused")) });
   const first = stage.dial();
   await microtasks();
   assertEquals(stage.opener(first), "c");
-  assertEquals(stage.available, [1, 1, 0]);
+  assertEquals(gates.map(({ available }) => available), [1, 1, 0]);
 });
 
 Deno.test("endpoints: an endpoint that is slower than another gives its permit back", async () => {
@@ -124,10 +127,10 @@ Deno.test("endpoints: a dial that times out while it waits for leave speaks agai
 });
 
 Deno.test("endpoints: a dial is aborted at once while it waits for leave, and late leave is given back", async () => {
-  using stage = new Stage(failover);
   const released: string[] = [];
   const late = Promise.withResolvers<Permit>();
-  Object.assign(stage.a, { admit: () => late.promise });
+  const admit = () => late.promise;
+  using stage = new Stage(failover, {}, ([a]) => Object.assign(a!, { admit }));
   const controller = new AbortController();
   const caller = stage.dial(controller);
   await microtasks();
@@ -140,13 +143,12 @@ Deno.test("endpoints: a dial is aborted at once while it waits for leave, and la
 });
 
 Deno.test("endpoints: leave that is refused is a failure like any other", async () => {
-  using stage = new Stage(failover);
   const refused = new Error("the limit can't be asked for");
-  Object.assign(stage.a, { admit: () => Promise.reject(refused) });
-  Object.assign(stage.b, {
-    admit: () => {
-      throw refused;
-    },
+  const admits = [() => Promise.reject(refused), () => {
+    throw refused;
+  }];
+  using stage = new Stage(failover, {}, (members) => {
+    for (const [i, admit] of admits.entries()) Object.assign(members[i]!, { admit });
   });
   assertEquals([await stage.dialNow(), stage.dials], ["c", [0, 0, 1]]);
   const errors = stage.connector.endpoints.map(({ error }) => error);
@@ -154,7 +156,12 @@ Deno.test("endpoints: leave that is refused is a failure like any other", async 
 });
 
 Deno.test("endpoints: leave that is no permit is a failure, and a permit that misbehaves spoils nothing", async () => {
-  const leaves: unknown[] = [undefined, { release: 5 }, {
+  const hostile = {
+    get release() {
+      throw new Error("no release");
+    },
+  };
+  const leaves: unknown[] = [hostile, { release: 5 }, {
     release: () => Promise.reject(new Error("not asynchronous")),
   }];
   using stage = new Stage(failover, {}, (members) => {
@@ -166,7 +173,7 @@ Deno.test("endpoints: leave that is no permit is a failure, and a permit that mi
   assertEquals(await pool.warm(1), 1);
   const errors = stage.connector.endpoints.map(({ error }) => String(error));
   assertEquals(errors, [
-    "TypeError: admit() must give a permit: received undefined",
+    "TypeError: admit() must give a permit: received Object",
     "TypeError: admit() must give a permit: received Object",
     "undefined",
   ]);
@@ -305,10 +312,11 @@ Deno.test("endpoints: groups in groups ask for the leave of the innermost", asyn
 });
 
 Deno.test("endpoints: the probe of an endpoint that lacks leave holds up the others for 250 ms at most", async () => {
-  using stage = new Stage(failover);
+  using stage = new GatedStage(failover, 5);
   await stage.losePreferred();
   stage.a.script.connect = "ok";
-  const permits = gate(stage.a, 0);
+  const [permits] = stage.gates as [Semaphore];
+  permits.resize(0);
   const callers = stage.dialTogether(5);
   await stage.elapse(240);
   assertEquals(stage.openersOf(callers), "");

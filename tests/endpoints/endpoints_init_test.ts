@@ -89,14 +89,14 @@ Deno.test("endpoints: close() of the pool during a login leaves no socket behind
 });
 
 Deno.test("endpoints: a resource that is initialised too late is closed once", async () => {
-  using stage = new Stage(failover);
-  const init = Promise.withResolvers<void>();
-  Object.assign(stage.a, { init: () => init.promise });
+  const late = Promise.withResolvers<void>();
+  const init = () => late.promise;
+  using stage = new Stage(failover, {}, ([a]) => Object.assign(a!, { init }));
   const caller = stage.dial();
   await stage.elapse(1_000);
   assertEquals([stage.opener(caller), stage.up], ["b", [false, true, true]]);
   assertEquals(stage.a.things.map(({ closes }) => closes), [1]);
-  init.resolve();
+  late.resolve();
   await microtasks();
   assertEquals(stage.a.things.map(({ closes }) => closes), [1]);
 });

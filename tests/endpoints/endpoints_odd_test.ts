@@ -166,6 +166,26 @@ Deno.test("endpoints: asynchronous functions in place of synchronous members los
   assert(down.isRetryable!(await assertRejects(dial, AggregateError)));
 });
 
+Deno.test("endpoints: a member that can't be had any more fails the dial, and hangs none", async () => {
+  for (const member of members) {
+    let isGone = false;
+    const connector = failover(
+      Object.defineProperty({ connect: () => ({}), close() {} }, member, {
+        get() {
+          if (isGone) throw new Error("gone");
+          return () => ({ release() {} });
+        },
+      }),
+    );
+    assert(await connector.connect(contextOf(signal)));
+    isGone = true;
+    const dial = new Outcome((async () => await connector.connect(contextOf(signal)))());
+    await microtasks();
+    assert(dial.error instanceof AggregateError, `${member}: ${dial.state}`);
+    assertEquals(connector.endpoints.map(({ open, connecting }) => [open, connecting]), [[1, 0]]);
+  }
+});
+
 Deno.test("endpoints: what lingers is counted where it can be", () => {
   const counting = (lingering: () => unknown) =>
     ({ connect: () => ({}), lingering }) as Connector<object>;
