@@ -89,6 +89,6 @@ Deno.test("failover over roundRobin, one of which is silent: the group is waited
     using conn = await pool.acquire({ fresh: true });
     assertEquals(conn.remoteAddr.port, site.port);
   }
-  assertEquals(connector.endpoints.map(({ isUp }) => isUp), [true, true]);
-  assertEquals([near.endpoints[0]!.isUp, spare.accepts], [false, 0]);
+  assertEquals(connector.endpoints.map(({ up }) => up), [true, true]);
+  assertEquals([near.endpoints[0]!.up, spare.accepts], [false, 0]);
 });

@@ -101,7 +101,7 @@ Deno.test("failover: the first of several dials of a dead endpoint speaks for th
   await until(() => b.accepts === 20);
   const [first, second] = connector.endpoints;
   assertInstanceOf(first!.error, Deno.errors.ConnectionRefused);
-  assertEquals([first!.isUp, first!.open, second!.isUp, second!.open], [false, 0, true, 20]);
+  assertEquals([first!.up, first!.open, second!.up, second!.open], [false, 0, true, 20]);
 });
 
 Deno.test("roundRobin spreads 100 dials over three, over two when one dies, and it catches up", async () => {
@@ -161,7 +161,7 @@ Deno.test("roundRobin makes up for what was closed at one endpoint only", async 
   for (const lease of leases) if (!lease.ended) lease.release();
 });
 
-Deno.test("roundRobin: an endpoint that hangs up on whoever comes does not draw all dials", async () => {
+Deno.test("roundRobin: an endpoint that hangs up on every client does not draw all dials", async () => {
   await using bad = Site.up((peer) => peer.close());
   await using a = Site.up();
   await using b = Site.up();
