@@ -36,7 +36,7 @@ export class Callers implements AsyncDisposable {
     const before = [...this.replies];
     await until(
       () => this.replies.every((count, caller) => count >= before[caller]! + times),
-      `all callers are served; the last errors are ${this.errors.slice(-3)}`,
+      () => `all callers are served; the last errors are ${this.errors.slice(-3)}`,
     );
   }
 
@@ -114,4 +114,14 @@ export async function assertSound<T, L extends Lease<T>>(
 export function assertCalls(callers: Callers, { errors }: { errors: number }): void {
   assertEquals(callers.wrong, [], "no request has another's reply");
   assertLessOrEqual(callers.errors.length, errors, `errors: ${callers.errors.slice(0, 5)}`);
+}
+
+/** What the requests failed with, for messages. */
+export function reasons(outcomes: readonly PromiseSettledResult<unknown>[]): string {
+  return outcomes.map((each) => each.status === "rejected" ? `${each.reason}` : "ok").join(", ");
+}
+
+/** Prints what a test has counted, if PROOF is set: docs/proof.md is made of it. */
+export function figures(counted: Record<string, number>): void {
+  if (Deno.env.get("PROOF")) console.log(counted);
 }

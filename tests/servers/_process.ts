@@ -11,11 +11,14 @@ const PATIENCE = 30_000;
 /** Waits for a condition by looking again and again. */
 export async function until(
   condition: () => boolean | Promise<boolean>,
-  what = `${condition}`,
+  what: string | (() => string) = `${condition}`,
 ): Promise<void> {
   const start = performance.now();
   while (!await condition()) {
-    if (performance.now() - start > PATIENCE) throw new Error(`Not within ${PATIENCE} ms: ${what}`);
+    if (performance.now() - start > PATIENCE) {
+      const text = typeof what === "string" ? what : what();
+      throw new Error(`Not within ${PATIENCE} ms: ${text}`);
+    }
     await delay(2);
   }
 }
@@ -85,16 +88,22 @@ export async function run(command: readonly string[]): Promise<string> {
   throw new Error(`${command[0]} failed: ${decoder.decode(stdout)}${decoder.decode(stderr)}`);
 }
 
+/** Whether this process is root's. */
+function isRoot(): boolean {
+  return new TextDecoder().decode(new Deno.Command("id", { args: ["-u"] }).outputSync().stdout) ===
+    "0\n";
+}
+
 /** The same command run by a user who is not root, where this process is root. */
 export function asUser(user: string, command: readonly string[]): string[] {
-  if (Deno.uid() !== 0) return [...command];
+  if (!isRoot()) return [...command];
   const setpriv = [pathOf("setpriv"), `--reuid=${user}`, `--regid=${user}`, "--clear-groups"];
   return [...setpriv, "--", ...command];
 }
 
 /** Gives a folder and all in it to a user, where this process is root. */
 export async function giveTo(user: string, path: string): Promise<void> {
-  if (Deno.uid() === 0) await run([pathOf("chown"), "-R", `${user}:`, path]);
+  if (isRoot()) await run([pathOf("chown"), "-R", `${user}:`, path]);
 }
 
 // Below those that the system gives to clients: a client could hold the port of a server that is
@@ -148,8 +157,18 @@ function signal(pid: number, name: Deno.Signal): void {
   }
 }
 
-/** Ends the server and removes its folder when this process ends in whatever way. */
-const WATCHDOG = `trap "" INT TERM HUP; read -r _; kill -9 "$1" 2>/dev/null; rm -rf "$2"`;
+const lasting: string[] = [];
+
+/** Makes a folder for whatever servers have in common; it is removed at the end of the last test. */
+export function folderForAll(): string {
+  const folder = Deno.makeTempDirSync({ prefix: "sockpool-" });
+  lasting.push(folder);
+  addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
+  return folder;
+}
+
+/** Ends the server and removes folders when this process ends in whatever way. */
+const WATCHDOG = `trap "" INT TERM HUP; read -r _; kill -9 "$1" 2>/dev/null; shift; rm -rf "$@"`;
 
 /**
  * A server. Disposing of it kills it and removes its folder; should this process be killed, a
@@ -245,7 +264,7 @@ export abstract class Server implements AsyncDisposable {
     const child = this.#child;
     child.status.then(() => this.#hasEnded ||= child === this.#child);
     this.#watchdog = new Deno.Command("/bin/sh", {
-      args: ["-c", WATCHDOG, "sh", `${this.#child.pid}`, this.directory],
+      args: ["-c", WATCHDOG, "sh", `${this.#child.pid}`, this.directory, ...lasting],
       stdin: "piped",
     }).spawn();
   }
@@ -255,10 +274,17 @@ export abstract class Server implements AsyncDisposable {
   }
 
   async #answers(): Promise<void> {
+    let failure: unknown;
     await until(async () => {
       if (this.#hasEnded) throw new Error(`Ended at once: ${await Deno.readTextFile(this.#log)}`);
-      return await this.ping().then(() => true, () => false);
-    }, `${this.command()[0]} answers`);
+      try {
+        await this.ping();
+        return true;
+      } catch (error) {
+        failure = error;
+        return false;
+      }
+    }, () => `${this.command()[0]} answers: ${failure}`);
   }
 
   async #dismissWatchdog(): Promise<void> {

@@ -1,7 +1,16 @@
 /** A real Redis, and as much of its protocol (RESP2) as tests need. */
 
-import { type Connector, Socket, type SocketConn, tcp, tls, unix } from "@x/sockpool";
-import type { Lease, SocketConnector, SocketLease } from "@x/sockpool";
+import {
+  type Connector,
+  type Lease,
+  Socket,
+  type SocketConn,
+  type SocketLease,
+  type SocketOptions,
+  tcp,
+  tls,
+  unix,
+} from "@x/sockpool";
 import { loggingIn } from "./_login.ts";
 import { certificates, freePort, pathOf, Server } from "./_process.ts";
 
@@ -9,9 +18,12 @@ import { certificates, freePort, pathOf, Server } from "./_process.ts";
 export class RedisServer extends Server {
   tlsPort = freePort();
   readonly path = `${this.directory}/redis.sock`;
+  /** The password that it has when it starts, and that is given to it by `call`. */
+  password: string | undefined;
 
-  constructor(readonly settings: readonly string[] = [], readonly password?: string) {
+  constructor(readonly settings: readonly string[] = [], password?: string) {
     super();
+    this.password = password;
   }
 
   /** Does a command over a connection of its own. */
@@ -59,14 +71,21 @@ export class RedisServer extends Server {
 }
 
 /** The ways to a Redis. */
-export const redisWays = {
-  tcp: ({ port }: RedisServer, options = {}): SocketConnector<Deno.NetAddr> =>
-    tcp({ port, ...options }),
-  tls: ({ tlsPort }: RedisServer, options = {}): SocketConnector<Deno.NetAddr> =>
-    tls({ port: tlsPort, caCerts: [certificates.authority()], ...options }) as never,
-  unix: ({ path }: RedisServer, options = {}): SocketConnector<Deno.UnixAddr> =>
-    unix({ path, ...options }),
-};
+export type RedisWay = "tcp" | "tls" | "unix";
+
+/** A connector to a Redis. */
+export function redis(
+  { port, tlsPort, path }: RedisServer,
+  way: RedisWay = "tcp",
+  options: SocketOptions = {},
+): Connector<Socket, SocketLease> {
+  const connectors: Record<RedisWay, () => unknown> = {
+    tcp: () => tcp({ port, ...options }),
+    tls: () => tls({ port: tlsPort, caCerts: [certificates.authority()], ...options }),
+    unix: () => unix({ path, ...options }),
+  };
+  return connectors[way]() as Connector<Socket, SocketLease>; // whose addresses do not matter here
+}
 
 /** A connector that gives a password, asked for at each dial, and says PING: a full server refuses that. */
 export function redisLogin<S extends Socket, L extends Lease<S>>(
@@ -98,7 +117,7 @@ export async function call(conn: SocketConn, ...command: string[]): Promise<Repl
 }
 
 /** A request whose reply is its tag. */
-export function echo(conn: SocketLease | SocketConn, tag: string): Promise<Reply> {
+export function echo(conn: SocketConn, tag: string): Promise<Reply> {
   return call(conn, "ECHO", tag);
 }
 
