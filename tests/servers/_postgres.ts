@@ -10,6 +10,7 @@ import {
   tcp,
   unix,
 } from "@x/sockpool";
+import { concat } from "./_bytes.ts";
 import { loggingIn, negotiatedTls } from "./_login.ts";
 import { asUser, certificates, folderForAll, giveTo, pathOf, run, Server } from "./_process.ts";
 import { saslFinal, saslFirst } from "./_scram.ts";
@@ -278,15 +279,5 @@ function numberIn(bytes: Uint8Array, at = 0): number {
 function int32(value: number): Uint8Array {
   const bytes = new Uint8Array(4);
   new DataView(bytes.buffer).setInt32(0, value);
-  return bytes;
-}
-
-function concat(...parts: Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
   return bytes;
 }
