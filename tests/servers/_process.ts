@@ -89,7 +89,7 @@ export async function run(command: readonly string[]): Promise<string> {
 }
 
 /** Whether this process is root's. */
-function isRoot(): boolean {
+export function isRoot(): boolean {
   return new TextDecoder().decode(new Deno.Command("id", { args: ["-u"] }).outputSync().stdout) ===
     "0\n";
 }
@@ -135,6 +135,13 @@ function proc(path: string): string {
 export function descriptors(): number {
   const { stdout } = new Deno.Command("ls", { args: [`/proc/${Deno.pid}/fd`] }).outputSync();
   return new TextDecoder().decode(stdout).trim().split("\n").length;
+}
+
+/** How many TCP connections to a port of this machine are established, as the system counts them. */
+export function connectionsTo(port: number): number {
+  const local = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  const rows = proc("net/tcp").split("\n").map((row) => row.trim().split(/\s+/));
+  return rows.filter(([, from, , state]) => from?.endsWith(local) && state === "01").length;
 }
 
 /** Whether a process runs: one that is dead and has not been waited for does not. */
