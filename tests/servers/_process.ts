@@ -150,6 +150,15 @@ function isRunning(pid: number): boolean {
   return stat !== "" && !stat.slice(stat.lastIndexOf(")")).startsWith(") Z");
 }
 
+/** Whether all threads of a process are stopped. */
+function standsStill(pid: number): boolean {
+  const { stdout } = new Deno.Command("sh", { args: ["-c", `cat /proc/${pid}/task/*/stat`] })
+    .outputSync();
+  return new TextDecoder().decode(stdout).trim().split("\n").every((stat) =>
+    stat.slice(stat.lastIndexOf(")")).startsWith(") T")
+  );
+}
+
 /** A process and what it has started, itself first. */
 function family(pid: number): number[] {
   const children = proc(`${pid}/task/${pid}/children`).trim().split(" ").filter(Boolean);
@@ -246,9 +255,14 @@ export abstract class Server implements AsyncDisposable {
     await this.#dismissWatchdog();
   }
 
-  /** Stops it and all that it has started, as a machine that hangs does: nothing is closed. */
-  pause(): void {
-    for (const pid of family(this.pid)) signal(pid, "SIGSTOP");
+  /**
+   * Stops it and all that it has started, as a machine that hangs does: nothing is closed. Resolves
+   * when they stand still.
+   */
+  async pause(): Promise<void> {
+    const pids = family(this.pid);
+    for (const pid of pids) signal(pid, "SIGSTOP");
+    await until(() => pids.every(standsStill), `${pids} stand still`);
   }
 
   /** Lets it go on. */

@@ -117,9 +117,9 @@ for (const [name, { needs, serve, killClients, rivals }] of Object.entries(subje
     await using server = await serve();
     await using _flat = descriptorsStayFlat();
     const { connector, echo } = await rivals(server.port, 1_000);
-    await using pool = new Pool(connector, OPTIONS);
+    await using pool = new Pool(connector, { ...OPTIONS, checkAfter: 60_000 });
     await pool.warm(10);
-    server.pause();
+    await server.pause();
     const requests = Array.from(
       { length: 10 },
       (_, n) => pool.use(({ value }) => echo(value, `late ${n}`)),

@@ -36,7 +36,8 @@ for (const way of ["http", "https"] as const) {
     NEEDS,
     `nginx over ${way} that ends connections after 7 requests, or a second idle`,
     async () => {
-      const settings = ["keepalive_requests 7", "keepalive_timeout 1s"];
+      // The last is for connections that have had no request yet.
+      const settings = ["keepalive_requests 7", "keepalive_timeout 1s", "client_header_timeout 1s"];
       await using server = await new NginxServer(settings).start();
       await using _flat = descriptorsStayFlat();
       await using pool = new Pool(http(server, way), OPTIONS);
