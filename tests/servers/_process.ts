@@ -3,10 +3,10 @@
  * the loopback interface.
  */
 
-import { delay } from "@std/async";
-
 /** How long something that must happen may take: long, for a busy machine. */
 const PATIENCE = 30_000;
+
+const delay = (time: number) => new Promise<void>((resolve) => setTimeout(resolve, time));
 
 /** Waits for a condition by looking again and again. */
 export async function until(
