@@ -14,7 +14,7 @@ import {
   type Outcome,
   Scene,
 } from "../support/scene.ts";
-import { type Script, ScriptedConnector, Thing } from "../support/scripted_connector.ts";
+import { type Script, ScriptedConnector, type Thing } from "../support/scripted_connector.ts";
 
 type Hook = keyof PoolHooks;
 

@@ -318,7 +318,8 @@ export abstract class Server implements AsyncDisposable {
   }
 }
 
-const certificate = (file: string) => new URL(`../certs/${file}.pem`, import.meta.url).pathname;
+const certificate = (file: string) =>
+  new URL(`../support/certs/${file}.pem`, import.meta.url).pathname;
 
 /** The files of the certificates that servers of these tests have. */
 export const certificates = {
