@@ -617,7 +617,7 @@ export class Allocator<T, L extends Lease<T>>
     const isInTheWay = this.queue.wantsFreshBefore(waiter) && this.opener.lacksRoom;
     if (isInTheWay || this.#capacity.mustYieldBefore(waiter)) this.retire(slot, "replaced");
     else if (waiter === undefined) this.#rest(slot, now);
-    else if (isReturned && this.#connector.watch !== undefined) this.#handOver(slot, waiter, now);
+    else if (isReturned && this.#connector.watch !== undefined) this.#handOver(slot, now);
     else this.#give(slot, waiter, now);
   }
 
@@ -628,12 +628,14 @@ export class Allocator<T, L extends Lease<T>>
     else this.#idle.add(slot, now, false);
   }
 
-  #handOver(slot: Slot<T>, waiter: Waiter, now: number): void {
+  /** Hands a watched resource to the first waiter, as if it had been idle for a moment. */
+  #handOver(slot: Slot<T>, now: number): void {
     this.#idle.add(slot, now, true);
     if (slot.state !== "idle") return; // the watch found it lost
     const need = this.#needOf(slot, now);
-    if (need === undefined) return this.#give(slot, waiter, now);
-    this.#prepare(slot, need, this.queue.nextAny);
+    if (need !== undefined) return this.#prepare(slot, need, this.queue.nextAny);
+    const waiter = this.#takerOf(slot); // the connector may have aborted another
+    if (waiter !== undefined) this.#give(slot, waiter, now);
   }
 
   #give(slot: Slot<T>, waiter: Waiter, now: number): void {
