@@ -17,6 +17,8 @@ export class SharedTimer {
   readonly #onFire: (due: number) => void;
   #timer: Timer | undefined;
   #due = Infinity;
+  /** Whether the timer has been set to fire at once: nothing is gained by setting it anew. */
+  #isImminent = false;
   #isRef: boolean;
 
   /** `isRef`: whether the pending timer keeps the process alive. */
@@ -36,11 +38,12 @@ export class SharedTimer {
    * clock has leapt past it, of which the platform's timer knows nothing.
    */
   fireBy(due: number, now: number = this.#clock()): void {
-    if (due >= this.#due && now < this.#due) return;
+    if (due >= this.#due && (now < this.#due || this.#isImminent)) return;
     due = Math.min(due, this.#due);
     this.clear();
     const delay = Math.min(Math.max(Math.ceil(due - now), 0), LONGEST_DELAY);
     this.#due = Math.min(due, now + LONGEST_DELAY);
+    this.#isImminent = delay === 0;
     this.#timer = setTimeout(() => this.#fire(), delay);
     if (!this.#isRef) this.#refCounted().unref?.();
   }
