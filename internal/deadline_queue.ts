@@ -54,6 +54,8 @@ export class DeadlineQueue<W extends Bounded> {
   #list: W[] = [];
   /** The index of the first entry of the list. */
   #first = 0;
+  /** The deadline of its last entry. */
+  #lastOfList = -Infinity;
   #live = 0;
   #state: QueueState = "waiting";
   #cancelTurn: () => void = () => {};
@@ -70,11 +72,11 @@ export class DeadlineQueue<W extends Bounded> {
     const { deadline } = waiter;
     if (deadline === Infinity) return;
     if (this.#live++ === 0) this.#timer.setRef(true);
-    const list = this.#list;
-    const last = list[list.length - 1];
-    if (last === undefined || last.deadline <= deadline) list.push(waiter);
-    else this.#pushHeap(waiter);
-    if (this.#state === "waiting") this.#fireBy(deadline, now);
+    if (deadline >= this.#lastOfList) {
+      this.#lastOfList = deadline;
+      this.#list.push(waiter);
+    } else this.#pushHeap(waiter);
+    if (deadline < this.#timer.due && this.#state === "waiting") this.#fireBy(deadline, now);
   }
 
   /** To be called once for an added waiter, after it has been settled. */
@@ -115,6 +117,7 @@ export class DeadlineQueue<W extends Bounded> {
     if (this.#list.length > SMALLEST_SWEEP) this.#list = [];
     else this.#list.length = 0;
     this.#first = 0;
+    this.#lastOfList = -Infinity;
     this.#heap.length = 0;
   }
 

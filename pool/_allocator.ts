@@ -625,7 +625,8 @@ export class Allocator<T, L extends Lease<T>>
    */
   #offer(slot: Slot<T>, now: number, isReturned: boolean): void {
     const waiter = this.queue.size === 0 ? undefined : this.#takerOf(slot);
-    const isInTheWay = this.queue.wantsFreshBefore(waiter) && this.opener.lacksRoom;
+    const isInTheWay = this.queue.hasFresh && this.queue.wantsFreshBefore(waiter) &&
+      this.opener.lacksRoom;
     if (isInTheWay || this.#capacity.mustYieldBefore(waiter)) this.retire(slot, "replaced");
     else if (waiter === undefined) this.#rest(slot, now);
     else if (isReturned && this.#connector.watch !== undefined) this.#handOver(slot, now);
@@ -650,7 +651,7 @@ export class Allocator<T, L extends Lease<T>>
   }
 
   #give(slot: Slot<T>, waiter: Waiter, now: number): void {
-    this.queue.redirect(slot, waiter);
+    if (slot.waiter !== undefined) this.queue.redirect(slot, waiter);
     const resolve = this.queue.take(waiter);
     const waited = this.options.clock.now() - waiter.since;
     if (this.options.overload !== undefined) this.#overload.record(waited);

@@ -229,6 +229,11 @@ export class WaitQueue {
     slot.waiter = waiter;
   }
 
+  /** Whether any waiter wants a fresh resource. */
+  get hasFresh(): boolean {
+    return this.#fresh.queue.size > 0;
+  }
+
   /** The first waiter that can use the resource of a slot. */
   firstFor(slot: AssignedSlot): Waiter | undefined {
     const any = this.#any.queue.head;
@@ -239,7 +244,6 @@ export class WaitQueue {
 
   /** Whether the first waiter without a slot wants a fresh resource, and comes before the one given. */
   wantsFreshBefore(waiter: Waiter | undefined): boolean {
-    if (this.#fresh.queue.size === 0) return false;
     const { next } = this;
     if (next?.request.kind !== "fresh") return false;
     return waiter === undefined || next.rank < waiter.rank;
