@@ -24,6 +24,13 @@ export {
 export { memoryEngine, type MemoryEngineOptions } from "./memory_engine.ts";
 export type { ClusterPermit } from "./permit.ts";
 export {
+  type RedisCommands,
+  redisEngine,
+  type RedisEngineOptions,
+  type RedisSend,
+  type RedisSocketPool,
+} from "./redis_engine.ts";
+export {
   type ClusterAcquireOptions,
   ClusterSemaphore,
   type ClusterSemaphoreOptions,
