@@ -1,8 +1,12 @@
 import type { ClusterStatus, ExchangeReply, ExchangeRequest, Grant, QueueEntry } from "./engine.ts";
 
 /** What an engine keeps of a session. */
-interface Session {
+export interface LedgerSession {
   expiresAt: number;
+  /** Its time to live, as of its last exchange. */
+  ttl: number;
+  /** Another one after each exchange, where an engine has no clock that all can read. */
+  beat?: string;
   /** Grants that were made in exchanges of others, until its own next exchange. */
   mail: Grant[];
   /** How often others have woken it. */
@@ -18,7 +22,7 @@ export interface Ledger {
   time: number;
   fence: number;
   peak: number;
-  sessions: Record<string, Session>;
+  sessions: Record<string, LedgerSession>;
   held: Held[];
   queue: Queued[];
   /** Sessions that may be asked to give up a permit, the one that was asked longest ago first. */
@@ -41,7 +45,7 @@ export function emptyLedger(time: number): Ledger {
     time,
     fence: 0,
     peak: 0,
-    sessions: Object.create(null),
+    sessions: {},
     held: [],
     queue: [],
     askable: [],
@@ -57,8 +61,9 @@ export function exchange(ledger: Ledger, request: ExchangeRequest, now: number):
   const gone = expire(ledger, now);
   const mine = ledger.sessions[me];
   const known = mine !== undefined;
-  const self = ledger.sessions[me] = mine ?? { expiresAt: 0, mail: [], wakes: 0 };
+  const self = ledger.sessions[me] = mine ?? { expiresAt: 0, ttl: 0, mail: [], wakes: 0 };
   self.expiresAt = now + request.ttl;
+  self.ttl = request.ttl;
 
   if (release(ledger, me, request.release) > 0 && remove(ledger.asked, me)) ledger.askable.push(me);
   for (const { entry, count } of request.cancel) {

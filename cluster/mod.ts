@@ -6,6 +6,13 @@
  */
 
 export type { ClusterClock } from "./_clock.ts";
+export {
+  denoKvEngine,
+  type DenoKvEngineOptions,
+  type KvEntry,
+  type KvStore,
+  type KvTransaction,
+} from "./deno_kv_engine.ts";
 export type {
   ClusterStatus,
   Engine,
