@@ -226,6 +226,14 @@ export class Session implements PermitHolder {
     this.#offer ??= true;
   }
 
+  deleteYielder(yielder: Yielder): void {
+    this.#yielders.delete(yielder);
+  }
+
+  get leaseTime(): number {
+    return this.#options.leaseTime;
+  }
+
   /** A yielder that had nothing to give up has something now. */
   offerAgain(): void {
     if (this.#offer !== false || this.isClosed) return;
@@ -518,11 +526,11 @@ export class Session implements PermitHolder {
   }
 
   #yieldOne(): void {
-    for (const yielder of this.#yielders) {
+    for (const yielder of [...this.#yielders]) {
+      this.#yielders.delete(yielder);
+      this.#yielders.add(yielder); // the others come first next time
       if (!yielder.giveUp()) continue;
       this.#isYielding = true;
-      this.#yielders.delete(yielder); // the others come first next time
-      this.#yielders.add(yielder);
       return;
     }
     this.#offer = false;

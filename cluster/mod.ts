@@ -28,10 +28,12 @@ export {
   ClusterPermitLostError,
   ClusterTimeoutError,
 } from "./errors.ts";
+export { limited, permitOf } from "./limited.ts";
 export { memoryEngine, type MemoryEngineOptions } from "./memory_engine.ts";
 export type { ClusterPermit } from "./permit.ts";
 export {
   type RedisCommands,
+  type RedisConn,
   redisEngine,
   type RedisEngineOptions,
   type RedisSend,

@@ -7,7 +7,7 @@
 import { checkOptions, shown, typed } from "../pool/_validate.ts";
 import { EXCHANGE, STATUS } from "./_redis_scripts.ts";
 import { RedisWaker } from "./_redis_waker.ts";
-import { type RespConn, RespError, type RespReply, roundTrip } from "./_resp.ts";
+import { RespError, type RespReply, roundTrip } from "./_resp.ts";
 import type {
   ClusterStatus,
   Engine,
@@ -28,10 +28,22 @@ export interface RedisCommands {
   block: RedisSend;
 }
 
+/** What the engine needs of a connection to Redis: a part of a socket's lease. */
+export interface RedisConn {
+  /** Writes all bytes. */
+  writeAll(bytes: Uint8Array | string): Promise<void>;
+  /** Reads up to a delimiter, and with it. */
+  readUntil(delimiter: string, options?: { limit?: number }): Promise<Uint8Array>;
+  /** Reads just so many bytes. */
+  readExactly(count: number): Promise<Uint8Array>;
+  /** Closes the connection for good. */
+  close(): void;
+}
+
 /** A pool of sockets that are connected to Redis, as far as the engine needs it: `maxSize` at least 2. */
 export interface RedisSocketPool {
   /** Lends a connection. */
-  use<R>(body: (conn: RespConn & { close(): void }) => Promise<R>): Promise<R>;
+  use<R>(body: (conn: RedisConn) => Promise<R>): Promise<R>;
 }
 
 /** Options of {@linkcode redisEngine}. */
@@ -119,7 +131,7 @@ function overPool(pool: RedisSocketPool): SendWithSignal {
 
 /** A round trip whose connection is closed when nobody waits for the reply any more. */
 async function abortable(
-  conn: RespConn & { close(): void },
+  conn: RedisConn,
   command: string[],
   signal: AbortSignal | undefined,
 ): Promise<RespReply> {

@@ -239,11 +239,29 @@ export class ClusterSemaphore implements AsyncDisposable {
   }
 }
 
-/** Has something asked when a permit of the semaphore is wanted elsewhere; returns how to say that it has one to give. */
-export function yieldFor(semaphore: ClusterSemaphore, yielder: Yielder): () => void {
+/** How something that can give up permits takes part. */
+export interface Yielding {
+  /** From now on it may be asked. */
+  begin(): void;
+  /** It has something to give up, perhaps again. */
+  offerAgain(): void;
+  /** It will not be asked any more. */
+  end(): void;
+}
+
+/** Has something asked for a permit when one is wanted elsewhere. */
+export function yieldFor(semaphore: ClusterSemaphore, yielder: Yielder): Yielding {
   const session = sessionOf(semaphore);
-  session.addYielder(yielder);
-  return () => session.offerAgain();
+  return {
+    begin: () => session.addYielder(yielder),
+    offerAgain: () => session.offerAgain(),
+    end: () => session.deleteYielder(yielder),
+  };
+}
+
+/** For limited connectors, which pace themselves by it. */
+export function leaseTimeOf(semaphore: ClusterSemaphore): number {
+  return sessionOf(semaphore).leaseTime;
 }
 
 function checkEngine(value: unknown, name: string, subject: string): void {
