@@ -1,4 +1,9 @@
-import type { RedisConn } from "./redis_engine.ts";
+/** The part of a socket's lease that a command needs. */
+export interface RespConn {
+  writeAll(bytes: Uint8Array | string): Promise<void>;
+  readUntil(delimiter: string): Promise<Uint8Array>;
+  readExactly(count: number): Promise<Uint8Array>;
+}
 
 /** An error that Redis has answered: the command failed, the connection is as good as before. */
 export class RespError extends Error {
@@ -14,7 +19,7 @@ const LONGEST_BULK = 16_777_216;
 
 /** Sends a command and reads its reply, by RESP2. */
 export async function roundTrip(
-  conn: RedisConn,
+  conn: RespConn,
   command: readonly (string | number)[],
 ): Promise<RespReply> {
   await conn.writeAll(encode(command));
@@ -32,7 +37,7 @@ export function encode(command: readonly (string | number)[]): string {
 }
 
 /** Reads one reply, as RESP2 has them. */
-export async function readReply(conn: RedisConn): Promise<RespReply> {
+export async function readReply(conn: RespConn): Promise<RespReply> {
   const line = decoder.decode((await conn.readUntil("\r\n")).subarray(0, -2));
   const rest = line.slice(1);
   switch (line[0]) {
@@ -51,7 +56,7 @@ export async function readReply(conn: RedisConn): Promise<RespReply> {
   }
 }
 
-async function readBulk(conn: RedisConn, count: number): Promise<string> {
+async function readBulk(conn: RespConn, count: number): Promise<string> {
   const bytes = await conn.readExactly(count + 2);
   if (bytes[count] !== 13 || bytes[count + 1] !== 10) {
     throw new SyntaxError(`Cannot read a string of Redis that is longer than its ${count} bytes`);
@@ -59,7 +64,7 @@ async function readBulk(conn: RedisConn, count: number): Promise<string> {
   return decoder.decode(bytes.subarray(0, count));
 }
 
-async function readArray(conn: RedisConn, count: number): Promise<RespReply[]> {
+async function readArray(conn: RespConn, count: number): Promise<RespReply[]> {
   const replies: RespReply[] = [];
   while (replies.length < count) replies.push(await readReply(conn));
   return replies;

@@ -179,7 +179,7 @@ export class Session implements PermitHolder {
 
   acquire(signal: AbortSignal | undefined, timeout: number): Promise<HeldPermit> {
     if (this.isClosed) return Promise.reject(this.#closedError());
-    if (timeout === 0) return this.#acquireAtOnce();
+    if (timeout === 0) return this.#acquireAtOnce(signal);
     return new Promise((resolve, reject) => {
       const deadline = this.#options.clock.now() + timeout;
       const waiter = new Waiter({ signal, timeout, deadline }, resolve, reject);
@@ -201,8 +201,10 @@ export class Session implements PermitHolder {
     });
   }
 
-  async #acquireAtOnce(): Promise<HeldPermit> {
-    const permit = await this.attempt();
+  /** For a caller that waits for no longer than the engine's answer takes. */
+  async #acquireAtOnce(signal: AbortSignal | undefined): Promise<HeldPermit> {
+    const attempt = this.attempt();
+    const permit = await (signal === undefined ? attempt : unlessAborted(attempt, signal));
     if (permit !== undefined) return permit;
     throw new ClusterTimeoutError(this.#options.key, 0, this.summary, this.#lastErrorNow());
   }
@@ -699,4 +701,20 @@ export class Session implements PermitHolder {
   #lostError(permit: HeldPermit, why: string, cause?: unknown): ClusterPermitLostError {
     return new ClusterPermitLostError(this.#options.key, permit.token, why, cause);
   }
+}
+
+/** The attempt's outcome, or a rejection at an abort: what is granted after that is given back. */
+function unlessAborted(
+  attempt: Promise<HeldPermit | undefined>,
+  signal: AbortSignal,
+): Promise<HeldPermit | undefined> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    attempt.then((permit) => {
+      signal.removeEventListener("abort", onAbort);
+      if (signal.aborted) permit?.release();
+      resolve(permit);
+    }, reject);
+  });
 }
