@@ -376,7 +376,7 @@ Deno.test("An exchange without an answer is given up after a third of leaseTime,
   assert((await call).valid);
   assertStringIncludes(String(scene.a.stats.lastError), "has not answered within");
   // What comes to the engine late takes a permit for nobody: the next renewal gives it back.
-  await scene.pass(110 * LEASE_TIME);
+  await scene.pass(210 * LEASE_TIME);
   assertEquals((await scene.a.status()).held, 1);
   await scene.close();
 });
