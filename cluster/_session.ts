@@ -222,10 +222,13 @@ export class Session implements PermitHolder {
     this.#plan();
   }
 
-  /** Has it asked first when a permit is wanted elsewhere. */
+  /** From its next exchange on the session may be asked for a permit: something here can give one up. */
+  offer(): void {
+    this.#offer ??= true;
+  }
+
   addYielder(yielder: Yielder): void {
     this.#yielders.add(yielder);
-    this.#offer ??= true;
   }
 
   deleteYielder(yielder: Yielder): void {

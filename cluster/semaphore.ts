@@ -252,6 +252,7 @@ export interface Yielding {
 /** Has something asked for a permit when one is wanted elsewhere. */
 export function yieldFor(semaphore: ClusterSemaphore, yielder: Yielder): Yielding {
   const session = sessionOf(semaphore);
+  session.offer();
   return {
     begin: () => session.addYielder(yielder),
     offerAgain: () => session.offerAgain(),
