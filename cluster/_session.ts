@@ -229,6 +229,7 @@ export class Session implements PermitHolder {
 
   addYielder(yielder: Yielder): void {
     this.#yielders.add(yielder);
+    this.#watchIfNeeded();
   }
 
   deleteYielder(yielder: Yielder): void {
