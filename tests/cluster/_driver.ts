@@ -22,14 +22,18 @@ interface Slot<T> {
 /** Opens, lends, keeps idle, closes. */
 export class Driver<T extends object> {
   readonly #connector: Driven<T>;
-  readonly #close: (resource: T) => void;
+  readonly #close: (resource: T) => void | Promise<void>;
   readonly #minIdle: number;
   readonly #closed = new AbortController();
   readonly slots = new Set<Slot<T>>();
   readonly retired: unknown[] = [];
   #refilling: Promise<unknown> = Promise.resolve();
 
-  constructor(connector: object, close: (resource: T) => void, { minIdle = 0 } = {}) {
+  constructor(
+    connector: object,
+    close: (resource: T) => void | Promise<void>,
+    { minIdle = 0 } = {},
+  ) {
     this.#connector = connector as Driven<T>;
     this.#close = close;
     this.#minIdle = minIdle;
@@ -94,7 +98,14 @@ export class Driver<T extends object> {
     slot.state = "closed";
     this.slots.delete(slot);
     this.retired.push(reason);
-    this.#close(slot.resource);
-    slot.permit?.release();
+    const closing = this.#close(slot.resource);
+    if (closing === undefined) slot.permit?.release();
+    else closing.then(() => slot.permit?.release());
+  }
+
+  /** Closes an idle one for a reason of its own. */
+  expire(): void {
+    const slot = [...this.slots].find(({ state }) => state === "idle");
+    if (slot !== undefined) this.#retire(slot, "idle");
   }
 }

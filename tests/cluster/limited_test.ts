@@ -26,6 +26,8 @@ class Scene implements Disposable {
   readonly drivers: Driver<Thing>[] = [];
   open = 0;
   most = 0;
+  /** How long it takes to close a thing. */
+  closeTime = 0;
 
   constructor(permits: number) {
     this.#permits = permits;
@@ -48,7 +50,11 @@ class Scene implements Disposable {
     };
     const close = (thing: Thing) => {
       thing.closed = true;
-      this.open--;
+      const closed = () => {
+        this.open--;
+      };
+      if (this.closeTime === 0) return closed();
+      return new Promise<void>((resolve) => setTimeout(resolve, this.closeTime)).then(closed);
     };
     const driver = new Driver<Thing>(limited(connector, semaphore), close, options);
     this.semaphores.push(semaphore);
@@ -110,6 +116,38 @@ Deno.test("limited(): for one that waits elsewhere, one idle resource is given u
   assertEquals(holders.map(({ driver }) => driver.idle), [1, 1]);
   driver.release(slot);
   driver.release(next);
+  await scene.end();
+});
+
+Deno.test("limited(): one that takes long to close is the only one that is given up", async () => {
+  using scene = new Scene(3);
+  const { driver, semaphore } = scene.process("a");
+  const slots = [await driver.acquire(), await driver.acquire(), await driver.acquire()];
+  for (const slot of slots) driver.release(slot);
+  scene.closeTime = 2 * LEASE_TIME;
+  const other = scene.process("b");
+  let got: unknown;
+  other.driver.acquire().then((slot) => got = slot);
+  await scene.time.pass(2 * LEASE_TIME - 1);
+  assertEquals([driver.idle, semaphore.stats.held, got], [2, 3, undefined]);
+  await scene.time.pass(2);
+  assertEquals(driver.idle, 2);
+  assert(got !== undefined);
+  scene.closeTime = 0;
+  await scene.end();
+});
+
+Deno.test("limited(): what was closed while it was idle is not what is given up", async () => {
+  using scene = new Scene(2);
+  const { driver } = scene.process("a");
+  const slots = [await driver.acquire(), await driver.acquire()];
+  for (const slot of slots) driver.release(slot);
+  driver.expire();
+  const other = scene.process("b");
+  await other.driver.acquire();
+  assertEquals(driver.idle, 1);
+  await other.driver.acquire();
+  assertEquals(driver.idle, 0);
   await scene.end();
 });
 
