@@ -24,9 +24,9 @@ export function mark(clock: ClusterClock): Mark {
 }
 
 /**
- * How long ago that was, sleep included. Whichever clock has gone further is
+ * How much time has passed, sleep included. Whichever clock has gone further is
  * right: to think a lease over too early is safe, too late is not.
  */
-export function elapsedSince(since: Mark, clock: ClusterClock): number {
-  return Math.max(clock.now() - since.now, clock.wall() - since.wall);
+export function elapsedBetween(since: Mark, until: Mark): number {
+  return Math.max(until.now - since.now, until.wall - since.wall);
 }

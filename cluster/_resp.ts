@@ -28,10 +28,14 @@ export async function roundTrip(
 
 /** A command as an array of strings, each with its count of bytes. */
 export function encode(command: readonly (string | number)[]): string {
+  // Mostly all is plain ASCII, for which nothing need be encoded to be counted.
+  // deno-lint-ignore no-control-regex -- these are the characters of one byte
+  const isPlain = /^[\x00-\x7f]*$/.test(command.join(""));
   let text = `*${command.length}\r\n`;
   for (const argument of command) {
     const string = `${argument}`;
-    text += `$${byteLength(string)}\r\n${string}\r\n`;
+    const count = isPlain ? string.length : encoder.encode(string).length;
+    text += `$${count}\r\n${string}\r\n`;
   }
   return text;
 }
@@ -79,10 +83,4 @@ function length(text: string): number {
   const count = integer(text);
   if (count >= 0 && count <= LONGEST_BULK) return count;
   throw new RangeError(`Cannot read ${text} bytes or replies of Redis at once`);
-}
-
-/** Most arguments are plain ASCII, for which nothing is encoded. */
-function byteLength(text: string): number {
-  // deno-lint-ignore no-control-regex -- these are the characters of one byte
-  return /^[\x00-\x7f]*$/.test(text) ? text.length : encoder.encode(text).length;
 }

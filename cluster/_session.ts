@@ -2,7 +2,7 @@ import { AbortGroups } from "../pool/_abort_groups.ts";
 import { Backoff } from "../pool/_backoff.ts";
 import { List, ListNode } from "../pool/_list.ts";
 import { LONGEST_DELAY, type Timer } from "../pool/_timer.ts";
-import { type ClusterClock, elapsedSince, type Mark, mark } from "./_clock.ts";
+import { type ClusterClock, elapsedBetween, type Mark, mark } from "./_clock.ts";
 import type { Engine, ExchangeReply, ExchangeRequest, Grant } from "./engine.ts";
 import {
   ClusterClosedError,
@@ -16,6 +16,8 @@ import { HeldPermit, type PermitHolder } from "./permit.ts";
 const RENEW_SHARE = 1 / 3;
 const VALID_SHARE = 0.8;
 const TTL_SHARE = 0.9;
+
+const NONE: readonly never[] = [];
 
 /** So many entries of one session may be in the engine's queue; who comes then waits here. */
 const MAX_ENTRIES = 32;
@@ -181,7 +183,7 @@ export class Session implements PermitHolder {
     if (this.isClosed) return Promise.reject(this.#closedError());
     if (timeout === 0) return this.#acquireAtOnce(signal);
     return new Promise((resolve, reject) => {
-      const deadline = this.#options.clock.now() + timeout;
+      const deadline = timeout === Infinity ? Infinity : this.#options.clock.now() + timeout;
       const waiter = new Waiter({ signal, timeout, deadline }, resolve, reject);
       this.#fresh.push(waiter);
       this.#waiting++;
@@ -210,7 +212,7 @@ export class Session implements PermitHolder {
   }
 
   isInTime(): boolean {
-    if (elapsedSince(this.#renewedAt, this.#options.clock) < this.#validFor) return true;
+    if (this.#isRenewed(mark(this.#options.clock))) return true;
     // What listeners of `lost` do is not for a getter to do.
     if (this.#held.size > 0) queueMicrotask(() => this.#loseIfOver());
     return false;
@@ -284,9 +286,10 @@ export class Session implements PermitHolder {
     if (this.#isPlanned && this.#state === "open") return;
     if (!this.#hasStake && !this.#joined && this.#releases.size === 0) return this.#rest();
     const attempts = this.#attempts.splice(0);
-    const request = this.#compose(attempts.length);
+    const sentAt = mark(this.#options.clock);
+    const request = this.#compose(attempts.length, sentAt);
     const controller = new AbortController();
-    const inFlight = { request, attempts, sentAt: mark(this.#options.clock), controller };
+    const inFlight = { request, attempts, sentAt, controller };
     this.#inFlight = inFlight;
     this.#joined = true;
     this.#exchange(request, controller.signal).then(
@@ -300,17 +303,17 @@ export class Session implements PermitHolder {
     return await this.#options.engine.exchange(this.#options.key, request, { signal });
   }
 
-  #compose(attempt: number): ExchangeRequest {
-    const reconciles = this.#unsure || this.#isRenewalDue();
-    const known = [...this.#entries.values()];
+  #compose(attempt: number, now: Mark): ExchangeRequest {
+    const reconciles = this.#unsure || this.#isRenewalDue(now);
+    const known = this.#entries.size === 0 ? NONE : [...this.#entries.values()];
     const acquire = this.#nextEntry();
     return {
       session: this.#id,
       permits: this.#options.permits,
       ttl: Math.round(this.#options.leaseTime * TTL_SHARE),
-      release: [...this.#releases],
+      release: this.#releases.size === 0 ? NONE : [...this.#releases],
       // A cancel is not to be counted twice: after a doubt the engine's count tells what is left to cancel.
-      cancel: reconciles ? [] : known.filter(({ unwanted }) => unwanted > 0)
+      cancel: reconciles || known === NONE ? NONE : known.filter(({ unwanted }) => unwanted > 0)
         .map(({ id, unwanted }) => ({ entry: id, count: unwanted })),
       acquire: acquire && { entry: acquire.id, count: acquire.owed },
       attempt,
@@ -320,9 +323,9 @@ export class Session implements PermitHolder {
     };
   }
 
-  #isRenewalDue(): boolean {
+  #isRenewalDue(now: Mark): boolean {
     return this.#joined && this.#hasStake &&
-      elapsedSince(this.#renewedAt, this.#options.clock) >= this.#renewEvery;
+      elapsedBetween(this.#renewedAt, now) >= this.#renewEvery;
   }
 
   /** All who have not been sent yet, as one entry. */
@@ -356,7 +359,8 @@ export class Session implements PermitHolder {
 
   #onReply({ request, attempts, sentAt }: InFlight, reply: ExchangeReply): void {
     this.#inFlight = undefined;
-    this.#loseIfOver();
+    const now = mark(this.#options.clock);
+    this.#loseIfOver(now);
     this.#downSince = undefined;
     this.#backoff.reset();
     this.#renewedAt = sentAt;
@@ -364,10 +368,10 @@ export class Session implements PermitHolder {
     if (request.release.length > 0) this.#isYielding = false;
     for (const token of request.release) this.#releases.delete(token);
     for (const { entry, count } of request.cancel) this.#settleCancel(entry, count);
-    const open = [...attempts];
-    for (const grant of reply.granted) this.#accept(grant, open);
+    const open = attempts.length === 0 ? [] : [...attempts];
+    for (const grant of reply.granted) this.#accept(grant, open, now);
     if (reply.held !== undefined) {
-      this.#reconcileHeld(reply.held, open);
+      this.#reconcileHeld(reply.held, open, now);
       this.#reconcileQueue(reply, request);
     }
     for (const attempt of open) attempt.resolve(undefined);
@@ -376,7 +380,7 @@ export class Session implements PermitHolder {
     this.#waitingElsewhere = Math.max(0, reply.waiting - owed);
     if (request.leave && this.#held.size + this.#entries.size === 0) this.#joined = false;
     if (reply.asked && !this.#isYielding) this.#yieldOne();
-    this.#planNext(reply);
+    this.#planNext(reply, now.now);
   }
 
   #settleCancel(id: number, count: number): void {
@@ -387,7 +391,7 @@ export class Session implements PermitHolder {
     this.#dropIfDone(entry);
   }
 
-  #accept({ token, entry: id }: Grant, attempts: Attempt[]): void {
+  #accept({ token, entry: id }: Grant, attempts: Attempt[], now: Mark): void {
     if (this.#held.has(token) || this.#releases.has(token)) return;
     const entry = this.#entries.get(id);
     const waiter = entry?.waiters.head;
@@ -397,7 +401,7 @@ export class Session implements PermitHolder {
     }
     const attempt = id === 0 ? attempts.shift() : undefined;
     const isWanted = waiter !== undefined || attempt !== undefined;
-    if (!isWanted || this.isClosed || !this.isInTime()) {
+    if (!isWanted || this.isClosed || !this.#isRenewed(now)) {
       this.#releases.add(token);
       if (attempt !== undefined) attempt.resolve(undefined);
       if (waiter !== undefined) this.#sendAgain(waiter);
@@ -412,13 +416,13 @@ export class Session implements PermitHolder {
   }
 
   /** Whether what is held here is what the engine says is held. */
-  #reconcileHeld(held: readonly Grant[], attempts: Attempt[]): void {
+  #reconcileHeld(held: readonly Grant[], attempts: Attempt[], now: Mark): void {
     const tokens = new Set(held.map(({ token }) => token));
     for (const permit of [...this.#held.values()]) {
       if (tokens.has(permit.token)) continue;
       this.#lose(permit, this.#lostError(permit, "the engine no longer has it"));
     }
-    for (const grant of held) this.#accept(grant, attempts);
+    for (const grant of held) this.#accept(grant, attempts, now);
   }
 
   /** Has the entries hold what the engine says they hold; those it does not know are sent again. */
@@ -463,8 +467,8 @@ export class Session implements PermitHolder {
     // What nobody renews any more the engine takes away by itself.
     if (this.#state === "closing") return this.#rest();
     this.#nextAt = now + this.#backoff.next();
-    const isForgotten =
-      elapsedSince(this.#renewedAt, this.#options.clock) >= this.#options.leaseTime;
+    const silence = elapsedBetween(this.#renewedAt, mark(this.#options.clock));
+    const isForgotten = silence >= this.#options.leaseTime;
     if (!this.#hasStake && isForgotten) {
       this.#releases.clear();
       this.#joined = false;
@@ -474,13 +478,12 @@ export class Session implements PermitHolder {
     this.#setTimer();
   }
 
-  #planNext(reply: ExchangeReply): void {
+  #planNext(reply: ExchangeReply, now: number): void {
     if (this.#state === "closing") {
       if (this.#joined || this.#hasNews) this.#begin();
       else this.#rest();
       return;
     }
-    const now = this.#options.clock.now();
     this.#nextAt = this.#held.size + this.#entries.size === 0 ? Infinity : Math.max(
       now,
       this.#renewedAt.now + this.#renewEvery,
@@ -640,9 +643,13 @@ export class Session implements PermitHolder {
     }
   }
 
-  #loseIfOver(): void {
-    if (this.#held.size === 0) return;
-    if (elapsedSince(this.#renewedAt, this.#options.clock) < this.#validFor) return;
+  /** Whether what is held is valid, by its last renewal. */
+  #isRenewed(now: Mark): boolean {
+    return elapsedBetween(this.#renewedAt, now) < this.#validFor;
+  }
+
+  #loseIfOver(now: Mark = mark(this.#options.clock)): void {
+    if (this.#held.size === 0 || this.#isRenewed(now)) return;
     const why = "it could not be renewed in time";
     this.#loseAll((permit) => this.#lostError(permit, why, this.#lastErrorNow()));
     this.#plan();

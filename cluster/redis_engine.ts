@@ -150,7 +150,7 @@ class RedisEngine implements Engine {
   readonly #send: SendWithSignal;
   readonly #waker: RedisWaker;
   readonly #prefix: string;
-  readonly #digests = new Map<string, Promise<string>>();
+  readonly #digests = new Map<string, string>();
 
   constructor(send: SendWithSignal, block: SendWithSignal, prefix: string) {
     this.#send = send;
@@ -171,7 +171,8 @@ class RedisEngine implements Engine {
       `${ttl}`,
       release.join(),
       cancel.map(({ entry, count }) => `${entry}:${count}`).join(),
-      acquire === undefined ? "" : `${acquire.entry}:${acquire.count}`,
+      `${acquire?.entry ?? 0}`,
+      `${acquire?.count ?? 0}`,
       `${attempt}`,
       offer === undefined ? "" : offer ? "1" : "0",
       reconcile === undefined ? "-" : reconcile.join(),
@@ -202,7 +203,7 @@ class RedisEngine implements Engine {
     args: string[],
     signal?: AbortSignal,
   ): Promise<string> {
-    const digest = await this.#digest(script);
+    const digest = this.#digests.get(script) ?? await this.#digest(script);
     try {
       return toText(await this.#send(["EVALSHA", digest, "1", base, ...args], signal));
     } catch (error) {
@@ -212,9 +213,9 @@ class RedisEngine implements Engine {
     }
   }
 
-  #digest(script: string): Promise<string> {
-    let digest = this.#digests.get(script);
-    if (digest === undefined) this.#digests.set(script, digest = sha1(script));
+  async #digest(script: string): Promise<string> {
+    const digest = await sha1(script);
+    this.#digests.set(script, digest);
     return digest;
   }
 }
