@@ -88,7 +88,6 @@ interface InFlight {
   readonly request: ExchangeRequest;
   readonly attempts: readonly Attempt[];
   readonly sentAt: Mark;
-  readonly controller: AbortController;
 }
 
 /** What {@linkcode Session.counts} tells. */
@@ -130,6 +129,8 @@ export class Session implements PermitHolder {
   #unsure = false;
   #isPlanned = false;
   #inFlight: InFlight | undefined;
+  /** Aborted when the exchange in flight is given up; the same for all until then, as few are. */
+  #giveUp = new AbortController();
   /** When the last successful exchange was begun: all permits are valid from then. */
   #renewedAt: Mark = { now: -Infinity, wall: -Infinity };
   /** When the next exchange is due without anybody asking for it, by `now`. */
@@ -288,19 +289,24 @@ export class Session implements PermitHolder {
     const attempts = this.#attempts.splice(0);
     const sentAt = mark(this.#options.clock);
     const request = this.#compose(attempts.length, sentAt);
-    const controller = new AbortController();
-    const inFlight = { request, attempts, sentAt, controller };
+    const inFlight = { request, attempts, sentAt };
     this.#inFlight = inFlight;
     this.#joined = true;
-    this.#exchange(request, controller.signal).then(
+    this.#exchange(request).then(
       (reply) => this.#inFlight === inFlight && this.#onReply(inFlight, reply),
       (error) => this.#inFlight === inFlight && this.#onFailure(inFlight, error),
     );
     this.#setTimer();
   }
 
-  async #exchange(request: ExchangeRequest, signal: AbortSignal): Promise<ExchangeReply> {
-    return await this.#options.engine.exchange(this.#options.key, request, { signal });
+  #exchange(request: ExchangeRequest): Promise<ExchangeReply> {
+    try {
+      return this.#options.engine.exchange(this.#options.key, request, {
+        signal: this.#giveUp.signal,
+      });
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   #compose(attempt: number, now: Mark): ExchangeRequest {
@@ -625,7 +631,9 @@ export class Session implements PermitHolder {
       `The engine has not answered within ${Math.round(this.#exchangeLimit)} ms`,
       "TimeoutError",
     );
-    inFlight.controller.abort(error);
+    const controller = this.#giveUp;
+    this.#giveUp = new AbortController();
+    controller.abort(error);
     this.#onFailure(inFlight, error);
   }
 

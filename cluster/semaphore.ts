@@ -177,11 +177,15 @@ export class ClusterSemaphore implements AsyncDisposable {
    * `ClusterEngineError` when the engine fails for longer than `engineTimeout`,
    * and with a `ClusterClosedError` when the semaphore is closed.
    */
-  async acquire(options: ClusterAcquireOptions = {}): Promise<ClusterPermit> {
-    checkOptions(options, ACQUIRE_RULES, "acquire a permit");
-    const { signal, timeout = Infinity } = options;
-    signal?.throwIfAborted();
-    return await this.#session.acquire(signal, timeout);
+  acquire(options?: ClusterAcquireOptions): Promise<ClusterPermit> {
+    if (options === undefined) return this.#session.acquire(undefined, Infinity);
+    try {
+      checkOptions(options, ACQUIRE_RULES, "acquire a permit");
+      options.signal?.throwIfAborted();
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.#session.acquire(options.signal, options.timeout ?? Infinity);
   }
 
   /**

@@ -5,7 +5,7 @@
 
 import { denoKvEngine, type KvStore } from "../../cluster/mod.ts";
 import { type Effort, timed } from "./_bench.ts";
-import { uncontended } from "./cluster.ts";
+import { uncontended } from "./_uncontended.ts";
 
 interface Order {
   readonly what: "ours" | "floor";

@@ -1,44 +1,10 @@
 import { type Case, type Contender, timed } from "./_bench.ts";
 import { roundTrip } from "../../cluster/_resp.ts";
-import {
-  type ClusterPermit,
-  ClusterSemaphore,
-  type Engine,
-  redisEngine,
-} from "../../cluster/mod.ts";
+import { redisEngine } from "../../cluster/mod.ts";
 import { Pool, tcp } from "../../mod.ts";
 import { MISSING, RedisClient, RedisServer } from "../cluster/_redis.ts";
 import { KvProcess } from "./_kv_process.ts";
-
-/** How many are acquired one after the other before all are released, off the clock. */
-const BATCH = 100;
-
-/** Acquires where nobody else does; only that is timed. */
-export function uncontended(engine: Engine): Omit<Contender, "name" | "role"> {
-  const semaphore = new ClusterSemaphore({
-    engine,
-    key: `bench ${crypto.randomUUID()}`,
-    permits: 1_000_000,
-    leaseTime: 60_000,
-  });
-  return {
-    async measure({ sampleTime }) {
-      let elapsed = 0;
-      let count = 0;
-      while (elapsed < sampleTime) {
-        const permits: ClusterPermit[] = [];
-        const began = performance.now();
-        for (let i = 0; i < BATCH; i++) permits.push(await semaphore.acquire());
-        elapsed += performance.now() - began;
-        count += BATCH;
-        for (const permit of permits) permit.release();
-        while ((await semaphore.status()).held > 0);
-      }
-      return elapsed * 1e6 / count;
-    },
-    close: () => semaphore.close(),
-  };
-}
+import { uncontended } from "./_uncontended.ts";
 
 let server: RedisServer | undefined;
 
@@ -69,7 +35,8 @@ function overFunctions(port: number): Contender[] {
   const bare = new RedisClient(port);
   return [
     { name: "ClusterSemaphore", role: "ours", ...ours, close: end },
-    timed("PING", "floor", 1, () => bare.send(["PING"]), () => bare[Symbol.dispose]()),
+    timed("an empty script", "floor", 1, script(bare.send), () => bare[Symbol.dispose]()),
+    timed("PING", "peer", 1, () => bare.send(["PING"])),
   ];
 }
 
@@ -81,11 +48,24 @@ function overPool(port: number): Contender[] {
     await pool.close();
   };
   const bare = new Pool(tcp({ port }), { maxSize: 2 });
-  const ping = () => bare.use((conn) => roundTrip(conn, ["PING"]));
+  const send = (command: string[]) => bare.use((conn) => roundTrip(conn, command));
   return [
     { name: "ClusterSemaphore", role: "ours", ...ours, close: end },
-    timed("PING", "floor", 1, ping, () => bare.close()),
+    timed("an empty script", "floor", 1, script(send), () => bare.close()),
+    timed("PING", "peer", 1, () => send(["PING"])),
   ];
+}
+
+/** What any script costs: one that does nothing, with as many arguments. */
+function script(send: (command: string[]) => Promise<unknown>): () => Promise<unknown> {
+  const digest = send(["SCRIPT", "LOAD", "return ARGV[1]"]);
+  const rest = [
+    "1",
+    "sockpool:{bench}",
+    crypto.randomUUID(),
+    ..."1000000 54000 _ _ 1 1 0 _ - 0".split(" "),
+  ];
+  return async () => await send(["EVALSHA", `${await digest}`, ...rest]);
 }
 
 /** Deno KV needs a flag, and so a process of its own. */
