@@ -1,6 +1,6 @@
-import { AbortGroups } from "../pool/_abort_groups.ts";
+import { AbortGroups as SignalRegistry } from "../pool/_abort_groups.ts";
 import { Backoff } from "../pool/_backoff.ts";
-import { List, ListNode } from "../pool/_list.ts";
+import { List as LinkedList, ListNode } from "../pool/_list.ts";
 import { LONGEST_DELAY, type Timer } from "../pool/_timer.ts";
 import { type ClusterClock, elapsedBetween, type Mark, mark } from "./_clock.ts";
 import type { Engine, ExchangeReply, ExchangeRequest, Grant } from "./engine.ts";
@@ -68,7 +68,7 @@ class Waiter extends ListNode<Waiter> {
 /** An entry of the engine's queue, and who waits by it. */
 class Entry {
   readonly id: number;
-  readonly waiters = new List<Waiter>();
+  readonly waiters = new LinkedList<Waiter>();
   /** How many permits the engine still owes it, as far as is known. */
   owed = 0;
   /** How many of these nobody waits for any more, of which the engine is to be told. */
@@ -112,12 +112,12 @@ export class Session implements PermitHolder {
   readonly #id: string = crypto.randomUUID();
   readonly #held = new Map<number, HeldPermit>();
   /** Who has not been sent to the engine yet, in order. */
-  readonly #fresh = new List<Waiter>();
+  readonly #fresh = new LinkedList<Waiter>();
   readonly #entries = new Map<number, Entry>();
   readonly #attempts: Attempt[] = [];
   readonly #releases = new Set<number>();
   readonly #yielders = new Set<Yielder>();
-  readonly #aborts = new AbortGroups<Waiter>((waiter, reason) => this.#give(waiter, reason));
+  readonly #aborts = new SignalRegistry<Waiter>((waiter, reason) => this.#give(waiter, reason));
   readonly #backoff: Backoff;
   readonly #watchBackoff: Backoff;
   #lastEntry = 0;
