@@ -84,12 +84,14 @@ export class Driver<T extends object> {
   async #open(): Promise<Slot<T>> {
     const { signal } = this.#closed;
     const permit = await this.#connector.admit?.({ signal });
-    let slot: Slot<T> | undefined;
+    const opened: { slot?: Slot<T> } = {};
     const retire = (reason: unknown, { now = false } = {}) => {
+      const { slot } = opened;
       if (slot?.state === "idle" || (slot?.state === "leased" && now)) this.#retire(slot, reason);
     };
     const resource = await this.#connector.connect({ signal, retire });
-    slot = { resource, permit, state: "leased" };
+    const slot: Slot<T> = { resource, permit, state: "leased" };
+    opened.slot = slot;
     this.slots.add(slot);
     return slot;
   }

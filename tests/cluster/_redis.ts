@@ -2,23 +2,24 @@ import { delay } from "@std/async";
 import { RespError, type RespReply, roundTrip } from "../../cluster/_resp.ts";
 import { Socket } from "../../connectors/socket.ts";
 
-/** Whether a `redis-server` can be started here; else why not, for the names of ignored tests. */
-export const MISSING: string | undefined = await missing();
+/** Why a `redis-server` can't be started here, if it can't. */
+export const MISSING: string | undefined = Deno.build.os === "windows"
+  ? "not on windows"
+  : await missing();
 
 async function missing(): Promise<string | undefined> {
   try {
     await new Deno.Command("redis-server", { args: ["--version"], stdout: "null" }).output();
     return undefined;
   } catch {
-    return "no redis-server here";
+    return "redis-server is not installed";
   }
 }
 
-/** What a test's name says if it can't run. */
+/** The name of a test, with the reason if it can't run here, and whether it is ignored therefore. */
 export function unlessMissing(name: string): { name: string; ignore: boolean } {
-  return MISSING === undefined
-    ? { name, ignore: false }
-    : { name: `${name} (${MISSING})`, ignore: true };
+  if (MISSING === undefined) return { name, ignore: false };
+  return { name: `${name} [skipped: ${MISSING}]`, ignore: true };
 }
 
 /** One connection to a Redis, for commands one after the other. */
