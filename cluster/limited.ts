@@ -52,12 +52,17 @@ const permits = new WeakMap<WeakKey, ClusterPermit>();
  *
  * @example
  * ```ts
+ * import type { SocketLease } from "@x/sockpool";
  * import { permitOf } from "@x/sockpool/cluster";
  *
- * declare const lease: { detach(): Deno.Conn };
- * // const socket = lease.detach();
- * // … socket.close(); permitOf(socket)?.release();
- * console.log(permitOf({})); // undefined
+ * export function keep(lease: SocketLease) {
+ *   const socket = lease.detach();
+ *   const close = () => {
+ *     socket.close();
+ *     permitOf(socket)?.release();
+ *   };
+ *   return { socket, close };
+ * }
  * ```
  */
 export function permitOf(resource: unknown): ClusterPermit | undefined {
