@@ -92,21 +92,6 @@ if releases ~= '' then
   end
 end
 
-local function shorten(e, n)
-  local count = tonumber(call('HGET', base..':counts', e) or 0)
-  if count > n then
-    call('HSET', base..':counts', e, count - n)
-    waiting = waiting - n
-  elseif count > 0 then
-    call('LREM', base..':queue', 1, e)
-    call('HDEL', base..':counts', e)
-    waiting = waiting - count
-  end
-end
-if cancels ~= '' then
-  for entry, n in string.gmatch(cancels, '(%d+):(%d+)') do shorten(me..':'..entry, tonumber(n)) end
-end
-
 -- What was granted by others comes before what is granted now.
 local granted = {}
 if mails > 0 and known then
@@ -117,86 +102,98 @@ if mails > 0 and known then
   end
 end
 
-local woken = {}
-local function wake(s)
-  if woken[s] then return end
-  woken[s] = true
-  if call('LLEN', base..':wake:'..s) == 0 then
-    call('RPUSH', base..':wake:'..s, '1')
-    call('PEXPIRE', base..':wake:'..s, ttl * 3)
-  end
-end
-local function grant(s, entry)
+local function grant(s, e)
   fence = fence + 1
   if fence < micros then fence = micros end
   held = held + 1
   local token = string.format('%.0f', fence)
-  call('HSET', H, token, s..':'..entry)
-  return token..':'..entry
+  call('HSET', H, token, s..':'..e)
+  return token..':'..e
 end
 
-if wanted ~= '0' then
-  wanted = tonumber(wanted)
-  if waiting == 0 then
-    while wanted > 0 and held < permits do
-      granted[#granted + 1] = grant(me, entry)
-      wanted = wanted - 1
-    end
-  end
-  if wanted > 0 then
-    call('RPUSH', base..':queue', me..':'..entry)
-    call('HSET', base..':counts', me..':'..entry, wanted)
-    waiting = waiting + wanted
-  end
-end
-while waiting > 0 and held < permits do
-  local head = call('LINDEX', base..':queue', 0)
-  if not head then
-    waiting = 0
-    break
-  end
-  local s, e = string.match(head, '^(.*):(%d+)$')
-  local n = math.min(tonumber(call('HGET', base..':counts', head)), permits - held)
-  for i = 1, n do
-    local g = grant(s, e)
-    if s == me then
-      granted[#granted + 1] = g
-    else
-      call('RPUSH', base..':mail:'..s, g)
-      call('PEXPIRE', base..':mail:'..s, ttl * 3)
-      mails = mails + 1
-    end
-  end
-  if s ~= me then wake(s) end
-  shorten(head, n)
-end
-if attempt ~= '0' and waiting == 0 then
-  for i = 1, math.min(tonumber(attempt), permits - held) do
-    granted[#granted + 1] = grant(me, 0)
-  end
+wanted = tonumber(wanted)
+while waiting == 0 and wanted > 0 and held < permits do
+  granted[#granted + 1] = grant(me, entry)
+  wanted = wanted - 1
 end
 
-local asked = '0'
 if offer == '0' then
   call('ZREM', base..':askable', me)
   call('SREM', base..':asked', me)
 elseif offer == '1' and call('SISMEMBER', base..':asked', me) == 0 then
   call('ZADD', base..':askable', 'NX', micros, me)
 end
-local nextExpiry = '-'
-if waiting > 0 then
-  for i = 1, waiting - call('SCARD', base..':asked') do
-    local s = call('ZPOPMIN', base..':askable')[1]
-    if not s then break end
-    call('SADD', base..':asked', s)
-    if s ~= me then wake(s) end
+
+local asked, nextExpiry = '0', '-'
+if waiting > 0 or wanted > 0 then
+  local function shorten(e, n)
+    local count = tonumber(call('HGET', base..':counts', e) or 0)
+    if count > n then
+      call('HSET', base..':counts', e, count - n)
+      waiting = waiting - n
+    elseif count > 0 then
+      call('LREM', base..':queue', 1, e)
+      call('HDEL', base..':counts', e)
+      waiting = waiting - count
+    end
   end
-  if offer == '1' then asked = call('SISMEMBER', base..':asked', me) end
-  nextExpiry = call('ZRANGE', S, 0, 0, 'WITHSCORES')[2] - now
-elseif waitedBefore > 0 then
+  local woken = {}
+  local function wake(s)
+    if woken[s] then return end
+    woken[s] = true
+    if call('LLEN', base..':wake:'..s) == 0 then
+      call('RPUSH', base..':wake:'..s, '1')
+      call('PEXPIRE', base..':wake:'..s, ttl * 3)
+    end
+  end
+
+  for e, n in string.gmatch(cancels, '(%d+):(%d+)') do shorten(me..':'..e, tonumber(n)) end
+  if wanted > 0 then
+    call('RPUSH', base..':queue', me..':'..entry)
+    call('HSET', base..':counts', me..':'..entry, wanted)
+    waiting = waiting + wanted
+  end
+  while waiting > 0 and held < permits do
+    local head = call('LINDEX', base..':queue', 0)
+    if not head then
+      waiting = 0
+      break
+    end
+    local s, e = string.match(head, '^(.*):(%d+)$')
+    local n = math.min(tonumber(call('HGET', base..':counts', head)), permits - held)
+    for i = 1, n do
+      local g = grant(s, e)
+      if s == me then
+        granted[#granted + 1] = g
+      else
+        call('RPUSH', base..':mail:'..s, g)
+        call('PEXPIRE', base..':mail:'..s, ttl * 3)
+        mails = mails + 1
+      end
+    end
+    if s ~= me then wake(s) end
+    shorten(head, n)
+  end
+  if waiting > 0 then
+    for i = 1, waiting - call('SCARD', base..':asked') do
+      local s = call('ZPOPMIN', base..':askable')[1]
+      if not s then break end
+      call('SADD', base..':asked', s)
+      if s ~= me then wake(s) end
+    end
+    if offer == '1' then asked = call('SISMEMBER', base..':asked', me) end
+    nextExpiry = call('ZRANGE', S, 0, 0, 'WITHSCORES')[2] - now
+  end
+end
+if waiting == 0 and waitedBefore > 0 then
   for _, s in ipairs(call('SMEMBERS', base..':asked')) do
     call('SREM', base..':asked', s)
     call('ZADD', base..':askable', micros, s)
+  end
+end
+if attempt ~= '0' and waiting == 0 then
+  for i = 1, math.min(tonumber(attempt), permits - held) do
+    granted[#granted + 1] = grant(me, 0)
   end
 end
 
