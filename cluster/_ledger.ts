@@ -17,7 +17,7 @@ export interface LedgerSession {
 type Held = Grant & { readonly session: string };
 type Queued = QueueEntry & { readonly session: string };
 
-/** The records under a key: plain data, which survive `structuredClone`. */
+/** The records under a key: plain data, to be stored as they are. */
 export interface Ledger {
   time: number;
   fence: number;
@@ -37,6 +37,23 @@ export interface Exchanged {
   /** Sessions to be woken, and those that are no more. */
   readonly woken: ReadonlySet<string>;
   readonly gone: ReadonlySet<string>;
+}
+
+/** A copy that an exchange may change: what is in the lists is never changed itself. */
+export function copyOf(ledger: Ledger): Ledger {
+  const sessions: Ledger["sessions"] = {};
+  for (const [name, session] of Object.entries(ledger.sessions)) {
+    sessions[name] = { ...session, mail: [...session.mail] };
+  }
+  const { held, queue, askable, asked } = ledger;
+  return {
+    ...ledger,
+    sessions,
+    held: [...held],
+    queue: [...queue],
+    askable: [...askable],
+    asked: [...asked],
+  };
 }
 
 /** The records of a key that nobody has used. */

@@ -201,6 +201,7 @@ export class Session implements PermitHolder {
     return new Promise((resolve, reject) => {
       this.#attempts.push({ resolve, reject });
       this.#plan();
+      this.#holdProcess();
     });
   }
 
@@ -591,7 +592,9 @@ export class Session implements PermitHolder {
   /** A caller who waits keeps the process alive; a permit that is only held does not. */
   #holdProcess(): void {
     const timer = this.#timer as unknown as { ref?(): void; unref?(): void } | undefined;
-    if (this.#waiting > 0 || this.#state === "closing") timer?.ref?.();
+    const isAwaited = this.#waiting > 0 || this.#attempts.length > 0 ||
+      (this.#inFlight?.attempts.length ?? 0) > 0 || this.#state === "closing";
+    if (isAwaited) timer?.ref?.();
     else timer?.unref?.();
   }
 

@@ -6,7 +6,7 @@
 
 import { checkOptions, positiveDuration, shown, typed } from "../pool/_validate.ts";
 import type { Timer } from "../pool/_timer.ts";
-import { emptyLedger, exchange, type Ledger, statusOf } from "./_ledger.ts";
+import { copyOf, emptyLedger, exchange, type Ledger, statusOf } from "./_ledger.ts";
 import type { ClusterStatus, Engine, ExchangeReply, ExchangeRequest } from "./engine.ts";
 
 /** What the engine needs of a `Deno.Kv`: so nobody who does not use it needs its unstable types. */
@@ -138,7 +138,7 @@ class Replica {
       // Tokens must grow also if somebody has deleted the entry.
       return { ...emptyLedger(now), fence: Date.now() * 1_000 };
     }
-    const ledger = structuredClone(this.#ledger);
+    const ledger = copyOf(this.#ledger);
     ledger.time = now;
     for (const [name, session] of Object.entries(ledger.sessions)) {
       session.expiresAt = (this.#seen.get(name)?.at ?? now) + session.ttl;

@@ -2,7 +2,7 @@ import type { Contender } from "./_bench.ts";
 import { type ClusterPermit, ClusterSemaphore, type Engine } from "../../cluster/mod.ts";
 
 /** How many are acquired one after the other before all are released, off the clock. */
-const BATCH = 100;
+const BATCH = 10;
 
 /** Acquires where nobody else does; only that is timed. */
 export function uncontended(engine: Engine): Omit<Contender, "name" | "role"> {
