@@ -233,7 +233,9 @@ function isNoScript(error: unknown): boolean {
 function toText(reply: unknown): string {
   if (typeof reply === "string") return reply;
   if (reply instanceof Uint8Array) return new TextDecoder().decode(reply);
-  throw new TypeError(`Cannot use the reply of Redis as it must be a string: ${shown(reply)}`);
+  throw new TypeError(
+    `Cannot use the reply of Redis as it must be a string: received ${shown(reply)}`,
+  );
 }
 
 function parseReply(text: string): ExchangeReply {
