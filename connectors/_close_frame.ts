@@ -1,4 +1,4 @@
-import { shown, typed } from "../pool/_validate.ts";
+import { shown, typed } from "../internal/validate.ts";
 
 // RFC 6455, 5.5 and 5.5.1: 125 bytes, less two for the code.
 const LONGEST_REASON = 123;

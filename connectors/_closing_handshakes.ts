@@ -1,4 +1,4 @@
-import { LONGEST_DELAY } from "../pool/_timer.ts";
+import { LONGEST_DELAY } from "../internal/timer.ts";
 import type { WebSocketConnection } from "./websocket_connection.ts";
 
 /**

@@ -1,5 +1,5 @@
-import { LONGEST_DELAY } from "../pool/_timer.ts";
-import { eventLoop } from "./_event_loop.ts";
+import { LONGEST_DELAY } from "../internal/timer.ts";
+import { eventLoop } from "../internal/event_loop_lag.ts";
 import { IdleWatch } from "./_idle_watch.ts";
 import { Reader } from "./_reader.ts";
 import { StallGuard } from "./_stall_guard.ts";

@@ -1,4 +1,4 @@
-import { LONGEST_DELAY } from "../pool/_timer.ts";
+import { LONGEST_DELAY } from "../internal/timer.ts";
 import type { Recipient } from "./_recipient.ts";
 import type { WebSocketMessage } from "./websocket_connection.ts";
 

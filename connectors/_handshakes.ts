@@ -1,4 +1,4 @@
-import type { ConnectorContext } from "../pool/connector.ts";
+import type { ConnectContext } from "../pool/connector.ts";
 import { Semaphore } from "../pool/semaphore.ts";
 
 /** A connection that is ready to be used. */
@@ -37,7 +37,7 @@ export class Handshakes {
   }
 
   /** Opens a connection and sees its handshake through, unless the signal says to give up. */
-  async run(route: Route, { signal, closed }: ConnectorContext): Promise<Established> {
+  async run(route: Route, { signal, closed }: ConnectContext): Promise<Established> {
     this.#refuseIfFull();
     const permit = await this.#permits.acquire({ signal });
     if (signal.aborted) {

@@ -1,5 +1,5 @@
-import { coarseNow } from "../pool/_clock.ts";
-import { eventLoop, type Listener } from "./_event_loop.ts";
+import { monotonicNow } from "../internal/clock.ts";
+import { eventLoop, type Listener } from "../internal/event_loop_lag.ts";
 import type { Reader } from "./_reader.ts";
 
 // How many microtasks a read takes to bring bytes that were there before it
@@ -72,7 +72,7 @@ export class IdleWatch implements Listener {
    */
   settle(isHurried: boolean, hasRested: boolean): Promise<void> | undefined {
     if (this.#state === "resting" && !hasRested) return undefined; // what was heard last was heard just now
-    const heldUp = eventLoop.catchUp(coarseNow());
+    const heldUp = eventLoop.catchUp(monotonicNow());
     if (heldUp !== undefined) {
       this.#beginLook();
       return heldUp.then(() => this.#lookNow());

@@ -1,4 +1,4 @@
-import { List, ListNode } from "../pool/_list.ts";
+import { LinkedList, ListNode } from "../internal/linked_list.ts";
 import type { Recipient } from "./_recipient.ts";
 import type { WebSocketMessage } from "./websocket_connection.ts";
 
@@ -46,8 +46,8 @@ class Receiver extends ListNode<Receiver> {
 export class Mailbox implements Recipient {
   readonly #limits: MailboxLimits;
   readonly #onFull: (error: Error) => void;
-  readonly #letters = new List<Letter>();
-  readonly #receivers = new List<Receiver>();
+  readonly #letters = new LinkedList<Letter>();
+  readonly #receivers = new LinkedList<Receiver>();
   #bytes = 0;
   #end: Error | undefined;
 

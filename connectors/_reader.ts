@@ -1,5 +1,5 @@
 import { Inbox } from "./_inbox.ts";
-import { Lane } from "./_lane.ts";
+import { AsyncMutex } from "../internal/async_mutex.ts";
 import type { StallGuard } from "./_stall_guard.ts";
 
 /** The connection whose reading half it is. */
@@ -39,7 +39,7 @@ export class Reader {
   readonly #owner: ReaderOwner;
   readonly guard: StallGuard | undefined;
   readonly #inbox = new Inbox();
-  readonly #lane = new Lane();
+  readonly #lane = new AsyncMutex();
   #parked: Promise<void> | undefined = undefined;
   #request: ChunkRequest | undefined = undefined;
   #state: "open" | "ended" | "failed" = "open";

@@ -6,7 +6,7 @@ import {
   positiveDuration,
   type Rule,
   typed,
-} from "../pool/_validate.ts";
+} from "../internal/validate.ts";
 import type { TcpOptions } from "./tcp.ts";
 
 export const TCP_RULES: Record<keyof TcpOptions, Rule> = {

@@ -1,4 +1,4 @@
-import { type Rule, shown } from "../pool/_validate.ts";
+import { type Rule, shown } from "../internal/validate.ts";
 
 // A token, as RFC 9110, 5.6.2 has it.
 const TOKEN = /^[!#$%&'*+\-.^_`|~\w]+$/;

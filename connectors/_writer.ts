@@ -1,4 +1,4 @@
-import { Lane } from "./_lane.ts";
+import { AsyncMutex } from "../internal/async_mutex.ts";
 import type { StallGuard } from "./_stall_guard.ts";
 
 /** The connection whose writing half it is. */
@@ -12,7 +12,7 @@ export interface WriterOwner {
 export class Writer {
   readonly #owner: WriterOwner;
   readonly guard: StallGuard | undefined;
-  readonly #lane = new Lane();
+  readonly #lane = new AsyncMutex();
 
   constructor(owner: WriterOwner, guard: StallGuard | undefined) {
     this.#owner = owner;

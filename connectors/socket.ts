@@ -4,7 +4,7 @@
  * @module
  */
 
-import { bytesOrString, checkOptions, countFrom, finiteCountFrom } from "../pool/_validate.ts";
+import { bytesOrString, checkOptions, countFrom, finiteCountFrom } from "../internal/validate.ts";
 import { Connection } from "./_connection.ts";
 import { type ChunkSource, readableOf, writableOf } from "./_streams.ts";
 

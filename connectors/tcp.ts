@@ -4,7 +4,7 @@
  * @module
  */
 
-import { checkOptions } from "../pool/_validate.ts";
+import { checkOptions } from "../internal/validate.ts";
 import { nameOf, type SocketConnector, socketConnector } from "./_socket_connector.ts";
 import { connectTcp, TCP_RULES } from "./_tcp_conn.ts";
 import { Socket, type SocketOptions } from "./socket.ts";

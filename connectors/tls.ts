@@ -12,7 +12,7 @@ import {
   pem,
   type Rule,
   shown,
-} from "../pool/_validate.ts";
+} from "../internal/validate.ts";
 import type { Connector } from "../pool/connector.ts";
 import { Handshakes, type Route } from "./_handshakes.ts";
 import { nameOf, socketConnector } from "./_socket_connector.ts";

@@ -10,7 +10,7 @@ import {
   oneOf,
   positiveDuration,
   type Rule,
-} from "../pool/_validate.ts";
+} from "../internal/validate.ts";
 import { type SocketConnector, socketConnector } from "./_socket_connector.ts";
 import { Socket, type SocketOptions } from "./socket.ts";
 import { SocketLease } from "./socket_lease.ts";

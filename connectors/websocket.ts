@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Connector, ConnectorContext } from "../pool/connector.ts";
+import type { ConnectContext, Connector } from "../pool/connector.ts";
 import { ClosingHandshakes } from "./_closing_handshakes.ts";
 import { isFinal } from "./_socket_connector.ts";
 import { dial, isPassing, placeOf } from "./_websocket_dial.ts";
@@ -23,7 +23,7 @@ export type WebSocketConnector = Connector<WebSocketConnection, WebSocketLease>;
  * An idle WebSocket is watched: when the peer closes it, or sends what nobody
  * asked for and `drain` does not accept, it is closed at once and its slot free.
  * With `drain` each released WebSocket is drained in the background before it is
- * reused; it counts as `resetting` meanwhile.
+ * reused; it counts as `preparing` meanwhile.
  *
  * Two limits are Deno's own. An open WebSocket keeps the process alive, idle or
  * not: close the pool, or wait for `idleTimeout`. And one whose peer does not
@@ -61,7 +61,7 @@ export function webSocket(options: WebSocketConnectorOptions): WebSocketConnecto
   const { drain, ping } = plan.connection;
   const closings = new ClosingHandshakes(plan.closeTimeout);
 
-  async function connect(context: ConnectorContext): Promise<WebSocketConnection> {
+  async function connect(context: ConnectContext): Promise<WebSocketConnection> {
     if (closings.lingering >= maxLingering) throw tooManyLinger(url, closings.lingering);
     const connection = await dial(url, init, plan.connection, context.signal);
     if (onOpen !== undefined) await greet(connection, context);
@@ -69,7 +69,7 @@ export function webSocket(options: WebSocketConnectorOptions): WebSocketConnecto
   }
 
   /** The function may heed no signal: then the dial is over all the same. */
-  async function greet(connection: WebSocketConnection, context: ConnectorContext): Promise<void> {
+  async function greet(connection: WebSocketConnection, context: ConnectContext): Promise<void> {
     const { signal } = context;
     let giveUp = () => {};
     const aborted = new Promise<never>((_resolve, reject) => {
@@ -88,7 +88,7 @@ export function webSocket(options: WebSocketConnectorOptions): WebSocketConnecto
   }
 
   return {
-    name: placeOf(url),
+    place: placeOf(url),
     connect,
     close: (connection) => closings.close(connection),
     isBroken: (connection) => connection.isBroken,
@@ -99,8 +99,8 @@ export function webSocket(options: WebSocketConnectorOptions): WebSocketConnecto
       slot.resource.lend();
       return new WebSocketLease(slot);
     },
-    watch: (connection, lost) => connection.watch(lost),
-    settle: (connection) => connection.settle(),
+    watch: (connection, { lost }) => connection.watch(lost),
+    probe: (connection) => connection.settle(),
     unwatch: (connection) => connection.unwatch(),
     lingering: () => closings.lingering,
     ...(drain && { reset: (connection, { signal }) => connection.drain(signal) }),

@@ -4,13 +4,13 @@
  * @module
  */
 
-import { coarseNow } from "../pool/_clock.ts";
+import { monotonicNow } from "../internal/clock.ts";
 import { LeaseReleasedError } from "../pool/errors.ts";
-import { abortSignal, bytesOrString, checkOptions } from "../pool/_validate.ts";
+import { abortSignal, bytesOrString, checkOptions } from "../internal/validate.ts";
 import { checkClose } from "./_close_frame.ts";
 import { Drain, type DrainPlan } from "./_drain.ts";
 import type { Errand } from "./_errand.ts";
-import { eventLoop } from "./_event_loop.ts";
+import { eventLoop } from "../internal/event_loop_lag.ts";
 import { Mailbox, type MailboxLimits } from "./_mailbox.ts";
 import { MessageWatch } from "./_message_watch.ts";
 import { messagesOf } from "./_messages.ts";
@@ -218,7 +218,7 @@ export class WebSocketConnection implements AsyncIterable<WebSocketMessage>, Dis
 
   /** What to await before the watched connection is used, so that nothing is overlooked that could be seen. */
   settle(): Promise<void> | undefined {
-    return eventLoop.catchUp(coarseNow()) ?? this.#watch.look;
+    return eventLoop.catchUp(monotonicNow()) ?? this.#watch.look;
   }
 
   /** Ends the watch. What comes before there is another user breaks the connection. */

@@ -13,7 +13,7 @@ import {
   positiveDuration,
   type Rule,
   typed,
-} from "../pool/_validate.ts";
+} from "../internal/validate.ts";
 import type { ConnectorContext } from "../pool/connector.ts";
 import type { DrainPlan } from "./_drain.ts";
 import type { PingPlan } from "./_ping.ts";

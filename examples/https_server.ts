@@ -9,11 +9,14 @@
  *     deno run --allow-net examples/https_server.ts
  */
 
-import ca from "../tests/certs/ca.pem" with { type: "text" };
-import cert from "../tests/certs/server.pem" with { type: "text" };
-import key from "../tests/certs/server_key.pem" with { type: "text" };
+import ca from "../tests/support/certs/ca.pem" with { type: "text" };
+import cert from "../tests/support/certs/server.pem" with { type: "text" };
+import key from "../tests/support/certs/server_key.pem" with { type: "text" };
 import { Pool, tls } from "../mod.ts";
 import { get } from "./_http.ts";
+import { need } from "./_permission.ts";
+
+await need();
 
 const routes: Record<string, (url: URL) => Response> = {
   "/": () => new Response("<h1>Home</h1>", { headers: { "content-type": "text/html" } }),

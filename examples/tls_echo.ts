@@ -8,10 +8,13 @@
  *     deno run --allow-net examples/tls_echo.ts
  */
 
-import ca from "../tests/certs/ca.pem" with { type: "text" };
-import cert from "../tests/certs/server.pem" with { type: "text" };
-import key from "../tests/certs/server_key.pem" with { type: "text" };
+import ca from "../tests/support/certs/ca.pem" with { type: "text" };
+import cert from "../tests/support/certs/server.pem" with { type: "text" };
+import key from "../tests/support/certs/server_key.pem" with { type: "text" };
 import { Pool, tls } from "../mod.ts";
+import { need } from "./_permission.ts";
+
+await need();
 
 const CLIENTS = 12;
 

@@ -1,19 +1,65 @@
-import { shown } from "./_validate.ts";
+import { shown } from "../internal/text.ts";
 import type { Lease, LeaseSlot } from "./lease.ts";
+import type { Permit } from "./semaphore.ts";
+import type { RetireReason } from "./stats.ts";
 
-/** What the pool hands to a connector's asynchronous methods. */
+/** What the pool passes to a connector's asynchronous methods. */
 export interface ConnectorContext {
   /**
    * Aborted when the pool gives up on the call: at its time limit, or when the
-   * pool is closed. A connector that heeds it leaves nothing behind.
+   * pool is closed. A connector that stops at the signal leaves nothing behind.
    */
   readonly signal: AbortSignal;
+}
 
+/** What the pool passes to {@linkcode Connector.connect}. */
+export interface ConnectContext extends ConnectorContext {
   /**
-   * Aborted when the pool is closed. It is for what may outlast the call, as does
-   * a dial that the system can't abort. A pool always gives it.
+   * Retires the resource that this call opens, whatever state it is in, at any
+   * time later. A leased one is closed when it is released; with `now: true` at
+   * once, under its borrower.
+   */
+  retire(reason: unknown, options?: RetireOptions): void;
+  /**
+   * Aborted when the pool is closed: for what may outlast the call, such as a
+   * dial that the system can't abort. A pool always gives it.
    */
   readonly closed?: AbortSignal;
+}
+
+/** Options of {@linkcode ConnectContext.retire}. */
+export interface RetireOptions {
+  /**
+   * Whether a leased resource is closed at once, under its borrower.
+   *
+   * @default {false}
+   */
+  now?: boolean | undefined;
+}
+
+/** What the pool passes to {@linkcode Connector.watch}. */
+export interface WatchContext {
+  /** Retires the resource at once: it was lost while idle. Does nothing after `unwatch`. */
+  lost(reason: unknown): void;
+  /** Whether a caller is waiting to have the resource next. */
+  readonly wanted: boolean;
+  /**
+   * Takes the idle resource out of reach while something is done with it, such as
+   * reading what the server says unasked. Its state is `preparing` meanwhile.
+   * Bounded by `checkTimeout`; a rejection retires the resource.
+   */
+  prepare(work: (context: ConnectorContext) => PromiseLike<void>): void;
+}
+
+/** What the pool passes to {@linkcode Connector.probe}. */
+export interface ProbeOptions {
+  /**
+   * Whether the caller can wait. `tryAcquire` can't: it gets the resource if the
+   * probe returns undefined, so that only a reason for doubt should be given.
+   */
+  readonly wait: boolean;
+  /** Whether the resource was returned a millisecond ago or earlier. */
+  readonly rested: boolean;
 }
 
 /**
@@ -43,17 +89,31 @@ export interface ConnectorContext {
  * ```
  */
 export interface Connector<T, L extends Lease<T> = Lease<T>> {
-  /** What errors call the place to which it connects, such as `tcp://10.0.0.5:6379`. Not for secrets. */
-  readonly name?: string;
+  /** What it connects to, as errors and labels name it, such as `tcp://10.0.0.5:6379`. It holds no secrets. */
+  readonly place?: string;
+
+  /**
+   * Leave to dial, such as a permit of a semaphore: awaited before `connect`, and
+   * not counted in `connectTimeout`. The pool gives it back when the resource is
+   * closed or the dial has failed; a detached resource takes it along.
+   */
+  admit?(context: ConnectorContext): Permit | PromiseLike<Permit>;
 
   /** Opens a resource. Bounded by `connectTimeout`; what it gives after that is closed. */
-  connect(context: ConnectorContext): T | PromiseLike<T>;
+  connect(context: ConnectContext): T | PromiseLike<T>;
+
+  /**
+   * Makes a new resource ready for its first use, such as a login. Part of the
+   * dial, with the same deadline. On failure, abort or timeout the pool closes the
+   * resource.
+   */
+  init?(resource: T, context: ConnectorContext): void | PromiseLike<void>;
 
   /**
    * Closes a resource. Bounded by `checkTimeout`. By default the resource's own
    * `Symbol.asyncDispose`, `Symbol.dispose` or `close()`, the first that it has.
    */
-  close?(resource: T): void | PromiseLike<void>;
+  close?(resource: T, reason: RetireReason): void | PromiseLike<void>;
 
   /**
    * Whether a resource that has been idle for `checkAfter` or longer still
@@ -72,30 +132,33 @@ export interface Connector<T, L extends Lease<T> = Lease<T>> {
   isRetryable?(error: unknown): boolean;
 
   /**
+   * Whether an error thrown out of `use` spoils the resource, which is retired
+   * then. By default every error does.
+   */
+  isFatal?(error: unknown, resource: T): boolean;
+
+  /**
    * Whether a reused resource failed its borrower before it gave anything back,
    * so that what was asked of it may be asked once more of another. Asked by
    * `use` with `retryStale`; by default it never may.
    */
-  isStale?(resource: T): boolean;
+  isStale?(resource: T, error: unknown): boolean;
 
   /** Makes the lease that a borrower gets. By default a plain {@linkcode Lease}. */
   lease?(slot: LeaseSlot<T>): L;
 
   /**
-   * Told that the resource goes idle, or, if it `isWanted`, that a caller is
-   * waiting to have it next. From here until `unwatch` the connector may call
-   * `lost` to have it retired at once.
+   * Called when the resource goes idle. From then until `unwatch` the connector
+   * may call `context.lost` to have it retired at once.
    */
-  watch?(resource: T, lost: (reason: unknown) => void, isWanted: boolean): void;
+  watch?(resource: T, context: WatchContext): void;
 
   /**
-   * What has to settle before a watched resource is lent, if anything: asked just
-   * then. Bounded by `checkTimeout`; if it rejects, the resource is retired. One
-   * who is hurried (`tryAcquire`) will not await it, and gets the resource if
-   * this returns undefined: then only a reason for doubt should be given. It
-   * `hasRested` if it was returned a millisecond ago or earlier.
+   * Asked before a watched resource is lent: what to await so that nothing is
+   * overlooked that could be known, if anything. Bounded by `checkTimeout`; a
+   * rejection retires the resource.
    */
-  settle?(resource: T, isHurried: boolean, hasRested: boolean): PromiseLike<void> | undefined;
+  probe?(resource: T, options: ProbeOptions): PromiseLike<void> | undefined;
 
   /**
    * How many connections were given up, at the dial or at the close, that the
@@ -109,15 +172,18 @@ export interface Connector<T, L extends Lease<T> = Lease<T>> {
 }
 
 const METHODS = [
+  "admit",
+  "init",
   "close",
   "check",
   "reset",
   "isBroken",
   "isRetryable",
+  "isFatal",
   "isStale",
   "lease",
   "watch",
-  "settle",
+  "probe",
   "lingering",
   "unwatch",
 ] as const;
@@ -157,8 +223,9 @@ interface Closable {
 export function closeResource<T>(
   connector: Pick<Connector<T>, "close">,
   resource: T,
+  reason: RetireReason,
 ): void | PromiseLike<void> {
-  if (connector.close !== undefined) return connector.close(resource);
+  if (connector.close !== undefined) return connector.close(resource, reason);
   const closable = resource as Closable | null | undefined;
   const close = closable?.[Symbol.asyncDispose] ?? closable?.[Symbol.dispose] ?? closable?.close;
   if (typeof close === "function") return close.call(resource);

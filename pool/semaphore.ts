@@ -4,9 +4,9 @@
  * @module
  */
 
-import { AbortGroups } from "./_abort_groups.ts";
-import { List, ListNode } from "./_list.ts";
-import { abortSignal, checkOptions, countFrom } from "./_validate.ts";
+import { SignalRegistry } from "../internal/signal_registry.ts";
+import { LinkedList, ListNode } from "../internal/linked_list.ts";
+import { abortSignal, checkOptions, countFrom } from "../internal/validate.ts";
 
 /** One unit of a {@linkcode Semaphore}, held until it is released. */
 export interface Permit extends Disposable {
@@ -72,8 +72,8 @@ class HeldPermit implements Permit {
  * ```
  */
 export class Semaphore {
-  readonly #waiters = new List<Waiter>();
-  readonly #aborts = new AbortGroups<Waiter>((waiter, reason) => {
+  readonly #waiters = new LinkedList<Waiter>();
+  readonly #aborts = new SignalRegistry<Waiter>((waiter, reason) => {
     this.#waiters.remove(waiter);
     waiter.reject(reason);
   });

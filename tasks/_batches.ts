@@ -1,5 +1,5 @@
 import { attempt } from "./_deferred.ts";
-import { setTimer } from "../pool/_timer.ts";
+import { setTimer } from "../internal/timer.ts";
 
 /** Results that never let the event loop have its turn let no timer ring either. */
 const LONGEST_TURN = 10;

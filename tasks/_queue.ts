@@ -1,10 +1,10 @@
-import { List } from "../pool/_list.ts";
+import { LinkedList } from "../internal/linked_list.ts";
 import type { Claim } from "./_claim.ts";
 import { Segment } from "./_segment.ts";
 
 /** The claims of one priority, first come, first served. */
 class Level {
-  readonly #segments = new List<Segment>();
+  readonly #segments = new LinkedList<Segment>();
 
   constructor(readonly priority: number) {}
 

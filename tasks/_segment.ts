@@ -1,4 +1,4 @@
-import { type List, ListNode } from "../pool/_list.ts";
+import { type LinkedList, ListNode } from "../internal/linked_list.ts";
 import type { Claim } from "./_claim.ts";
 import { latestResolve, newPromise } from "./_deferred.ts";
 import { Turn } from "./_turn.ts";
@@ -19,7 +19,7 @@ const LENGTH = 256;
  * line is small. That is why the line is in pieces.
  */
 export class Segment extends ListNode<Segment> {
-  readonly #line: List<Segment>;
+  readonly #line: LinkedList<Segment>;
   /** Those who were called, or passed over, are not kept. */
   readonly #claims: (Claim | undefined)[] = [];
   /** The first who may be waiting; who is to be called; who has not been woken. */
@@ -32,7 +32,7 @@ export class Segment extends ListNode<Segment> {
   readonly #gate = newPromise<Segment>();
   #openGate: ((segment: Segment) => void) | undefined = latestResolve<Segment>();
 
-  constructor(line: List<Segment>) {
+  constructor(line: LinkedList<Segment>) {
     super();
     this.#line = line;
   }

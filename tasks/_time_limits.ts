@@ -1,4 +1,4 @@
-import { type Bounded, Deadlines } from "../pool/_deadlines.ts";
+import { type Bounded, DeadlineQueue } from "../internal/deadline_queue.ts";
 
 /** How long one body may take. */
 class TimeLimit implements Bounded {
@@ -21,7 +21,7 @@ function clock(): number {
 
 /** The time limits of all running bodies, behind one timer. */
 export class TimeLimits {
-  #deadlines: Deadlines<TimeLimit> | undefined;
+  #deadlines: DeadlineQueue<TimeLimit> | undefined;
   #state: "set" | "clear" = "clear";
 
   /** Whether there may be a timer. */
@@ -34,7 +34,7 @@ export class TimeLimits {
     if (timeout === Infinity) return undefined;
     const now = clock();
     const limit = new TimeLimit(now + timeout, onDue);
-    this.#deadlines ??= new Deadlines(clock, (due) => this.#expire(due));
+    this.#deadlines ??= new DeadlineQueue(clock, (due) => this.#expire(due));
     this.#state = "set";
     this.#deadlines.add(limit, now);
     return limit;

@@ -1,4 +1,4 @@
-import { AbortGroups } from "../pool/_abort_groups.ts";
+import { SignalRegistry } from "../internal/signal_registry.ts";
 import { Cancellation, type CancelReport } from "./_cancellation.ts";
 import { Deferred } from "./_deferred.ts";
 import { UnreadFailures } from "./_failures.ts";
@@ -30,7 +30,7 @@ export class Workload implements RunHost, JobHost {
   readonly runners = new Runners<TaskRun<unknown>>();
   readonly #options: ResolvedTaskPoolOptions;
   readonly #jobs = new Set<Job>();
-  readonly #aborts = new AbortGroups<Stoppable>((each, reason) => each.cancel(reason));
+  readonly #aborts = new SignalRegistry<Stoppable>((each, reason) => each.cancel(reason));
   readonly #everything: Stoppable = { cancel: (reason) => this.stopAll(reason) };
   readonly #plain = this.#terms(undefined, Infinity, undefined);
   #joiners: Deferred<void>[] = [];

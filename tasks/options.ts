@@ -8,7 +8,7 @@ import {
   type Rule,
   shown,
   typed,
-} from "../pool/_validate.ts";
+} from "../internal/validate.ts";
 
 /** Size, limits and manners of a task pool. All times are in milliseconds. */
 export interface TaskPoolOptions {

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Makes the certificates in tests/certs/, which are checked in: valid from 2020 to
+# Makes the certificates in tests/support/certs/, which are checked in: valid from 2020 to
 # 2120. Needs OpenSSL 3. The keys of the two authorities are thrown away.
 #
 #     tools/make_test_certs.sh
 set -eu
 
-out=$(cd "$(dirname "$0")/.." && pwd)/tests/certs
+out=$(cd "$(dirname "$0")/.." && pwd)/tests/support/certs
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"

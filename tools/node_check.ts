@@ -6,7 +6,7 @@
  */
 
 const out = await Deno.makeTempDir();
-const sources = ["pool", "tasks"].flatMap((folder) =>
+const sources = ["internal", "pool", "tasks"].flatMap((folder) =>
   [...Deno.readDirSync(folder)].map(({ name }) => `${folder}/${name}`)
 );
 

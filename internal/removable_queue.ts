@@ -1,0 +1,120 @@
+/** What stands in a {@linkcode RemovableQueue}. */
+export interface Ranked {
+  /** Its place among the others: the lowest rank is the head. No two are the same. */
+  readonly rank: number;
+}
+
+// A shorter queue is not worth tidying.
+const SHORTEST = 64;
+
+/**
+ * A queue that members can leave from anywhere: an array in which the rank of a
+ * removed member stays behind, so that others are found by bisection. Links from
+ * one to the next would be simpler. But a garbage collector follows them one by
+ * one, which made each of 20,000 waiters half as expensive again.
+ */
+export class RemovableQueue<M extends Ranked> {
+  #places: (M | number)[] = [];
+  /** Where the head is. */
+  #first = 0;
+  size = 0;
+
+  get head(): M | undefined {
+    return this.size === 0 ? undefined : this.#places[this.#first] as M;
+  }
+
+  /** Adds a member in the order of ranks: mostly at the end. */
+  push(member: M): void {
+    const places = this.#places;
+    const { length } = places;
+    if (length === this.#first || this.#rankAt(length - 1) < member.rank) places.push(member);
+    else this.#insert(member);
+    this.size++;
+  }
+
+  remove(member: M): void {
+    this.#removeAt(this.#indexOf(member), member);
+  }
+
+  /** Removes the head, if there is one. */
+  shift(): M | undefined {
+    const { head } = this;
+    if (head !== undefined) this.#removeAt(this.#first, head);
+    return head;
+  }
+
+  #insert(member: M): void {
+    let low = this.#first;
+    let high = this.#places.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#rankAt(middle) < member.rank) low = middle + 1;
+      else high = middle;
+    }
+    this.#places.splice(low, 0, member);
+  }
+
+  #removeAt(index: number, member: M): void {
+    this.#places[index] = member.rank;
+    this.size--;
+    if (index === this.#first) this.#first = this.#taken(index + 1);
+    const { length } = this.#places;
+    if (this.size === 0 || length > SHORTEST && this.size < length / 2) this.#tidy();
+  }
+
+  /** The one behind this member. */
+  after(member: M): M | undefined {
+    const index = this.#indexOf(member);
+    const next = this.#taken(index + 1);
+    if (next > index + 1) this.#moveUp(index, next - 1);
+    return next < this.#places.length ? this.#places[next] as M : undefined;
+  }
+
+  /** Iterates from head to tail; the member just yielded, and no other, may be removed. */
+  *[Symbol.iterator](): Generator<M> {
+    let member = this.head;
+    while (member !== undefined) {
+      const next = this.after(member);
+      yield member;
+      member = next;
+    }
+  }
+
+  /** The first place from this one on that is taken. */
+  #taken(index: number): number {
+    while (index < this.#places.length && typeof this.#places[index] === "number") index++;
+    return index;
+  }
+
+  #indexOf(member: M): number {
+    let low = this.#first;
+    if (this.#places[low] === member) return low;
+    let high = this.#places.length;
+    while (high - low > 1) {
+      const middle = (low + high) >>> 1;
+      if (this.#rankAt(middle) > member.rank) high = middle;
+      else low = middle;
+    }
+    return low;
+  }
+
+  #rankAt(index: number): number {
+    const place = this.#places[index]!;
+    return typeof place === "number" ? place : place.rank;
+  }
+
+  /** Closes the gap behind a member: one who stays while those behind leave would have it searched each time. */
+  #moveUp(from: number, to: number): void {
+    const member = this.#places[from] as M;
+    this.#places.fill(member.rank, from, to);
+    this.#places[to] = member;
+    if (from === this.#first) this.#first = to;
+  }
+
+  #tidy(): void {
+    const rest = this.#places.slice(this.#first);
+    const isWhole = rest.length === this.size;
+    this.#places = isWhole ? rest : rest.filter((place) => typeof place !== "number");
+    this.#first = 0;
+  }
+}

@@ -1,0 +1,94 @@
+import { assertEquals, assertLess } from "@std/assert";
+
+type Clock = typeof import("../../internal/clock.ts");
+
+const SLEEP = 3_600_000;
+
+/** A date and a monotonic clock that are set by hand, put in the platform's place while a clock is loaded and tried. */
+class Hands implements Disposable {
+  date = 1_000_000;
+  elapsed = 5_000;
+  datesAsked = 0;
+  readonly immediates: (() => void)[] = [];
+  readonly #dateNow = Date.now;
+  readonly #setImmediate = globalThis.setImmediate;
+  readonly #performanceNow = performance.now;
+
+  constructor() {
+    Date.now = () => {
+      this.datesAsked++;
+      return this.date;
+    };
+    const later = (callback: () => void) => void this.immediates.push(callback);
+    globalThis.setImmediate = later as unknown as typeof setImmediate;
+    performance.now = () => this.elapsed;
+  }
+
+  [Symbol.dispose](): void {
+    Date.now = this.#dateNow;
+    globalThis.setImmediate = this.#setImmediate;
+    performance.now = this.#performanceNow;
+  }
+
+  pass(milliseconds: number): void {
+    this.date += milliseconds;
+    this.elapsed += milliseconds;
+  }
+
+  /** The turn of the event loop is over. */
+  turn(): void {
+    for (const callback of this.immediates.splice(0)) callback();
+  }
+}
+
+function read({ wallNow }: Clock, times: number): number {
+  for (let i = 1; i < times; i++) wallNow();
+  return wallNow();
+}
+
+Deno.test("the clock: in a burst the date is asked for once in 64 readings, until the turn is over", async () => {
+  using hands = new Hands();
+  const clock: Clock = await import("../../internal/clock.ts?burst");
+  read(clock, 512 + 1);
+  hands.datesAsked = 0;
+  read(clock, 640);
+  assertEquals(hands.datesAsked, 10);
+  assertEquals(hands.immediates.length, 1);
+  hands.pass(3);
+  assertEquals(read(clock, 64), hands.elapsed, "64 readings later it is noticed");
+  hands.pass(3);
+  assertEquals(
+    clock.wallNow(),
+    hands.elapsed - 3,
+    "in the same turn the burst goes on in the next millisecond",
+  );
+  hands.turn();
+  assertEquals(clock.wallNow(), hands.elapsed, "in the next turn every reading is the time's");
+  hands.pass(1);
+  assertEquals(clock.wallNow(), hands.elapsed);
+});
+
+Deno.test("the clock: what I/O asks for in a millisecond is no burst, and makes no immediate", async () => {
+  using hands = new Hands();
+  const clock: Clock = await import("../../internal/clock.ts?io");
+  for (let ms = 0; ms < 10; ms++) {
+    read(clock, 400);
+    hands.pass(1);
+  }
+  assertEquals([hands.datesAsked, hands.immediates.length], [4_000, 0]);
+});
+
+Deno.test("the clock: the time for which the machine slept counts, and a date that is set back does not", async () => {
+  using hands = new Hands();
+  const clock: Clock = await import("../../internal/clock.ts?sleep");
+  const before = clock.wallNow();
+  hands.date += SLEEP;
+  assertEquals(clock.wallNow() - before, SLEEP);
+  hands.date -= SLEEP;
+  assertEquals(clock.wallNow() - before, SLEEP);
+  hands.pass(7);
+  assertEquals(clock.wallNow() - before, SLEEP + 7);
+  hands.elapsed += 0.75;
+  hands.date += 1;
+  assertLess(clock.wallNow() % 1, 0.001, "whole milliseconds");
+});

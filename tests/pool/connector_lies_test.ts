@@ -1,0 +1,255 @@
+import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { type Connector, Pool, type PoolHooks } from "../../pool/mod.ts";
+import { eachCase, LIMIT, microtasks, Outcome, Scene } from "../support/scene.ts";
+import { ScriptedConnector, type Thing } from "../support/scripted_connector.ts";
+
+const ERROR = new Error("misbehaves");
+
+function fails(): never {
+  throw ERROR;
+}
+
+/** Methods of a connector that the pool calls in the middle of a decision. */
+const SYNCHRONOUS = ["lease", "watch", "probe", "unwatch", "isBroken", "isRetryable"] as const;
+
+Deno.test("a synchronous method of the connector that throws, whichever, costs no slot", async () => {
+  await eachCase(SYNCHRONOUS, String, async (method) => {
+    using scene = new Scene(new ScriptedConnector(), { maxSize: 2 });
+    const connector = scene.connector as Connector<Thing>;
+    (await scene.take()).release();
+    await microtasks();
+    connector[method] = fails;
+    scene.connector.script.connect = method === "isRetryable" ? "error" : "ok";
+    for (let round = 0; round < 3; round++) {
+      const callers = [1, 2, 3].map(() => scene.acquire({ timeout: LIMIT }));
+      await microtasks();
+      for (const lease of scene.held) lease.release();
+      await scene.elapse(2 * LIMIT);
+      for (const lease of scene.held) lease.release();
+      await scene.elapse(2 * LIMIT);
+      assertEquals(callers.filter((caller) => caller.state === "pending").length, 0);
+      scene.assertAtRest();
+    }
+    delete connector[method];
+    scene.connector.heal();
+    await microtasks();
+    await scene.assertFullCapacity();
+    await scene.end();
+  });
+});
+
+Deno.test("a watch that throws has the resource retired with the error, and the pool goes on", async () => {
+  const retired: unknown[] = [];
+  const hooks: PoolHooks = {
+    onRetire: ({ reason, detail }) => retired.push([reason, detail]),
+  };
+  using scene = new Scene(new ScriptedConnector(), { maxSize: 1, hooks });
+  const connector = scene.connector as Connector<Thing>;
+  connector.watch = fails;
+  const lease = await scene.take();
+  lease.release();
+  await microtasks();
+  assertEquals(retired, [["lost", ERROR]]);
+  assertEquals(scene.pool.stats.size, 0);
+  const next = await scene.take();
+  assertEquals(next.reused, false);
+  connector.watch = () => {};
+  await scene.assertFullCapacity();
+  await scene.end();
+});
+
+Deno.test("a caller awaits what has to settle; if it rejects, throws or hangs, he gets another resource", async () => {
+  const ways: [string, () => Promise<void> | undefined, boolean][] = [
+    ["nothing", () => undefined, true],
+    ["settles", () => Promise.resolve(), true],
+    ["rejects", () => Promise.reject(ERROR), false],
+    ["throws", fails, false],
+    ["hangs", () => new Promise<void>(() => {}), false],
+  ];
+  await eachCase(ways, ([name]) => name, async ([_, settle, reused]) => {
+    const scripted = new ScriptedConnector({}, ["check", "reset"]);
+    const connector = scripted as Connector<Thing>;
+    connector.watch = () => {};
+    connector.probe = settle;
+    using scene = new Scene(scripted, { maxSize: 1 });
+    (await scene.take()).release();
+    const caller = scene.acquire();
+    await scene.elapse(LIMIT);
+    assertEquals([caller.state, caller.value?.reused], ["fulfilled", reused]);
+    scene.assertAtRest();
+    delete connector.probe;
+    await scene.assertFullCapacity();
+    await scene.end();
+  });
+});
+
+Deno.test("a resource whose lease cannot be made is closed in that turn, and the caller gets the error", async () => {
+  await eachCase(["lease", "unwatch"] as const, String, async (method) => {
+    const connector = new ScriptedConnector({}, ["check", "reset"]);
+    (connector as Connector<Thing>).watch = () => {};
+    using scene = new Scene(connector, { maxSize: 1 });
+    (await scene.take()).release();
+    (connector as Connector<Thing>)[method] = fails;
+    const caller = scene.acquire();
+    await microtasks();
+    assertStrictEquals(caller.error, ERROR);
+    assertEquals([scene.connector.things[0]!.closes, scene.pool.stats.size], [1, 0]);
+    delete (scene.connector as Connector<Thing>)[method];
+    await scene.assertFullCapacity();
+    await scene.end();
+  });
+});
+
+Deno.test("a resource with a then that throws is a failure of connect, and the pool goes on", async () => {
+  const cursed = {
+    get then(): never {
+      throw ERROR;
+    },
+  };
+  let next: unknown = cursed;
+  const pool = new Pool<unknown>(() => next, { maxSize: 1 });
+  const error = await assertRejects(() => pool.acquire());
+  assertStrictEquals(error, ERROR);
+  next = {};
+  const caller = new Outcome(pool.acquire());
+  await microtasks();
+  assertEquals([caller.state, pool.stats.leased], ["fulfilled", 1]);
+  await pool.close({ force: true });
+});
+
+Deno.test("a thenable of its own kind is awaited, and one that answers twice is heard once", async () => {
+  const thing = { closes: 0 };
+  const connector: Connector<{ closes: number }> = {
+    connect: () => ({
+      then(resolve?: ((value: typeof thing) => unknown) | null) {
+        resolve?.(thing);
+        resolve?.({ closes: 0 });
+        fails();
+      },
+    } as PromiseLike<typeof thing>),
+    close: (it) => void it.closes++,
+  };
+  const pool = new Pool(connector, { maxSize: 1 });
+  const lease = await pool.acquire();
+  assertStrictEquals(lease.value, thing);
+  assertEquals(pool.stats.dials, { ok: 1, failed: 0 });
+  lease.release();
+  await pool.close();
+  assertEquals(thing.closes, 1);
+});
+
+Deno.test("lost counts once, and only while the resource is idle or made ready", async () => {
+  let lost: (reason: unknown) => void = () => {};
+  using scene = new Scene(new ScriptedConnector({}, ["reset"]), { maxSize: 1 });
+  const connector = scene.connector as Connector<Thing>;
+  connector.watch = (_thing, context) => void (lost = context.lost);
+  const first = await scene.take();
+  first.release();
+  const idle = scene.connector.things[0]!;
+  lost("gone");
+  lost("gone");
+  assertEquals([idle.closes, scene.pool.stats.retired.lost], [1, 1]);
+  await microtasks();
+
+  const second = await scene.take();
+  lost("the first, again");
+  assertEquals(second.value.closes, 0);
+  second.release();
+  scene.connector.script.check = "never";
+  const caller = scene.acquire();
+  await microtasks();
+  lost("while it is checked");
+  await microtasks();
+  assertEquals([caller.state, caller.value?.reused], ["fulfilled", false]);
+  scene.assertAtRest();
+  await scene.end();
+});
+
+Deno.test("lost from within watch retires the resource at once", async () => {
+  using scene = new Scene(new ScriptedConnector(), { maxSize: 1 });
+  (scene.connector as Connector<Thing>).watch = (_thing, { lost }) => lost("already");
+  (await scene.take()).release();
+  await microtasks();
+  assertEquals([scene.pool.stats.size, scene.pool.stats.retired.lost], [0, 1]);
+  delete (scene.connector as Connector<Thing>).watch;
+  await scene.assertFullCapacity();
+  await scene.end();
+});
+
+Deno.test("a connector may call the pool from each of its methods", async () => {
+  const methods = ["connect", "check", "reset", "close"] as const;
+  await eachCase(methods, String, async (method) => {
+    using scene = new Scene(new ScriptedConnector(), { maxSize: 2 });
+    const nested: Outcome<unknown>[] = [];
+    scene.connector.onCall = (called) => {
+      if (called !== method || nested.length >= 6) return;
+      nested.push(scene.acquire({ timeout: LIMIT }));
+      scene.pool.resize(nested.length % 2 + 1);
+      scene.pool.clear();
+    };
+    for (let round = 0; round < 4; round++) {
+      scene.acquire({ timeout: LIMIT });
+      await scene.elapse(10);
+      if (round % 2 === 0) scene.held[0]?.release();
+      else scene.held[0]?.discard();
+      await scene.elapse(10);
+    }
+    await drain(scene);
+    scene.connector.onCall = () => {};
+    scene.pool.resize(2);
+    assert(nested.length > 0);
+    assertEquals(nested.filter((each) => each.state === "pending").length, 0);
+    scene.assertAtRest();
+    await scene.assertFullCapacity();
+    await scene.end();
+  });
+});
+
+/** Releases whatever is granted until nobody waits any more. */
+async function drain(scene: Scene): Promise<void> {
+  for (let i = 0; i < 30; i++) {
+    for (const lease of scene.held) lease.release();
+    await scene.elapse(10);
+  }
+}
+
+Deno.test("warm is done when all are idle that it counts, and rejects if one of them cannot be opened", async () => {
+  for (const maxConnecting of [1, Infinity]) {
+    using scene = new Scene(new ScriptedConnector(), { maxSize: 3, maxConnecting });
+    const warming = new Outcome(scene.pool.warm(3));
+    await microtasks();
+    assertEquals([warming.value, scene.pool.stats.idle], [3, 3]);
+    await scene.end();
+  }
+  using scene = new Scene(new ScriptedConnector({ connect: "never" }), { maxSize: 3 });
+  const warming = new Outcome(scene.pool.warm(3));
+  scene.connector.calls[0]!.succeed();
+  await microtasks();
+  assertEquals([warming.state, scene.pool.stats.idle], ["pending", 1], "two are still dialled");
+  for (const call of scene.connector.calls) call.fail(ERROR);
+  await microtasks();
+  assertStrictEquals(warming.error, ERROR);
+  await scene.end();
+});
+
+Deno.test("a caller whose dial is tried again keeps its place, and is told when all have failed", async () => {
+  using scene = new Scene(new ScriptedConnector({ connect: "error" }), {
+    maxSize: 1,
+    acquireTimeout: Infinity,
+    retry: { attempts: 3, minDelay: 20, maxDelay: 20 },
+  });
+  const caller = scene.acquire();
+  await scene.elapse(100);
+  assertEquals([caller.state, scene.connector.count("connect")], ["rejected", 3]);
+  scene.assertAtRest();
+
+  const patient = [scene.acquire(), scene.acquire()];
+  await scene.elapse(10);
+  scene.connector.heal();
+  await scene.elapse(50);
+  assertEquals(patient.map((caller) => caller.state), ["fulfilled", "pending"], "in order");
+  patient[0]!.value!.release();
+  await microtasks();
+  await scene.assertFullCapacity();
+  await scene.end();
+});

@@ -1,0 +1,177 @@
+import { assertEquals, assertStrictEquals } from "@std/assert";
+import { type Connector, Pool, type PoolOptions } from "../../pool/mod.ts";
+import { LIMIT, microtasks, Scene } from "../support/scene.ts";
+import { ScriptedConnector, type Thing } from "../support/scripted_connector.ts";
+import { TimerSpy } from "../support/spies.ts";
+
+/** A scene whose only thing settles when it is told to, and a caller who waits for that. */
+async function settling(
+  options: PoolOptions = {},
+  without: ("check" | "reset")[] = ["check", "reset"],
+) {
+  const scripted = new ScriptedConnector({}, without);
+  const connector = scripted as Connector<Thing>;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  connector.watch = () => {};
+  connector.probe = ({ id }) => id === 0 ? promise : undefined;
+  const scene = new Scene(scripted, { maxSize: 1, ...options });
+  (await scene.take()).release();
+  await microtasks();
+  const leaving = new AbortController();
+  const caller = scene.acquire({ timeout: 10 * LIMIT, signal: leaving.signal });
+  await microtasks();
+  assertEquals(scene.pool.stats.preparing, 1, "it has begun");
+  return { scene, connector, caller, leaving, resolve };
+}
+
+Deno.test("close() waits for what settles, no longer than checkTimeout, and leaves no timer", async () => {
+  for (const settles of [true, false]) {
+    const { scene, caller, resolve } = await settling();
+    using _ = scene;
+    const closing = scene.close();
+    await microtasks();
+    assertEquals([caller.state, closing.state], ["rejected", "pending"]);
+    if (settles) resolve();
+    else await scene.elapse(LIMIT);
+    await microtasks();
+    assertEquals([closing.state, scene.connector.things[0]!.closes], ["fulfilled", 1]);
+    assertEquals(scene.time.next(), false, "no timer is left");
+    await scene.end();
+  }
+});
+
+Deno.test("close() by force does not wait for what settles, which is late then", async () => {
+  const { scene, resolve } = await settling();
+  using _ = scene;
+  const closing = scene.close({ force: true });
+  await microtasks();
+  assertEquals([closing.state, scene.time.next()], ["fulfilled", false]);
+  resolve();
+  await scene.end();
+});
+
+Deno.test("what is cleared while it settles is closed then, and the caller gets another", async () => {
+  const { scene, caller, resolve } = await settling();
+  using _ = scene;
+  scene.pool.clear();
+  resolve();
+  await microtasks();
+  assertEquals([caller.value?.value.id, scene.connector.things[0]!.closes], [1, 1]);
+  assertEquals(scene.pool.stats.retired.cleared, 1);
+  await scene.end();
+});
+
+Deno.test("one who leaves while a resource settles for him costs no slot: it goes to the next", async () => {
+  const { scene, caller, leaving, resolve } = await settling();
+  using _ = scene;
+  const next = scene.acquire();
+  leaving.abort();
+  await scene.elapse(LIMIT / 2);
+  assertEquals([caller.state, next.state], ["rejected", "pending"]);
+  resolve();
+  await microtasks();
+  assertEquals(next.value?.value.id, 0);
+  scene.assertAtRest();
+  await scene.end();
+});
+
+Deno.test("what settles when it has been given up changes nothing, and leaves no timer", async () => {
+  const { scene, connector, caller, resolve } = await settling();
+  using _ = scene;
+  await scene.elapse(LIMIT);
+  assertEquals(caller.value?.value.id, 1, "he has got another");
+  resolve();
+  await microtasks();
+  connector.probe = () => Promise.resolve();
+  caller.value!.release();
+  (await scene.take()).release();
+  await scene.close();
+  assertEquals(scene.time.next(), false);
+  await scene.end();
+});
+
+Deno.test("a check that is due begins when the resource has settled, and has its own time", async () => {
+  const { scene, caller, resolve } = await settling({}, ["reset"]);
+  using _ = scene;
+  scene.connector.script.check = "never";
+  await scene.elapse(0.8 * LIMIT);
+  assertEquals(scene.connector.count("check"), 0);
+  resolve();
+  await scene.elapse(0.8 * LIMIT);
+  assertEquals([scene.connector.count("check"), caller.state], [1, "pending"]);
+  scene.connector.last("check").succeed();
+  await microtasks();
+  assertEquals(caller.value?.value.id, 0);
+  await scene.end();
+});
+
+Deno.test("a thenable that settles at once, and twice, and then fails, is heard once", async () => {
+  const { scene, connector } = await settling();
+  using _ = scene;
+  connector.probe = () => ({
+    then(
+      onSettled?: ((value: void) => unknown) | null,
+      onFailed?: ((error: unknown) => unknown) | null,
+    ) {
+      onSettled?.();
+      onSettled?.();
+      onFailed?.(new Error("too late"));
+      return undefined as never;
+    },
+  });
+  await scene.elapse(LIMIT);
+  for (const lease of scene.held) lease.release();
+  const next = await scene.take();
+  assertEquals(
+    [next.reused, scene.pool.stats.retired.lost],
+    [true, 1],
+    "only the one that hung is lost",
+  );
+  await scene.end();
+});
+
+Deno.test("what settles within microtasks takes no timer each time", async () => {
+  using timers = new TimerSpy();
+  const connector: Connector<object> = {
+    connect: () => ({}),
+    close: () => {},
+    watch: () => {},
+    probe: () => Promise.resolve(),
+  };
+  await using pool = new Pool(connector, {
+    maxSize: 1,
+    idleTimeout: Infinity,
+    maxLifetime: Infinity,
+  });
+  (await pool.acquire()).release();
+  await use(pool);
+  const { made } = timers;
+  for (let i = 0; i < 100; i++) await use(pool);
+  assertEquals(timers.made - made, 0);
+  await pool.close();
+  assertEquals(timers.pending, 0, "and none is left");
+});
+
+Deno.test("one who waits without end for a resource to settle keeps the process alive until its time is over", async () => {
+  using timers = new TimerSpy();
+  const things = [{}, {}];
+  let dials = 0;
+  const connector: Connector<object> = {
+    connect: () => things[dials++]!,
+    close: () => {},
+    watch: () => {},
+    probe: (thing) => thing === things[0] ? new Promise<void>(() => {}) : undefined,
+  };
+  await using pool = new Pool(connector, { maxSize: 1, checkTimeout: 50, idleTimeout: Infinity });
+  (await pool.acquire()).release();
+  assertEquals(timers.holding, 0, "nobody waits");
+  const acquired = pool.acquire({ timeout: Infinity });
+  acquired.catch(() => {}); // the pool is closed if the next line throws
+  assertEquals(timers.holding, 1);
+  using lease = await acquired;
+  assertStrictEquals(lease.value, things[1]);
+});
+
+async function use(pool: Pool<object>): Promise<void> {
+  (await pool.acquire()).release();
+}

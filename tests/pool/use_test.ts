@@ -1,0 +1,205 @@
+import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import type { Connector, Lease, PoolTimeoutError } from "../../pool/mod.ts";
+import { eachCase, microtasks, Outcome, Scene } from "../support/scene.ts";
+import { ScriptedConnector, type Thing } from "../support/scripted_connector.ts";
+
+const ERROR = new Error("the body's");
+
+function sceneOf(options = {}): Scene {
+  return new Scene(new ScriptedConnector({}, ["check", "reset"]), { maxSize: 1, ...options });
+}
+
+/** A body that fails the first time it is called, in a way that shows the resource to be stale. */
+class FailsOnce {
+  readonly lent: Thing[] = [];
+  readonly run = (lease: Lease<Thing>): string => {
+    this.lent.push(lease.value);
+    if (this.lent.length === 1) throw ERROR;
+    return "answer";
+  };
+}
+
+Deno.test("use gives what its body returns, and releases the resource", async () => {
+  await eachCase(["sync", "async"], String, async (kind) => {
+    using scene = sceneOf();
+    const result = await scene.pool.use((lease) => {
+      assertEquals([lease.ended, scene.pool.stats.leased], [false, 1]);
+      return kind === "sync" ? lease.value.id : Promise.resolve(lease.value.id);
+    });
+    assertEquals([result, scene.pool.stats.idle, scene.connector.open.length], [0, 1, 1]);
+    await scene.end();
+  });
+});
+
+Deno.test("use whose body throws rejects with just that, and closes the resource", async () => {
+  for (const error of [ERROR, undefined, null, 0, "text"]) {
+    const bodies: Record<string, () => Promise<never>> = {
+      throws: () => {
+        throw error;
+      },
+      rejects: () => Promise.reject(error),
+    };
+    await eachCase(Object.keys(bodies), (kind) => `${kind} ${error}`, async (kind) => {
+      const details: unknown[] = [];
+      const onRetire = ({ detail }: { detail?: unknown }) => details.push(detail);
+      using scene = sceneOf({ hooks: { onRetire } });
+      const outcome = new Outcome(scene.pool.use(bodies[kind]!));
+      await microtasks();
+      assertEquals(outcome.state, "rejected");
+      assertStrictEquals(outcome.error, error);
+      assertEquals([scene.pool.stats.size, scene.connector.things[0]!.closes], [0, 1]);
+      assertEquals(details, [error]);
+      await scene.end();
+    });
+  }
+});
+
+Deno.test("use lets its body end the lease in any way", async () => {
+  const ends: Record<string, (lease: Lease<Thing>) => void> = {
+    release: (lease) => lease.release(),
+    discard: (lease) => lease.discard(),
+    detach: (lease) => void (lease.detach().detached = true),
+  };
+  for (const throws of [false, true]) {
+    await eachCase(Object.keys(ends), (end) => `${end}, throws: ${throws}`, async (end) => {
+      using scene = sceneOf();
+      const outcome = new Outcome(scene.pool.use((lease) => {
+        ends[end]!(lease);
+        if (throws) throw ERROR;
+      }));
+      await microtasks();
+      assertEquals(
+        [outcome.state, outcome.error],
+        throws ? ["rejected", ERROR] : ["fulfilled", undefined],
+      );
+      assertEquals(scene.pool.stats.idle, end === "release" ? 1 : 0);
+      scene.assertAtRest();
+      await scene.assertFullCapacity();
+      await scene.end();
+    });
+  }
+});
+
+Deno.test("use rejects as acquire does, and does not call its body", async () => {
+  using scene = sceneOf();
+  const lease = await scene.take();
+  let calls = 0;
+  const body = () => ++calls;
+  const aborted = new Outcome(scene.pool.use(body, { signal: AbortSignal.abort(ERROR) }));
+  const late = new Outcome(scene.pool.use(body, { timeout: 50 }));
+  await scene.elapse(50);
+  assertStrictEquals(aborted.error, ERROR);
+  assertEquals([(late.error as PoolTimeoutError).stage, calls], ["wait", 0]);
+  lease.release();
+  await scene.end();
+});
+
+Deno.test("an abort of use's signal in the body rejects in that turn and closes the resource", async () => {
+  using scene = sceneOf();
+  const controller = new AbortController();
+  const never = Promise.withResolvers<string>();
+  const outcome = new Outcome(scene.pool.use(() => never.promise, { signal: controller.signal }));
+  await microtasks();
+  assertEquals([outcome.state, scene.pool.stats.leased], ["pending", 1]);
+  controller.abort(ERROR);
+  await microtasks();
+  assertStrictEquals(outcome.error, ERROR);
+  assertEquals([scene.connector.things[0]!.closes, scene.pool.stats.size], [1, 0]);
+  never.reject(new Error("too late, and nobody is left to hear of it"));
+  await scene.end();
+});
+
+Deno.test("the deadline of a use bounds its body, and says so", async () => {
+  using scene = sceneOf();
+  const outcome = new Outcome(scene.pool.use(() => new Promise(() => {}), { deadline: 50 }));
+  await scene.elapse(40);
+  assertEquals(outcome.state, "pending");
+  await scene.elapse(10);
+  assertEquals((outcome.error as PoolTimeoutError).stage, "use");
+  assertEquals([scene.connector.things[0]!.closes, scene.pool.stats.size], [1, 0]);
+  await scene.end();
+});
+
+Deno.test("a stale resource is retried once, on a fresh one, only if that was asked for", async () => {
+  const cases = [
+    { retryStale: true, stale: true, reused: true, lent: 2 },
+    { retryStale: false, stale: true, reused: true, lent: 1 },
+    { retryStale: undefined, stale: true, reused: true, lent: 1 },
+    { retryStale: true, stale: false, reused: true, lent: 1 },
+    { retryStale: true, stale: true, reused: false, lent: 1 },
+  ];
+  await eachCase(cases, Deno.inspect, async ({ retryStale, stale, reused, lent }) => {
+    using scene = sceneOf();
+    (scene.connector as Connector<Thing>).isStale = () => stale;
+    if (reused) (await scene.take()).release();
+    const body = new FailsOnce();
+    const options = retryStale === undefined ? {} : { retryStale };
+    const outcome = new Outcome(scene.pool.use(body.run, options));
+    await microtasks();
+    assertEquals(body.lent.length, lent);
+    assertEquals(new Set(body.lent).size, lent, "the second is another one");
+    assertEquals(
+      [outcome.value, outcome.error],
+      lent === 2 ? ["answer", undefined] : [undefined, ERROR],
+    );
+    assertEquals(body.lent[0]!.closes, 1);
+    await scene.assertFullCapacity();
+    await scene.end();
+  });
+});
+
+Deno.test("a stale retry that fails too is not tried a third time", async () => {
+  using scene = sceneOf();
+  (scene.connector as Connector<Thing>).isStale = () => true;
+  (await scene.take()).release();
+  let calls = 0;
+  const fails = () => {
+    calls++;
+    throw ERROR;
+  };
+  const error = await assertRejects(() => scene.pool.use(fails, { retryStale: true }));
+  assertStrictEquals(error, ERROR);
+  assertEquals([calls, scene.pool.stats.size], [2, 0]);
+  await scene.end();
+});
+
+Deno.test("a stale retry keeps the caller's signal and timeout", async () => {
+  using scene = sceneOf();
+  (scene.connector as Connector<Thing>).isStale = () => true;
+  (await scene.take()).release();
+  const controller = new AbortController();
+  const body = () => {
+    controller.abort(ERROR);
+    throw new Error("stale");
+  };
+  const call = () => scene.pool.use(body, { retryStale: true, signal: controller.signal });
+  assertStrictEquals(await assertRejects(call), ERROR);
+
+  scene.connector.script.connect = "ok";
+  (await scene.take()).release();
+  scene.connector.script.connect = "never";
+  const late = new Outcome(scene.pool.use(() => {
+    throw new Error("stale");
+  }, { retryStale: true, timeout: 50 }));
+  await scene.elapse(50);
+  assertEquals((late.error as PoolTimeoutError).stage, "connect");
+  await scene.end();
+});
+
+Deno.test("an isStale that throws costs neither the body's error nor the slot", async () => {
+  using scene = sceneOf();
+  (scene.connector as Connector<Thing>).isStale = () => {
+    throw new Error("cannot tell");
+  };
+  (await scene.take()).release();
+  const fails = () => {
+    throw ERROR;
+  };
+  const error = await assertRejects(() => scene.pool.use(fails, { retryStale: true }));
+  await microtasks();
+  scene.assertAtRest();
+  assertEquals(scene.pool.stats.leased, 0);
+  await scene.assertFullCapacity();
+  await scene.end();
+  assertStrictEquals(error, ERROR);
+});

@@ -1,0 +1,80 @@
+// What a peer did while the borrower held the socket, but did not read.
+import { assertEquals } from "@std/assert";
+import { Pool, tcp } from "../../mod.ts";
+import { type Behaviour, closing, echo, EchoServer } from "../support/echo_server.ts";
+import { roundTrip } from "../support/round_trip.ts";
+import { until } from "../support/until.ts";
+
+/** Lets the far end and the system get something done; how long that takes only they know. */
+const turn = () => new Promise((resolve) => setTimeout(resolve, 20));
+
+Deno.test("bytes that came while the borrower did not read are not for the next, who comes at once", async () => {
+  const sent = Promise.withResolvers<void>();
+  const late: Behaviour = async (peer, bytes) => {
+    await peer.write(bytes);
+    await turn();
+    await peer.write("EXTRA");
+    sent.resolve();
+  };
+  await using server = EchoServer.listen(late);
+  await using pool = new Pool(tcp({ port: server.port }), { maxSize: 1 });
+  const first = await pool.acquire();
+  assertEquals(await roundTrip(first, "abc"), "abc");
+  await sent.promise;
+  await turn();
+  first.release();
+  assertEquals(pool.tryAcquire(), undefined, "it is being looked at");
+  assertEquals(await pool.use((conn) => roundTrip(conn, "xyz")), "xyz");
+  assertEquals(server.accepts, 2);
+});
+
+Deno.test("a socket whose peer hung up while the borrower did not read is not lent, at once or later", async () => {
+  await using server = EchoServer.listen(closing);
+  await using pool = new Pool(tcp({ port: server.port }), { maxSize: 1 });
+  const first = await pool.acquire();
+  assertEquals(await roundTrip(first, "abc"), "abc");
+  await until(() => server.peers[0]!.signal.aborted);
+  await turn();
+  first.release();
+  assertEquals(await pool.use((conn) => roundTrip(conn, "xyz")), "xyz");
+  assertEquals(server.accepts, 2);
+});
+
+Deno.test("an event loop that is always late delays a loan, and costs no healthy socket", async () => {
+  await using server = EchoServer.listen(echo);
+  await using pool = new Pool(tcp({ port: server.port }), { maxSize: 1 });
+  assertEquals(await pool.use((conn) => roundTrip(conn, "abc")), "abc");
+  const served = Promise.withResolvers<void>();
+  const busy = keepBusy(served.promise);
+  using lease = await pool.acquire({ timeout: 4_000 });
+  served.resolve();
+  await busy;
+  assertEquals([lease.reused, server.accepts], [true, 1]);
+});
+
+/** Holds up the event loop for longer than may be, again and again. */
+async function keepBusy(until: Promise<void>): Promise<void> {
+  let isOver = false;
+  until.then(() => isOver = true);
+  while (!isOver) {
+    for (const start = performance.now(); performance.now() - start < 100;);
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+}
+
+Deno.test("retryStale works after a check, whose reply was not the borrower's", async () => {
+  const dying: Behaviour = (peer, bytes) => {
+    const isFatal = new TextDecoder().decode(bytes) === "die";
+    return isFatal && server.accepts === 1 ? peer.close() : peer.write(bytes);
+  };
+  await using server = EchoServer.listen(dying);
+  const connector = {
+    ...tcp({ port: server.port }),
+    check: async (socket: Parameters<typeof roundTrip>[0]) =>
+      await roundTrip(socket, "PING") === "PING",
+  };
+  await using pool = new Pool(connector, { checkAfter: 0 });
+  await pool.use((conn) => roundTrip(conn, "abc"));
+  assertEquals(await pool.use((conn) => roundTrip(conn, "die"), { retryStale: true }), "die");
+  assertEquals(server.accepts, 2);
+});

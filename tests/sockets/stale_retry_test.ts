@@ -1,0 +1,176 @@
+import { assertEquals, assertInstanceOf, assertRejects, assertStrictEquals } from "@std/assert";
+import { Pool, type PoolOptions, type Socket, type SocketLease, tcp } from "../../mod.ts";
+import { type Behaviour, closing, echo, EchoServer } from "../support/echo_server.ts";
+import { bytesOf, roundTrip } from "../support/round_trip.ts";
+import { until } from "../support/until.ts";
+
+type Lease = SocketLease<Deno.NetAddr>;
+type SocketPool = Pool<Socket<Deno.NetAddr>, Lease>;
+
+const STALE = { retryStale: true };
+
+/** Echoes the first request of each connection, and does something else with the others. */
+function firstEchoed(then: Behaviour): Behaviour {
+  return (peer, bytes) => (peer.received === bytes.length ? echo : then)(peer, bytes);
+}
+
+/** Hangs up instead of answering. */
+const hangingUp: Behaviour = (peer) => peer.close();
+
+/** A body that counts its runs. */
+class Counted {
+  runs = 0;
+  readonly run: (conn: Lease) => Promise<string>;
+
+  constructor(body: (conn: Lease, run: number) => Promise<string>) {
+    this.run = (conn) => body(conn, ++this.runs);
+  }
+}
+
+/** Runs something with a pool of one whose socket has been used once. */
+async function withReused(
+  behaviour: Behaviour,
+  run: (pool: SocketPool, server: EchoServer) => Promise<void>,
+  options: PoolOptions & { ioTimeout?: number } = {},
+): Promise<void> {
+  const { ioTimeout, ...poolOptions } = options;
+  await using server = EchoServer.listen(behaviour);
+  const connector = tcp({ port: server.port, ...ioTimeout && { ioTimeout } });
+  await using pool = new Pool(connector, { maxSize: 1, ...poolOptions });
+  assertEquals(await pool.use((conn) => roundTrip(conn, "first")), "first");
+  await run(pool, server);
+}
+
+Deno.test("three requests with retryStale get three right replies of a server that closes after each", async () => {
+  for (const behaviour of [closing, firstEchoed(hangingUp)]) {
+    await withReused(behaviour, async (pool, server) => {
+      for (const request of ["ping", "pong", "ding"]) {
+        assertEquals(await pool.use((conn) => roundTrip(conn, request), STALE), request);
+      }
+      assertEquals(server.accepts, 4);
+    });
+  }
+});
+
+Deno.test("without retryStale the request that was on its way when the peer hung up fails", async () => {
+  await withReused(firstEchoed(hangingUp), async (pool) => {
+    await assertRejects(() => pool.use((conn) => roundTrip(conn, "ping")));
+    assertEquals([pool.stats.size, pool.stats.dials.ok], [0, 1]);
+  });
+});
+
+Deno.test("a stale socket is noticed by whatever it fails: a read, a stream, a write", async () => {
+  const ways: Record<string, (conn: Lease) => Promise<unknown>> = {
+    readExactly: (conn) => roundTrip(conn, "ping"),
+    readUntil: async (conn) => {
+      await conn.writeAll("ping\n");
+      return await conn.readUntil("\n");
+    },
+    readable: async (conn) => {
+      await conn.writeAll("ping");
+      for await (const chunk of conn.readable) return chunk;
+      throw new Error("no reply");
+    },
+    write: async (conn) => {
+      if (!conn.reused) return await roundTrip(conn, "ping");
+      for (;;) await conn.writeAll("ping");
+    },
+  };
+  for (const [way, body] of Object.entries(ways)) {
+    await withReused(firstEchoed(hangingUp), async (pool, server) => {
+      await pool.use(body, STALE);
+      assertEquals([way, server.accepts], [way, 2]);
+    });
+  }
+});
+
+Deno.test("a request is not sent again once a byte of the reply has come back", async () => {
+  const half: Behaviour = async (peer) => {
+    await peer.write("pi");
+    peer.close();
+  };
+  await withReused(firstEchoed(half), async (pool, server) => {
+    const body = new Counted((conn) => roundTrip(conn, "ping"));
+    await assertRejects(() => pool.use(body.run, STALE), Deno.errors.UnexpectedEof, "after 2");
+    assertEquals([body.runs, server.accepts], [1, 1]);
+  });
+});
+
+Deno.test("a request is not sent again when its error has nothing to do with the socket", async () => {
+  await withReused(echo, async (pool, server) => {
+    const failure = new Error("cannot parse");
+    const bodies = [
+      () => Promise.reject(failure),
+      async (conn: Lease) => {
+        await roundTrip(conn, "ping");
+        throw failure;
+      },
+    ];
+    for (const body of bodies) {
+      await pool.use((conn) => roundTrip(conn, "again"));
+      const counted = new Counted(body);
+      const error = await assertRejects(() => pool.use(counted.run, STALE));
+      assertStrictEquals(error, failure);
+      assertEquals(counted.runs, 1);
+    }
+    assertEquals(server.accepts, 2);
+  });
+});
+
+Deno.test("a request is not sent again when the server is only slow", async () => {
+  await withReused(firstEchoed(() => {}), async (pool) => {
+    const body = new Counted((conn) => roundTrip(conn, "ping"));
+    await assertRejects(() => pool.use(body.run, STALE), Deno.errors.TimedOut);
+    assertEquals(body.runs, 1);
+  }, { ioTimeout: 30 });
+});
+
+Deno.test("a request on a fresh socket is not sent again", async () => {
+  await using server = EchoServer.listen(hangingUp);
+  await using pool = new Pool(tcp({ port: server.port }));
+  const body = new Counted((conn) => roundTrip(conn, "ping"));
+  await assertRejects(() => pool.use(body.run, STALE), Deno.errors.UnexpectedEof);
+  assertEquals([body.runs, server.accepts], [1, 1]);
+});
+
+Deno.test("a request is sent again once only, and on a fresh socket though others are idle", async () => {
+  let isDown = false;
+  const behaviour: Behaviour = (peer, bytes) => (isDown ? hangingUp : echo)(peer, bytes);
+  await withReused(behaviour, async (pool, server) => {
+    await Promise.all([1, 2, 3].map((i) => pool.use((conn) => roundTrip(conn, `request ${i}`))));
+    isDown = true;
+    const before = server.accepts;
+    const fresh: boolean[] = [];
+    const body = new Counted((conn) => {
+      fresh.push(!conn.reused);
+      return roundTrip(conn, "ping");
+    });
+    await assertRejects(() => pool.use(body.run, STALE), Deno.errors.UnexpectedEof);
+    assertEquals([body.runs, fresh, server.accepts], [2, [false, true], before + 1]);
+  }, { maxSize: 4 });
+});
+
+Deno.test("a stale socket leaves nothing behind, and its slot goes to the second try", async () => {
+  await withReused(firstEchoed(hangingUp), async (pool, server) => {
+    await pool.use((conn) => roundTrip(conn, "ping"), STALE);
+    await until(() => pool.stats.closing === 0);
+    assertEquals([pool.stats.size, pool.stats.idle, pool.stats.retired.discarded], [1, 1, 1]);
+    assertEquals(server.accepts, 2);
+  });
+});
+
+Deno.test("the second try of a stale request rejects as its dial does", async () => {
+  let server = EchoServer.listen(firstEchoed(hangingUp));
+  const { port } = server;
+  await using pool = new Pool(tcp({ port }));
+  await pool.use((conn) => roundTrip(conn, "first"));
+  const request = pool.use(async (conn) => {
+    await conn.writeAll(bytesOf("ping"));
+    await server[Symbol.asyncDispose]();
+    return await conn.readExactly(4);
+  }, STALE);
+  assertInstanceOf(await assertRejects(() => request), Deno.errors.ConnectionRefused);
+  server = EchoServer.listen(echo, port);
+  assertEquals(await pool.use((conn) => roundTrip(conn, "pong")), "pong");
+  await server[Symbol.asyncDispose]();
+});

@@ -1,0 +1,270 @@
+import {
+  type AcquireOptions,
+  type Lease,
+  PoolClosedError,
+  PoolExhaustedError,
+  PoolTimeoutError,
+} from "../../pool/mod.ts";
+import { ModelError, type Thing } from "./model_connector.ts";
+import type { Journal } from "./model_journal.ts";
+import { CONNECT_TIMEOUT, type World } from "./model_world.ts";
+
+/** Why a caller is to be refused from some moment on. */
+interface Cause {
+  readonly is: (error: unknown) => boolean;
+  readonly seq: number;
+}
+
+/** One call to `acquire` or `use`. */
+export interface Caller {
+  readonly id: number;
+  readonly signal: AbortSignal | undefined;
+  readonly timeout: number;
+  kind: "any" | "fresh";
+  state: "waiting" | "served" | "refused";
+  /** The step in which it came, or came back. */
+  joined: number;
+  arrival: number;
+  /** Like `arrival`, at the end of the call: what the pool calls meanwhile may call the pool. */
+  arrived: number;
+  /** When it is to be refused at the latest, by the timers. */
+  latest: number;
+  /** By the pool's clock. */
+  deadline: number;
+  causes: Cause[];
+  cameBack: boolean;
+  /** Whether there was room for it when it came. */
+  hadRoom: boolean;
+  lease: Lease<Thing> | undefined;
+}
+
+const closed: Cause["is"] = (error) => error instanceof PoolClosedError;
+
+/** What the pool says of a connector that gives what it gave already, or rejects with nothing. */
+function isLie(error: unknown): boolean {
+  return error instanceof Error && /already holds|without an error/.test(error.message);
+}
+
+/** Everybody who has asked the pool for a lease, and what is due to them. */
+export class Callers {
+  readonly #journal: Journal;
+  readonly #world: World;
+  waiting: Caller[] = [];
+  aborted = 0;
+  /** How many were late for certain, and how many may have been. */
+  readonly late = { certain: 0, possible: 0 };
+  readonly #borrowers = new Map<Lease<Thing>, Caller>();
+  #overtakings: { of: number; over: Caller; seq: number }[] = [];
+  #count = 0;
+  #arrivals = 0;
+
+  constructor(journal: Journal, world: World) {
+    this.#journal = journal;
+    this.#world = world;
+  }
+
+  acquire(options: AcquireOptions): void {
+    const caller = this.#join(options);
+    const answer = this.#world.pool.acquire(options);
+    caller.arrived = this.#arrivals++;
+    answer.then(
+      (lease) => this.#serve(caller, lease),
+      (error) => this.#refuse(caller, error),
+    );
+  }
+
+  use(options: AcquireOptions & { retryStale: boolean }): void {
+    const caller = this.#join(options);
+    const thrown = new Error("the body's own");
+    const body = (lease: Lease<Thing>) => {
+      this.#serve(caller, lease);
+      if (options.retryStale) this.#borrowers.set(lease, caller);
+      return new Promise<void>((resolve, reject) => {
+        this.#world.bodies.push({ lease, end: resolve, fail: () => reject(thrown) });
+      });
+    };
+    const answer = this.#world.pool.use(body, options);
+    caller.arrived = this.#arrivals++;
+    answer.then(() => {}, (error) => {
+      if (caller.state === "waiting") this.#refuse(caller, error);
+      else if (error !== thrown && !(options.signal?.aborted && error === options.signal.reason)) {
+        this.#journal.violate(`use() rejects with ${error}`);
+      }
+    });
+  }
+
+  tryAcquire(): void {
+    const { pool, isOpen } = this.#world;
+    const isFree = pool.stats.waiting === 0;
+    try {
+      const lease = pool.tryAcquire();
+      if (lease === undefined) return;
+      this.#world.receive(lease);
+      if (!isOpen || !isFree) this.#journal.violate("tryAcquire() overtakes");
+    } catch (error) {
+      const isExpected = isOpen ? error instanceof ModelError : closed(error);
+      if (!isExpected) this.#journal.violate(`tryAcquire() throws ${error}`);
+    }
+  }
+
+  /** Something is about to happen that all who wait, or those of a signal, are to be told of in this turn. */
+  haveCause(what: "closed" | AbortSignal, reason?: unknown): void {
+    const is = what === "closed" ? closed : (error: unknown) => error === reason;
+    for (const caller of this.waiting) {
+      if (what === "closed" || what === caller.signal) {
+        caller.causes.push({ is, seq: this.#journal.seq });
+      }
+    }
+    this.#journal.note();
+  }
+
+  /** The body of `use` is to be run again, and its caller stands in line once more. */
+  comesBack(lease: Lease<Thing>): void {
+    const caller = this.#borrowers.get(lease);
+    if (caller === undefined) return this.#journal.violate("isStale() is asked for nothing");
+    caller.kind = "fresh";
+    this.#enter(caller);
+    caller.arrived = Infinity;
+    caller.cameBack = true;
+    caller.hadRoom = false;
+  }
+
+  #join({ fresh = false, timeout, signal }: AcquireOptions): Caller {
+    const caller: Caller = {
+      id: ++this.#count,
+      kind: fresh ? "fresh" : "any",
+      signal,
+      timeout: timeout ?? this.#world.config.pool.acquireTimeout!,
+      state: "waiting",
+      joined: 0,
+      arrival: 0,
+      arrived: Infinity,
+      latest: 0,
+      deadline: 0,
+      causes: [],
+      cameBack: false,
+      hadRoom: this.#hasRoom(),
+      lease: undefined,
+    };
+    this.#enter(caller);
+    this.#journal.note(() => `${caller.id} asks for ${caller.kind} within ${caller.timeout}`);
+    return caller;
+  }
+
+  #enter(caller: Caller): void {
+    const { time, seq, step } = this.#journal;
+    const { signal, timeout } = caller;
+    const limit = timeout > 0 ? timeout : CONNECT_TIMEOUT;
+    caller.state = "waiting";
+    caller.joined = step;
+    caller.arrival = this.#arrivals++;
+    caller.latest = time.now + limit;
+    caller.deadline = time.clock() + limit;
+    caller.causes = [];
+    if (signal?.aborted) caller.causes.push({ is: (error) => error === signal.reason, seq });
+    else if (!this.#world.isOpen) caller.causes.push({ is: closed, seq });
+    this.waiting.push(caller);
+  }
+
+  #hasRoom(): boolean {
+    const { pool, config, isPatient } = this.#world;
+    const { size, maxSize, connecting, waiting } = pool.stats;
+    if (config.pool.minIdle! > 0 || this.#world.warmings > 0) return false; // they may take it
+    const mayDial = connecting < (config.pool.maxConnecting ?? Infinity) && !isPatient;
+    return waiting === 0 && size < maxSize && mayDial;
+  }
+
+  #leave(caller: Caller, state: Caller["state"]): void {
+    if (caller.state !== "waiting") this.#journal.violate(`${caller.id} is answered twice`);
+    caller.state = state;
+    const index = this.waiting.indexOf(caller);
+    if (index >= 0) this.waiting.splice(index, 1);
+  }
+
+  #serve(caller: Caller, lease: Lease<Thing>): void {
+    this.#leave(caller, "served");
+    const lend = this.#world.receive(lease);
+    this.#journal.note(() => `${caller.id} gets ${lend?.thing.id}`);
+    caller.lease = lease;
+    const [cause] = caller.causes;
+    if (lend !== undefined && cause !== undefined && lend.seq > cause.seq) {
+      this.#journal.violate(`${caller.id} is served when it was to be refused`);
+    }
+    if (caller.kind === "fresh" && lease.reused) {
+      this.#journal.violate(`${caller.id} gets a used thing for a fresh one`);
+    }
+    const isBefore = (other: Caller) =>
+      other.kind === caller.kind && other.arrived < caller.arrival && other.causes.length === 0;
+    const seq = lend?.seq ?? 0;
+    for (const { of, seq: other } of this.#overtakings.filter(({ over }) => over === caller)) {
+      if (other < seq) this.#journal.violate(`${of} overtakes ${caller.id}`);
+    }
+    for (const other of this.waiting.filter(isBefore)) {
+      this.#overtakings.push({ of: caller.id, over: other, seq });
+    }
+  }
+
+  /**
+   * Who was answered while an earlier one waited. That one's answer may be under
+   * way: a promise that is made later is heard of later.
+   */
+  checkOrder(): void {
+    for (const { of, over } of this.#overtakings) {
+      if (over.state === "waiting") this.#journal.violate(`${of} overtakes ${over.id}`);
+    }
+    this.#overtakings = [];
+  }
+
+  #refuse(caller: Caller, error: unknown): void {
+    this.#leave(caller, "refused");
+    this.#journal.note(() => `${caller.id} is refused: ${error}`);
+    const [cause] = caller.causes;
+    if (cause === undefined) return this.#checkRefusal(caller, error);
+    // It may have been refused before, by what called the pool from within.
+    const seq = error instanceof ModelError ? error.seq : isLie(error) ? 0 : Infinity;
+    const isOfDial = error instanceof ModelError || error instanceof PoolTimeoutError;
+    const isLate = seq <= cause.seq || this.#journal.meddled && (isOfDial || isLie(error));
+    const isAtOnce = caller.joined === this.#journal.step || this.#journal.meddled;
+    const isExhausted = error instanceof PoolExhaustedError && isAtOnce;
+    const isKnown = caller.causes.some(({ is }, index) =>
+      (index === 0 || caller.cameBack) && is(error)
+    );
+    if (!isKnown && !isLate && !isExhausted) {
+      this.#journal.violate(`${caller.id} is refused for another cause: ${error}`);
+    }
+    if (error === caller.signal?.reason && error !== undefined) this.aborted++;
+  }
+
+  /** Whether one who is refused may be. */
+  #checkRefusal(caller: Caller, error: unknown): void {
+    const { journal } = { journal: this.#journal };
+    if (error instanceof ModelError) return this.#checkBlame(caller, error);
+    if (error instanceof PoolTimeoutError) return this.#checkLateness(caller, error);
+    if (error instanceof PoolExhaustedError) return this.#checkExhaustion(caller);
+    const isOfDial = error instanceof Error && /already holds|without an error/.test(error.message);
+    if (!isOfDial) journal.violate(`${caller.id} is refused without cause: ${error}`);
+  }
+
+  #checkBlame(caller: Caller, error: ModelError): void {
+    const isShared = this.#world.config.attempts > 1;
+    if (error.told++ > 0 && !isShared) {
+      this.#journal.violate(`${caller.id} hears of somebody else's ${error.message}`);
+    }
+  }
+
+  #checkLateness(caller: Caller, error: PoolTimeoutError): void {
+    const isDial = error.message.split(":")[0]!.endsWith(`within ${CONNECT_TIMEOUT} ms`);
+    if (isDial) this.late.possible++;
+    else this.late.certain++;
+    const isDue = this.#journal.time.clock() >= caller.deadline;
+    if (!isDial && !isDue) this.#journal.violate(`${caller.id} is refused before its deadline`);
+  }
+
+  #checkExhaustion(caller: Caller): void {
+    const isImpatient = caller.timeout === 0 ||
+      this.#world.config.pool.maxWaiting !== Infinity && caller.joined === this.#journal.step;
+    const isAlone = caller.joined === this.#journal.step && !this.#journal.isTangled;
+    if (!isImpatient) this.#journal.violate(`${caller.id} would have waited`);
+    if (isAlone && caller.hadRoom) this.#journal.violate(`${caller.id} had room`);
+  }
+}

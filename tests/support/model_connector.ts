@@ -1,0 +1,277 @@
+import {
+  type Connector,
+  type ConnectorContext,
+  Lease,
+  type LeaseSlot,
+  type WatchContext,
+} from "../../pool/mod.ts";
+import type { Journal } from "./model_journal.ts";
+
+/** What is pooled in the model, and what the world knows of it. */
+export class Thing {
+  lends = 0;
+  closes = 0;
+  detached = false;
+  /** Whether it arrived when the pool had given it up. */
+  late = false;
+  broken = false;
+  stale = false;
+  isOut = false;
+  watched = false;
+  /** Opened before a `clear()`. */
+  cleared = false;
+  /** When it was last given to the pool, by the pool's clock. */
+  touched: number;
+  lost: ((reason: unknown) => void) | undefined;
+  settling: Promise<void> | undefined;
+  lease: Lease<Thing> | undefined;
+
+  constructor(readonly id: number, readonly born: number) {
+    this.touched = born;
+  }
+
+  get isHeld(): boolean {
+    return this.lease !== undefined && !this.lease.ended;
+  }
+}
+
+export type Method = "connect" | "check" | "reset" | "close" | "probe";
+export type Mode = (typeof MODES)[keyof typeof MODES][number];
+export type Script = { [M in keyof typeof MODES]: (typeof MODES)[M][number] };
+
+/** What each method can be made to do: `sync` and `ok` succeed, `hang` is answered by a step, if ever. */
+export const MODES = {
+  connect: ["sync", "ok", "hang", "hang", "fail", "throw", "final", "undefined", "twice"],
+  check: ["sync", "ok", "hang", "no", "fail", "throw"],
+  reset: ["sync", "ok", "hang", "fail", "throw"],
+  close: ["sync", "ok", "hang", "fail", "throw"],
+  probe: ["none", "none", "ok", "hang", "fail", "throw"],
+  watch: ["sync", "sync", "lost", "throw"],
+  lease: ["sync", "sync", "sync", "sync", "throw"],
+} as const;
+
+/** An error that the connector gives; `seq` is when the pool can have had it. */
+export class ModelError extends Error {
+  told = 0;
+
+  constructor(readonly method: string, readonly final: boolean, readonly seq: number) {
+    super(`${method} failed`);
+  }
+}
+
+/** A call that has not been answered. */
+export interface Call {
+  readonly method: Method;
+  readonly thing: Thing | undefined;
+  readonly signal: AbortSignal | undefined;
+  readonly begun: number;
+  /** Begun before a `clear()`. */
+  cleared: boolean;
+  /** Begun while the server was down, as the only one allowed. */
+  isProbe: boolean;
+  /** Whether it has been made, and waits for its answer. */
+  isHanging: boolean;
+  succeed(): void;
+  fail(): void;
+}
+
+/** What the connector tells the model of. */
+export interface ConnectorEvents {
+  dialBegins(call: Call): void;
+  lends(thing: Thing, lease: Lease<Thing>): void;
+  closes(thing: Thing): void;
+  /** The pool asks, to run a body again. */
+  asksIfStale(thing: Thing): void;
+}
+
+type Answer<R> = R | Promise<R>;
+
+/** A connector that does as its script says, and notes what it is asked. */
+export class ModelConnector implements Connector<Thing> {
+  readonly script: Script;
+  readonly #journal: Journal;
+  readonly #events: ConnectorEvents;
+  /** What has not been answered, given up by the pool or not. */
+  readonly calls: Call[] = [];
+  /** What is open and the pool's to close. */
+  readonly open = new Set<Thing>();
+  /** What arrived when the pool had given it up. */
+  readonly late = new Set<Thing>();
+  opened = 0;
+  declare check?: NonNullable<Connector<Thing>["check"]>;
+  declare reset?: NonNullable<Connector<Thing>["reset"]>;
+  declare watch?: NonNullable<Connector<Thing>["watch"]>;
+  declare probe?: NonNullable<Connector<Thing>["probe"]>;
+
+  constructor(journal: Journal, script: Script, has: readonly string[], events: ConnectorEvents) {
+    this.#journal = journal;
+    this.script = { ...script };
+    this.#events = events;
+    if (has.includes("check")) this.check = this.#check;
+    if (has.includes("reset")) this.reset = this.#reset;
+    if (has.includes("watch")) this.watch = this.#watch;
+    if (has.includes("probe")) this.probe = this.#settle;
+  }
+
+  connect({ signal }: ConnectorContext): Answer<Thing> {
+    const call = this.#begin("connect", undefined, signal);
+    const known = this.#knownThing();
+    if (this.script.connect === "twice" && known !== undefined) {
+      this.forget(call);
+      return known;
+    }
+    return this.#answer(call, () => this.#open(call));
+  }
+
+  close(thing: Thing): Answer<void> {
+    thing.closes++;
+    this.#events.closes(thing);
+    this.open.delete(thing);
+    this.late.delete(thing);
+    return this.#answer(this.#begin("close", thing), () => {});
+  }
+
+  isBroken(thing: Thing): boolean {
+    if (thing.isOut && !thing.isHeld) {
+      thing.isOut = false; // this is its return
+      thing.touched = this.#journal.time.clock();
+    }
+    if (thing.broken && thing.id % 2 === 0) throw new ModelError("isBroken", true, 0);
+    return thing.broken;
+  }
+
+  isRetryable(error: unknown): boolean {
+    return !(error instanceof ModelError && error.final);
+  }
+
+  isStale(thing: Thing): boolean {
+    this.#events.asksIfStale(thing);
+    return thing.stale;
+  }
+
+  lease(slot: LeaseSlot<Thing>): Lease<Thing> {
+    const thing = slot.resource;
+    thing.lends++;
+    if (this.script.lease === "throw") throw this.#error("lease");
+    const lease = new Lease(slot);
+    this.#events.lends(thing, lease);
+    thing.lease = lease;
+    thing.isOut = true;
+    return lease;
+  }
+
+  unwatch(thing: Thing): void {
+    if (!thing.watched) this.#journal.violate(`${thing.id} is unwatched, and was not watched`);
+    thing.watched = false;
+  }
+
+  /** Whether the pool awaits the answer of a call still; of `settle` that can't be known. */
+  isAwaited(call: Call, closeLimit: number): boolean {
+    if (call.signal !== undefined) return !call.signal.aborted;
+    if (call.method !== "close" || call.thing!.late) return false;
+    return this.#journal.time.now < call.begun + closeLimit;
+  }
+
+  #check(thing: Thing, { signal }: ConnectorContext): Answer<boolean> {
+    return this.#answer(this.#begin("check", thing, signal), (fit) => fit);
+  }
+
+  #reset(thing: Thing, { signal }: ConnectorContext): Answer<void> {
+    return this.#answer(this.#begin("reset", thing, signal), () => {});
+  }
+
+  #watch(thing: Thing, { lost }: WatchContext): void {
+    this.#journal.note(() => `watch ${thing.id}`);
+    if (thing.watched || thing.isHeld || thing.closes > 0) {
+      this.#journal.violate(`${thing.id} is not at rest, and is watched`);
+    }
+    thing.watched = true;
+    thing.lost = lost;
+    if (this.script.watch === "lost") lost("at once");
+    if (this.script.watch === "throw") throw this.#error("watch");
+  }
+
+  #settle(thing: Thing): Promise<void> | undefined {
+    if (thing.settling !== undefined) return thing.settling;
+    if (this.script.probe === "none") return undefined;
+    const settling = this.#answer(this.#begin("probe", thing), () => {
+      thing.settling = undefined;
+    }) as Promise<void>;
+    if (this.script.probe === "hang") thing.settling = settling;
+    return settling;
+  }
+
+  #begin(method: Method, thing?: Thing, signal?: AbortSignal): Call {
+    this.#journal.note(() => `${method}${thing === undefined ? "" : ` ${thing.id}`}`);
+    const call: Call = {
+      method,
+      thing,
+      signal,
+      begun: this.#journal.time.now,
+      cleared: false,
+      isProbe: false,
+      isHanging: false,
+      succeed: () => {},
+      fail: () => {},
+    };
+    this.calls.push(call);
+    if (method === "connect") this.#events.dialBegins(call);
+    // What is called in the middle of a decision may not call the pool.
+    if (method !== "probe") this.#journal.meddle();
+    return call;
+  }
+
+  #answer<R>(call: Call, value: (fit: boolean) => R): Answer<R> {
+    const { method } = call;
+    const mode = this.#journal.isStorm ? "hang" : this.script[method];
+    if (mode === "hang") return this.#hang(call, value);
+    this.forget(call);
+    if (call.thing !== undefined) call.thing.touched = this.#journal.time.clock();
+    if (mode === "sync") return value(true);
+    if (mode === "throw") throw this.#error(method);
+    if (mode === "ok" || mode === "twice") return Promise.resolve(value(true));
+    if (mode === "no") return Promise.resolve(value(false));
+    if (mode === "undefined") return Promise.reject();
+    return Promise.reject(this.#error(method, mode === "final", Infinity));
+  }
+
+  #hang<R>(call: Call, value: (fit: boolean) => R): Promise<R> {
+    call.isHanging = true;
+    return new Promise((resolve, reject) => {
+      call.succeed = () => {
+        if (call.thing !== undefined) call.thing.touched = this.#journal.time.clock();
+        resolve(value(true));
+      };
+      call.fail = () => {
+        if (call.method === "probe") call.thing!.settling = undefined;
+        if (call.method === "check") resolve(value(false));
+        else reject(this.#error(call.method, false, Infinity));
+      };
+    });
+  }
+
+  /** The call has been answered. */
+  forget(call: Call): void {
+    const index = this.calls.indexOf(call);
+    if (index >= 0) this.calls.splice(index, 1);
+  }
+
+  #open(call: Call): Thing {
+    const thing = new Thing(++this.opened, this.#journal.time.clock());
+    this.#journal.note(() => `opened ${thing.id}`);
+    thing.cleared = call.cleared;
+    thing.late = call.signal!.aborted;
+    (thing.late ? this.late : this.open).add(thing);
+    return thing;
+  }
+
+  /** Something that is in the pool for certain. */
+  #knownThing(): Thing | undefined {
+    for (const thing of this.open) if (thing.lends > 0) return thing;
+  }
+
+  #error(method: string, final = false, seq = this.#journal.seq): ModelError {
+    this.#journal.note(() => `${method} fails`);
+    return new ModelError(method, final, seq);
+  }
+}

@@ -1,0 +1,250 @@
+import { type CloseOptions, type Lease, Pool, type PoolOptions } from "../../pool/mod.ts";
+import { Callers } from "./model_callers.ts";
+import {
+  type Call,
+  type ConnectorEvents,
+  ModelConnector,
+  ModelError,
+  type Script,
+  type Thing,
+} from "./model_connector.ts";
+import type { Journal } from "./model_journal.ts";
+
+export const CONNECT_TIMEOUT = 40;
+export const CHECK_TIMEOUT = 30;
+/** The greatest `maxSize` that a pool is resized to. */
+export const MOST = 5;
+export const RETRY = { minDelay: 4, maxDelay: 16 };
+/** How long closing goes on after its timeout: what the pool gives to forced closes. */
+export const GRACE = 100;
+
+/** What differs from run to run. */
+export interface Config {
+  readonly pool: Readonly<PoolOptions> & { maxSize: number };
+  readonly attempts: number;
+  readonly script: Script;
+  /** Which of its optional methods the connector has. */
+  readonly has: readonly ("check" | "reset" | "watch" | "probe")[];
+  /** Whether the pool has hooks for what happens to a lease: with them it takes no short way. */
+  readonly hears: boolean;
+  readonly seed: number;
+}
+
+/** How the server is, as far as the pool can know. */
+class Weather {
+  /** Whether a dial has failed since the last that succeeded. */
+  down = false;
+  /** Whether that forbids a second try. */
+  final = false;
+  since = -Infinity;
+  lastFailure = -Infinity;
+  /** When something was last closed that nobody had used. */
+  lastWaste = -Infinity;
+}
+
+/** A lease that has been made. */
+interface Lend {
+  readonly lease: Lease<Thing>;
+  readonly thing: Thing;
+  readonly seq: number;
+  seen: boolean;
+}
+
+/** A body of `use` that has not ended. */
+export interface Body {
+  readonly lease: Lease<Thing>;
+  end(): void;
+  fail(error: unknown): void;
+}
+
+/** A pool over the model's connector, and all that can be known of both from outside. */
+export class World implements ConnectorEvents {
+  readonly journal: Journal;
+  readonly config: Config;
+  readonly connector: ModelConnector;
+  readonly pool: Pool<Thing>;
+  readonly callers: Callers;
+  readonly weather = new Weather();
+  /** Leases that have not ended. */
+  held: Lend[] = [];
+  readonly ended: Lease<Thing>[] = [];
+  readonly bodies: Body[] = [];
+  readonly controllers: AbortController[];
+  warmings = 0;
+  lendCount = 0;
+  closeCount = 0;
+  /** When closing must be over, while it is not. */
+  closeBy: number | undefined;
+  closeState: "open" | "closing" | "closed" = "open";
+  /** From when on leased things may be closed, by the pool's clock. */
+  forceFrom = Infinity;
+
+  constructor(config: Config, journal: Journal) {
+    this.config = config;
+    this.journal = journal;
+    this.controllers = [newController(journal), newController(journal)];
+    this.callers = new Callers(journal, this);
+    this.connector = new ModelConnector(journal, config.script, config.has, this);
+    this.pool = new Pool(this.connector, {
+      connectTimeout: CONNECT_TIMEOUT,
+      checkTimeout: CHECK_TIMEOUT,
+      retry: { attempts: config.attempts, ...RETRY },
+      clock: { now: () => journal.time.now, wall: journal.time.clock },
+      hooks: {
+        onConnect: () => this.#dialled(),
+        ...(config.hears && {
+          onAcquire: () => journal.meddle(),
+          onRelease: () => journal.meddle(),
+        }),
+        onRetire: ({ reason, resource }) => this.#retired(reason, resource as Thing),
+        onError: ({ error, source }) => this.#failed(error, source),
+      },
+      ...config.pool,
+    });
+  }
+
+  get now(): number {
+    return this.journal.time.now;
+  }
+
+  get isOpen(): boolean {
+    return this.closeState === "open";
+  }
+
+  /** Whether the pool may refuse to dial since the server is down. */
+  get isPatient(): boolean {
+    return this.config.attempts > 1 && this.weather.down && !this.weather.final;
+  }
+
+  // What the connector sees
+
+  dialBegins(call: Call): void {
+    const { journal, weather } = this;
+    if (this.pool === undefined) return; // minIdle, in the constructor
+    if (!this.isOpen) journal.violate("a dial begins after close()");
+    const { size, maxSize, connecting } = this.pool.stats;
+    // A dial that was decided on before somebody called from within, to shrink the pool, still begins.
+    if (size > maxSize && !journal.meddled) {
+      journal.violate(`a dial begins, and makes ${size} of ${maxSize}`);
+    }
+    if (connecting > (this.config.pool.maxConnecting ?? Infinity)) {
+      journal.violate(`${connecting} dials at once`);
+    }
+    if (!this.isPatient) return;
+    const probes = this.connector.calls.filter((each) => each.isProbe && !each.signal!.aborted);
+    if (probes.length > 0) journal.violate("a second probe begins");
+    if (this.now < weather.since + RETRY.minDelay / 2) journal.violate("a probe comes too soon");
+    call.isProbe = true;
+  }
+
+  lends(thing: Thing, lease: Lease<Thing>): void {
+    const { journal, config } = this;
+    journal.note(() => `lend ${thing.id}`);
+    this.lendCount++;
+    const law = (holds: boolean, what: string) => {
+      if (!holds) journal.violate(`${thing.id} is lent, and ${what}`);
+    };
+    law(!thing.isHeld, "somebody has it already");
+    law(thing.closes === 0 && !thing.detached, "is not in the pool");
+    law(!thing.broken || thing.lends === 1, "is broken");
+    law(!thing.cleared, "was cleared");
+    law(!thing.watched, "is still watched");
+    law(thing.lends <= (config.pool.maxUses ?? Infinity), "has been used too often");
+    law(this.isOpen, "the pool is closed");
+    const clock = journal.time.clock();
+    law(thing.lends === 1 || clock < thing.born + (config.pool.maxLifetime ?? Infinity), "is old");
+    const isStale = clock - thing.touched >= (config.pool.idleTimeout ?? Infinity);
+    law(config.pool.minIdle! > 0 || !isStale, "has been idle for too long");
+    this.held.push({ lease, thing, seq: journal.seq, seen: false });
+  }
+
+  closes(thing: Thing): void {
+    const { journal } = this;
+    if (thing.closes > 1) journal.violate(`${thing.id} is closed twice`);
+    if (thing.detached) journal.violate(`${thing.id} was given away, and is closed`);
+    if (thing.isHeld && journal.time.clock() < this.forceFrom) {
+      journal.violate(`${thing.id} is closed under its borrower`);
+    }
+    if (!thing.late) this.closeCount++;
+  }
+
+  asksIfStale(thing: Thing): void {
+    if (thing.stale) this.callers.comesBack(thing.lease!);
+  }
+
+  // What the hooks tell
+
+  #dialled(): void {
+    this.weather.down = false;
+    for (const call of this.connector.calls) call.isProbe = false;
+    this.journal.meddle();
+  }
+
+  #failed(error: unknown, source: string): void {
+    const { weather, journal, now } = this;
+    journal.note(() => `error in ${source}: ${error}`);
+    if (source === "connect") {
+      if (!weather.down) weather.since = now;
+      weather.down = true;
+      weather.final = error instanceof ModelError && error.final;
+      weather.lastFailure = now;
+    }
+    journal.meddle();
+  }
+
+  #retired(reason: string, thing: Thing): void {
+    this.journal.note(() => `retire ${thing.id} as ${reason}`);
+    if (thing.lends === 0) this.weather.lastWaste = this.now;
+    this.journal.meddle();
+  }
+
+  // What callers see
+
+  /** The lease has reached its caller. */
+  receive(lease: Lease<Thing>): Lend | undefined {
+    const lend = this.held.find((each) => each.lease === lease);
+    if (lend !== undefined) lend.seen = true;
+    else if (!lease.ended) this.journal.violate("a lease appears that was not made");
+    return lend;
+  }
+
+  /** Leases are dead once they have ended; forgets those that are. */
+  sortLeases(): void {
+    const isHeld = ({ lease }: Lend) => !lease.ended;
+    if (this.held.every(isHeld)) return;
+    for (const { lease } of this.held) if (lease.ended) this.ended.push(lease);
+    this.held = this.held.filter(isHeld);
+    if (this.ended.length > 8) this.ended.splice(0, this.ended.length - 8);
+  }
+
+  warm(count: number): void {
+    this.warmings++;
+    const done = () => this.warmings--;
+    this.pool.warm(count).then((opened) => {
+      this.journal.note();
+      if (opened > count) this.journal.violate(`warm(${count}) opens ${opened}`);
+      done();
+    }, done);
+  }
+
+  close(options: CloseOptions): void {
+    const { timeout = 10_000, force = false } = options;
+    this.callers.haveCause("closed");
+    this.closeState = "closing";
+    const wait = force ? 0 : timeout;
+    this.forceFrom = Math.min(this.forceFrom, this.journal.time.clock() + wait);
+    const previous = this.closeBy ?? Infinity;
+    this.closeBy = Math.min(previous, this.now + wait + GRACE);
+    this.pool.close(options).then(() => {
+      this.journal.note(() => "closed");
+      this.closeState = "closed";
+    });
+  }
+}
+
+/** Its signal has a listener of its own, before the pool's. */
+export function newController(journal: Journal): AbortController {
+  const controller = new AbortController();
+  controller.signal.addEventListener("abort", () => journal.meddle(), { once: true });
+  return controller;
+}

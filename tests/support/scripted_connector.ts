@@ -1,0 +1,105 @@
+import type { Connector, ConnectorContext } from "../../pool/mod.ts";
+
+/** What is pooled in the tests: it remembers how often it was closed. */
+export class Thing {
+  closes = 0;
+  detached = false;
+
+  constructor(readonly id: number) {}
+}
+
+export type Method = "connect" | "check" | "reset" | "close";
+
+/** How a method behaves; one that is to be slow takes {@linkcode SLOW}, one that never answers can be made to. */
+export type Behaviour = "ok" | "error" | "slow" | "never" | "throw";
+
+export type Script = Record<Method, Behaviour>;
+
+/** In milliseconds, of fake time as a rule. */
+export const SLOW = 10;
+
+export const HEALTHY: Readonly<Script> = { connect: "ok", check: "ok", reset: "ok", close: "ok" };
+
+/** One call that the pool has made, and the means to answer it. */
+export interface Call {
+  readonly method: Method;
+  readonly signal: AbortSignal | undefined;
+  succeed(): void;
+  fail(error?: unknown): void;
+}
+
+/** A connector whose every method behaves as the script says at the time of the call. */
+export class ScriptedConnector implements Connector<Thing> {
+  script: Script;
+  readonly calls: Call[] = [];
+  readonly things: Thing[] = [];
+  /** Called in the middle of each method, before it answers. */
+  onCall: (method: Method) => void = () => {};
+
+  constructor(script: Partial<Script> = {}, without: readonly ("check" | "reset")[] = []) {
+    this.script = { ...HEALTHY, ...script };
+    for (const method of without) delete this[method];
+  }
+
+  check?: (thing: Thing, context: ConnectorContext) => Promise<boolean> = (_thing, { signal }) =>
+    this.#answer("check", signal, () => true);
+
+  reset?: (thing: Thing, context: ConnectorContext) => Promise<void> = (_thing, { signal }) =>
+    this.#answer("reset", signal, () => {});
+
+  connect({ signal }: ConnectorContext): Promise<Thing> {
+    return this.#answer("connect", signal, () => {
+      const thing = new Thing(this.things.length);
+      this.things.push(thing);
+      return thing;
+    });
+  }
+
+  close(thing: Thing): Promise<void> {
+    thing.closes++;
+    return this.#answer("close", undefined, () => {});
+  }
+
+  /** The things that somebody still has to close. */
+  get open(): Thing[] {
+    return this.things.filter((thing) => thing.closes === 0 && !thing.detached);
+  }
+
+  /** The latest call of a method. */
+  last(method: Method): Call {
+    const call = this.calls.findLast((each) => each.method === method);
+    if (call === undefined) throw new Error(`${method} has not been called`);
+    return call;
+  }
+
+  count(method: Method): number {
+    return this.calls.filter((each) => each.method === method).length;
+  }
+
+  /** From now on all is well; what has not been answered is answered late. */
+  heal(): void {
+    this.script = { ...HEALTHY };
+    for (const call of this.calls) call.succeed();
+  }
+
+  #answer<R>(method: Method, signal: AbortSignal | undefined, value: () => R): Promise<R> {
+    const behaviour = this.script[method];
+    const answer = new Promise<R>((resolve, reject) => {
+      let answered = false;
+      const once = (answer: () => void) => () => {
+        if (!answered) answer();
+        answered = true;
+      };
+      const succeed = once(() => resolve(value()));
+      const fail = (error: unknown = new Error(`${method} failed`)) => once(() => reject(error))();
+      this.calls.push({ method, signal, succeed, fail });
+      this.onCall(method);
+      if (behaviour === "ok") succeed();
+      else if (behaviour === "error" || behaviour === "throw") fail();
+      else if (behaviour === "slow") setTimeout(succeed, SLOW);
+    });
+    if (behaviour !== "throw") return answer;
+    answer.catch(() => {});
+    throw new Error(`${method} threw`);
+  }
+}

@@ -1,0 +1,107 @@
+import { assertEquals } from "@std/assert";
+import { FakeTime } from "@std/testing/time";
+import {
+  type ConnectContext,
+  type EndpointOptions,
+  type EndpointsConnector,
+  type failover,
+  Pool,
+  type PoolOptions,
+} from "../../mod.ts";
+import { microtasks, Outcome } from "./scene.ts";
+import { ScriptedConnector, type Thing } from "./scripted_connector.ts";
+import { contextOf } from "./connect_context.ts";
+import { clockOf } from "./clock_of.ts";
+
+const DELAYS: EndpointOptions = { minDelay: 100, maxDelay: 400, attemptDelay: 1_000 };
+
+/** Three endpoints in fake time, one connector for them, and the dials of it. */
+export class Stage implements Disposable {
+  readonly time = new FakeTime();
+  readonly clock = () => this.time.now;
+  readonly members = Array.from(
+    { length: 3 },
+    () => new ScriptedConnector({}, ["check", "reset"]),
+  );
+  readonly a = this.members[0]!;
+  readonly b = this.members[1]!;
+  readonly c = this.members[2]!;
+  readonly connector: EndpointsConnector<Thing>;
+
+  /** `prepare` may give the endpoints more methods. */
+  constructor(
+    combine: typeof failover,
+    options: EndpointOptions = {},
+    prepare: (members: ScriptedConnector[]) => void = () => {},
+  ) {
+    prepare(this.members);
+    this.connector = combine(this.members, { ...DELAYS, clock: { now: this.clock }, ...options });
+  }
+
+  [Symbol.dispose](): void {
+    const isTimerLeft = this.time.next();
+    this.time.restore();
+    assertEquals(isTimerLeft, false, "no timer is left");
+  }
+
+  dial(
+    { signal = new AbortController().signal, ...context }: Partial<ConnectContext> = {},
+  ): Outcome<Thing> {
+    return new Outcome(
+      Promise.resolve(this.connector.connect({ ...contextOf(signal), ...context })),
+    );
+  }
+
+  /** The first endpoint fails, and its delay passes: the next dial is the probe. */
+  async losePreferred(): Promise<void> {
+    this.a.script.connect = "error";
+    await this.dialNow();
+    await this.elapse(100, 100);
+  }
+
+  /** Dials, and answers who has answered at once: "a", "b", "c", or "" if nobody has. */
+  async dialNow(): Promise<string> {
+    const outcome = this.dial();
+    await microtasks();
+    return this.opener(outcome);
+  }
+
+  dialTogether(count: number): Outcome<Thing>[] {
+    return Array.from({ length: count }, () => this.dial());
+  }
+
+  openersOf(outcomes: Outcome<Thing>[]): string {
+    return outcomes.map((outcome) => this.opener(outcome)).join("");
+  }
+
+  opener({ value }: Outcome<Thing>): string {
+    return value === undefined
+      ? ""
+      : "abc"[this.members.findIndex((m) => m.things.includes(value))]!;
+  }
+
+  /** How often each has been dialled. */
+  get dials(): number[] {
+    return this.members.map((member) => member.count("connect"));
+  }
+
+  get up(): boolean[] {
+    return this.connector.endpoints.map(({ up }) => up);
+  }
+
+  pool(options: PoolOptions): Pool<Thing> {
+    return new Pool(this.connector, {
+      clock: clockOf(this.clock),
+      checkAfter: Infinity,
+      ...options,
+    });
+  }
+
+  async elapse(duration: number, step = 10): Promise<void> {
+    await microtasks();
+    for (let elapsed = 0; elapsed < duration; elapsed += step) {
+      this.time.tick(step);
+      await microtasks();
+    }
+  }
+}

@@ -1,0 +1,90 @@
+import { assertEquals } from "@std/assert";
+import {
+  Pool,
+  roundRobin,
+  webSocket,
+  WebSocketClosedError,
+  type WebSocketLease,
+} from "../../mod.ts";
+import { until } from "../support/until.ts";
+import { echo, trailing, WebSocketServer } from "../support/websocket_server.ts";
+
+const CALLERS = 84;
+const MANNERS = 7;
+const PING = "ping";
+
+/** A server that answers, and then does something else each time: closes, goes on talking, or says what may not be dropped. */
+function moodyServer(): WebSocketServer {
+  let count = 0;
+  return new WebSocketServer(({ socket, closed }, message) => {
+    if (message === PING) return socket.send(PING); // what follows a ping is the borrower's
+    const manner = count++ % MANNERS;
+    const later = (text: string) => {
+      const timer = setTimeout(() => socket.send(text), 5);
+      closed.then(() => clearTimeout(timer));
+    };
+    if (manner === 0) return socket.close(1001);
+    socket.send(message);
+    if (manner === 1) socket.close(3001, "enough");
+    if (manner === 2) later("late");
+    if (manner === 3) socket.send(Uint8Array.of(1));
+    if (manner === 4) later("not to be dropped");
+  });
+}
+
+/** Asks with a number of its own; leaves in one of several ways. Answers what came back. */
+async function ask(ws: WebSocketLease, id: number): Promise<unknown> {
+  ws.send(`${id}`);
+  const reply = await ws.receive();
+  if (id % 11 === 0) ws.close(3000, "changed my mind");
+  if (id % 13 === 0 && !ws.ended) ws.receive().catch(() => {}); // leaves it waiting
+  return reply;
+}
+
+Deno.test("webSocket(): whatever a server does, nobody gets another's messages, and no slot is lost", async () => {
+  await using server = moodyServer();
+  const connector = webSocket({
+    url: server.url,
+    drain: {
+      quiet: 300, // what the server says 5 ms later is in time, however busy the machine is
+      timeout: 3_000,
+      accept: (message) => message === "late" || typeof message !== "string",
+    },
+    ping: { message: PING, answer: PING, timeout: 500 },
+  });
+  await using pool = new Pool(connector, { maxSize: 12, checkAfter: 0 });
+  const outcomes = await Promise.all(Array.from({ length: CALLERS }, async (_, id) => {
+    const impatient = id % 5 === 0 ? { signal: AbortSignal.timeout(1 + id % 50) } : {};
+    try {
+      const reply = await pool.use((ws) => ask(ws, id), impatient);
+      return reply === `${id}` ? "own" : `another's: ${reply}`;
+    } catch (error) {
+      return error instanceof WebSocketClosedError ? "closed" : (error as Error).name;
+    }
+  }));
+  const kinds = [...new Set(outcomes)].sort();
+  assertEquals(kinds.filter((kind) => kind !== "TimeoutError"), ["closed", "own"]);
+
+  await until(() => pool.stats.idle === pool.stats.size);
+  const leases = await Promise.all(Array.from({ length: 12 }, () => pool.acquire()));
+  assertEquals([pool.stats.leased, pool.stats.size], [12, 12]);
+  for (const lease of leases) lease.discard();
+  await until(() => pool.stats.size === 0);
+});
+
+Deno.test("webSocket(): behind roundRobin, each WebSocket is drained as its own connector says", async () => {
+  await using talkative = new WebSocketServer(trailing(2, 10));
+  await using terse = new WebSocketServer(echo);
+  const connectors = [
+    webSocket({ url: talkative.url, drain: { quiet: 300 } }),
+    webSocket({ url: terse.url }),
+  ];
+  await using pool = new Pool(roundRobin(...connectors), { maxSize: 2 });
+  for (let round = 0; round < 4; round++) {
+    const replies = await Promise.all([1, 2].map((id) => pool.use((ws) => ask(ws, id))));
+    assertEquals(replies, ["1", "2"]);
+    assertEquals([pool.stats.preparing, pool.stats.idle], [1, 1]);
+    await until(() => pool.stats.idle === 2);
+  }
+  assertEquals([talkative.accepts, terse.accepts], [1, 1]);
+});

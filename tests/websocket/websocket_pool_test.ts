@@ -1,0 +1,138 @@
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { Pool, webSocket, WebSocketClosedError, type WebSocketLease } from "../../mod.ts";
+import { until } from "../support/until.ts";
+import { gather, receiveAll, withLease } from "../support/websocket_scene.ts";
+import { mute, WebSocketServer } from "../support/websocket_server.ts";
+
+Deno.test("webSocket(): ten echoes one after the other use one connection", async () => {
+  await using server = new WebSocketServer();
+  await using pool = new Pool(webSocket({ url: server.url }));
+  for (let i = 0; i < 10; i++) {
+    const reply = await pool.use((ws) => {
+      ws.send(`${i}`);
+      return ws.receive();
+    });
+    assertEquals(reply, `${i}`);
+  }
+  assertEquals([server.accepts, pool.stats.idle], [1, 1]);
+});
+
+Deno.test("webSocket(): 50 borrowers of 5 connections each get their own replies", async () => {
+  await using server = new WebSocketServer();
+  await using pool = new Pool(webSocket({ url: server.url }), { maxSize: 5 });
+  await Promise.all(Array.from({ length: 50 }, async (_, borrower) => {
+    for (let turn = 0; turn < 4; turn++) {
+      using ws = await pool.acquire();
+      for (const part of ["x", "y"]) ws.send(`${borrower}/${turn}/${part}`);
+      assertEquals(
+        await receiveAll(ws, 2),
+        ["x", "y"].map((part) => `${borrower}/${turn}/${part}`),
+      );
+    }
+  }));
+  assertEquals([server.accepts, pool.stats.idle], [5, 5]);
+});
+
+Deno.test("webSocket(): warm(), fresh and discard() do as with any resource", async () => {
+  await using server = new WebSocketServer();
+  await using pool = new Pool(webSocket({ url: server.url }), { maxSize: 3 });
+  assertEquals(await pool.warm(2), 2);
+  assertEquals([server.accepts, pool.stats.idle], [2, 2]);
+  using fresh = await pool.acquire({ fresh: true });
+  assertEquals([fresh.reused, server.accepts], [false, 3]);
+  fresh.discard("no longer wanted");
+  await until(() => server.open === 2 && pool.stats.size === 2);
+});
+
+Deno.test("webSocket(): minIdle is refilled when the peer closes one", async () => {
+  await using server = new WebSocketServer();
+  await using pool = new Pool(webSocket({ url: server.url }), { minIdle: 2 });
+  await until(() => pool.stats.idle === 2);
+  const lost = server.peers[0]!;
+  using ws = await pool.acquire(); // it has proved to last
+  ws.release();
+  lost.socket.close();
+  await until(() => server.accepts === 3 && pool.stats.idle === 2);
+});
+
+Deno.test("webSocket(): idleTimeout closes a WebSocket with code 1000", async () => {
+  await using server = new WebSocketServer(mute);
+  await using pool = new Pool(webSocket({ url: server.url }), { idleTimeout: 100 });
+  await pool.use((ws) => ws.send("hello"));
+  const { code, wasClean } = await server.peer.closed;
+  assertEquals([code, wasClean], [1000, true]);
+  await until(() => pool.stats.size === 0);
+  assertEquals(pool.stats.retired.idle, 1);
+});
+
+Deno.test("webSocket(): a throw in use() closes the WebSocket", async () => {
+  await using server = new WebSocketServer();
+  await using pool = new Pool(webSocket({ url: server.url }));
+  await assertRejects(() => pool.use(() => Promise.reject(new Error("oops"))), Error, "oops");
+  await server.peer.closed;
+  await until(() => pool.stats.size === 0);
+});
+
+Deno.test("webSocket(): retryStale runs the body again when the peer closed before it answered", async () => {
+  let sent = 0;
+  await using server = new WebSocketServer((peer, message) => {
+    if (sent++ === 1) peer.socket.close(1012, "restart");
+    else peer.socket.send(message);
+  });
+  await using pool = new Pool(webSocket({ url: server.url }));
+  const ask = (ws: WebSocketLease) => {
+    ws.send("ping");
+    return ws.receive();
+  };
+  for (let i = 0; i < 3; i++) assertEquals(await pool.use(ask, { retryStale: true }), "ping");
+  assertEquals([sent, server.accepts], [4, 2]);
+});
+
+Deno.test("webSocket(): retryStale does not run the body again once something came back", async () => {
+  let runs = 0;
+  await using server = new WebSocketServer(({ socket }, message) => {
+    socket.send(message);
+    if (message === "close") socket.close(1011);
+  });
+  await using pool = new Pool(webSocket({ url: server.url }));
+  await pool.use(async (ws) => {
+    ws.send("first");
+    await ws.receive();
+  });
+  await assertRejects(() =>
+    pool.use(async (ws) => {
+      runs++;
+      ws.send("close");
+      await ws.receive();
+      await ws.receive();
+    }, { retryStale: true }), WebSocketClosedError);
+  assertEquals(runs, 1);
+});
+
+Deno.test("webSocket(): closing the pool rejects a receive under its borrower at the timeout", () =>
+  withLease(mute, async (ws, { pool, server }) => {
+    const received = assertRejects(() => ws.receive(), WebSocketClosedError, "This side");
+    const iterated = assertRejects(() => gather(ws), WebSocketClosedError, "This side");
+    await pool.close({ timeout: 20 });
+    await Promise.all([received, iterated]);
+    assertThrows(() => ws.send("late"), WebSocketClosedError);
+    assertEquals((await server.peer.closed).code, 1000);
+    assertEquals(pool.stats.size, 0);
+  }));
+
+Deno.test("webSocket(): retryStale does not run the body again when it was the pool that closed", async () => {
+  let runs = 0;
+  await using server = new WebSocketServer(mute);
+  await using pool = new Pool(webSocket({ url: server.url }));
+  await pool.use(() => {});
+  const used = pool.use((ws) => {
+    runs++;
+    return ws.receive();
+  }, { retryStale: true });
+  await until(() => runs === 1);
+  await Promise.all([
+    assertRejects(() => used, WebSocketClosedError, "This side"),
+    pool.close({ force: true }),
+  ]);
+  assertEquals([runs, server.accepts], [1, 1]);
+});
