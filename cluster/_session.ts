@@ -1,7 +1,7 @@
-import { AbortGroups as SignalRegistry } from "../pool/_abort_groups.ts";
-import { Backoff } from "../pool/_backoff.ts";
-import { List as LinkedList, ListNode } from "../pool/_list.ts";
-import { LONGEST_DELAY, type Timer } from "../pool/_timer.ts";
+import { SignalRegistry } from "../internal/signal_registry.ts";
+import { Backoff } from "../internal/backoff.ts";
+import { LinkedList, ListNode } from "../internal/linked_list.ts";
+import { LONGEST_DELAY, type Timer } from "../internal/timer.ts";
 import { type ClusterClock, elapsedBetween, type Mark, mark } from "./_clock.ts";
 import type { Engine, ExchangeReply, ExchangeRequest, Grant } from "./engine.ts";
 import {

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { checkOptions, positiveDuration, shown, typed } from "../pool/_validate.ts";
-import type { Timer } from "../pool/_timer.ts";
+import { checkOptions, positiveDuration, shown, typed } from "../internal/validate.ts";
+import type { Timer } from "../internal/timer.ts";
 import { copyOf, emptyLedger, exchange, type Ledger, statusOf } from "./_ledger.ts";
 import type { ClusterStatus, Engine, ExchangeReply, ExchangeRequest } from "./engine.ts";
 

@@ -4,11 +4,11 @@
  * @module
  */
 
-import type { Connector } from "../pool/connector.ts";
+import type { ConnectContext, Connector, WatchContext } from "../pool/connector.ts";
 import type { Lease } from "../pool/lease.ts";
 import type { Permit } from "../pool/semaphore.ts";
-import type { Timer } from "../pool/_timer.ts";
-import { shown } from "../pool/_validate.ts";
+import type { Timer } from "../internal/timer.ts";
+import { shown } from "../internal/validate.ts";
 import type { Yielder } from "./_session.ts";
 import type { ClusterPermit } from "./permit.ts";
 import { ClusterSemaphore, leaseTimeOf, yieldFor } from "./semaphore.ts";
@@ -18,18 +18,6 @@ interface AdmitContext {
   readonly signal: AbortSignal;
   /** Whether no caller waits for the resource: it is opened for `minIdle`. */
   readonly background?: boolean | undefined;
-}
-
-/** What a pool passes to `connect`. */
-interface ConnectContext {
-  readonly signal: AbortSignal;
-  retire?(reason: unknown, options?: { now?: boolean | undefined }): void;
-}
-
-/** What a pool passes to `watch`. */
-interface WatchContext {
-  readonly wanted: boolean;
-  lost(reason: unknown): void;
 }
 
 /** A connector's methods, as this file calls them. */
@@ -148,8 +136,8 @@ class Limiter implements Yielder {
   readonly #connector: AnyConnector;
   readonly #semaphore: ClusterSemaphore;
   readonly #yields: ReturnType<typeof yieldFor>;
-  /** Permits whose resources are to be dialled, in the order in which the pool got them. */
-  readonly #admitted: Admission[] = [];
+  /** Permits whose resources are to be dialled, by the signal of the dial. */
+  readonly #admitted = new Map<AbortSignal, Admission>();
   /** Idle resources, the one that has been so for longest first, and how to have each retired. */
   readonly #idle = new Map<unknown, (reason: unknown) => void>();
   #held = 0;
@@ -166,9 +154,10 @@ class Limiter implements Yielder {
     const permit = await this.#acquire(context);
     try {
       const inner = await this.#connector.admit?.(context);
-      const admission = new Admission(permit, inner, () => this.#forget(admission));
+      const { signal } = context;
+      const admission = new Admission(permit, inner, () => this.#forget(admission, signal));
       if (this.#held++ === 0) this.#yields.begin();
-      this.#admitted.push(admission);
+      this.#admitted.set(signal, admission);
       return admission;
     } catch (error) {
       permit.release();
@@ -177,15 +166,16 @@ class Limiter implements Yielder {
   }
 
   async connect(context: ConnectContext): Promise<unknown> {
-    const admission = this.#admitted.shift();
+    const admission = this.#admitted.get(context.signal);
     if (admission === undefined) {
       throw new Error(
         "Cannot connect without a permit: what uses a limited connector calls admit()",
       );
     }
+    this.#admitted.delete(context.signal);
     const { permit } = admission;
     permit.lost.throwIfAborted();
-    const retire = () => context.retire?.(permit.lost.reason, { now: true });
+    const retire = () => context.retire(permit.lost.reason, { now: true });
     permit.lost.addEventListener("abort", retire, { once: true });
     const resource = await this.#connector.connect(context);
     admission.resource = resource;
@@ -219,15 +209,17 @@ class Limiter implements Yielder {
   #acquire(context: AdmitContext): Promise<ClusterPermit> {
     const isRefill = context.background ?? performance.now() < this.#refillUntil;
     if (!isRefill) return this.#semaphore.acquire({ signal: context.signal });
-    const until = context.background ? Infinity : this.#refillUntil;
     this.#refillUntil = -Infinity;
+    const until = performance.now() + leaseTimeOf(this.#semaphore);
     return this.#acquirePatiently(context.signal, until);
   }
 
-  /** Takes a permit that nobody else waits for. To stand in the queue would have others give one up. */
+  /**
+   * Takes a permit that nobody else waits for. To stand in the queue would have
+   * others give one up. Not for ever: a caller may have come to need it.
+   */
   async #acquirePatiently(signal: AbortSignal, until: number): Promise<ClusterPermit> {
-    while (performance.now() < until) {
-      signal.throwIfAborted();
+    while (performance.now() < until && !signal.aborted) {
       const permit = await this.#semaphore.tryAcquire();
       if (permit !== undefined) return permit;
       await pause(leaseTimeOf(this.#semaphore) / 3, signal);
@@ -235,9 +227,8 @@ class Limiter implements Yielder {
     return await this.#semaphore.acquire({ signal });
   }
 
-  #forget(admission: Admission): void {
-    const index = this.#admitted.indexOf(admission);
-    if (index >= 0) this.#admitted.splice(index, 1);
+  #forget(admission: Admission, signal: AbortSignal): void {
+    if (this.#admitted.get(signal) === admission) this.#admitted.delete(signal);
     this.#idle.delete(admission.resource);
     if (--this.#held === 0) this.#yields.end();
   }

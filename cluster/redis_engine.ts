@@ -4,7 +4,7 @@
  * @module
  */
 
-import { checkOptions, shown, typed } from "../pool/_validate.ts";
+import { checkOptions, shown, typed } from "../internal/validate.ts";
 import { EXCHANGE, STATUS } from "./_redis_scripts.ts";
 import { RedisWaker } from "./_redis_waker.ts";
 import { RespError, type RespReply, roundTrip } from "./_resp.ts";

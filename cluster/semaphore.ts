@@ -11,7 +11,7 @@ import {
   finiteCountFrom,
   nonEmptyString,
   shown,
-} from "../pool/_validate.ts";
+} from "../internal/validate.ts";
 import { type ClusterClock, platformClock } from "./_clock.ts";
 import { Session, type Yielder } from "./_session.ts";
 import type { ClusterStatus, Engine } from "./engine.ts";

@@ -82,7 +82,9 @@ export class Driver<T extends object> {
   }
 
   async #open(): Promise<Slot<T>> {
-    const { signal } = this.#closed;
+    const dial = new AbortController();
+    const { signal } = dial;
+    this.#closed.signal.addEventListener("abort", () => dial.abort(this.#closed.signal.reason));
     const permit = await this.#connector.admit?.({ signal });
     const opened: { slot?: Slot<T> } = {};
     const retire = (reason: unknown, { now = false } = {}) => {

@@ -323,7 +323,11 @@ Deno.test("limited(): what does not ask for leave can't connect, and what is no 
   const { semaphore } = scene.process("a");
   const connector = limited({ connect: () => ({}) }, semaphore);
   const { signal } = new AbortController();
-  await assertRejects(async () => await connector.connect({ signal }), Error, "without a permit");
+  await assertRejects(
+    async () => await connector.connect({ signal, retire() {} }),
+    Error,
+    "without a permit",
+  );
   assertThrows(
     () => limited({} as Connector<object>, semaphore),
     TypeError,

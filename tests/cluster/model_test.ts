@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import fc from "fast-check";
+import { fc } from "../support/npm.ts";
 import { type ClusterPermit, ClusterSemaphore, memoryEngine } from "../../cluster/mod.ts";
 import { RemoteEngine, settle, VirtualTime, type Way } from "./_virtual.ts";
 
