@@ -7,10 +7,11 @@ import {
   type ClusterPermit,
   ClusterSemaphore,
   denoKvEngine,
+  limited,
   redisEngine,
 } from "../../cluster/mod.ts";
 import { Pool } from "../../pool/mod.ts";
-import { tcp } from "../../connectors/tcp.ts";
+import { type Socket, type SocketLease, tcp } from "../../connectors/mod.ts";
 import type { Command, MemberOptions, Sight } from "./_members.ts";
 import type { KvStore } from "../../cluster/mod.ts";
 
@@ -28,6 +29,7 @@ const semaphore = new ClusterSemaphore({ engine, ...options.semaphore });
 const held = new Map<string, ClusterPermit>();
 let loops: "running" | "ending" = "running";
 const looping: Promise<void>[] = [];
+let clients: Pool<Socket<Deno.NetAddr>, SocketLease<Deno.NetAddr>> | undefined;
 
 const ticks = setInterval(() => {
   for (const [id, permit] of held) {
@@ -81,14 +83,51 @@ async function obeyOne(command: Command): Promise<void> {
     case "loop":
       for (let i = 0; i < command.callers; i++) looping.push(loop(`loop ${i}`, command.hold));
       return;
+    case "connect":
+      connect(command.port, command.callers);
+      return;
     case "end":
       loops = "ending";
       await Promise.all(looping);
+      await clients?.close();
       await semaphore.close();
       await end();
       clearInterval(ticks);
       say({ event: "ended" });
       return;
+  }
+}
+
+function connect(port: number, callers: number): void {
+  const inner = tcp({ port });
+  const ids = new WeakMap<object, string>();
+  let dials = 0;
+  const counted: typeof inner = {
+    ...inner,
+    async connect(context) {
+      const id = `${++dials}`;
+      say({ event: "opens", id });
+      const socket = await inner.connect(context);
+      ids.set(socket, id);
+      return socket;
+    },
+    close(socket) {
+      socket.close();
+      say({ event: "closes", id: ids.get(socket)! });
+    },
+  };
+  const pool = clients = new Pool(limited(counted, semaphore));
+  for (let i = 0; i < callers; i++) looping.push(converse(pool));
+}
+
+async function converse(pool: NonNullable<typeof clients>): Promise<void> {
+  while (loops === "running") {
+    await pool.use(async (conn) => {
+      await conn.writeAll("ping");
+      await conn.readExactly(4);
+    });
+    say({ event: "used" });
+    await new Promise((resolve) => setTimeout(resolve, 20 * Math.random()));
   }
 }
 

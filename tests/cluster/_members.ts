@@ -18,11 +18,24 @@ export interface MemberOptions {
 export type Command =
   | { readonly do: "acquire" | "release"; readonly id: string }
   | { readonly do: "loop"; readonly callers: number; readonly hold: number }
+  /** Has callers use connections to a server, of a limited pool, until it ends. */
+  | { readonly do: "connect"; readonly callers: number; readonly port: number }
   | { readonly do: "end" };
 
 /** What a process says. */
 export interface Sight {
-  readonly event: "ready" | "asks" | "got" | "sees" | "lost" | "gives" | "failed" | "ended";
+  readonly event:
+    | "ready"
+    | "asks"
+    | "got"
+    | "sees"
+    | "lost"
+    | "gives"
+    | "failed"
+    | "used"
+    | "opens"
+    | "closes"
+    | "ended";
   /** When, in ms by the machine's clock. */
   readonly at: number;
   readonly id?: string;
@@ -149,6 +162,17 @@ export function spansOf(sights: readonly Sight[]): Span[] {
     spans.set(token, { token, from: spans.get(token)?.from ?? at, to: at });
   }
   return [...spans.values()];
+}
+
+/** For how long its connections were open, by its own count: from before the dial to after the close. */
+export function connectionsOf(sights: readonly Sight[]): Span[] {
+  const opened = new Map<string, number>();
+  const spans: Span[] = [];
+  for (const { event, id, at } of sights) {
+    if (event === "opens") opened.set(id!, at);
+    if (event === "closes") spans.push({ token: spans.length, from: opened.get(id!)!, to: at });
+  }
+  return spans;
 }
 
 /** The most spans that overlap, and when first that many do. */

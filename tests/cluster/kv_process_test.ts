@@ -15,5 +15,5 @@ Deno.test(ignore ? `${name} [skipped: not on windows]` : name, { ignore }, async
   }).output();
   const output = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
   assertEquals(code, 0, output);
-  assertMatch(output, /\| 20 passed \| 0 failed/);
+  assertMatch(output, /\| 21 passed \| 0 failed/);
 });

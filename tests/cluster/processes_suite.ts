@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import type { Engine } from "../../cluster/mod.ts";
-import { Member, type MemberOptions, peakOf, spansOf } from "./_members.ts";
+import { connectionsOf, Member, type MemberOptions, peakOf, spansOf } from "./_members.ts";
 
 /** An engine that processes can reach, and this one too. */
 export interface Site extends AsyncDisposable {
@@ -78,6 +78,28 @@ export function testProcesses(
     assertEquals([status.held, status.waiting, status.peak], [0, 0, PERMITS]);
   });
 
+  test("connections of four processes' pools never exceed the permits, and every process has its turn", async (site) => {
+    const PERMITS = 3;
+    await using server = new EchoServer();
+    const members = await Promise.all([0, 1, 2, 3].map(() => join(site, PERMITS)));
+    try {
+      for (const member of members) {
+        await member.tell({ do: "connect", callers: 3, port: server.port });
+      }
+      for (const member of members) {
+        let uses = 0;
+        await member.until(({ event }) => event === "used" && ++uses === 40);
+      }
+      for (const member of members) await member.end();
+    } finally {
+      for (const member of members) await member[Symbol.asyncDispose]();
+    }
+    const connections = members.flatMap(({ sights }) => connectionsOf(sights));
+    assertEquals(peakOf(connections).peak, PERMITS);
+    assert(members.every(({ sights }) => connectionsOf(sights).length > 0));
+    assertEquals((await site.engine.status(KEY)).held, 0);
+  });
+
   test("callers of four processes are served in the order in which they came", async (site) => {
     const members = await Promise.all([0, 1, 2, 3].map(() => join(site, 1)));
     try {
@@ -129,6 +151,29 @@ export function testProcesses(
     const spans = [...spansOf(stopped.sights), ...spansOf(other.sights)];
     assertEquals(peakOf(spans).peak, 1);
   });
+}
+
+/** Gives back what it gets. */
+class EchoServer implements AsyncDisposable {
+  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  readonly #serving = this.#serve();
+
+  get port(): number {
+    return this.#listener.addr.port;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listener.close();
+    await this.#serving;
+  }
+
+  async #serve(): Promise<void> {
+    const serving: Promise<void>[] = [];
+    for await (const conn of this.#listener) {
+      serving.push(conn.readable.pipeTo(conn.writable).catch(() => {}));
+    }
+    await Promise.all(serving);
+  }
 }
 
 function soon(): Promise<void> {
