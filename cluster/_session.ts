@@ -15,7 +15,7 @@ import { HeldPermit, type PermitHolder } from "./permit.ts";
 /** Shares of `leaseTime`: when it is renewed, until when a permit is valid, when the engine takes it away. */
 const RENEW_SHARE = 1 / 3;
 const VALID_SHARE = 0.8;
-const TTL_SHARE = 0.9;
+const TTL_SHARE = 0.85;
 
 const NONE: readonly never[] = [];
 

@@ -49,11 +49,11 @@ export function testProcesses(
     await using ahead = await join(site, PERMITS, { ahead: 60_000 });
     const survivors = [second, third, ahead];
     await Promise.all(
-      [first, ...survivors].map((member) => member.tell({ do: "loop", callers: 4, hold: 30 })),
+      [first, ...survivors].map((member) => member.tell({ do: "loop", callers: 4, hold: 100 })),
     );
     const grants = (member: Member) => member.sights.filter(({ event }) => event === "got").length;
     for (const member of [first, ...survivors]) {
-      await member.until(() => grants(member) >= 15);
+      await member.until(() => grants(member) >= 10);
     }
     // To be killed while it holds some.
     const seen = first.sights.length;
