@@ -38,6 +38,8 @@ export interface RedisConn {
   readExactly(count: number): Promise<Uint8Array>;
   /** Closes the connection for good. */
   close(): void;
+  /** Has it not keep the process alive for the time of the loan. */
+  unref?(): void;
 }
 
 /** A pool of sockets that are connected to Redis, as far as the engine needs it: `maxSize` at least 2. */
@@ -95,8 +97,9 @@ export function redisEngine(
   checkOptions(options, OPTION_RULES, "create a Redis engine");
   const prefix = options.prefix ?? "sockpool";
   if (typeof (commands as Partial<RedisSocketPool> | null)?.use === "function") {
-    const send = overPool(commands as RedisSocketPool);
-    return new RedisEngine(send, send, prefix);
+    const pool = commands as RedisSocketPool;
+    checkSize(pool);
+    return new RedisEngine(overPool(pool), overPool(pool, true), prefix);
   }
   checkOptions(commands, COMMAND_RULES, "create a Redis engine", ["send", "block"]);
   const { send, block } = commands as RedisCommands;
@@ -112,7 +115,7 @@ function checked(send: RedisSend): SendWithSignal {
   };
 }
 
-function overPool(pool: RedisSocketPool): SendWithSignal {
+function checkSize(pool: RedisSocketPool): void {
   const { maxSize } = (pool as { stats?: { maxSize?: number } }).stats ?? {};
   if (maxSize !== undefined && maxSize < 2) {
     throw new RangeError(
@@ -121,8 +124,15 @@ function overPool(pool: RedisSocketPool): SendWithSignal {
       }`,
     );
   }
+}
+
+/** What blocks does not keep the process alive: who waits for a permit does so by a timer. */
+function overPool(pool: RedisSocketPool, blocks = false): SendWithSignal {
   return async (command, signal) => {
-    const reply = await pool.use((conn) => abortable(conn, command, signal));
+    const reply = await pool.use((conn) => {
+      if (blocks) conn.unref?.();
+      return abortable(conn, command, signal);
+    });
     // Not inside `use`, which would close the connection for it.
     if (reply instanceof RespError) throw reply;
     return reply;

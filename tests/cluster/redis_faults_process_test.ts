@@ -9,6 +9,7 @@ import {
   redisEngine,
 } from "../../cluster/mod.ts";
 import { Pool, tcp } from "../../mod.ts";
+import { fromFileUrl } from "./_paths.ts";
 import { RedisClient, RedisServer, unlessMissing } from "./_redis.ts";
 
 const LEASE_TIME = 1_500;
@@ -185,4 +186,21 @@ test("Nothing is left in Redis but a key's counters once all have given back", a
   using admin = new RedisClient(scene.server.port);
   assertEquals(await admin.send(["KEYS", "*"]), ["sockpool:{k}:meta"]);
   assert(Number(await admin.send(["PTTL", "sockpool:{k}:meta"])) > 0);
+});
+
+test("A process that closes nothing ends all the same, and its permits with it", async (scene) => {
+  const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--quiet",
+      "--no-check",
+      "--allow-net",
+      fromFileUrl(new URL("_forgetful.ts", import.meta.url)),
+      `${scene.server.port}`,
+    ],
+    signal: AbortSignal.timeout(20_000),
+  }).output();
+  assertEquals([code, new TextDecoder().decode(stdout)], [0, "2 held, 1 idle\n"]);
+  const semaphore = scene.semaphore(0, { permits: 2 });
+  await Promise.all([semaphore.acquire(), semaphore.acquire()]);
 });
