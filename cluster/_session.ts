@@ -3,7 +3,7 @@ import { Backoff } from "../internal/backoff.ts";
 import { LinkedList, ListNode } from "../internal/linked_list.ts";
 import { LONGEST_DELAY, type Timer } from "../internal/timer.ts";
 import { type ClusterClock, elapsedBetween, type Mark, mark } from "./_clock.ts";
-import type { Engine, ExchangeReply, ExchangeRequest, Grant } from "./engine.ts";
+import type { ClusterStatus, Engine, ExchangeReply, ExchangeRequest, Grant } from "./engine.ts";
 import {
   ClusterClosedError,
   ClusterEngineError,
@@ -19,7 +19,7 @@ const TTL_SHARE = 0.85;
 
 const NONE: readonly never[] = [];
 
-/** So many entries of one session may be in the engine's queue; who comes then waits here. */
+/** So many entries of one session may be in the engine's queue; later callers wait here. */
 const MAX_ENTRIES = 32;
 
 const MIN_RETRY_DELAY = 50;
@@ -41,7 +41,7 @@ export interface Yielder {
   giveUp(): boolean;
 }
 
-/** A caller who waits. */
+/** A caller that waits. */
 class Waiter extends ListNode<Waiter> {
   /** What it has been sent with: nothing yet, or an entry of the engine's queue. */
   entry: Entry | undefined = undefined;
@@ -65,13 +65,13 @@ class Waiter extends ListNode<Waiter> {
   }
 }
 
-/** An entry of the engine's queue, and who waits by it. */
+/** An entry of the engine's queue, and its waiters. */
 class Entry {
   readonly id: number;
   readonly waiters = new LinkedList<Waiter>();
   /** How many permits the engine still owes it, as far as is known. */
   owed = 0;
-  /** How many of these nobody waits for any more, of which the engine is to be told. */
+  /** How many of these no caller waits for any more; the engine has not heard of it yet. */
   unwanted = 0;
 
   constructor(id: number) {
@@ -103,7 +103,7 @@ export interface SessionCounts {
 }
 
 /**
- * One semaphore's share in the permits: which it holds, who waits for more, and
+ * One semaphore's share in the permits: which it holds, its callers that wait for more, and
  * what the engine is still to be told. One exchange is in flight at a time; what
  * is asked for meanwhile goes into the next.
  */
@@ -111,7 +111,7 @@ export class Session implements PermitHolder {
   readonly #options: SessionOptions;
   readonly #id: string = crypto.randomUUID();
   readonly #held = new Map<number, HeldPermit>();
-  /** Who has not been sent to the engine yet, in order. */
+  /** Waiters that have not been sent to the engine yet, in order. */
   readonly #fresh = new LinkedList<Waiter>();
   readonly #entries = new Map<number, Entry>();
   readonly #attempts: Attempt[] = [];
@@ -211,6 +211,25 @@ export class Session implements PermitHolder {
     const permit = await (signal === undefined ? attempt : unlessAborted(attempt, signal));
     if (permit !== undefined) return permit;
     throw new ClusterTimeoutError(this.#options.key, 0, this.summary, this.#lastErrorNow());
+  }
+
+  /** The engine's count, or an error if it fails, or takes longer than an exchange may. */
+  async status(): Promise<ClusterStatus> {
+    const { engine, key } = this.#options;
+    let timer: Timer | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(
+        () => reject(this.#lateError()),
+        Math.min(this.#exchangeLimit, LONGEST_DELAY),
+      );
+    });
+    try {
+      return await Promise.race([engine.status(key), late]);
+    } catch (error) {
+      throw new ClusterEngineError(key, engine.place, error);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   isInTime(): boolean {
@@ -335,7 +354,7 @@ export class Session implements PermitHolder {
       elapsedBetween(this.#renewedAt, now) >= this.#renewEvery;
   }
 
-  /** All who have not been sent yet, as one entry. */
+  /** All waiters that have not been sent yet, as one entry. */
   #nextEntry(): Entry | undefined {
     if (this.#fresh.size === 0 || this.#entries.size >= MAX_ENTRIES) return undefined;
     const entry = new Entry(++this.#lastEntry);
@@ -452,7 +471,7 @@ export class Session implements PermitHolder {
     if (entry.owed <= 0 && entry.waiters.size === 0) this.#entries.delete(entry.id);
   }
 
-  /** Back to the head of those who have not been sent. */
+  /** Back to the head of the waiters that have not been sent. */
   #sendAgain(waiter: Waiter): void {
     waiter.entry?.waiters.remove(waiter);
     waiter.entry = undefined;
@@ -534,7 +553,7 @@ export class Session implements PermitHolder {
       this.#watch = undefined;
       this.#failures++;
       this.#lastError = error;
-      // Grants come with the next exchange all the same: it is only that nobody tells of them.
+      // Grants come with the next exchange all the same, only later.
       this.#watchAt = this.#options.clock.now() + this.#watchBackoff.next();
       this.#nextAt = Math.min(this.#nextAt, this.#watchAt);
       this.#setTimer();
@@ -589,7 +608,7 @@ export class Session implements PermitHolder {
     this.#holdProcess();
   }
 
-  /** A caller who waits keeps the process alive; a permit that is only held does not. */
+  /** A caller that waits keeps the process alive; a permit that is only held does not. */
   #holdProcess(): void {
     const timer = this.#timer as unknown as { ref?(): void; unref?(): void } | undefined;
     const isAwaited = this.#waiting > 0 || this.#attempts.length > 0 ||
@@ -630,10 +649,7 @@ export class Session implements PermitHolder {
   }
 
   #giveUpOn(inFlight: InFlight): void {
-    const error = new DOMException(
-      `The engine has not answered within ${Math.round(this.#exchangeLimit)} ms`,
-      "TimeoutError",
-    );
+    const error = this.#lateError();
     const controller = this.#giveUp;
     this.#giveUp = new AbortController();
     controller.abort(error);
@@ -671,7 +687,7 @@ export class Session implements PermitHolder {
   }
 
   #lose(permit: HeldPermit, reason: unknown): void {
-    this.#held.delete(permit.token);
+    if (!this.#held.delete(permit.token)) return; // a listener of another one has released it
     this.#releases.add(permit.token);
     if (!this.isClosed) this.#lost++;
     permit.lose(reason);
@@ -709,6 +725,13 @@ export class Session implements PermitHolder {
 
   #lastErrorNow(): unknown {
     return this.#downSince === undefined ? undefined : this.#lastError;
+  }
+
+  #lateError(): DOMException {
+    return new DOMException(
+      `The engine has not answered within ${Math.round(this.#exchangeLimit)} ms`,
+      "TimeoutError",
+    );
   }
 
   #engineError(): ClusterEngineError {

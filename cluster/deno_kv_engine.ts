@@ -9,7 +9,7 @@ import type { Timer } from "../internal/timer.ts";
 import { copyOf, emptyLedger, exchange, type Ledger, statusOf } from "./_ledger.ts";
 import type { ClusterStatus, Engine, ExchangeReply, ExchangeRequest } from "./engine.ts";
 
-/** What the engine needs of a `Deno.Kv`: so nobody who does not use it needs its unstable types. */
+/** What the engine needs of a `Deno.Kv`: its unstable types are needed only where it is opened. */
 export interface KvStore {
   /** Reads an entry. */
   get(key: readonly string[]): Promise<KvEntry>;

@@ -31,9 +31,8 @@ interface AnyConnector {
 const permits = new WeakMap<WeakKey, ClusterPermit>();
 
 /**
- * The permit of a resource that a limited connector has opened. Whoever detaches
- * the resource from its pool has the permit too, and releases it when the
- * resource is closed.
+ * The permit of a resource that a limited connector has opened. A detached
+ * resource takes its permit along: release it when you have closed the resource.
  *
  * @param resource The resource.
  * @returns Its permit, or undefined if it has none.

@@ -126,7 +126,7 @@ function checkSize(pool: RedisSocketPool): void {
   }
 }
 
-/** What blocks does not keep the process alive: who waits for a permit does so by a timer. */
+/** What blocks does not keep the process alive: a caller that waits for a permit has a timer. */
 function overPool(pool: RedisSocketPool, blocks = false): SendWithSignal {
   return async (command, signal) => {
     const reply = await pool.use((conn) => {

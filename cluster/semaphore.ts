@@ -15,7 +15,6 @@ import {
 import { type ClusterClock, platformClock } from "./_clock.ts";
 import { Session, type Yielder } from "./_session.ts";
 import type { ClusterStatus, Engine } from "./engine.ts";
-import { ClusterEngineError } from "./errors.ts";
 import type { ClusterPermit } from "./permit.ts";
 
 /** Options of a {@linkcode ClusterSemaphore}. */
@@ -34,8 +33,8 @@ export interface ClusterSemaphoreOptions {
    */
   leaseTime?: number | undefined;
   /**
-   * For how many milliseconds the engine may fail before callers who wait get a
-   * {@linkcode ClusterEngineError}. One exchange that takes longer has failed.
+   * For how many milliseconds the engine may fail before callers that wait get a
+   * `ClusterEngineError`. One exchange that takes longer has failed.
    *
    * @default {5_000}
    */
@@ -115,7 +114,7 @@ let sessionOf: (semaphore: ClusterSemaphore) => Session;
  * import { ClusterSemaphore, memoryEngine } from "@x/sockpool/cluster";
  *
  * await using semaphore = new ClusterSemaphore({
- *   engine: memoryEngine(), // redisEngine({ send, block }) in earnest
+ *   engine: memoryEngine(), // redisEngine({ send, block }), for more than this process
  *   key: "instruments",
  *   permits: 3,
  *   leaseTime: 10_000,
@@ -168,7 +167,7 @@ export class ClusterSemaphore implements AsyncDisposable {
   }
 
   /**
-   * Takes a permit, after all who asked before: one exchange with the engine if
+   * Takes a permit, after all callers that asked before: one exchange with the engine if
    * one is free.
    *
    * @param options A signal and a time limit for the wait.
@@ -201,19 +200,15 @@ export class ClusterSemaphore implements AsyncDisposable {
   /**
    * Asks the engine for the count over all processes.
    *
-   * @returns The count. The promise rejects with a `ClusterEngineError` if the engine fails.
+   * @returns The count. The promise rejects with a `ClusterEngineError` if the engine fails or
+   * does not answer.
    */
-  async status(): Promise<ClusterStatus> {
-    const { engine, key } = this.#options;
-    try {
-      return await engine.status(key);
-    } catch (error) {
-      throw new ClusterEngineError(key, engine.place, error);
-    }
+  status(): Promise<ClusterStatus> {
+    return this.#session.status();
   }
 
   /**
-   * Closes the semaphore: callers who wait are rejected in this turn, permits
+   * Closes the semaphore: callers that wait are rejected in this turn, permits
    * that are still held are lost, and given back to the engine. Closing it again
    * gives the same promise.
    *

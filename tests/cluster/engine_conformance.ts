@@ -90,7 +90,7 @@ const CASES: Record<string, (scene: Scene) => Promise<void>> = {
     assertEquals(status.fence, second.granted[0]!.token);
   },
 
-  "serves the queue first come, first served, whoever releases": async ({ a, b, c }) => {
+  "serves the queue first come, first served, whichever session releases": async ({ a, b, c }) => {
     const { granted } = await a.say(want(1, 2));
     await b.say(want(1));
     await c.say(want(1));

@@ -381,6 +381,32 @@ Deno.test("An exchange without an answer is given up after a third of leaseTime,
   await scene.close();
 });
 
+Deno.test("A permit that a listener of another one's loss releases is not lost as well", async () => {
+  using scene = new Scene(2);
+  const first = await scene.a.acquire();
+  const second = await scene.a.acquire();
+  first.lost.addEventListener("abort", () => second.release());
+  scene.here.way = "cut";
+  await scene.pass(LEASE_TIME);
+  assert(first.lost.aborted && !second.lost.aborted);
+  assertEquals(scene.a.stats.lost, 1);
+  scene.here.way = "fine";
+  await scene.pass(LEASE_TIME);
+  assertEquals((await scene.b.status()).held, 0);
+  await scene.close();
+});
+
+Deno.test("status() does not wait for ever for an engine without an answer", async () => {
+  using time = new VirtualTime();
+  const engine = new RemoteEngine(memoryEngine());
+  engine.status = () => new Promise(() => {});
+  const semaphore = new ClusterSemaphore({ engine, key: "db", permits: 1, engineTimeout: 500 });
+  const refused = assertRejects(() => semaphore.status(), ClusterEngineError, "within 500 ms");
+  await time.pass(500);
+  await refused;
+  assertEquals(time.pending, 0);
+});
+
 Deno.test("A caller's time limit and signal end its wait, and its place in the engine's queue", async () => {
   using scene = new Scene(1);
   const permit = await scene.a.acquire();
