@@ -10,6 +10,9 @@
 
 import { ClusterSemaphore, type Engine, memoryEngine, redisEngine } from "../cluster/mod.ts";
 import { Pool, tcp } from "../mod.ts";
+import { need } from "./_permission.ts";
+
+await need(undefined, ["--allow-run=redis-server"]);
 
 const INSTRUMENTS = 3;
 const WORKERS = 4;
