@@ -4,14 +4,85 @@
  * @module
  */
 
+import { abortSignal, bytesOrString, checkOptions } from "../internal/validate.ts";
 import type { Connector, ConnectorContext } from "../pool/connector.ts";
-import { ClosingHandshakes } from "./_closing_handshakes.ts";
+import { LeaseReleasedError } from "../pool/errors.ts";
+import { Lease, type LeaseSlot } from "../pool/lease.ts";
 import { isFinal } from "./_socket_connector.ts";
-import { dial, isPassing, placeOf } from "./_websocket_dial.ts";
-import type { WebSocketConnection } from "./websocket_connection.ts";
-import { WebSocketConnectError } from "./websocket_errors.ts";
-import { WebSocketLease } from "./websocket_lease.ts";
-import { resolveWebSocketOptions, type WebSocketConnectorOptions } from "./websocket_options.ts";
+import { checkClose, ClosingHandshakes } from "./websocket/close.ts";
+import type { Connection } from "./websocket/connection.ts";
+import { dial, isPassing, placeOf } from "./websocket/dial.ts";
+import { connectionPlan, RULES, SUBJECT } from "./websocket/options.ts";
+import { WebSocketClosedError, WebSocketConnectError } from "./websocket_errors.ts";
+import type {
+  ReceiveOptions,
+  WebSocketDrainOptions,
+  WebSocketMessage,
+  WebSocketPingOptions,
+} from "./websocket_messages.ts";
+
+/** Options of `webSocket()`. Times are in milliseconds. */
+export interface WebSocketConnectorOptions {
+  /** Where to: `ws:`, `wss:`, or `http:` and `https:`, which mean the same. */
+  url: string | URL;
+  /** Headers of the opening request. Those that the protocol needs are the platform's own. */
+  headers?: HeadersInit | undefined;
+  /** The sub-protocols that may be spoken, the preferred one first. */
+  protocols?: string | string[] | undefined;
+  /**
+   * The platform's HTTP client to connect with: for certificates of one's own,
+   * or a proxy. It stays open.
+   */
+  client?: Deno.HttpClient | undefined;
+  /**
+   * What to do with a new connection before it is lent, such as to log in, or
+   * to receive a greeting. It is a part of the dial, within `connectTimeout`: if
+   * it throws, the dial has failed.
+   */
+  onOpen?: ((connection: WebSocketConnection, context: ConnectorContext) => unknown) | undefined;
+  /**
+   * How the rest of what a server sends is dropped after a release. By default
+   * it is not: a message that nobody asked for closes the WebSocket.
+   */
+  drain?: WebSocketDrainOptions | undefined;
+  /** How to find out whether a connection still works that has been idle for `checkAfter`. */
+  ping?: WebSocketPingOptions | undefined;
+  /**
+   * How many messages may lie unread. With more, the WebSocket is closed; what
+   * lies there can still be received.
+   *
+   * @default {10_000}
+   */
+  maxUnread?: number | undefined;
+  /**
+   * How many bytes may lie unread in more than one message, a character counted
+   * as one.
+   *
+   * @default {16_777_216}
+   */
+  maxUnreadBytes?: number | undefined;
+  /**
+   * While more bytes than that wait to be sent, `send` throws, and the
+   * WebSocket is not reused.
+   *
+   * @default {Infinity}
+   */
+  maxBufferedAmount?: number | undefined;
+  /**
+   * How long a slot is kept for the peer to answer a close, at most
+   * `checkTimeout` of the pool. One whose peer has not answered by then lingers.
+   *
+   * @default {1_000}
+   */
+  closeTimeout?: number | undefined;
+  /**
+   * How many closed WebSockets may linger whose peers have not answered the
+   * close. With so many a dial is refused, with `Deno.errors.Busy`.
+   *
+   * @default {100}
+   */
+  maxLingering?: number | undefined;
+}
 
 /** A connector whose resources are WebSockets. */
 export type WebSocketConnector = Connector<WebSocketConnection, WebSocketLease>;
@@ -27,8 +98,8 @@ export type WebSocketConnector = Connector<WebSocketConnection, WebSocketLease>;
  *
  * Two limits are Deno's own. An open WebSocket keeps the process alive, idle or
  * not: close the pool, or wait for `idleTimeout`. And one whose peer does not
- * answer the close can't be got rid of before the peer ends the connection: it
- * is counted as `lingering`, and keeps the process alive as well.
+ * answer the close can't be freed before the peer ends the connection: it is
+ * counted as `lingering`, and keeps the process alive as well.
  *
  * Needs the permission `--allow-net` for the host.
  *
@@ -56,19 +127,27 @@ export type WebSocketConnector = Connector<WebSocketConnection, WebSocketLease>;
  * ```
  */
 export function webSocket(options: WebSocketConnectorOptions): WebSocketConnector {
-  const plan = resolveWebSocketOptions(options);
-  const { url, init, onOpen, maxLingering } = plan;
-  const { drain, ping } = plan.connection;
-  const closings = new ClosingHandshakes(plan.closeTimeout);
+  checkOptions(options, RULES, SUBJECT, ["url"]);
+  const { headers, protocols, client, onOpen, closeTimeout = 1_000, maxLingering = 100 } = options;
+  const plan = connectionPlan(options);
+  const { drain, ping } = plan;
+  const url = new URL(options.url);
+  // Copies: what the caller does to its own later has no effect.
+  const init: WebSocketOptions = {
+    ...(headers && { headers: new Headers(headers) }),
+    ...(protocols && { protocols: [protocols].flat() }),
+    ...(client && { client }),
+  };
+  const closings = new ClosingHandshakes(closeTimeout);
 
   async function connect(context: ConnectorContext): Promise<WebSocketConnection> {
     if (closings.lingering >= maxLingering) throw tooManyLinger(url, closings.lingering);
-    const connection = await dial(url, init, plan.connection, context.signal);
+    const connection = wrap(await dial(url, init, plan, context.signal));
     if (onOpen !== undefined) await greet(connection, context);
     return connection;
   }
 
-  /** The function may heed no signal: then the dial is over all the same. */
+  /** The function may ignore the signal: then the dial is over all the same. */
   async function greet(connection: WebSocketConnection, context: ConnectorContext): Promise<void> {
     const { signal } = context;
     let giveUp = () => {};
@@ -80,7 +159,7 @@ export function webSocket(options: WebSocketConnectorOptions): WebSocketConnecto
       await Promise.race([onOpen!(connection, context), aborted]);
       signal.throwIfAborted();
     } catch (error) {
-      closings.close(connection);
+      closings.close(connectionOf(connection));
       throw error;
     } finally {
       signal.removeEventListener("abort", giveUp);
@@ -90,27 +169,254 @@ export function webSocket(options: WebSocketConnectorOptions): WebSocketConnecto
   return {
     place: placeOf(url),
     connect,
-    close: (connection) => closings.close(connection),
-    isBroken: (connection) => connection.isBroken,
-    isStale: (connection) => connection.isStale,
+    close: (resource) => closings.close(connectionOf(resource)),
+    isBroken: (resource) => connectionOf(resource).isBroken,
+    isStale: (resource) => connectionOf(resource).isStale,
     isRetryable: (error) =>
       error instanceof WebSocketConnectError ? isPassing(error) : !isFinal(error),
     lease: (slot) => {
-      slot.resource.lend();
+      connectionOf(slot.resource).lend();
       return new WebSocketLease(slot);
     },
-    watch: (connection, { lost }) => connection.watch(lost),
-    probe: (connection) => connection.settle(),
-    unwatch: (connection) => connection.unwatch(),
+    watch: (resource, { lost }) => connectionOf(resource).watch(lost),
+    probe: (resource) => connectionOf(resource).probe(),
+    unwatch: (resource) => connectionOf(resource).unwatch(),
     lingering: () => closings.lingering,
-    ...(drain && { reset: (connection, { signal }) => connection.drain(signal) }),
+    ...(drain && { reset: (resource, { signal }) => connectionOf(resource).drain(signal) }),
     ...(ping && {
-      check: async (connection, { signal }) => {
-        await connection.ping(signal);
+      check: async (resource, { signal }) => {
+        await connectionOf(resource).ping(signal);
         return true;
       },
     }),
   };
+}
+
+const RECEIVE_RULES = { signal: abortSignal };
+
+/** Makes the resource of a connection that was opened. */
+let wrap: (connection: Connection) => WebSocketConnection;
+
+/** What the pool works with, which borrowers do not see. */
+let connectionOf: (resource: WebSocketConnection) => Connection;
+
+/**
+ * The resource in a pool of WebSockets: an open WebSocket that keeps the messages
+ * which have come and have not been received yet.
+ *
+ * Taken out of the pool by `detach()`, it is used in the same way as its lease.
+ */
+export class WebSocketConnection implements AsyncIterable<WebSocketMessage>, Disposable {
+  readonly #connection: Connection;
+
+  private constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  static {
+    wrap = (connection) => new WebSocketConnection(connection);
+    connectionOf = (resource) => resource.#connection;
+  }
+
+  /** The sub-protocol that the server has chosen; empty if none. */
+  get protocol(): string {
+    return this.#connection.protocol;
+  }
+
+  /** How many bytes wait to be sent, without those that the system has taken. */
+  get bufferedAmount(): number {
+    return this.#connection.bufferedAmount;
+  }
+
+  /** How many messages have come that have not been received. */
+  get unread(): number {
+    return this.#connection.unread;
+  }
+
+  /** Fulfilled when the connection is closed on both sides. */
+  get closed(): Promise<void> {
+    return this.#connection.closed;
+  }
+
+  /**
+   * Sends a message. It does not wait until the message is on its way: see
+   * {@linkcode WebSocketConnection.bufferedAmount | bufferedAmount}.
+   *
+   * @param message A string, to be sent as text, or bytes.
+   * @throws {WebSocketClosedError} If the connection is closed.
+   * @throws {RangeError} If more than `maxBufferedAmount` bytes wait to be sent already.
+   */
+  send(message: string | Uint8Array): void {
+    bytesOrString(message, "message", "send");
+    this.#connection.send(message);
+  }
+
+  /**
+   * Takes the next message, in the order in which they came. Several calls are
+   * served in their order.
+   *
+   * @param options A signal, to give up the wait.
+   * @returns The message. The promise rejects with
+   * - {@linkcode WebSocketClosedError} once the connection is closed and all that came before has been received,
+   * - `RangeError` in the same case, if it was closed because too much was unread,
+   * - `signal.reason` if the signal is aborted first.
+   */
+  receive(options?: ReceiveOptions): Promise<WebSocketMessage> {
+    if (options === undefined) return this.#connection.receive(undefined);
+    try {
+      checkOptions(options, RECEIVE_RULES, "receive");
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.#connection.receive(options.signal);
+  }
+
+  /**
+   * The messages, as they come, until the peer closes: in order, or else the
+   * iteration throws {@linkcode WebSocketClosedError}. To leave it loses no message.
+   */
+  [Symbol.asyncIterator](): AsyncGenerator<WebSocketMessage, void, void> {
+    return messagesOf(() => this.#connection.receive(undefined));
+  }
+
+  /**
+   * Closes the connection: says so to the peer, and ignores what still comes.
+   * Doing so again does nothing. See {@linkcode WebSocketConnection.closed | closed} for the peer's answer.
+   *
+   * @param code 1000, or from 3000 to 4999.
+   * @param reason What else to say: up to 123 bytes of UTF-8.
+   * @throws {RangeError} If the code is out of range or the reason too long; the connection stays open.
+   */
+  close(code: number = 1000, reason: string = ""): void {
+    checkClose(code, reason);
+    this.#connection.close(code, reason);
+  }
+
+  /** The same as {@linkcode WebSocketConnection.close | close()}, for `using`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/**
+ * A lease on a WebSocket. Leaving the scope of `using` gives it back to the
+ * pool; `close()` closes it for good. Once the lease has ended every use throws
+ * `LeaseReleasedError`, also while another borrower has the WebSocket; a `receive`
+ * that still waits rejects with it.
+ *
+ * The WebSocket is reused only if it is fit to be: not if it is closed, or the
+ * lease ends while a `receive` waits. Messages left unread are drained if the
+ * connector was told how; else they end its reuse as well.
+ */
+export class WebSocketLease extends Lease<WebSocketConnection>
+  implements AsyncIterable<WebSocketMessage> {
+  /** Made by the connector. */
+  constructor(slot: LeaseSlot<WebSocketConnection>) {
+    super(slot);
+  }
+
+  /** The sub-protocol that the server has chosen; empty if none. */
+  get protocol(): string {
+    return this.value.protocol;
+  }
+
+  /** How many bytes wait to be sent, without those that the system has taken. */
+  get bufferedAmount(): number {
+    return this.value.bufferedAmount;
+  }
+
+  /** How many messages have come that have not been received. */
+  get unread(): number {
+    return this.value.unread;
+  }
+
+  /**
+   * Sends a message: a string as text, or bytes. It does not wait until the
+   * message is on its way: see {@linkcode WebSocketLease.bufferedAmount | bufferedAmount}.
+   *
+   * @param message What to send.
+   * @throws {WebSocketClosedError} If the connection is closed.
+   * @throws {RangeError} If more than `maxBufferedAmount` bytes wait to be sent already.
+   * @throws {LeaseReleasedError} Once the lease has ended.
+   */
+  send(message: string | Uint8Array): void {
+    this.value.send(message);
+  }
+
+  /**
+   * Takes the next message, in the order in which they came. Several calls are
+   * served in their order.
+   *
+   * @param options A signal, to give up the wait. No message is lost by that.
+   * @returns The message. The promise rejects with
+   * - `WebSocketClosedError` once the connection is closed and all that came before has been received,
+   * - `RangeError` in the same case, if it was closed because too much was unread,
+   * - `signal.reason` if the signal is aborted first,
+   * - `LeaseReleasedError` when the lease ends first, and once it has ended.
+   */
+  receive(options?: ReceiveOptions): Promise<WebSocketMessage> {
+    if (this.ended) return Promise.reject(new LeaseReleasedError());
+    return this.value.receive(options);
+  }
+
+  /**
+   * The messages, as they come, until the peer closes: with code 1000, 1001 or
+   * none, or else the iteration throws `WebSocketClosedError`. To leave it
+   * closes nothing and loses no message.
+   */
+  [Symbol.asyncIterator](): AsyncGenerator<WebSocketMessage, void, void> {
+    return messagesOf(() => this.receive());
+  }
+
+  /**
+   * Closes the WebSocket for good, and frees its slot.
+   *
+   * @param code 1000, or from 3000 to 4999.
+   * @param reason What else to say to the peer: up to 123 bytes of UTF-8.
+   * @throws {RangeError} If the code is out of range or the reason too long; the lease goes on.
+   * @throws {LeaseReleasedError} Once the lease has ended.
+   */
+  close(code: number = 1000, reason: string = ""): void {
+    const connection = this.value;
+    checkClose(code, reason);
+    connectionOf(connection).abandonReceives();
+    connection.close(code, reason);
+    super.discard("closed by the borrower");
+  }
+
+  /** Gives the WebSocket back to the pool. Does nothing once the lease has ended. */
+  override release(): void {
+    if (!this.ended) connectionOf(this.value).abandonReceives();
+    super.release();
+  }
+
+  /** {@inheritDoc Lease.discard} */
+  override discard(reason?: unknown): void {
+    connectionOf(this.value).abandonReceives();
+    super.discard(reason);
+  }
+
+  /** {@inheritDoc Lease.detach} */
+  override detach(): WebSocketConnection {
+    connectionOf(this.value).abandonReceives();
+    return super.detach();
+  }
+}
+
+/** The messages that `receive` gives, until the peer closes in order. */
+async function* messagesOf(
+  receive: () => Promise<WebSocketMessage>,
+): AsyncGenerator<WebSocketMessage, void, void> {
+  while (true) {
+    let message: WebSocketMessage;
+    try {
+      message = await receive();
+    } catch (error) {
+      if (error instanceof WebSocketClosedError && error.isOrderly) return;
+      throw error;
+    }
+    yield message;
+  }
 }
 
 function tooManyLinger(url: URL, count: number): Error {

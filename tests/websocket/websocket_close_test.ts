@@ -42,7 +42,7 @@ Deno.test("WebSocketLease: what came before the close can still be received", ()
   }, async (ws, { server }) => {
     ws.send("?");
     await server.peer.closed;
-    await until(() => ws.value.isBroken);
+    await until(() => ws.unread === 2);
     assertEquals(await gather(ws), ["a", "b"]);
   }));
 

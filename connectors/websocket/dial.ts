@@ -1,16 +1,12 @@
-import {
-  connectionOf,
-  type ConnectionPlan,
-  type WebSocketConnection,
-} from "./websocket_connection.ts";
-import { WebSocketConnectError } from "./websocket_errors.ts";
+import { WebSocketConnectError } from "../websocket_errors.ts";
+import { Connection, type ConnectionPlan } from "./connection.ts";
 
 // What the platform puts before the reason that it knows, and how it tells a status.
 const PREFIX = /^NetworkError: failed to connect to WebSocket: /;
 const STATUS = /Invalid status code: (\d{3})/;
 
-// The statuses below 500 that are about this moment only.
-const PASSING: readonly number[] = [408, 425, 429];
+// The statuses below 500 that may be over soon.
+const PASSING_STATUSES: readonly number[] = [408, 425, 429];
 
 /** Where a connection goes to, without what may be secret. */
 export function placeOf({ protocol, host, pathname }: URL): string {
@@ -23,43 +19,41 @@ export function dial(
   init: WebSocketOptions,
   plan: ConnectionPlan,
   signal: AbortSignal,
-): Promise<WebSocketConnection> {
+): Promise<Connection> {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
     const socket = new WebSocket(url, init);
     socket.binaryType = "arraybuffer";
-    let trouble: unknown;
+    let lastError: unknown;
     const abort = () => socket.close();
-    const settle = () => {
+    const finish = () => {
       signal.removeEventListener("abort", abort);
       socket.onopen = socket.onerror = socket.onclose = null;
     };
     signal.addEventListener("abort", abort);
-    socket.onerror = (event) => trouble = (event as ErrorEvent).error;
+    socket.onerror = (event) => lastError = (event as ErrorEvent).error;
     socket.onclose = () => {
-      settle();
-      reject(signal.aborted ? signal.reason : connectError(url, trouble));
+      finish();
+      reject(signal.aborted ? signal.reason : connectError(url, lastError));
     };
     // In this very turn: the first message may come in the next.
     socket.onopen = () => {
-      settle();
-      resolve(connectionOf(socket, plan));
+      finish();
+      resolve(new Connection(socket, plan));
     };
   });
 }
 
-/** Whether a dial that failed so may be tried again: not if the server means what it says. */
+/** Whether a dial that failed so may be tried again: not if another try would end in the same way. */
 export function isPassing({ status, message }: WebSocketConnectError): boolean {
   if (status === undefined) return !message.includes("invalid peer certificate");
-  return status >= 500 || PASSING.includes(status);
+  return status >= 500 || PASSING_STATUSES.includes(status);
 }
 
-function connectError(url: URL, trouble: unknown): WebSocketConnectError {
-  const text = String(trouble).replace(PREFIX, "");
+function connectError(url: URL, cause: unknown): WebSocketConnectError {
+  const text = String(cause).replace(PREFIX, "");
   const status = STATUS.exec(text)?.[1];
-  if (status === undefined) {
-    return new WebSocketConnectError(placeOf(url), text, undefined, trouble);
-  }
+  if (status === undefined) return new WebSocketConnectError(placeOf(url), text, undefined, cause);
   const message = `the server answered with status ${status} instead of 101`;
-  return new WebSocketConnectError(placeOf(url), message, Number(status), trouble);
+  return new WebSocketConnectError(placeOf(url), message, Number(status), cause);
 }

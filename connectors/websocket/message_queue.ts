@@ -1,14 +1,19 @@
-import { LinkedList, ListNode } from "../internal/linked_list.ts";
-import type { Recipient } from "./_recipient.ts";
-import type { WebSocketMessage } from "./websocket_connection.ts";
+import { LinkedList, ListNode } from "../../internal/linked_list.ts";
+import type { WebSocketMessage } from "../websocket_messages.ts";
 
-/** How much may lie unread. */
-export interface MailboxLimits {
+/** Gets the messages of a connection while it is the current handler, and its end. */
+export interface MessageHandler {
+  take(message: WebSocketMessage): void;
+  ended(error: Error): void;
+}
+
+/** How much may be unread. */
+export interface MessageQueueLimits {
   readonly maxUnread: number;
   readonly maxUnreadBytes: number;
 }
 
-class Letter extends ListNode<Letter> {
+class QueuedMessage extends ListNode<QueuedMessage> {
   readonly message: WebSocketMessage;
 
   constructor(message: WebSocketMessage) {
@@ -40,26 +45,26 @@ class Receiver extends ListNode<Receiver> {
 }
 
 /**
- * Brings messages and those who ask for them together, both in the order in
- * which they come. At any moment one of the two lines is empty.
+ * The messages that have come, and the calls that wait for one, both in order. At
+ * any moment one of the two lists is empty.
  */
-export class Mailbox implements Recipient {
-  readonly #limits: MailboxLimits;
+export class MessageQueue implements MessageHandler {
+  readonly #limits: MessageQueueLimits;
   readonly #onFull: (error: Error) => void;
-  readonly #letters = new LinkedList<Letter>();
+  readonly #messages = new LinkedList<QueuedMessage>();
   readonly #receivers = new LinkedList<Receiver>();
   #bytes = 0;
   #end: Error | undefined;
 
   /** `onFull` is called when a message comes for which there is no room. */
-  constructor(limits: MailboxLimits, onFull: (error: Error) => void) {
+  constructor(limits: MessageQueueLimits, onFull: (error: Error) => void) {
     this.#limits = limits;
     this.#onFull = onFull;
   }
 
-  /** How many messages nobody has asked for yet. */
+  /** How many messages have come that have not been received. */
   get unread(): number {
-    return this.#letters.size;
+    return this.#messages.size;
   }
 
   /** How many calls wait for a message. */
@@ -70,28 +75,28 @@ export class Mailbox implements Recipient {
   take(message: WebSocketMessage): void {
     const receiver = this.#receivers.head;
     if (receiver !== undefined) {
-      this.#dismiss(receiver);
+      this.#remove(receiver);
       return receiver.resolve(message);
     }
     const excess = this.#excessWith(message);
     if (excess !== undefined) return this.#onFull(excess);
     this.#bytes += message.length;
-    this.#letters.push(new Letter(message));
+    this.#messages.push(new QueuedMessage(message));
   }
 
-  /** No message will come any more: those that are there can still be had. */
+  /** No more messages will come. Those that are there can still be received. */
   ended(error: Error): void {
     this.#end = error;
-    this.turnAway(error);
+    this.rejectAll(error);
   }
 
-  /** The oldest unread message. */
+  /** Takes out the oldest unread message. */
   shift(): WebSocketMessage | undefined {
-    const letter = this.#letters.head;
-    if (letter === undefined) return undefined;
-    this.#letters.remove(letter);
-    this.#bytes -= letter.message.length;
-    return letter.message;
+    const queued = this.#messages.head;
+    if (queued === undefined) return undefined;
+    this.#messages.remove(queued);
+    this.#bytes -= queued.message.length;
+    return queued.message;
   }
 
   receive(signal: AbortSignal | undefined): Promise<WebSocketMessage> {
@@ -105,25 +110,25 @@ export class Mailbox implements Recipient {
     });
   }
 
-  /** Tells all who wait that they do so in vain. */
-  turnAway(error: Error): void {
+  /** Rejects all calls that wait. */
+  rejectAll(error: Error): void {
     for (const receiver of this.#receivers) {
-      this.#dismiss(receiver);
+      this.#remove(receiver);
       receiver.reject(error);
     }
   }
 
   #abort(receiver: Receiver): void {
-    this.#dismiss(receiver);
+    this.#remove(receiver);
     receiver.reject(receiver.signal!.reason);
   }
 
-  #dismiss(receiver: Receiver): void {
+  #remove(receiver: Receiver): void {
     this.#receivers.remove(receiver);
     receiver.signal?.removeEventListener("abort", receiver.onAbort);
   }
 
-  /** One message fits always: whether a borrower is about to ask for it, nobody can know. */
+  /** One message always fits: it can't be known whether the borrower is about to receive it. */
   #excessWith(message: WebSocketMessage): Error | undefined {
     const { maxUnread, maxUnreadBytes } = this.#limits;
     const { unread } = this;
