@@ -33,6 +33,7 @@ abstract class MessageExchange implements MessageHandler {
   #state: "running" | "over" = "running";
   readonly #signal: AbortSignal;
   readonly #limit: TimeLimit;
+  readonly #late: string;
   #resolve!: () => void;
   #reject!: (reason: unknown) => void;
 
@@ -42,7 +43,8 @@ abstract class MessageExchange implements MessageHandler {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    this.#limit = new TimeLimit(timeout, () => this.ended(new Deno.errors.TimedOut(late)));
+    this.#late = late;
+    this.#limit = new TimeLimit(timeout, () => this.expire());
     this.#limit.start();
     this.#signal = signal;
     signal.addEventListener("abort", this.#onAbort);
@@ -63,6 +65,11 @@ abstract class MessageExchange implements MessageHandler {
 
   /** Handles a message. Returns whether it may come now. */
   protected abstract accepts(message: WebSocketMessage): boolean;
+
+  /** The time is over. */
+  protected expire(): void {
+    this.ended(new Deno.errors.TimedOut(this.#late));
+  }
 
   protected succeed(): void {
     this.#resolve();
@@ -91,6 +98,7 @@ export type { MessageExchange };
 export class Drain extends MessageExchange {
   readonly #accept: Accept;
   readonly #silence: TimeLimit;
+  #isLate = false;
 
   constructor({ timeout, quiet, accept }: DrainPlan, signal: AbortSignal) {
     super(timeout, `The peer was not quiet for ${quiet} ms within ${timeout} ms`, signal);
@@ -101,7 +109,15 @@ export class Drain extends MessageExchange {
 
   protected override accepts(message: WebSocketMessage): boolean {
     this.#silence.start();
-    return this.#accept(message);
+    if (!this.#accept(message)) return false;
+    if (this.#isLate) super.expire();
+    return true;
+  }
+
+  /** A silence that has lasted long enough counts, although it ends a turn of the loop later. */
+  protected override expire(): void {
+    if (this.#silence.isDue) this.#isLate = true;
+    else super.expire();
   }
 
   protected override stop(): void {

@@ -12,8 +12,8 @@ type LimitState = "off" | "waiting" | "grace" | "turning";
 
 /**
  * A limit or a silence of so many milliseconds. A busy event loop is not a slow
- * peer: it expires only after the loop has had a turn, and a stall of the loop is
- * given back.
+ * peer: it expires only after the loop has had a turn, and as much of a stall as the
+ * limit is long is given back.
  */
 export class TimeLimit {
   readonly #limit: number;
@@ -33,6 +33,11 @@ export class TimeLimit {
     if (this.#state !== "waiting") this.#wait("waiting", this.#limit);
   }
 
+  /** Whether the time is over, also if it is not expired yet. */
+  get isDue(): boolean {
+    return performance.now() >= this.#due;
+  }
+
   /** Stops it. It leaves no timer behind. */
   stop(): void {
     this.#cancel();
@@ -49,7 +54,7 @@ export class TimeLimit {
   #fire(): void {
     const late = performance.now() - this.#due;
     if (late < 0) return this.#wait("waiting", Math.ceil(-late));
-    const grace = this.#state === "waiting" ? graceFor(late) : 0;
+    const grace = this.#state === "waiting" ? Math.min(graceFor(late), this.#limit) : 0;
     if (grace > 0) return this.#wait("grace", grace);
     this.#state = "turning";
     this.#cancel = afterTurn(() => {
