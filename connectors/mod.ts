@@ -36,6 +36,7 @@ export {
   WebSocketConnectError,
 } from "./websocket_errors.ts";
 export type {
+  FlushedOptions,
   ReceiveOptions,
   WebSocketDrainOptions,
   WebSocketMessage,

@@ -4,42 +4,80 @@
  * @module
  */
 
-import { abortSignal, bytesOrString, checkOptions } from "../internal/validate.ts";
+import { abortSignal, bytesOrString, checkOptions, duration } from "../internal/validate.ts";
 import type { Connector, ConnectorContext } from "../pool/connector.ts";
 import { LeaseReleasedError } from "../pool/errors.ts";
 import { Lease, type LeaseSlot } from "../pool/lease.ts";
 import { isFinal } from "./_socket_connector.ts";
 import { checkClose, ClosingHandshakes } from "./websocket/close.ts";
 import type { Connection } from "./websocket/connection.ts";
-import { dial, isPassing, placeOf } from "./websocket/dial.ts";
-import { connectionPlan, RULES, SUBJECT } from "./websocket/options.ts";
+import { ask, dial, isPassing, placeOf, protocolError, type Target } from "./websocket/dial.ts";
+import {
+  checkedHeaders,
+  checkedOptions,
+  checkedUrl,
+  connectionPlan,
+  fatality,
+  SUBJECT,
+} from "./websocket/options.ts";
 import { WebSocketClosedError, WebSocketConnectError } from "./websocket_errors.ts";
 import type {
+  FlushedOptions,
   ReceiveOptions,
   WebSocketDrainOptions,
   WebSocketMessage,
   WebSocketPingOptions,
 } from "./websocket_messages.ts";
 
-/** Options of `webSocket()`. Times are in milliseconds. */
-export interface WebSocketConnectorOptions {
-  /** Where to: `ws:`, `wss:`, or `http:` and `https:`, which mean the same. */
-  url: string | URL;
-  /** Headers of the opening request. Those that the protocol needs are the platform's own. */
-  headers?: HeadersInit | undefined;
+/**
+ * Options of `webSocket()`. Times are in milliseconds.
+ *
+ * @typeParam S What `init` returns, which leases have as `state`.
+ */
+export interface WebSocketConnectorOptions<S = unknown> {
+  /**
+   * Where to: a `ws:` or `wss:` URL with no fragment, or a function that is asked
+   * for one at each dial.
+   */
+  url: string | URL | ((context: ConnectorContext) => string | URL | PromiseLike<string | URL>);
+  /**
+   * Headers of the opening request, or a function that is asked for them at each
+   * dial, such as for a token that is renewed. Those that the protocol needs are
+   * the platform's own.
+   */
+  headers?:
+    | HeadersInit
+    | ((
+      context: ConnectorContext,
+    ) => HeadersInit | undefined | PromiseLike<HeadersInit | undefined>)
+    | undefined;
   /** The sub-protocols that may be spoken, the preferred one first. */
   protocols?: string | string[] | undefined;
+  /**
+   * Whether the dial fails when the server chooses none of the `protocols`, as it
+   * does in browsers. One that was not offered always fails it.
+   *
+   * @default {true}
+   */
+  requireProtocol?: boolean | undefined;
   /**
    * The platform's HTTP client to connect with: for certificates of one's own,
    * or a proxy. It stays open.
    */
   client?: Deno.HttpClient | undefined;
   /**
-   * What to do with a new connection before it is lent, such as to log in, or
-   * to receive a greeting. It is a part of the dial, within `connectTimeout`: if
-   * it throws, the dial has failed.
+   * What to do with a new connection before it is lent, such as to log in, or to
+   * receive a greeting. It is a part of the dial, within `connectTimeout`: if it
+   * throws, the dial has failed. What it returns is the `state` of every lease.
    */
-  onOpen?: ((connection: WebSocketConnection, context: ConnectorContext) => unknown) | undefined;
+  init?:
+    | ((connection: WebSocketConnection, context: ConnectorContext) => S | PromiseLike<S>)
+    | undefined;
+  /**
+   * Whether an error thrown out of `use` closes the WebSocket. By default every
+   * error does. One that is not fatal releases it, and it must be fit for that.
+   */
+  isFatal?: ((error: unknown, connection: WebSocketConnection<S>) => boolean) | undefined;
   /**
    * How the rest of what a server sends is dropped after a release. By default
    * it is not: a message that nobody asked for closes the WebSocket.
@@ -84,8 +122,15 @@ export interface WebSocketConnectorOptions {
   maxLingering?: number | undefined;
 }
 
-/** A connector whose resources are WebSockets. */
-export type WebSocketConnector = Connector<WebSocketConnection, WebSocketLease>;
+/**
+ * A connector whose resources are WebSockets.
+ *
+ * @typeParam S What its `init` returns.
+ */
+export type WebSocketConnector<S = unknown> = Connector<
+  WebSocketConnection<S>,
+  WebSocketLease<S>
+>;
 
 /**
  * Connects to a WebSocket server. The lease sends and receives whole messages:
@@ -126,50 +171,56 @@ export type WebSocketConnector = Connector<WebSocketConnection, WebSocketLease>;
  * console.log(reply); // echo hello
  * ```
  */
-export function webSocket(options: WebSocketConnectorOptions): WebSocketConnector {
-  checkOptions(options, RULES, SUBJECT, ["url"]);
-  const { headers, protocols, client, onOpen, closeTimeout = 1_000, maxLingering = 100 } = options;
-  const plan = connectionPlan(options);
-  const { drain, ping } = plan;
-  const url = new URL(options.url);
-  // Copies: what the caller does to its own later has no effect.
-  const init: WebSocketOptions = {
-    ...(headers && { headers: new Headers(headers) }),
-    ...(protocols && { protocols: [protocols].flat() }),
-    ...(client && { client }),
-  };
-  const closings = new ClosingHandshakes(closeTimeout);
+export function webSocket<S = undefined>(
+  options: WebSocketConnectorOptions<S>,
+): WebSocketConnector<S> {
+  const given = checkedOptions(options);
+  const { client, init, isFatal, requireProtocol = true, maxLingering = 100 } = given;
+  const plan = connectionPlan(given);
+  const closings = new ClosingHandshakes(given.closeTimeout ?? 1_000);
+  const url = typeof given.url === "function" ? given.url : checkedUrl(given.url, SUBJECT);
+  const headers = typeof given.headers === "function"
+    ? given.headers
+    : given.headers && checkedHeaders(given.headers, SUBJECT);
+  const protocols = given.protocols && [given.protocols].flat();
+  let place = typeof url === "function" ? "a WebSocket server" : placeOf(url);
 
-  async function connect(context: ConnectorContext): Promise<WebSocketConnection> {
-    if (closings.lingering >= maxLingering) throw tooManyLinger(url, closings.lingering);
-    const connection = wrap(await dial(url, init, plan, context.signal));
-    if (onOpen !== undefined) await greet(connection, context);
-    return connection;
+  async function target(context: ConnectorContext): Promise<Target> {
+    const { signal } = context;
+    const to = typeof url === "function"
+      ? checkedUrl(await ask(() => url(context), signal), "connect to a WebSocket server")
+      : url;
+    place = placeOf(to);
+    const sent = typeof headers === "function"
+      ? checkedHeaders(await ask(() => headers(context), signal), `connect to ${place}`)
+      : headers;
+    return {
+      url: to,
+      init: {
+        ...(sent && { headers: sent }),
+        ...(protocols && { protocols }),
+        ...(client && { client }),
+      },
+    };
   }
 
-  /** The function may ignore the signal: then the dial is over all the same. */
-  async function greet(connection: WebSocketConnection, context: ConnectorContext): Promise<void> {
-    const { signal } = context;
-    let giveUp = () => {};
-    const aborted = new Promise<never>((_resolve, reject) => {
-      giveUp = () => reject(signal.reason);
-    });
-    signal.addEventListener("abort", giveUp);
-    try {
-      await Promise.race([onOpen!(connection, context), aborted]);
-      signal.throwIfAborted();
-    } catch (error) {
-      closings.close(connectionOf(connection));
-      throw error;
-    } finally {
-      signal.removeEventListener("abort", giveUp);
-    }
+  async function connect(context: ConnectorContext): Promise<WebSocketConnection<S>> {
+    if (closings.lingering >= maxLingering) throw tooManyLinger(place, closings.lingering);
+    const to = await target(context);
+    const connection = await dial(to, plan, context.signal);
+    const error = protocolError(to, connection.protocol, requireProtocol);
+    if (error === undefined) return wrap(connection);
+    closings.close(connection);
+    throw error;
   }
 
   return {
-    place: placeOf(url),
+    get place() {
+      return place;
+    },
     connect,
-    close: (resource) => closings.close(connectionOf(resource)),
+    close: (resource, reason) =>
+      closings.close(connectionOf(resource), reason === "closed" ? POOL_CLOSED : undefined),
     isBroken: (resource) => connectionOf(resource).isBroken,
     isStale: (resource) => connectionOf(resource).isStale,
     isRetryable: (error) =>
@@ -182,8 +233,19 @@ export function webSocket(options: WebSocketConnectorOptions): WebSocketConnecto
     probe: (resource) => connectionOf(resource).probe(),
     unwatch: (resource) => connectionOf(resource).unwatch(),
     lingering: () => closings.lingering,
-    ...(drain && { reset: (resource, { signal }) => connectionOf(resource).drain(signal) }),
-    ...(ping && {
+    ...(init && {
+      init: async (resource, context) => {
+        const state = await init(
+          resource,
+          context,
+        );
+        connectionOf(resource).finishInit();
+        setState(resource, state);
+      },
+    }),
+    ...(isFatal && { isFatal: fatality(isFatal) }),
+    ...(plan.drain && { reset: (resource, { signal }) => connectionOf(resource).drain(signal) }),
+    ...(plan.ping && {
       check: async (resource, { signal }) => {
         await connectionOf(resource).ping(signal);
         return true;
@@ -192,22 +254,30 @@ export function webSocket(options: WebSocketConnectorOptions): WebSocketConnecto
   };
 }
 
-const RECEIVE_RULES = { signal: abortSignal };
+const POOL_CLOSED = "This side has closed the WebSocket, as the pool was closed";
+
+const WAIT_RULES = { signal: abortSignal, timeout: duration };
 
 /** Makes the resource of a connection that was opened. */
-let wrap: (connection: Connection) => WebSocketConnection;
+let wrap: <S>(connection: Connection) => WebSocketConnection<S>;
 
 /** What the pool works with, which borrowers do not see. */
-let connectionOf: (resource: WebSocketConnection) => Connection;
+let connectionOf: (resource: WebSocketConnection<unknown>) => Connection;
+
+let setState: <S>(resource: WebSocketConnection<S>, state: S) => void;
 
 /**
  * The resource in a pool of WebSockets: an open WebSocket that keeps the messages
  * which have come and have not been received yet.
  *
  * Taken out of the pool by `detach()`, it is used in the same way as its lease.
+ *
+ * @typeParam S What the connector's `init` returns.
  */
-export class WebSocketConnection implements AsyncIterable<WebSocketMessage>, Disposable {
+export class WebSocketConnection<S = unknown>
+  implements AsyncIterable<WebSocketMessage>, Disposable {
   readonly #connection: Connection;
+  #state: S | undefined;
 
   private constructor(connection: Connection) {
     this.#connection = connection;
@@ -216,6 +286,14 @@ export class WebSocketConnection implements AsyncIterable<WebSocketMessage>, Dis
   static {
     wrap = (connection) => new WebSocketConnection(connection);
     connectionOf = (resource) => resource.#connection;
+    setState = (resource, state) => {
+      resource.#state = state;
+    };
+  }
+
+  /** What the connector's `init` has returned; undefined while it runs, and without it. */
+  get state(): S {
+    return this.#state as S;
   }
 
   /** The sub-protocol that the server has chosen; empty if none. */
@@ -240,7 +318,7 @@ export class WebSocketConnection implements AsyncIterable<WebSocketMessage>, Dis
 
   /**
    * Sends a message. It does not wait until the message is on its way: see
-   * {@linkcode WebSocketConnection.bufferedAmount | bufferedAmount}.
+   * {@linkcode WebSocketConnection.flushed | flushed()}.
    *
    * @param message A string, to be sent as text, or bytes.
    * @throws {WebSocketClosedError} If the connection is closed.
@@ -252,23 +330,38 @@ export class WebSocketConnection implements AsyncIterable<WebSocketMessage>, Dis
   }
 
   /**
+   * Waits until the system has taken all that was sent, so that there is room to
+   * send again.
+   *
+   * @param options A signal or a timeout, to give up the wait.
+   * @returns Nothing. The promise rejects with
+   * - {@linkcode WebSocketClosedError} if the connection is closed first,
+   * - `signal.reason` if the signal is aborted first,
+   * - `Deno.errors.TimedOut` if the timeout is over first.
+   */
+  async flushed(options: FlushedOptions = {}): Promise<void> {
+    checkOptions(options, WAIT_RULES, "wait until all is sent");
+    await this.#connection.flushed(options);
+  }
+
+  /**
    * Takes the next message, in the order in which they came. Several calls are
    * served in their order.
    *
-   * @param options A signal, to give up the wait.
+   * @param options A signal or a timeout, to give up the wait.
    * @returns The message. The promise rejects with
    * - {@linkcode WebSocketClosedError} once the connection is closed and all that came before has been received,
    * - `RangeError` in the same case, if it was closed because too much was unread,
-   * - `signal.reason` if the signal is aborted first.
+   * - `signal.reason` if the signal is aborted first,
+   * - `Deno.errors.TimedOut` if the timeout is over first.
    */
-  receive(options?: ReceiveOptions): Promise<WebSocketMessage> {
-    if (options === undefined) return this.#connection.receive(undefined);
+  receive(options: ReceiveOptions = {}): Promise<WebSocketMessage> {
     try {
-      checkOptions(options, RECEIVE_RULES, "receive");
+      checkOptions(options, WAIT_RULES, "receive");
     } catch (error) {
       return Promise.reject(error);
     }
-    return this.#connection.receive(options.signal);
+    return this.#connection.receive(options);
   }
 
   /**
@@ -276,7 +369,7 @@ export class WebSocketConnection implements AsyncIterable<WebSocketMessage>, Dis
    * iteration throws {@linkcode WebSocketClosedError}. To leave it loses no message.
    */
   [Symbol.asyncIterator](): AsyncGenerator<WebSocketMessage, void, void> {
-    return messagesOf(() => this.#connection.receive(undefined));
+    return messagesOf(() => this.#connection.receive({}));
   }
 
   /**
@@ -304,15 +397,23 @@ export class WebSocketConnection implements AsyncIterable<WebSocketMessage>, Dis
  * `LeaseReleasedError`, also while another borrower has the WebSocket; a `receive`
  * that still waits rejects with it.
  *
- * The WebSocket is reused only if it is fit to be: not if it is closed, or the
- * lease ends while a `receive` waits. Messages left unread are drained if the
- * connector was told how; else they end its reuse as well.
+ * The WebSocket is reused only if it is fit to be: not if it is closed, and not if
+ * a `receive` still waits or was given up, since its message would come to the next
+ * borrower. Messages left unread are drained if the connector was told how; else
+ * they end its reuse as well.
+ *
+ * @typeParam S What the connector's `init` returns.
  */
-export class WebSocketLease extends Lease<WebSocketConnection>
+export class WebSocketLease<S = unknown> extends Lease<WebSocketConnection<S>>
   implements AsyncIterable<WebSocketMessage> {
   /** Made by the connector. */
-  constructor(slot: LeaseSlot<WebSocketConnection>) {
+  constructor(slot: LeaseSlot<WebSocketConnection<S>>) {
     super(slot);
+  }
+
+  /** What the connector's `init` has returned for this WebSocket; undefined without it. */
+  get state(): S {
+    return this.value.state;
   }
 
   /** The sub-protocol that the server has chosen; empty if none. */
@@ -332,7 +433,7 @@ export class WebSocketLease extends Lease<WebSocketConnection>
 
   /**
    * Sends a message: a string as text, or bytes. It does not wait until the
-   * message is on its way: see {@linkcode WebSocketLease.bufferedAmount | bufferedAmount}.
+   * message is on its way: see {@linkcode WebSocketLease.flushed | flushed()}.
    *
    * @param message What to send.
    * @throws {WebSocketClosedError} If the connection is closed.
@@ -344,14 +445,32 @@ export class WebSocketLease extends Lease<WebSocketConnection>
   }
 
   /**
+   * Waits until the system has taken all that was sent, so that there is room to
+   * send again. What is left to be sent when the lease ends has a quarter of a
+   * second; then the WebSocket is closed.
+   *
+   * @param options A signal or a timeout, to give up the wait.
+   * @returns Nothing. The promise rejects with
+   * - `WebSocketClosedError` if the connection is closed first,
+   * - `signal.reason` if the signal is aborted first,
+   * - `Deno.errors.TimedOut` if the timeout is over first,
+   * - `LeaseReleasedError` when the lease ends first, and once it has ended.
+   */
+  async flushed(options: FlushedOptions = {}): Promise<void> {
+    await this.value.flushed(options);
+  }
+
+  /**
    * Takes the next message, in the order in which they came. Several calls are
    * served in their order.
    *
-   * @param options A signal, to give up the wait. No message is lost by that.
+   * @param options A signal or a timeout, to give up the wait. The message is not
+   * lost by that: the next call takes it. But the WebSocket is not reused then.
    * @returns The message. The promise rejects with
    * - `WebSocketClosedError` once the connection is closed and all that came before has been received,
    * - `RangeError` in the same case, if it was closed because too much was unread,
    * - `signal.reason` if the signal is aborted first,
+   * - `Deno.errors.TimedOut` if the timeout is over first,
    * - `LeaseReleasedError` when the lease ends first, and once it has ended.
    */
   receive(options?: ReceiveOptions): Promise<WebSocketMessage> {
@@ -379,26 +498,26 @@ export class WebSocketLease extends Lease<WebSocketConnection>
   close(code: number = 1000, reason: string = ""): void {
     const connection = this.value;
     checkClose(code, reason);
-    connectionOf(connection).abandonReceives();
+    connectionOf(connection).abandonCalls();
     connection.close(code, reason);
     super.discard("closed by the borrower");
   }
 
   /** Gives the WebSocket back to the pool. Does nothing once the lease has ended. */
   override release(): void {
-    if (!this.ended) connectionOf(this.value).abandonReceives();
+    if (!this.ended) connectionOf(this.value).abandonCalls();
     super.release();
   }
 
   /** {@inheritDoc Lease.discard} */
   override discard(reason?: unknown): void {
-    connectionOf(this.value).abandonReceives();
+    connectionOf(this.value).abandonCalls();
     super.discard(reason);
   }
 
   /** {@inheritDoc Lease.detach} */
-  override detach(): WebSocketConnection {
-    connectionOf(this.value).abandonReceives();
+  override detach(): WebSocketConnection<S> {
+    connectionOf(this.value).abandonCalls();
     return super.detach();
   }
 }
@@ -419,9 +538,9 @@ async function* messagesOf(
   }
 }
 
-function tooManyLinger(url: URL, count: number): Error {
+function tooManyLinger(place: string, count: number): Error {
   return new Deno.errors.Busy(
-    `Cannot connect to ${placeOf(url)} as ${count} closed WebSockets still hold their sockets: ` +
+    `Cannot connect to ${place} as ${count} closed WebSockets still hold their sockets: ` +
       "the peer does not answer the close",
   );
 }

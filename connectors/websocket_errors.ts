@@ -4,6 +4,8 @@
  * @module
  */
 
+import { oneLine } from "../internal/text.ts";
+
 /** Why and how a WebSocket was closed. */
 export interface WebSocketClosing {
   /** The code of the close frame; 1005 if it had none, 1006 if there was no close frame. */
@@ -28,7 +30,7 @@ export class WebSocketClosedError extends Error implements WebSocketClosing {
 
   /** Makes the error; the connection does. */
   constructor(message: string, { code, reason, wasClean }: WebSocketClosing, cause?: unknown) {
-    const said = reason === "" ? `${code}` : `${code} ${JSON.stringify(reason)}`;
+    const said = reason === "" ? `${code}` : `${code} ${oneLine(JSON.stringify(reason))}`;
     super(`${message}: ${said}`, cause === undefined ? undefined : { cause });
     this.name = "WebSocketClosedError";
     this.code = code;

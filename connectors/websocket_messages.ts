@@ -12,6 +12,26 @@ export type WebSocketMessage = string | Uint8Array<ArrayBuffer>;
 export interface ReceiveOptions {
   /** Ends the wait when it is aborted: the call rejects with `signal.reason`. */
   signal?: AbortSignal | undefined;
+  /**
+   * How long to wait, in milliseconds: then the call rejects with
+   * `Deno.errors.TimedOut`. A busy event loop is not counted, as it is with the
+   * signal of `AbortSignal.timeout()`.
+   *
+   * @default {Infinity}
+   */
+  timeout?: number | undefined;
+}
+
+/** Options of one call to flushed. */
+export interface FlushedOptions {
+  /** Ends the wait when it is aborted: the call rejects with `signal.reason`. */
+  signal?: AbortSignal | undefined;
+  /**
+   * How long to wait, in milliseconds: then the call rejects with `Deno.errors.TimedOut`.
+   *
+   * @default {Infinity}
+   */
+  timeout?: number | undefined;
 }
 
 /** What becomes of messages that come after a release. Times are in milliseconds. */

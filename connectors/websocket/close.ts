@@ -36,9 +36,12 @@ export class ClosingHandshakes {
     this.#timeout = timeout;
   }
 
-  /** Resolves when the peer has answered, or has had its time. */
-  async close(connection: Connection): Promise<void> {
-    connection.close(1000, "");
+  /**
+   * Resolves when the peer has answered, or has had its time. `why` is what a
+   * borrower is told who still has the connection.
+   */
+  async close(connection: Connection, why?: string): Promise<void> {
+    connection.close(1000, "", why);
     const state = await this.#wait(connection);
     if (state === "closed") return;
     this.lingering++;

@@ -3,9 +3,11 @@ import { eventLoop } from "../../internal/event_loop_lag.ts";
 import { LeaseReleasedError } from "../../pool/errors.ts";
 import { WebSocketClosedError, type WebSocketClosing } from "../websocket_errors.ts";
 import type { WebSocketMessage } from "../websocket_messages.ts";
+import { Backlog } from "./backlog.ts";
 import { Drain, type DrainPlan, type MessageExchange, Ping, type PingPlan } from "./exchange.ts";
 import { IdleWatch } from "./idle_watch.ts";
 import { type MessageHandler, MessageQueue, type MessageQueueLimits } from "./message_queue.ts";
+import type { WaitOptions } from "./pending_calls.ts";
 
 /** What a connection goes by: options of the connector, with their defaults. */
 export interface ConnectionPlan extends MessageQueueLimits {
@@ -13,6 +15,9 @@ export interface ConnectionPlan extends MessageQueueLimits {
   readonly drain: DrainPlan | undefined;
   readonly ping: PingPlan | undefined;
 }
+
+// An idle connection may take so long to send what its last borrower left.
+const FLUSH_TIMEOUT_MS = 250;
 
 const LOST: WebSocketClosing = { code: 1006, reason: "", wasClean: false };
 
@@ -32,6 +37,7 @@ export class Connection {
   readonly #socket: WebSocket;
   readonly #plan: ConnectionPlan;
   readonly #queue: MessageQueue;
+  readonly #backlog: Backlog;
   readonly #watch: IdleWatch;
   /** Gets what comes now. */
   #handler: MessageHandler;
@@ -42,6 +48,8 @@ export class Connection {
   #lastError: unknown;
   /** Whether the last lease ended while a `receive` waited. */
   #wasAbandoned = false;
+  /** Settles when what was left to be sent at the beginning of the watch is sent. */
+  #flushing: Promise<void> | undefined;
   /** Whether a message has come since the connection was lent. */
   #hasReceived = false;
 
@@ -52,6 +60,7 @@ export class Connection {
     this.#socket = socket;
     this.#plan = plan;
     this.#queue = new MessageQueue(plan, (error) => this.#break(error));
+    this.#backlog = new Backlog(() => socket.bufferedAmount);
     this.#watch = new IdleWatch(plan.drain?.accept, (reason) => this.#break(reason));
     this.#handler = this.#queue;
     this.closed = new Promise((resolve) => {
@@ -86,24 +95,30 @@ export class Connection {
     this.#socket.send(message as string);
   }
 
-  receive(signal: AbortSignal | undefined): Promise<WebSocketMessage> {
-    return this.#queue.receive(signal);
+  receive(options: WaitOptions): Promise<WebSocketMessage> {
+    return this.#queue.receive(options);
   }
 
-  close(code: number, reason: string): void {
+  /** Resolves when the system has taken all that was sent. */
+  flushed(options: WaitOptions): Promise<void> {
+    return this.#backlog.flushed(options);
+  }
+
+  /** `why` is what those are told who use it afterwards. */
+  close(code: number, reason: string, why = "This side has closed the WebSocket"): void {
     if (this.#state !== "open") return;
     const closing = { code, reason, wasClean: false };
-    this.#finish("closed", new WebSocketClosedError("This side has closed the WebSocket", closing));
+    this.#finish("closed", new WebSocketClosedError(why, closing));
     this.#socket.close(code, reason);
   }
 
   /**
    * Whether it may not be used any more: it is closed, its last lease ended while a
-   * `receive` waited or with messages unread that are not to be drained, or the
-   * peer takes in nothing.
+   * `receive` waited or after one was given up, or with messages unread that are
+   * not to be drained, or the peer takes in nothing.
    */
   get isBroken(): boolean {
-    return this.#isClosed || this.#wasAbandoned ||
+    return this.#isClosed || this.#wasAbandoned || this.#queue.wasGivenUp ||
       this.unread > 0 && this.#plan.drain === undefined ||
       this.bufferedAmount > this.#plan.maxBufferedAmount;
   }
@@ -120,32 +135,47 @@ export class Connection {
   }
 
   /** The lease has ended: calls that still wait are rejected. */
-  abandonReceives(): void {
+  abandonCalls(): void {
+    this.#backlog.rejectAll(new LeaseReleasedError());
     if (this.#queue.waiting === 0) return;
     this.#wasAbandoned = true;
     this.#queue.rejectAll(new LeaseReleasedError());
+  }
+
+  /** Refuses a connection that `init` left with a `receive` whose message a borrower might get. */
+  finishInit(): void {
+    this.abandonCalls();
+    if (!this.#wasAbandoned && !this.#queue.wasGivenUp) return;
+    throw new Error("A receive() in 'init' was given up: its message may come to a borrower");
   }
 
   /** Watches the idle connection. Calls `onLost` once when it is closed or a message comes that may not be dropped. */
   watch(onLost: (reason: unknown) => void): void {
     this.#watch.begin(onLost);
     this.#setHandler(this.#watch);
+    this.#flushing = this.#isClosed || this.bufferedAmount === 0 ? undefined : this.#flush();
   }
 
-  /** What to await before the watched connection is lent, so that nothing is overlooked that could be known. */
+  /**
+   * What to await before the watched connection is lent, so that nothing is
+   * overlooked that could be known, and what was left to be sent is sent.
+   */
   probe(): Promise<void> | undefined {
-    return eventLoop.catchUp(monotonicNow()) ?? this.#watch.settling;
+    if (this.#flushing !== undefined) return this.#flushing.then(() => this.#catchUp());
+    return this.#catchUp();
   }
 
   /** Ends the watch. What comes before the next use breaks the connection. */
   unwatch(): void {
     this.#watch.end();
+    this.#flushing = undefined;
   }
 
   /** Drops what the peer still sends until it is quiet. Rejects if the connection can't be reused. */
   async drain(signal: AbortSignal): Promise<void> {
     const { drain } = this.#plan;
-    if (drain !== undefined) await this.#run(new Drain(drain, signal));
+    const backlog = () => this.bufferedAmount;
+    if (drain !== undefined) await this.#run(new Drain(drain, backlog, signal));
   }
 
   /** Asks the peer whether it works. Rejects if it does not seem so. */
@@ -159,6 +189,25 @@ export class Connection {
   /** Whether the connection is closed; the platform knows of a close frame before it tells. */
   get #isClosed(): boolean {
     return this.#end !== undefined || this.#socket.readyState !== WebSocket.OPEN;
+  }
+
+  #catchUp(): Promise<void> | undefined {
+    return eventLoop.catchUp(monotonicNow()) ?? this.#watch.settling;
+  }
+
+  /** Waits for what the last borrower left to be sent. A peer that does not read it loses the connection. */
+  #flush(): Promise<void> {
+    const flushing = this.#backlog.flushed({ timeout: FLUSH_TIMEOUT_MS });
+    const isCurrent = () => this.#flushing === flushing;
+    flushing.then(
+      () => {
+        if (isCurrent()) this.#flushing = undefined;
+      },
+      (reason) => {
+        if (isCurrent()) this.#watch.ended(reason);
+      },
+    );
+    return flushing;
   }
 
   async #run(exchange: MessageExchange): Promise<void> {
@@ -217,6 +266,7 @@ export class Connection {
     this.#end = error;
     eventLoop.leave();
     this.#queue.ended(error);
+    this.#backlog.ended(error);
     if (this.#handler !== this.#queue) this.#handler.ended(error);
   }
 

@@ -1,3 +1,4 @@
+import { errorText, oneLine } from "../../internal/text.ts";
 import { WebSocketConnectError } from "../websocket_errors.ts";
 import { Connection, type ConnectionPlan } from "./connection.ts";
 
@@ -8,21 +9,39 @@ const STATUS = /Invalid status code: (\d{3})/;
 // The statuses below 500 that may be over soon.
 const PASSING_STATUSES: readonly number[] = [408, 425, 429];
 
+const NOT_OFFERED = "the server chose a sub-protocol that was not offered";
+const NONE_CHOSEN = "the server chose none of the sub-protocols that were offered";
+
+// The peer does not speak TLS, or speaks it where HTTP is expected, or has no valid certificate.
+const FINAL_REASONS: readonly string[] = [
+  "invalid peer certificate",
+  "received corrupt message",
+  "received unexpected handshake message",
+  "invalid HTTP version parsed",
+  NOT_OFFERED,
+  NONE_CHOSEN,
+];
+
+/** What a dial goes by. */
+export interface Target {
+  readonly url: URL;
+  readonly init: WebSocketOptions;
+}
+
 /** Where a connection goes to, without what may be secret. */
 export function placeOf({ protocol, host, pathname }: URL): string {
-  return `${protocol}//${host}${pathname}`;
+  return oneLine(`${protocol}//${host}${pathname}`);
 }
 
 /** Opens a WebSocket. The platform knows no signal, but to close one that is still connecting ends the dial. */
 export function dial(
-  url: URL,
-  init: WebSocketOptions,
+  { url, init }: Target,
   plan: ConnectionPlan,
   signal: AbortSignal,
 ): Promise<Connection> {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
-    const socket = new WebSocket(url, init);
+    const socket = open(url, init);
     socket.binaryType = "arraybuffer";
     let lastError: unknown;
     const abort = () => socket.close();
@@ -44,14 +63,59 @@ export function dial(
   });
 }
 
+/** Why the sub-protocol that the server has chosen is refused, if it is. */
+export function protocolError(
+  { url, init }: Target,
+  chosen: string,
+  isRequired: boolean,
+): WebSocketConnectError | undefined {
+  const offered = [init.protocols ?? []].flat();
+  if (chosen === "") {
+    if (offered.length === 0 || !isRequired) return undefined;
+    return new WebSocketConnectError(placeOf(url), `${NONE_CHOSEN}: ${offered.join(", ")}`);
+  }
+  if (offered.includes(chosen)) return undefined;
+  const message = `${NOT_OFFERED}: ${oneLine(JSON.stringify(chosen))}`;
+  return new WebSocketConnectError(placeOf(url), message);
+}
+
 /** Whether a dial that failed so may be tried again: not if another try would end in the same way. */
 export function isPassing({ status, message }: WebSocketConnectError): boolean {
-  if (status === undefined) return !message.includes("invalid peer certificate");
+  if (status === undefined) return !FINAL_REASONS.some((reason) => message.includes(reason));
   return status >= 500 || PASSING_STATUSES.includes(status);
 }
 
+/** Calls a function of the options. It may ignore the signal: an abort ends the wait all the same. */
+export async function ask<R>(
+  call: () => R | PromiseLike<R>,
+  signal: AbortSignal,
+): Promise<Awaited<R>> {
+  signal.throwIfAborted();
+  let onAbort = () => {};
+  const aborted = new Promise<never>((_resolve, reject) => {
+    onAbort = () => reject(signal.reason);
+  });
+  signal.addEventListener("abort", onAbort);
+  try {
+    return await Promise.race([call(), aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+function open(url: URL, init: WebSocketOptions): WebSocket {
+  try {
+    return new WebSocket(url, init);
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.NotCapable)) throw connectError(url, cause);
+    throw new Deno.errors.NotCapable(`Cannot connect to ${placeOf(url)}: ${cause.message}`, {
+      cause,
+    });
+  }
+}
+
 function connectError(url: URL, cause: unknown): WebSocketConnectError {
-  const text = String(cause).replace(PREFIX, "");
+  const text = errorText(cause).replace(PREFIX, "");
   const status = STATUS.exec(text)?.[1];
   if (status === undefined) return new WebSocketConnectError(placeOf(url), text, undefined, cause);
   const message = `the server answered with status ${status} instead of 101`;

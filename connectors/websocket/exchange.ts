@@ -94,16 +94,22 @@ abstract class MessageExchange implements MessageHandler {
 
 export type { MessageExchange };
 
-/** Drops what still comes for the last borrower, until nothing has come for a while. */
+/**
+ * Drops what still comes for the last borrower, until nothing has come for a
+ * while. The silence counts from when all has been sent that was left to be sent.
+ */
 export class Drain extends MessageExchange {
   readonly #accept: Accept;
+  readonly #backlog: () => number;
   readonly #silence: TimeLimit;
   #isLate = false;
 
-  constructor({ timeout, quiet, accept }: DrainPlan, signal: AbortSignal) {
+  /** `backlog`: how many bytes wait to be sent. */
+  constructor({ timeout, quiet, accept }: DrainPlan, backlog: () => number, signal: AbortSignal) {
     super(timeout, `The peer was not quiet for ${quiet} ms within ${timeout} ms`, signal);
     this.#accept = accept;
-    this.#silence = new TimeLimit(quiet, () => this.succeed());
+    this.#backlog = backlog;
+    this.#silence = new TimeLimit(quiet, () => this.#endSilence());
     this.#silence.start();
   }
 
@@ -123,6 +129,12 @@ export class Drain extends MessageExchange {
   protected override stop(): void {
     super.stop();
     this.#silence.stop();
+  }
+
+  #endSilence(): void {
+    if (this.#backlog() === 0) this.succeed();
+    else if (this.#isLate) super.expire();
+    else this.#silence.start();
   }
 }
 

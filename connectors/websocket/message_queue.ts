@@ -1,5 +1,6 @@
 import { LinkedList, ListNode } from "../../internal/linked_list.ts";
 import type { WebSocketMessage } from "../websocket_messages.ts";
+import { PendingCalls, type WaitOptions } from "./pending_calls.ts";
 
 /** Gets the messages of a connection while it is the current handler, and its end. */
 export interface MessageHandler {
@@ -22,28 +23,6 @@ class QueuedMessage extends ListNode<QueuedMessage> {
   }
 }
 
-/** A call to `receive` that waits for its message. */
-class Receiver extends ListNode<Receiver> {
-  readonly resolve: (message: WebSocketMessage) => void;
-  readonly reject: (reason: unknown) => void;
-  readonly signal: AbortSignal | undefined;
-  readonly onAbort: () => void;
-
-  constructor(
-    resolve: (message: WebSocketMessage) => void,
-    reject: (reason: unknown) => void,
-    signal: AbortSignal | undefined,
-    onAbort: (receiver: Receiver) => void,
-  ) {
-    super();
-    this.resolve = resolve;
-    this.reject = reject;
-    this.signal = signal;
-    this.onAbort = () => onAbort(this);
-    signal?.addEventListener("abort", this.onAbort);
-  }
-}
-
 /**
  * The messages that have come, and the calls that wait for one, both in order. At
  * any moment one of the two lists is empty.
@@ -52,14 +31,21 @@ export class MessageQueue implements MessageHandler {
   readonly #limits: MessageQueueLimits;
   readonly #onFull: (error: Error) => void;
   readonly #messages = new LinkedList<QueuedMessage>();
-  readonly #receivers = new LinkedList<Receiver>();
+  readonly #receivers: PendingCalls<WebSocketMessage>;
   #bytes = 0;
   #end: Error | undefined;
+  /** Whether a call was given up by its signal or its timeout: its message may still come. */
+  wasGivenUp = false;
 
   /** `onFull` is called when a message comes for which there is no room. */
   constructor(limits: MessageQueueLimits, onFull: (error: Error) => void) {
     this.#limits = limits;
     this.#onFull = onFull;
+    const onGivenUp = () => {
+      this.wasGivenUp = true;
+    };
+    const late = (timeout: number) => `No message came within ${timeout} ms`;
+    this.#receivers = new PendingCalls(onGivenUp, late);
   }
 
   /** How many messages have come that have not been received. */
@@ -73,11 +59,7 @@ export class MessageQueue implements MessageHandler {
   }
 
   take(message: WebSocketMessage): void {
-    const receiver = this.#receivers.head;
-    if (receiver !== undefined) {
-      this.#remove(receiver);
-      return receiver.resolve(message);
-    }
+    if (this.#receivers.resolveFirst(message)) return;
     const excess = this.#excessWith(message);
     if (excess !== undefined) return this.#onFull(excess);
     this.#bytes += message.length;
@@ -99,33 +81,20 @@ export class MessageQueue implements MessageHandler {
     return queued.message;
   }
 
-  receive(signal: AbortSignal | undefined): Promise<WebSocketMessage> {
-    if (signal?.aborted) return Promise.reject(signal.reason);
+  receive(options: WaitOptions): Promise<WebSocketMessage> {
+    if (options.signal?.aborted) {
+      this.wasGivenUp ||= this.unread === 0;
+      return Promise.reject(options.signal.reason);
+    }
     const message = this.shift();
     if (message !== undefined) return Promise.resolve(message);
     if (this.#end !== undefined) return Promise.reject(this.#end);
-    return new Promise((resolve, reject) => {
-      const onAbort = (receiver: Receiver) => this.#abort(receiver);
-      this.#receivers.push(new Receiver(resolve, reject, signal, onAbort));
-    });
+    return this.#receivers.add(options);
   }
 
   /** Rejects all calls that wait. */
   rejectAll(error: Error): void {
-    for (const receiver of this.#receivers) {
-      this.#remove(receiver);
-      receiver.reject(error);
-    }
-  }
-
-  #abort(receiver: Receiver): void {
-    this.#remove(receiver);
-    receiver.reject(receiver.signal!.reason);
-  }
-
-  #remove(receiver: Receiver): void {
-    this.#receivers.remove(receiver);
-    receiver.signal?.removeEventListener("abort", receiver.onAbort);
+    this.#receivers.rejectAll(error);
   }
 
   /** One message always fits: it can't be known whether the borrower is about to receive it. */
