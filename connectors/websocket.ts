@@ -235,10 +235,7 @@ export function webSocket<S = undefined>(
     lingering: () => closings.lingering,
     ...(init && {
       init: async (resource, context) => {
-        const state = await init(
-          resource,
-          context,
-        );
+        const state = await ask(() => init(resource, context), context.signal);
         connectionOf(resource).finishInit();
         setState(resource, state);
       },
