@@ -123,6 +123,19 @@ Deno.test("Drain: a condition that throws closes the WebSocket, and its error is
   });
 });
 
+Deno.test("Drain: a condition that returns a promise closes the WebSocket, since that is neither yes nor no", () => {
+  const accept = (() => Promise.reject(new Error("too late"))) as unknown as () => boolean;
+  return withPool(following("x"), { accept }, async ({ server, pool, errors }) => {
+    await ask(pool);
+    await server.peer.closed;
+    await until(() => pool.stats.size === 0);
+    assertEquals(
+      String(errors[0]),
+      "TypeError: 'drain.accept' must return true or false: received Promise",
+    );
+  });
+});
+
 Deno.test("Drain: a peer that is never quiet is closed at the timeout", () =>
   withPool(
     trailing(1_000, 10),
