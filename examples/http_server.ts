@@ -10,6 +10,9 @@
 
 import { Pool, tcp } from "../mod.ts";
 import { get } from "./_http.ts";
+import { need } from "./_permission.ts";
+
+await need();
 
 const routes: Record<string, () => Response> = {
   "/": () => new Response("<h1>Home</h1>", { headers: { "content-type": "text/html" } }),

@@ -14,6 +14,9 @@ import cert from "../tests/support/certs/server.pem" with { type: "text" };
 import key from "../tests/support/certs/server_key.pem" with { type: "text" };
 import { Pool, tls } from "../mod.ts";
 import { get } from "./_http.ts";
+import { need } from "./_permission.ts";
+
+await need();
 
 const routes: Record<string, (url: URL) => Response> = {
   "/": () => new Response("<h1>Home</h1>", { headers: { "content-type": "text/html" } }),

@@ -9,6 +9,9 @@
  */
 
 import { KeyedPool, tcp } from "../mod.ts";
+import { need } from "./_permission.ts";
+
+await need();
 
 const HOSTS = 12;
 const REQUESTS = 200;

@@ -12,15 +12,18 @@
  */
 
 import { Pool, type SocketConnector, tcp, tls, unix } from "../mod.ts";
+import { endWithout, need } from "./_permission.ts";
 import { type Command, exchange, Redis, RedisError } from "./_resp.ts";
 
 const IO_TIMEOUT = 5_000;
+const RUN_FLAG = "--allow-run=redis-server";
 
 const [named] = Deno.args;
 if (named !== undefined) await demonstrate(new URL(named));
 else await demonstrateOnOwnServer();
 
 async function demonstrate(url: URL) {
+  await need(permissionsFor(url));
   await using pool = new Pool(redis(url), {
     maxSize: 4,
     acquireTimeout: 5_000,
@@ -49,6 +52,12 @@ async function demonstrate(url: URL) {
 
   await client.call("DEL", text, counter);
   console.log(`${pool.stats.dials.ok} connections: ${pool}`);
+}
+
+function permissionsFor({ protocol, hostname, port, pathname }: URL): Parameters<typeof need>[0] {
+  if (protocol !== "unix:") return [{ name: "net", host: `${hostname}:${port || 6379}` }];
+  const path = decodeURIComponent(pathname);
+  return [{ name: "net", host: `unix:${path}` }, { name: "read", path }, { name: "write", path }];
 }
 
 /** Connects to what a URL names. A connection is lent when it has logged in and has its database. */
@@ -97,6 +106,7 @@ function greetingFor({ protocol, username, password, pathname }: URL): Command[]
 }
 
 async function demonstrateOnOwnServer() {
+  await need(undefined, [RUN_FLAG]);
   const port = unusedPort();
   const server = startServer(port);
   if (typeof server === "string") return console.log(server);
@@ -118,7 +128,7 @@ function startServer(port: number): Deno.ChildProcess | string {
       return "no redis-server here: install one, or name one by its URL";
     }
     if (error instanceof Deno.errors.NotCapable) {
-      return "no permission to start one: --allow-run=redis-server, or name one by its URL";
+      endWithout(["--allow-net=127.0.0.1", RUN_FLAG]);
     }
     throw error;
   }

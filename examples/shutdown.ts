@@ -10,6 +10,9 @@
  */
 
 import { Pool, tcp } from "../mod.ts";
+import { need } from "./_permission.ts";
+
+await need();
 
 const PATIENCE = 500;
 const DEADLINE = 1_000;

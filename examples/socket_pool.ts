@@ -2,12 +2,16 @@
 /**
  * A slow instrument: it takes 100 ms to answer, and has room for 3 connections.
  * Nine measurements over a pool of 3 sockets take three rounds. Prints each
- * reading as it comes, with the time since the start, and the total.
+ * reading as it comes, with the time since the start, how many the instrument has
+ * worked on at once, and the total.
  *
  *     deno run --allow-net examples/socket_pool.ts
  */
 
 import { Pool, tcp } from "../mod.ts";
+import { need } from "./_permission.ts";
+
+await need();
 
 const SOCKETS = 3;
 const MEASUREMENTS = 9;
@@ -16,6 +20,8 @@ const ANSWER_TIME = 100;
 using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
 const instrument = serve(listener);
 
+let working = 0;
+let most = 0;
 const start = performance.now();
 const elapsed = () => `${Math.round(performance.now() - start)} ms`;
 {
@@ -32,6 +38,7 @@ const elapsed = () => `${Math.round(performance.now() - start)} ms`;
   };
 
   await Promise.all(Array.from({ length: MEASUREMENTS }, (_, i) => measure(i + 1)));
+  console.log(`the instrument has worked on at most ${most} at once`);
   console.log(`${MEASUREMENTS} measurements over ${pool.stats.idle} sockets took ${elapsed()}`);
 }
 
@@ -46,7 +53,9 @@ async function answer(conn: Deno.Conn) {
   const lines = conn.readable.pipeThrough(new TextDecoderStream());
   const writer = conn.writable.getWriter();
   for await (const line of lines) {
+    most = Math.max(most, ++working);
     await new Promise((resolve) => setTimeout(resolve, ANSWER_TIME));
+    working--;
     const channel = Number(line.match(/\d+/)?.[0]);
     await writer.write(new TextEncoder().encode(`${(channel * 1.25).toFixed(3)} V\n`));
   }

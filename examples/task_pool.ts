@@ -8,6 +8,9 @@
  */
 
 import { TaskPool, TaskTimeoutError } from "../mod.ts";
+import { need } from "./_permission.ts";
+
+await need();
 
 const PAGES = 60;
 const ANSWER_TIME = 20;

@@ -12,6 +12,9 @@ import ca from "../tests/support/certs/ca.pem" with { type: "text" };
 import cert from "../tests/support/certs/server.pem" with { type: "text" };
 import key from "../tests/support/certs/server_key.pem" with { type: "text" };
 import { Pool, tls } from "../mod.ts";
+import { need } from "./_permission.ts";
+
+await need();
 
 const CLIENTS = 12;
 

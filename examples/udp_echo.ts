@@ -16,6 +16,9 @@
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { Semaphore } from "../mod.ts";
+import { need } from "./_permission.ts";
+
+await need();
 
 const REQUESTS = 12;
 const IN_FLIGHT = 3;

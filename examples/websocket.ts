@@ -13,6 +13,9 @@
  */
 
 import { Pool, webSocket } from "../mod.ts";
+import { need } from "./_permission.ts";
+
+await need();
 
 const sockets: WebSocket[] = [];
 

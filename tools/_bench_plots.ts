@@ -1,7 +1,6 @@
-import * as Plot from "@observablehq/plot";
-import { parseHTML } from "linkedom";
 import { type CaseResult, floor, ours, ratio, type Role, type Row } from "../tests/bench/_bench.ts";
 import { rounded, shown } from "../tests/bench/_table.ts";
+import { parseHTML, Plot } from "./_npm.ts";
 
 const WIDTH = 760;
 const ROW_HEIGHT = 19;

@@ -5,7 +5,7 @@
  */
 
 import config from "../deno.json" with { type: "json" };
-import { deno } from "./with_std.ts";
+import { deno } from "./_deno.ts";
 
 const types = await deno(["check", "--quiet"]);
 const docs = await deno(["doc", "--lint", ...Object.values(config.exports)]);

@@ -4,10 +4,14 @@
  *
  *     deno task test [options of deno test] [test files]
  *
+ * Its last line is `N passed, N failed, N skipped`. The names of the skipped
+ * tests are listed before it.
+ *
  * @module
  */
 
-import { deno } from "./with_std.ts";
+import { stripVTControlCharacters } from "node:util";
+import { deno } from "./_deno.ts";
 
 interface Group {
   permissions: string[];
@@ -43,14 +47,15 @@ const isTestFile = (arg: string) => arg.endsWith("_test.ts");
 const named = Deno.args.filter(isTestFile);
 const options = Deno.args.filter((arg) => !isTestFile(arg));
 
-let passed = 0;
-let failed = 0;
+const total = { passed: 0, failed: 0, ignored: 0 };
+/** The ignored tests and steps, by name. */
+const skipped: string[] = [];
 
 /** Resolves to the exit code. */
 async function run({ permissions, all, takes }: Group): Promise<number> {
   const files = named.length > 0 ? named.filter(takes) : all;
   if (files.length === 0) return 0;
-  const flags = ["--no-prompt", "--permit-no-files", ...permissions];
+  const flags = ["--no-prompt", "--permit-no-files", "--lock=tests/npm.lock", ...permissions];
   const decoder = new TextDecoder();
   let output = "";
   const code = await deno(["test", ...flags, ...options, ...files], (chunk) => {
@@ -61,17 +66,25 @@ async function run({ permissions, all, takes }: Group): Promise<number> {
   return code;
 }
 
-/** Adds up what a run says at its end: `ok | 3 passed | 0 failed`. */
+/** Adds up what a run says at its end: `ok | 3 passed | 0 failed | 1 ignored (1 step)`. */
 function count(output: string): void {
-  const summary = /\| (\d+) passed.*? \| (\d+) failed/g;
-  const [, ok, bad] = [...output.matchAll(summary)].at(-1) ?? [];
-  passed += Number(ok ?? 0);
-  failed += Number(bad ?? 0);
+  const lines = stripVTControlCharacters(output).split(/\r?\n/);
+  const summary = lines.findLast((line) => /^\S+ \| \d+ passed/.test(line)) ?? "";
+  const counts = summary.matchAll(/\| (\d+) (passed|failed|ignored)(?: \((\d+) steps?\))?/g);
+  for (const [, tests, what, steps = 0] of counts) {
+    total[what as keyof typeof total] += Number(tests);
+    if (what === "ignored") total.ignored += Number(steps);
+  }
+  for (const line of lines) {
+    const [, name] = line.match(/^(.*) \.\.\. ignored \(/) ?? [];
+    if (name !== undefined) skipped.push(name.trim());
+  }
 }
 
 let code = 0;
 for (const group of groups) code = await run(group) || code;
 
-if (code !== 0 && failed === 0) failed = 1; // it never came to a test
-console.log(`${passed} passed, ${failed} failed`);
+if (code !== 0 && total.failed === 0) total.failed = 1; // it never came to a test
+if (skipped.length > 0) console.log(`Skipped:\n${skipped.map((name) => `  ${name}\n`).join("")}`);
+console.log(`${total.passed} passed, ${total.failed} failed, ${total.ignored} skipped`);
 Deno.exit(code);

@@ -1,5 +1,4 @@
 import { cpus, release, totalmem, type } from "node:os";
-import config from "../../deno.json" with { type: "json" };
 
 /** Where something was measured, and with what. */
 export interface Machine {
@@ -24,14 +23,9 @@ export function machine(): Machine {
   };
 }
 
-/** What is benchmarked beside sockpool: whatever comes from npm, but for the tools of tests. */
+/** What is benchmarked beside sockpool, as `_npm.ts` has it. */
 function peers(): Record<string, string> {
-  const versions: Record<string, string> = {};
-  for (const specifier of Object.values(config.imports)) {
-    const [, name, version] = specifier.match(/^npm:(.+)@([^@]+)$/) ?? [];
-    if (name !== undefined && !TOOLS.has(name)) versions[name] = version!;
-  }
-  return versions;
+  const source = Deno.readTextFileSync(new URL("_npm.ts", import.meta.url));
+  const specifiers = source.matchAll(/"npm:(.+)@([^@"]+)"/g);
+  return Object.fromEntries([...specifiers].map(([, name, version]) => [name!, version!]));
 }
-
-const TOOLS = new Set(["fast-check", "@observablehq/plot", "linkedom"]);

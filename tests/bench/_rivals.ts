@@ -1,10 +1,8 @@
-import { createPool } from "generic-pool";
-import { Pool as LightningPool } from "lightning-pool";
-import { Pool as TarnPool } from "tarn";
 import { Pool } from "../../mod.ts";
 import type { Role } from "./_bench.ts";
 import { Fifo } from "./_fifo.ts";
 import type { Borrowing } from "./_loops.ts";
+import { createPool, LightningPool, TarnPool } from "./_npm.ts";
 
 /** One of the pools that are compared. */
 export interface Rival extends Borrowing<unknown> {

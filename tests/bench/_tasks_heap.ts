@@ -1,6 +1,5 @@
-import pLimit from "p-limit";
-import pMap, { pMapIterable } from "p-map";
 import { TaskPool } from "../../mod.ts";
+import { pLimit, pMap, pMapIterable } from "./_npm.ts";
 import { drain } from "./_tasks_peers.ts";
 
 const { gc } = globalThis as { gc?: () => void };

@@ -1,10 +1,6 @@
-import async from "async";
 import { pooledMap } from "@std/async/pool";
-import { promise as fastq } from "fastq";
-import pLimit from "p-limit";
-import pMap, { pMapIterable } from "p-map";
-import PQueue from "p-queue";
 import { TaskPool } from "../../mod.ts";
+import { async, fastq, pLimit, pMap, pMapIterable, PQueue } from "./_npm.ts";
 
 /** What is done with each item: the least that is asynchronous. */
 export type Work = (item: number) => Promise<number>;

@@ -10,7 +10,8 @@
  * @module
  */
 
-import { deno } from "../../tools/with_std.ts";
+import { fileURLToPath } from "node:url";
+import { deno } from "../../tools/_deno.ts";
 import type { CaseResult } from "./_bench.ts";
 import { machine } from "./_machine.ts";
 import { rounded } from "./_table.ts";
@@ -73,6 +74,7 @@ async function runSubject(subject: string, names: string[]): Promise<CaseResult[
       "--quiet",
       "--no-check",
       "--allow-all",
+      `--lock=${fileURLToPath(here("npm.lock"))}`,
       "--v8-flags=--expose-gc", // for those who measure memory
       here("_subject.ts").href,
       here(`${subject}.ts`).href,

@@ -3,7 +3,7 @@
  * asynchronous task: 100,000 and a million of them, 10 and 100 at once; and what
  * they take of the heap. By itself:
  *
- *     deno run -A tools/with_std.ts run -A --v8-flags=--expose-gc tests/bench/tasks.ts [CASE…]
+ *     deno run -A --v8-flags=--expose-gc tests/bench/tasks.ts [CASE…]
  *
  * @module
  */

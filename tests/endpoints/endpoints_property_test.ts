@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
-import fc from "fast-check";
+import { fc } from "../support/npm.ts";
 import {
   type AcquireOptions,
   type Connector,

@@ -2,7 +2,8 @@ import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { Redis, RedisError } from "../../examples/_resp.ts";
 import { Pool, type SocketConnector, tcp, tls, unix } from "../../mod.ts";
 import ca from "../support/certs/ca.pem" with { type: "text" };
-import { hasRedis, RedisServer } from "../support/redis_server.ts";
+import { needs } from "../support/needs.ts";
+import { REDIS, RedisServer } from "../support/redis_server.ts";
 import { until } from "../support/until.ts";
 
 const example = new URL("../../examples/redis.ts", import.meta.url).href;
@@ -41,8 +42,7 @@ function poolOf(connector: SocketConnector, maxSize = 1) {
 }
 
 Deno.test({
-  name: "redis.ts talks to a real Redis over TCP",
-  ignore: !hasRedis,
+  ...needs("redis.ts talks to a real Redis over TCP", REDIS),
   async fn() {
     await using server = new RedisServer();
     const result = await run(`redis://127.0.0.1:${server.port}/1`, "--allow-net=127.0.0.1");
@@ -59,8 +59,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "redis.ts talks to a real Redis over a Unix socket",
-  ignore: !hasRedis,
+  ...needs("redis.ts talks to a real Redis over a Unix socket", REDIS),
   async fn() {
     await using server = new RedisServer();
     const { path } = server;
@@ -75,8 +74,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "redis.ts talks to a real Redis over TLS, and not to one it can't trust",
-  ignore: !hasRedis,
+  ...needs("redis.ts talks to a real Redis over TLS, and not to one it can't trust", REDIS),
   async fn() {
     await using server = new RedisServer();
     const url = `rediss://localhost:${server.tlsPort}/1`;
@@ -94,8 +92,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "redis.ts logs in, and does not try a wrong password again",
-  ignore: !hasRedis,
+  ...needs("redis.ts logs in, and does not try a wrong password again", REDIS),
   async fn() {
     await using server = new RedisServer("--requirepass", "p w/\u00e9");
     const at = `127.0.0.1:${server.port}`;
@@ -112,8 +109,10 @@ Deno.test({
 
 for (const [way, connect] of Object.entries(ways)) {
   Deno.test({
-    name: `${way}(): a pool notices at once that a real Redis has closed its idle connections`,
-    ignore: !hasRedis,
+    ...needs(
+      `${way}(): a pool notices at once that a real Redis has closed its idle connections`,
+      REDIS,
+    ),
     async fn() {
       await using server = new RedisServer();
       await using pool = poolOf(connect(server), 3);
@@ -126,8 +125,10 @@ for (const [way, connect] of Object.entries(ways)) {
   });
 
   Deno.test({
-    name: `${way}(): a pipeline to a real Redis may be larger than all buffers, both ways`,
-    ignore: !hasRedis,
+    ...needs(
+      `${way}(): a pipeline to a real Redis may be larger than all buffers, both ways`,
+      REDIS,
+    ),
     async fn() {
       await using server = new RedisServer();
       await using pool = poolOf(connect(server));

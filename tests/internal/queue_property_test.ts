@@ -1,5 +1,5 @@
 import { assertEquals, assertLess } from "@std/assert";
-import fc from "fast-check";
+import { fc } from "../support/npm.ts";
 import { RemovableQueue } from "../../internal/removable_queue.ts";
 
 interface Member {

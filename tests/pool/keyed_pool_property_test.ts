@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import fc from "fast-check";
+import { fc } from "../support/npm.ts";
 import { KeyedPool, type Lease } from "../../mod.ts";
 import { sameTurn } from "../support/until.ts";
 

@@ -1,5 +1,5 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
-import fc from "fast-check";
+import { fc } from "../support/npm.ts";
 import { Caller, type CallerKind, type Request } from "../../pool/_caller.ts";
 import { Line } from "../../pool/_line.ts";
 import { Slot } from "../../pool/_slot.ts";

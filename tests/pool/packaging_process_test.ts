@@ -1,7 +1,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { needs, PROCESS } from "../support/needs.ts";
 
 const mod = new URL("../../mod.ts", import.meta.url).href;
-const isAllowed = Deno.permissions.querySync({ name: "run" }).state === "granted";
 
 /** What mod.ts exports, types apart. */
 const exports = [
@@ -54,8 +54,7 @@ async function runAlone(program: string): Promise<{ code: number; output: string
 }
 
 Deno.test({
-  name: "mod.ts loads with no permission, an empty cache and no network",
-  ignore: !isAllowed,
+  ...needs("mod.ts loads with no permission, an empty cache and no network", PROCESS),
   async fn() {
     const result = await runAlone(`import * as sockpool from ${JSON.stringify(mod)};
       console.log(Object.keys(sockpool).sort().join(" "));`);
@@ -67,8 +66,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "Pool: one that is never closed does not keep the process alive",
-  ignore: !isAllowed,
+  ...needs("Pool: one that is never closed does not keep the process alive", PROCESS),
   async fn() {
     const result = await runAlone(`import { Pool } from ${JSON.stringify(mod)};
       const pool = new Pool(() => ({}), { maxSize: 1 });
@@ -82,8 +80,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "Pool.acquire(): a waiter keeps the process alive until its deadline",
-  ignore: !isAllowed,
+  ...needs("Pool.acquire(): a waiter keeps the process alive until its deadline", PROCESS),
   async fn() {
     const { code, output } = await runAlone(`import { Pool } from ${JSON.stringify(mod)};
       const pool = new Pool(() => ({}), { maxSize: 1 });

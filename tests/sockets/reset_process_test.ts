@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertInstanceOf, assertLess, assertRejects } from "@std/assert";
 import { Pool, type Socket, type SocketLease, tcp } from "../../mod.ts";
-import { EchoProcess, mayRun } from "../support/child.ts";
+import { EchoProcess } from "../support/child.ts";
+import { needs, PROCESS } from "../support/needs.ts";
 import { roundTrip } from "../support/round_trip.ts";
 import { elapsed, until } from "../support/until.ts";
 
@@ -16,8 +17,7 @@ function testWithProcess(
   body: (pool: SocketPool, server: EchoProcess, details: unknown[]) => Promise<void>,
 ): void {
   Deno.test({
-    name,
-    ignore: !mayRun,
+    ...needs(name, PROCESS),
     async fn() {
       await using server = await EchoProcess.start();
       const details: unknown[] = [];
@@ -161,8 +161,7 @@ const neverClosed: Record<string, [options: string, rest?: string]> = {
 
 for (const [what, [options, rest]] of Object.entries(neverClosed)) {
   Deno.test({
-    name: `A pool ${what} and that is never closed lets the process end`,
-    ignore: !mayRun,
+    ...needs(`A pool ${what} and that is never closed lets the process end`, PROCESS),
     async fn() {
       await using server = await EchoProcess.start();
       assertLess(await runToEnd(server.port, options, rest), 5_000);

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertLess, assertLessOrEqual } from "@std/assert";
 import { delay } from "@std/async";
 import { Pool, type Socket, type SocketLease, tcp } from "../../mod.ts";
-import { EchoProcess, mayRun } from "../support/child.ts";
+import { EchoProcess } from "../support/child.ts";
+import { needs, PROCESS } from "../support/needs.ts";
 import { roundTrip } from "../support/round_trip.ts";
 import { elapsed, until } from "../support/until.ts";
 
@@ -49,8 +50,10 @@ class Callers implements AsyncDisposable {
 }
 
 Deno.test({
-  name: "A server killed and started again under 50 callers costs the requests in flight",
-  ignore: !mayRun,
+  ...needs(
+    "A server killed and started again under 50 callers costs the requests in flight",
+    PROCESS,
+  ),
   async fn() {
     await using server = await EchoProcess.start();
     const pool = new Pool(tcp({ port: server.port }), { maxSize: MAX_SIZE, retry: RETRY });
@@ -77,8 +80,10 @@ Deno.test({
 });
 
 Deno.test({
-  name: "A server that is killed while nobody uses its pool is noticed, and costs nobody a request",
-  ignore: !mayRun,
+  ...needs(
+    "A server that is killed while nobody uses its pool is noticed, and costs nobody a request",
+    PROCESS,
+  ),
   async fn() {
     await using server = await EchoProcess.start();
     await using pool = new Pool(tcp({ port: server.port }), { retry: RETRY, minIdle: 3 });

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { mayRun } from "../support/child.ts";
 import { EchoServer, mute } from "../support/echo_server.ts";
+import { needs, PROCESS } from "../support/needs.ts";
 import { certs, listenTls } from "../support/tls_server.ts";
 
 const mod = new URL("../../mod.ts", import.meta.url).href;
@@ -34,8 +34,7 @@ async function run(
 }
 
 Deno.test({
-  name: "tls(): a pool that is never closed does not keep the process alive",
-  ignore: !mayRun,
+  ...needs("tls(): a pool that is never closed does not keep the process alive", PROCESS),
   async fn() {
     await using server = listenTls();
     const result = await run(
@@ -49,8 +48,10 @@ Deno.test({
 });
 
 Deno.test({
-  name: "tls(): a handshake that lingers does not keep the process alive once the pool is closed",
-  ignore: !mayRun,
+  ...needs(
+    "tls(): a handshake that lingers does not keep the process alive once the pool is closed",
+    PROCESS,
+  ),
   async fn() {
     await using server = EchoServer.listen(mute);
     const result = await run(

@@ -25,6 +25,7 @@ import {
   replying,
   unusedPort,
 } from "../support/echo_server.ts";
+import { needs } from "../support/needs.ts";
 import { Relay } from "../support/relay.ts";
 import { bytesOf, roundTrip, textOf } from "../support/round_trip.ts";
 import { certs, listenTls } from "../support/tls_server.ts";
@@ -115,8 +116,7 @@ Deno.test("tls() connects by name", () =>
   }, { hostname: "localhost" }));
 
 Deno.test({
-  name: "tls() connects to an IPv6 address in brackets",
-  ignore: !hasIpv6(),
+  ...needs("tls() connects to an IPv6 address in brackets", { also: { "IPv6": hasIpv6() } }),
   async fn() {
     const { server: cert, serverKey: key } = certs;
     await using server = EchoServer.on(Deno.listenTls({ hostname: "::1", port: 0, cert, key }));

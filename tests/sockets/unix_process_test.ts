@@ -7,14 +7,12 @@ import {
 } from "@std/assert";
 import { type Lease, Pool, type Socket, unix, type UnixOptions } from "../../mod.ts";
 import { appending, type Behaviour, EchoServer } from "../support/echo_server.ts";
+import { type Needs, needs } from "../support/needs.ts";
 import { roundTrip, textOf } from "../support/round_trip.ts";
 import { until } from "../support/until.ts";
 
 // A Unix socket needs the permission to read and write its path.
-const ignore = Deno.build.os === "windows" ||
-  (["read", "write"] as const).some((name) =>
-    Deno.permissions.querySync({ name }).state !== "granted"
-  );
+const UNIX: Needs = { permissions: ["read", "write"], notOn: ["windows"] };
 
 /** A directory for a socket, gone at the end. */
 class SocketPath implements AsyncDisposable {
@@ -31,8 +29,7 @@ class SocketPath implements AsyncDisposable {
 }
 
 Deno.test({
-  name: "unix() serves ten requests in sequence with one connection",
-  ignore,
+  ...needs("unix() serves ten requests in sequence with one connection", UNIX),
   async fn() {
     await using place = new SocketPath();
     await using server = place.listen();
@@ -46,8 +43,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "unix() gives leases that are Deno.Conns with the socket's path as their address",
-  ignore,
+  ...needs("unix() gives leases that are Deno.Conns with the socket's path as their address", UNIX),
   async fn() {
     await using place = new SocketPath();
     await using _server = place.listen();
@@ -60,8 +56,10 @@ Deno.test({
 });
 
 Deno.test({
-  name: "unix() serves 25 at once with at most maxSize connections, each with its own reply",
-  ignore,
+  ...needs(
+    "unix() serves 25 at once with at most maxSize connections, each with its own reply",
+    UNIX,
+  ),
   async fn() {
     await using place = new SocketPath();
     await using server = place.listen();
@@ -74,8 +72,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "unix() rejects with what Deno.connect() throws, and works once the server is up",
-  ignore,
+  ...needs("unix() rejects with what Deno.connect() throws, and works once the server is up", UNIX),
   async fn() {
     await using place = new SocketPath();
     await using pool = new Pool(unix({ path: place.path }));
@@ -87,8 +84,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "unix() sends and receives a few megabytes, by methods and by streams",
-  ignore,
+  ...needs("unix() sends and receives a few megabytes, by methods and by streams", UNIX),
   async fn() {
     await using place = new SocketPath();
     await using server = place.listen();
@@ -109,8 +105,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "unix() keeps the unread rest of a reply from the next borrower",
-  ignore,
+  ...needs("unix() keeps the unread rest of a reply from the next borrower", UNIX),
   async fn() {
     await using place = new SocketPath();
     await using server = place.listen(appending("|EXTRA"));
@@ -124,8 +119,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "unix() gives up an idle socket whose peer hangs up, and one that is leased",
-  ignore,
+  ...needs("unix() gives up an idle socket whose peer hangs up, and one that is leased", UNIX),
   async fn() {
     await using place = new SocketPath();
     await using server = place.listen();
@@ -143,8 +137,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "unix() tells the peer of closeWrite(), who may still answer",
-  ignore,
+  ...needs("unix() tells the peer of closeWrite(), who may still answer", UNIX),
   async fn() {
     await using place = new SocketPath();
     await using server = place.listen();
@@ -160,8 +153,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "unix() leaves no connection behind when the pool is closed during the dial",
-  ignore,
+  ...needs("unix() leaves no connection behind when the pool is closed during the dial", UNIX),
   async fn() {
     await using place = new SocketPath();
     await using server = place.listen();
@@ -175,8 +167,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "UnixOptions.ioTimeout ends a read on a mute server",
-  ignore,
+  ...needs("UnixOptions.ioTimeout ends a read on a mute server", UNIX),
   async fn() {
     await using place = new SocketPath();
     await using _server = place.listen(() => {});

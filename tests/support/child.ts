@@ -1,8 +1,5 @@
 import { unusedPort } from "./echo_server.ts";
 
-/** Whether tests may start processes. */
-export const mayRun = Deno.permissions.querySync({ name: "run" }).state === "granted";
-
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import { fc } from "./npm.ts";
 import { configs, run, sequences } from "./model.ts";
 
 /** What came of many runs. */

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import { fc } from "./npm.ts";
 import type { PoolOptions } from "../../pool/mod.ts";
 import { type Mode, MODES, type Script } from "./model_connector.ts";
 import { Journal } from "./model_journal.ts";

@@ -1,21 +1,14 @@
 import { fileURLToPath } from "node:url";
-import { mayRun } from "./child.ts";
 import { unusedPort } from "./echo_server.ts";
+import { type Needs, PROCESS, reasonToSkip } from "./needs.ts";
+
+/** What tests with a real Redis need. */
+export const REDIS: Needs = { ...PROCESS, programs: ["redis-server"] };
 
 /** Whether there is a real Redis to test with. */
-export const hasRedis = mayRun && await isInstalled("redis-server");
+export const hasRedis = reasonToSkip(REDIS) === undefined;
 
 const pathOf = (file: string) => fileURLToPath(new URL(`./certs/${file}`, import.meta.url));
-
-async function isInstalled(program: string): Promise<boolean> {
-  try {
-    await new Deno.Command(program, { args: ["--version"] }).output();
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
 
 /**
  * A real Redis on loopback that keeps nothing, reached over TCP, TLS and a

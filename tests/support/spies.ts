@@ -46,11 +46,34 @@ export class ListenerSpy implements Disposable {
   }
 }
 
-/** Counts the timers that are made, and those still pending. Set it up before a `FakeTime`, or without. */
+/** A timer of a clock that gives numbers, as an object like the platform's. */
+class NumberedTimer {
+  #holds = true;
+
+  constructor(readonly id: number) {}
+
+  ref(): void {
+    this.#holds = true;
+  }
+
+  unref(): void {
+    this.#holds = false;
+  }
+
+  hasRef(): boolean {
+    return this.#holds;
+  }
+}
+
+/**
+ * Counts the timers that are made, and those still pending, of the clock that is
+ * in place when it is set up: the platform's, or a `FakeTime`. A wait of the
+ * `FakeTime` for microtasks takes it away.
+ */
 export class TimerSpy implements Disposable {
   made = 0;
   readonly delays: number[] = [];
-  readonly #pending = new Set<unknown>();
+  readonly #pending = new Set<{ hasRef(): boolean }>();
   readonly #set = globalThis.setTimeout;
   readonly #clear = globalThis.clearTimeout;
 
@@ -59,18 +82,22 @@ export class TimerSpy implements Disposable {
     const spied = (callback: (...args: unknown[]) => void, delay = 0, ...args: unknown[]) => {
       this.made++;
       this.delays.push(delay);
-      const id = set(() => {
-        this.#pending.delete(id);
+      const made: unknown = set(() => {
+        this.#pending.delete(timer);
         callback(...args);
       }, delay);
-      this.#pending.add(id);
-      return id;
+      const timer = typeof made === "number"
+        ? new NumberedTimer(made)
+        : made as { hasRef(): boolean };
+      this.#pending.add(timer);
+      return timer;
     };
-    globalThis.setTimeout = spied as typeof setTimeout;
-    globalThis.clearTimeout = ((id?: Parameters<typeof clearTimeout>[0]) => {
-      this.#pending.delete(id);
-      clear(id);
-    }) as typeof clearTimeout;
+    globalThis.setTimeout = spied as unknown as typeof setTimeout;
+    // deno-lint-ignore no-explicit-any
+    globalThis.clearTimeout = (timer?: any) => {
+      this.#pending.delete(timer);
+      clear(timer instanceof NumberedTimer ? timer.id : timer);
+    };
   }
 
   get pending(): number {
@@ -79,7 +106,7 @@ export class TimerSpy implements Disposable {
 
   /** How many of those pending keep the process alive. */
   get holding(): number {
-    return [...this.#pending].filter((timer) => (timer as { hasRef(): boolean }).hasRef()).length;
+    return [...this.#pending].filter((timer) => timer.hasRef()).length;
   }
 
   [Symbol.dispose](): void {

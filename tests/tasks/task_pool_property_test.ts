@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import fc from "fast-check";
+import { fc } from "../support/npm.ts";
 import { type TaskHandle, TaskPool } from "../../tasks/mod.ts";
 import { REASON } from "../support/held.ts";
 import { microtasks, Outcome } from "../support/scene.ts";

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import * as fc from "fast-check";
+import { fc } from "../support/npm.ts";
 import { type Run, type Runner, Runners } from "../../tasks/_runner.ts";
 
 const run: Run = { ended: () => {} };

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { mayRun } from "../support/child.ts";
+import { needs, PROCESS } from "../support/needs.ts";
 import { elapsed } from "../support/until.ts";
 import { WebSocketServer } from "../support/websocket_server.ts";
 
@@ -27,9 +27,10 @@ async function leaveOpen(url: string, options: string): Promise<{ code: number; 
 }
 
 Deno.test({
-  name:
+  ...needs(
     "webSocket(): a pool that is never closed keeps the process alive until idleTimeout, no longer",
-  ignore: !mayRun,
+    PROCESS,
+  ),
   async fn() {
     await using server = new WebSocketServer();
     const times: number[] = [];

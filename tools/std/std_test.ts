@@ -77,6 +77,65 @@ Deno.test("FakeTime lets promises settle before it ticks", async () => {
   assertEquals(steps, ["fired"]);
 });
 
+Deno.test("FakeTime gives numbers for timers, from 1 on", () => {
+  using _time = new FakeTime();
+  const ids: unknown[] = [
+    setTimeout(() => {}, 10),
+    setInterval(() => {}, 10),
+    setTimeout(() => {}),
+  ];
+  assertEquals(ids, [1, 2, 3]);
+});
+
+Deno.test("FakeTime fires within a tick what was set in it and is due, at once or later", () => {
+  using time = new FakeTime(0);
+  const fired: [string, number][] = [];
+  const log = (what: string) => fired.push([what, Date.now()]);
+  setTimeout(() => {
+    log("first");
+    setTimeout(log, 0, "at once");
+    setTimeout(log, 5, "later");
+  }, 10);
+  setTimeout(log, 10, "second");
+  time.tick(15);
+  assertEquals(fired, [["first", 10], ["second", 10], ["at once", 10], ["later", 15]]);
+});
+
+Deno.test("FakeTime has a timer that throws stop the tick, and can go on", () => {
+  using time = new FakeTime(0);
+  const fired: number[] = [];
+  setTimeout(() => {
+    throw new RangeError("too far");
+  }, 10);
+  setTimeout(() => fired.push(Date.now()), 20);
+  assertThrows(() => time.tick(20), RangeError, "too far");
+  assertEquals([fired, time.now], [[], 10]);
+  time.tick(10);
+  assertEquals(fired, [20]);
+});
+
+Deno.test("FakeTime refuses to go back, and callbacks that are no functions", () => {
+  using time = new FakeTime(1_000);
+  assertThrows(() => time.tick(-1), RangeError, "must be >= 1000");
+  assertThrows(() => setTimeout("1 + 1" as unknown as () => void), TimeError);
+});
+
+Deno.test("FakeTime.restoreFor() gives real time, and then takes it away again", async () => {
+  const date = Date;
+  using time = new FakeTime(0);
+  assertEquals(await FakeTime.restoreFor((a) => [a, Date === date], 1), [1, true]);
+  await assertRejects(() => FakeTime.restoreFor(() => JSON.parse("{")), SyntaxError);
+  await assertRejects(
+    () => FakeTime.restoreFor(() => Promise.reject(new RangeError())),
+    RangeError,
+  );
+  const set = setTimeout;
+  globalThis.setTimeout = (() => {}) as unknown as typeof setTimeout;
+  await time.delay(1);
+  assertEquals([setTimeout, Date.now(), new Date().valueOf()], [set, 0, 0]);
+  await assertRejects(() => time.delay(1, { signal: AbortSignal.abort() }), DOMException);
+});
+
 Deno.test("FakeTime restores what it faked, once", () => {
   const before = [Date, setTimeout, clearTimeout, AbortSignal.timeout];
   const time = new FakeTime();

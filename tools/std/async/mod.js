@@ -1,4 +1,4 @@
-// @ts-self-types="./async.d.ts"
+// @ts-self-types="./mod.d.ts"
 // File by file: the package's own `async/mod.js` names a file that it lacks.
 export * from "npm:deno-std@1.4.0/async/abortable.js";
 export * from "npm:deno-std@1.4.0/async/deadline.js";
