@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { delay } from "@std/async";
 import {
   Pool,
@@ -86,4 +86,24 @@ Deno.test("A stall longer than closeTimeout has no closed WebSocket counted as l
       (await next).release();
     }
     assertEquals(pool.stats.dials, { ok: 11, failed: 0 });
+  }));
+
+Deno.test("WebSocketLease.receive(): a stall longer than its timeout loses no message that came in time", () =>
+  withWorker({}, async (pool) => {
+    using ws = await pool.acquire();
+    for (let round = 0; round < 10; round++) {
+      ws.send(say([`${round}`, 10]));
+      await ws.flushed();
+      const received = ws.receive({ timeout: 50 });
+      stall(150);
+      assertEquals(await received, `${round}`);
+    }
+  }));
+
+Deno.test("WebSocketLease.receive(): without a stall its timeout is kept, whatever comes too late", () =>
+  withWorker({}, async (pool) => {
+    using ws = await pool.acquire();
+    ws.send(say(["late", 200]));
+    await assertRejects(() => ws.receive({ timeout: 20 }), Deno.errors.TimedOut, "within 20 ms");
+    assertEquals(await ws.receive(), "late");
   }));
