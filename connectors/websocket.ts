@@ -11,15 +11,9 @@ import { Lease, type LeaseSlot } from "../pool/lease.ts";
 import { isFinal } from "./_socket_connector.ts";
 import { checkClose, ClosingHandshakes } from "./websocket/close.ts";
 import type { Connection } from "./websocket/connection.ts";
-import { ask, dial, isPassing, placeOf, protocolError, type Target } from "./websocket/dial.ts";
-import {
-  checkedHeaders,
-  checkedOptions,
-  checkedUrl,
-  connectionPlan,
-  fatality,
-  SUBJECT,
-} from "./websocket/options.ts";
+import { dial, isPassing, protocolError } from "./websocket/dial.ts";
+import { checkedOptions, connectionPlan, fatality } from "./websocket/options.ts";
+import { Targets, untilAborted } from "./websocket/target.ts";
 import { WebSocketClosedError, WebSocketConnectError } from "./websocket_errors.ts";
 import type {
   FlushedOptions,
@@ -139,7 +133,8 @@ export type WebSocketConnector<S = unknown> = Connector<
  * An idle WebSocket is watched: when the peer closes it, or sends what nobody
  * asked for and `drain` does not accept, it is closed at once and its slot free.
  * With `drain` each released WebSocket is drained in the background before it is
- * reused; it counts as `preparing` meanwhile.
+ * reused; it counts as `preparing` meanwhile. So `drain.accept` does what `accept`
+ * does for sockets.
  *
  * Two limits are Deno's own. An open WebSocket keeps the process alive, idle or
  * not: close the pool, or wait for `idleTimeout`. And one whose peer does not
@@ -166,49 +161,48 @@ export type WebSocketConnector<S = unknown> = Connector<
  * await using pool = new Pool(webSocket({ url: `ws://127.0.0.1:${server.addr.port}` }), { maxSize: 5 });
  * const reply = await pool.use(async (ws) => {
  *   ws.send("hello");
- *   return await ws.receive({ signal: AbortSignal.timeout(1_000) });
+ *   return await ws.receive({ timeout: 1_000 });
  * });
  * console.log(reply); // echo hello
+ * ```
+ *
+ * @example A login at each dial, with a token that is renewed
+ * ```ts
+ * import { Pool, webSocket } from "@x/sockpool";
+ *
+ * await using server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
+ *   const { socket, response } = Deno.upgradeWebSocket(request);
+ *   socket.onmessage = ({ data }) => socket.send(`session of ${data}`);
+ *   return response;
+ * });
+ *
+ * const connector = webSocket({
+ *   url: `ws://127.0.0.1:${server.addr.port}`,
+ *   headers: async () => ({ authorization: `Bearer ${await Promise.resolve("a new token")}` }),
+ *   init: async (ws) => {
+ *     ws.send("Ann");
+ *     return { session: await ws.receive() };
+ *   },
+ * });
+ * await using pool = new Pool(connector);
+ * using ws = await pool.acquire();
+ * console.log(ws.state.session); // session of Ann
  * ```
  */
 export function webSocket<S = undefined>(
   options: WebSocketConnectorOptions<S>,
 ): WebSocketConnector<S> {
   const given = checkedOptions(options);
-  const { client, init, isFatal, requireProtocol = true, maxLingering = 100 } = given;
+  const { init, isFatal, requireProtocol = true, maxLingering = 100 } = given;
   const plan = connectionPlan(given);
+  const targets = new Targets(given);
   const closings = new ClosingHandshakes(given.closeTimeout ?? 1_000);
-  const url = typeof given.url === "function" ? given.url : checkedUrl(given.url, SUBJECT);
-  const headers = typeof given.headers === "function"
-    ? given.headers
-    : given.headers && checkedHeaders(given.headers, SUBJECT);
-  const protocols = given.protocols && [given.protocols].flat();
-  let place = typeof url === "function" ? "a WebSocket server" : placeOf(url);
-
-  async function target(context: ConnectorContext): Promise<Target> {
-    const { signal } = context;
-    const to = typeof url === "function"
-      ? checkedUrl(await ask(() => url(context), signal), "connect to a WebSocket server")
-      : url;
-    place = placeOf(to);
-    const sent = typeof headers === "function"
-      ? checkedHeaders(await ask(() => headers(context), signal), `connect to ${place}`)
-      : headers;
-    return {
-      url: to,
-      init: {
-        ...(sent && { headers: sent }),
-        ...(protocols && { protocols }),
-        ...(client && { client }),
-      },
-    };
-  }
 
   async function connect(context: ConnectorContext): Promise<WebSocketConnection<S>> {
-    if (closings.lingering >= maxLingering) throw tooManyLinger(place, closings.lingering);
-    const to = await target(context);
-    const connection = await dial(to, plan, context.signal);
-    const error = protocolError(to, connection.protocol, requireProtocol);
+    if (closings.lingering >= maxLingering) throw tooManyLinger(targets.place, closings.lingering);
+    const target = await targets.next(context);
+    const connection = await dial(target, plan, context.signal);
+    const error = protocolError(target, connection.protocol, requireProtocol);
     if (error === undefined) return wrap(connection);
     closings.close(connection);
     throw error;
@@ -216,7 +210,7 @@ export function webSocket<S = undefined>(
 
   return {
     get place() {
-      return place;
+      return targets.place;
     },
     connect,
     close: (resource, reason) =>
@@ -235,7 +229,7 @@ export function webSocket<S = undefined>(
     lingering: () => closings.lingering,
     ...(init && {
       init: async (resource, context) => {
-        const state = await ask(() => init(resource, context), context.signal);
+        const state = await untilAborted(() => init(resource, context), context.signal);
         connectionOf(resource).finishInit();
         setState(resource, state);
       },
@@ -270,6 +264,24 @@ let setState: <S>(resource: WebSocketConnection<S>, state: S) => void;
  * Taken out of the pool by `detach()`, it is used in the same way as its lease.
  *
  * @typeParam S What the connector's `init` returns.
+ *
+ * @example
+ * ```ts
+ * import { Pool, webSocket } from "@x/sockpool";
+ *
+ * await using server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
+ *   const { socket, response } = Deno.upgradeWebSocket(request);
+ *   socket.onmessage = ({ data }) => socket.send(`echo ${data}`);
+ *   return response;
+ * });
+ *
+ * await using pool = new Pool(webSocket({ url: `ws://127.0.0.1:${server.addr.port}` }));
+ * const connection = (await pool.acquire()).detach(); // no business of the pool any more
+ * connection.send("hello");
+ * console.log(await connection.receive()); // echo hello
+ * connection.close();
+ * await connection.closed;
+ * ```
  */
 export class WebSocketConnection<S = unknown>
   implements AsyncIterable<WebSocketMessage>, Disposable {
@@ -400,6 +412,25 @@ export class WebSocketConnection<S = unknown>
  * they end its reuse as well.
  *
  * @typeParam S What the connector's `init` returns.
+ *
+ * @example
+ * ```ts
+ * import { Pool, webSocket } from "@x/sockpool";
+ *
+ * await using server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
+ *   const { socket, response } = Deno.upgradeWebSocket(request);
+ *   socket.onmessage = ({ data }) => {
+ *     for (const word of data.split(" ")) socket.send(word);
+ *     socket.close(1000);
+ *   };
+ *   return response;
+ * });
+ *
+ * await using pool = new Pool(webSocket({ url: `ws://127.0.0.1:${server.addr.port}` }));
+ * using ws = await pool.acquire();
+ * ws.send("one two three");
+ * for await (const word of ws) console.log(word); // one, two, three; then the peer closes
+ * ```
  */
 export class WebSocketLease<S = unknown> extends Lease<WebSocketConnection<S>>
   implements AsyncIterable<WebSocketMessage> {

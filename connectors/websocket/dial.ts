@@ -1,6 +1,7 @@
 import { errorText, oneLine } from "../../internal/text.ts";
 import { WebSocketConnectError } from "../websocket_errors.ts";
 import { Connection, type ConnectionPlan } from "./connection.ts";
+import { placeOf, type Target } from "./target.ts";
 
 // What the platform puts before the reason that it knows, and how it tells a status.
 const PREFIX = /^NetworkError: failed to connect to WebSocket: /;
@@ -21,17 +22,6 @@ const FINAL_REASONS: readonly string[] = [
   NOT_OFFERED,
   NONE_CHOSEN,
 ];
-
-/** What a dial goes by. */
-export interface Target {
-  readonly url: URL;
-  readonly init: WebSocketOptions;
-}
-
-/** Where a connection goes to, without what may be secret. */
-export function placeOf({ protocol, host, pathname }: URL): string {
-  return oneLine(`${protocol}//${host}${pathname}`);
-}
 
 /** Opens a WebSocket. The platform knows no signal, but to close one that is still connecting ends the dial. */
 export function dial(
@@ -83,24 +73,6 @@ export function protocolError(
 export function isPassing({ status, message }: WebSocketConnectError): boolean {
   if (status === undefined) return !FINAL_REASONS.some((reason) => message.includes(reason));
   return status >= 500 || PASSING_STATUSES.includes(status);
-}
-
-/** Calls a function of the options. It may ignore the signal: an abort ends the wait all the same. */
-export async function ask<R>(
-  call: () => R | PromiseLike<R>,
-  signal: AbortSignal,
-): Promise<Awaited<R>> {
-  signal.throwIfAborted();
-  let onAbort = () => {};
-  const aborted = new Promise<never>((_resolve, reject) => {
-    onAbort = () => reject(signal.reason);
-  });
-  signal.addEventListener("abort", onAbort);
-  try {
-    return await Promise.race([call(), aborted]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
 }
 
 function open(url: URL, init: WebSocketOptions): WebSocket {
