@@ -39,7 +39,7 @@ async function withPool(
   await body({ server, pool, retired, errors });
 }
 
-/** Asks once; what the server says besides comes after the release. */
+/** Asks once. What the server sends after its answer comes after the release. */
 async function ask(pool: WebSocketPool): Promise<unknown> {
   using ws = await pool.acquire();
   ws.send("question");
