@@ -405,7 +405,7 @@ Deno.test("webSocket({ init }): connectTimeout bounds it, and the WebSocket is c
   assertEquals(pool.stats.size, 0);
 });
 
-Deno.test("webSocket({ init }): close() in the middle of it does not hang, whatever it heeds", async () => {
+Deno.test("webSocket({ init }): close() in the middle of it does not hang, also if it ignores its signal", async () => {
   await using server = new WebSocketServer(mute);
   const init = () => new Promise(() => {});
   await using pool = new Pool(webSocket({ url: server.url, init }));
