@@ -350,7 +350,8 @@ export class WebSocketConnection<S = unknown>
    */
   async flushed(options: FlushedOptions = {}): Promise<void> {
     checkOptions(options, WAIT_RULES, "wait until all is sent");
-    await this.#connection.flushed(options);
+    const { signal, timeout } = options;
+    await this.#connection.flushed({ signal, timeout });
   }
 
   /**
@@ -370,7 +371,8 @@ export class WebSocketConnection<S = unknown>
     } catch (error) {
       return Promise.reject(error);
     }
-    return this.#connection.receive(options);
+    const { signal, timeout } = options;
+    return this.#connection.receive({ signal, timeout });
   }
 
   /**

@@ -1,5 +1,6 @@
 import { monotonicNow } from "../../internal/clock.ts";
 import { eventLoop } from "../../internal/event_loop_lag.ts";
+import { errorText, oneLine } from "../../internal/text.ts";
 import { LeaseReleasedError } from "../../pool/errors.ts";
 import { WebSocketClosedError, type WebSocketClosing } from "../websocket_errors.ts";
 import type { WebSocketMessage } from "../websocket_messages.ts";
@@ -240,7 +241,8 @@ export class Connection {
     if (closing.wasClean) {
       return new WebSocketClosedError("The peer has closed the WebSocket", closing);
     }
-    const detail = this.#lastError === undefined ? "" : ` (${(this.#lastError as Error).message})`;
+    const said = (this.#lastError as Error | null | undefined)?.message;
+    const detail = said === undefined ? "" : ` (${oneLine(said)})`;
     return new WebSocketClosedError(`The WebSocket is lost${detail}`, closing, this.#lastError);
   }
 
@@ -256,7 +258,7 @@ export class Connection {
   /** Closes the connection for a reason of our own. */
   #break(reason: unknown): void {
     if (this.#state !== "open") return;
-    this.#finish("closed", reason as Error);
+    this.#finish("closed", reason instanceof Error ? reason : new Error(errorText(reason)));
     this.#socket.close(1000);
   }
 

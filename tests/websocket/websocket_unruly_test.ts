@@ -87,6 +87,15 @@ Deno.test("A close frame without a code is told as 1005", () =>
     assertEquals([error.code, error.wasClean, error.isOrderly], [1005, true, true]);
   }));
 
+Deno.test("A reason that holds control characters is told in one line, escaped", () =>
+  withPeer(async ({ peer, ws }) => {
+    const received = ws.receive();
+    peer.write(closeFrame(3000, "a\r\n\u001b[2J\u2028b"));
+    const error = await assertRejects(() => received, WebSocketClosedError);
+    assertEquals(error.reason, "a\r\n\u001b[2J\u2028b");
+    assert(error.message.endsWith('3000 "a\\r\\n\\u001b[2J\\u2028b"'), error.message);
+  }));
+
 Deno.test("A message in several frames comes as one", () =>
   withPeer(async ({ peer, ws }) => {
     peer.write(frame(1, "one ", false), frame(0, "two ", false));
