@@ -6,7 +6,7 @@
 
 import { abortSignal, bytesOrString, checkOptions, duration } from "../internal/validate.ts";
 import type { Connector, ConnectorContext } from "../pool/connector.ts";
-import { LeaseReleasedError } from "../pool/errors.ts";
+import { LeaseReleasedError, PoolClosedError } from "../pool/errors.ts";
 import { Lease, type LeaseSlot } from "../pool/lease.ts";
 import { isFinal } from "./_socket_connector.ts";
 import { checkClose, ClosingHandshakes } from "./websocket/close.ts";
@@ -214,7 +214,10 @@ export function webSocket<S = undefined>(
     },
     connect,
     close: (resource, reason) =>
-      closings.close(connectionOf(resource), reason === "closed" ? POOL_CLOSED : undefined),
+      closings.close(
+        connectionOf(resource),
+        reason === "closed" ? new PoolClosedError() : undefined,
+      ),
     isBroken: (resource) => connectionOf(resource).isBroken,
     isStale: (resource) => connectionOf(resource).isStale,
     isRetryable: (error) =>
@@ -244,8 +247,6 @@ export function webSocket<S = undefined>(
     }),
   };
 }
-
-const POOL_CLOSED = "This side has closed the WebSocket, as the pool was closed";
 
 const WAIT_RULES = { signal: abortSignal, timeout: duration };
 

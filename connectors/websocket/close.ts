@@ -1,4 +1,5 @@
 import { shown, typed } from "../../internal/validate.ts";
+import type { PoolClosedError } from "../../pool/errors.ts";
 import type { Connection } from "./connection.ts";
 import { TimeLimit } from "./time_limit.ts";
 
@@ -37,11 +38,11 @@ export class ClosingHandshakes {
   }
 
   /**
-   * Resolves when the peer has answered, or has had its time. `why` is what a
-   * borrower is told who still has the connection.
+   * Resolves when the peer has answered, or has had its time. `cause` is told to a
+   * borrower who still has the connection.
    */
-  async close(connection: Connection, why?: string): Promise<void> {
-    connection.close(1000, "", why);
+  async close(connection: Connection, cause?: PoolClosedError): Promise<void> {
+    connection.close(1000, "", cause);
     const state = await this.#wait(connection);
     if (state === "closed") return;
     this.lingering++;

@@ -1,7 +1,7 @@
 import { monotonicNow } from "../../internal/clock.ts";
 import { eventLoop } from "../../internal/event_loop_lag.ts";
 import { errorText, oneLine } from "../../internal/text.ts";
-import { LeaseReleasedError } from "../../pool/errors.ts";
+import { LeaseReleasedError, type PoolClosedError } from "../../pool/errors.ts";
 import { WebSocketClosedError, type WebSocketClosing } from "../websocket_errors.ts";
 import type { WebSocketMessage } from "../websocket_messages.ts";
 import { Backlog } from "./backlog.ts";
@@ -105,11 +105,13 @@ export class Connection {
     return this.#backlog.flushed(options);
   }
 
-  /** `why` is what those are told who use it afterwards. */
-  close(code: number, reason: string, why = "This side has closed the WebSocket"): void {
+  /** `cause` is given if it is not the borrower who closes it: the pool was closed. */
+  close(code: number, reason: string, cause?: PoolClosedError): void {
     if (this.#state !== "open") return;
     const closing = { code, reason, wasClean: false };
-    this.#finish("closed", new WebSocketClosedError(why, closing));
+    const why = cause === undefined ? "" : ", as the pool was closed";
+    const message = `This side has closed the WebSocket${why}`;
+    this.#finish("closed", new WebSocketClosedError(message, closing, cause));
     this.#socket.close(code, reason);
   }
 

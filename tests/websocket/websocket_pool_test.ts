@@ -1,6 +1,7 @@
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import {
   Pool,
+  PoolClosedError,
   webSocket,
   WebSocketClosedError,
   type WebSocketConnection,
@@ -168,7 +169,8 @@ Deno.test("webSocket(): closing the pool rejects a receive under its borrower at
     const iterated = assertRejects(() => gather(ws), WebSocketClosedError, told);
     await pool.close({ timeout: 20 });
     await Promise.all([received, iterated]);
-    assertThrows(() => ws.send("late"), WebSocketClosedError, told);
+    const error = assertThrows(() => ws.send("late"), WebSocketClosedError, told);
+    assertInstanceOf(error.cause, PoolClosedError);
     assertEquals((await server.peer.closed).code, 1000);
     assertEquals(pool.stats.size, 0);
   }));
