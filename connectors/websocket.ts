@@ -5,8 +5,8 @@
  */
 
 import { abortSignal, bytesOrString, checkOptions, duration } from "../internal/validate.ts";
-import type { Connector, ConnectorContext } from "../pool/connector.ts";
-import { LeaseReleasedError, PoolClosedError } from "../pool/errors.ts";
+import type { ConnectContext, Connector, ConnectorContext } from "../pool/connector.ts";
+import { LeaseReleasedError } from "../pool/errors.ts";
 import { Lease, type LeaseSlot } from "../pool/lease.ts";
 import { isFinal } from "./_socket_connector.ts";
 import { checkClose, ClosingHandshakes } from "./websocket/close.ts";
@@ -198,10 +198,11 @@ export function webSocket<S = undefined>(
   const targets = new Targets(given);
   const closings = new ClosingHandshakes(given.closeTimeout ?? 1_000);
 
-  async function connect(context: ConnectorContext): Promise<WebSocketConnection<S>> {
+  async function connect(context: ConnectContext): Promise<WebSocketConnection<S>> {
     if (closings.lingering >= maxLingering) throw tooManyLinger(targets.place, closings.lingering);
     const target = await targets.next(context);
     const connection = await dial(target, plan, context.signal);
+    connection.poolClosed = context.closed;
     const error = protocolError(target, connection.protocol, requireProtocol);
     if (error === undefined) return wrap(connection);
     closings.close(connection);
@@ -213,11 +214,7 @@ export function webSocket<S = undefined>(
       return targets.place;
     },
     connect,
-    close: (resource, reason) =>
-      closings.close(
-        connectionOf(resource),
-        reason === "closed" ? new PoolClosedError() : undefined,
-      ),
+    close: (resource, reason) => closings.close(connectionOf(resource), reason),
     isBroken: (resource) => connectionOf(resource).isBroken,
     isStale: (resource) => connectionOf(resource).isStale,
     isRetryable: (error) =>

@@ -1,5 +1,5 @@
 import { shown, typed } from "../../internal/validate.ts";
-import type { PoolClosedError } from "../../pool/errors.ts";
+import type { RetireReason } from "../../pool/stats.ts";
 import type { Connection } from "./connection.ts";
 import { TimeLimit } from "./time_limit.ts";
 
@@ -37,12 +37,10 @@ export class ClosingHandshakes {
     this.#timeout = timeout;
   }
 
-  /**
-   * Resolves when the peer has answered, or has had its time. `cause` is told to a
-   * borrower who still has the connection.
-   */
-  async close(connection: Connection, cause?: PoolClosedError): Promise<void> {
-    connection.close(1000, "", cause);
+  /** Resolves when the peer has answered, or has had its time. */
+  async close(connection: Connection, reason?: RetireReason): Promise<void> {
+    if (reason === "closed") connection.closeWithPool();
+    else connection.close(1000, "");
     const state = await this.#wait(connection);
     if (state === "closed") return;
     this.lingering++;

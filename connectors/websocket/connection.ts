@@ -1,7 +1,7 @@
 import { monotonicNow } from "../../internal/clock.ts";
 import { eventLoop } from "../../internal/event_loop_lag.ts";
 import { errorText, oneLine } from "../../internal/text.ts";
-import { LeaseReleasedError, type PoolClosedError } from "../../pool/errors.ts";
+import { LeaseReleasedError } from "../../pool/errors.ts";
 import { WebSocketClosedError, type WebSocketClosing } from "../websocket_errors.ts";
 import type { WebSocketMessage } from "../websocket_messages.ts";
 import { Backlog } from "./backlog.ts";
@@ -54,6 +54,8 @@ export class Connection {
   /** Whether a message has come since the connection was lent. */
   #hasReceived = false;
 
+  /** Aborted when the pool is closed. */
+  poolClosed: AbortSignal | undefined;
   /** Fulfilled when the connection is closed on both sides. */
   readonly closed: Promise<void>;
 
@@ -105,14 +107,14 @@ export class Connection {
     return this.#backlog.flushed(options);
   }
 
-  /** `cause` is given if it is not the borrower who closes it: the pool was closed. */
-  close(code: number, reason: string, cause?: PoolClosedError): void {
-    if (this.#state !== "open") return;
-    const closing = { code, reason, wasClean: false };
-    const why = cause === undefined ? "" : ", as the pool was closed";
-    const message = `This side has closed the WebSocket${why}`;
-    this.#finish("closed", new WebSocketClosedError(message, closing, cause));
-    this.#socket.close(code, reason);
+  close(code: number, reason: string): void {
+    this.#close(code, reason, "This side has closed the WebSocket");
+  }
+
+  /** Closes it under its borrower, if it has one, as the pool is closed. */
+  closeWithPool(): void {
+    const message = "This side has closed the WebSocket, as the pool was closed";
+    this.#close(1000, "", message, this.poolClosed?.reason);
   }
 
   /**
@@ -237,6 +239,13 @@ export class Connection {
   #onClose({ code, reason, wasClean }: CloseEvent): void {
     const closing = wasClean ? { code, reason, wasClean } : LOST;
     this.#finish("ended", this.#errorOf(closing));
+  }
+
+  #close(code: number, reason: string, message: string, cause?: unknown): void {
+    if (this.#state !== "open") return;
+    const closing = { code, reason, wasClean: false };
+    this.#finish("closed", new WebSocketClosedError(message, closing, cause));
+    this.#socket.close(code, reason);
   }
 
   #errorOf(closing: WebSocketClosing): Error {

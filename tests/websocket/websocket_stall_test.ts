@@ -107,3 +107,16 @@ Deno.test("WebSocketLease.receive(): without a stall its timeout is kept, whatev
     await assertRejects(() => ws.receive({ timeout: 20 }), Deno.errors.TimedOut, "within 20 ms");
     assertEquals(await ws.receive(), "late");
   }));
+
+for (const limit of ["connectTimeout", "acquireTimeout"] as const) {
+  Deno.test(`webSocket(): a stall longer than ${limit} fails no dial that the server has answered`, async () => {
+    using worker = await WebSocketWorker.start();
+    for (let round = 0; round < 10; round++) {
+      await using pool = new Pool(webSocket({ url: worker.url }), { [limit]: 80 });
+      const acquired = pool.acquire();
+      if (round % 2 === 0) await delay(1);
+      stall(240);
+      (await acquired).release();
+    }
+  });
+}
