@@ -214,7 +214,7 @@ Deno.test("a pool has one timer for all that is idle, and none when nothing is",
   await rest(scene, 49);
   await scene.elapse(unused);
   assertEquals(timers.pending, 1);
-  await scene.elapse(2_000 - unused);
+  await scene.elapse(2_000 + unused);
   assertEquals([scene.pool.stats.idle, timers.pending], [0, 0], "nothing is idle any more");
   held.release();
   await scene.take();

@@ -138,6 +138,7 @@ Deno.test("all checks of one call come out of its one deadline", async () => {
   assertInstanceOf(late.error, PoolTimeoutError);
   assertEquals(late.error.stage, "connect");
   await scene.elapse(LIMIT);
+  scene.connector.heal();
   scene.assertAtRest();
   await scene.assertFullCapacity();
   await scene.end();

@@ -62,9 +62,9 @@ function connectorOf<C extends WeakKey>(driver: Driver<C>): Connector<C> {
       return true;
     },
     isBroken: (client) => lost.has(client),
-    watch(client, onLost) {
+    watch(client, { lost }) {
       driver.unref(client);
-      watchers.set(client, onLost);
+      watchers.set(client, lost);
     },
     unwatch(client) {
       watchers.delete(client);
