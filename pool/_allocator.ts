@@ -230,6 +230,7 @@ export class Allocator<T, L extends Lease<T>>
     if (this.#connector.admit !== undefined) this.#admitting.add(slot);
     this.#actions.add(() => {
       if (slot.state !== "connecting") return;
+      if (this.#state === "closing") return this.#withdraw(slot); // closed by what was done before
       this.#calls.dial(slot, (reason, options) => this.#retireByConnector(slot, reason, options));
     });
   }
@@ -810,8 +811,12 @@ export class Allocator<T, L extends Lease<T>>
   /** A dial that waits for leave, and that nobody needs any more, is given up. */
   #withdrawIfUnneeded(slot: Slot<T>): void {
     if (slot.state !== "connecting" || slot.stage !== "admit" || slot.call === undefined) return;
-    if (this.opener.isNeeded(slot)) return;
-    slot.call.cancel(new Error("The resource is not needed any more"));
+    if (!this.opener.isNeeded(slot)) this.#withdraw(slot);
+  }
+
+  /** A dial is given up before it has begun. */
+  #withdraw(slot: Slot<T>): void {
+    slot.call?.cancel(new Error("The resource is not needed any more"));
     this.#admitting.delete(slot);
     this.opener.withdrawn(slot);
     this.#free(slot);
