@@ -8,6 +8,8 @@ import {
   PoolOverloadedError,
   PoolTimeoutError,
 } from "../../mod.ts";
+import { resolveKeyedPoolOptions } from "../../pool/keyed_options.ts";
+import { resolvePoolOptions } from "../../pool/options.ts";
 import { VirtualTime } from "../../tests/support/virtual_time.ts";
 import type { Arrival, Arrivals } from "./arrivals.ts";
 import type { Distribution } from "./distribution.ts";
@@ -82,9 +84,10 @@ export async function simulate(
   return simulation.outcome;
 }
 
-/** Makes the pool that a simulation would use, to have its options checked. */
+/** Throws what the pool would say of its options. */
 export function checkPoolOptions(options: SimulatedOptions, keys: number): void {
-  makePool(keys, { connect: () => Promise.reject() } as unknown as Server, options, () => 0);
+  if (keys === 0) resolvePoolOptions(options);
+  else resolveKeyedPoolOptions(options);
 }
 
 /** Each kind of chance has numbers of its own, so that all option sets meet the same callers. */
