@@ -362,6 +362,7 @@ export class Allocator<T, L extends Lease<T>>
 
   resume(): void {
     this.#isPaused = false;
+    this.#overload.restart();
     this.proceed();
   }
 

@@ -66,6 +66,12 @@ export class OverloadGuard {
     this.#timer.fireBy(this.#intervalEnd, clock.now());
   }
 
+  /** Begins an interval anew: what was before says nothing of what comes. */
+  restart(): void {
+    this.#intervalEnd = -Infinity;
+    if (this.#options.overload !== undefined) this.#judge();
+  }
+
   /** Stops the timer. */
   close(): void {
     this.#timer.clear();
