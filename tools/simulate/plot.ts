@@ -21,11 +21,11 @@ export function plot(results: readonly Result[], varied: string): string {
   const sets = [...new Set(results.map(({ set }) => set))];
   const points = (figure: (result: Result) => number): Point[] =>
     results.map((result) => ({ set: result.set, x: result.value!, y: figure(result) }));
-  const waits = panel(sets, varied, "wait of served callers, ms: median and, dashed, p99", [
+  const waits = panel(varied, "wait of served callers, ms: median and, dashed, p99", [
     line(sets, points(({ outcome }) => outcome.waits.p50)),
     line(sets, points(({ outcome }) => outcome.waits.p99), "4 4"),
   ]);
-  const goodput = panel(sets, varied, "served in a second", [
+  const goodput = panel(varied, "served in a second", [
     line(sets, points(({ outcome }) => outcome.goodput)),
   ]);
   const top = LEGEND_HEIGHT * sets.length + GAP;
@@ -51,7 +51,7 @@ function line(sets: readonly string[], points: readonly Point[], strokeDasharray
   });
 }
 
-function panel(_sets: readonly string[], x: string, y: string, marks: Plot.Markish[]): string {
+function panel(x: string, y: string, marks: Plot.Markish[]): string {
   return draw({
     height: HEIGHT,
     marginLeft: 56,
