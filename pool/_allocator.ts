@@ -329,10 +329,10 @@ export class Allocator<T, L extends Lease<T>>
   }
 
   timedOut(waiter: Waiter): void {
-    const { timeout } = waiter.request;
-    if (waiter.request.signal?.aborted) return this.aborted(waiter);
+    const { timeout, priority, signal } = waiter.request;
+    if (signal?.aborted) return this.aborted(waiter);
     this.reporter.counters.acquires.timedOut++;
-    this.#overload.record(this.options.clock.now() - waiter.since);
+    if (this.#isServing) this.#overload.recordTimeout(priority);
     this.#reject(waiter, this.reporter.lateError(this.#stageOf(waiter), timeout));
     this.proceed();
   }
@@ -368,6 +368,7 @@ export class Allocator<T, L extends Lease<T>>
 
   resume(): void {
     this.#isPaused = false;
+    this.#overload.restart();
     this.proceed();
   }
 
@@ -534,9 +535,7 @@ export class Allocator<T, L extends Lease<T>>
     if (isBehind && this.queue.next !== waiter) this.#capacity.review();
     else this.proceed();
     if (this.options.maxWaiting < Infinity) this.#rejectIfTooMany(waiter);
-    if (this.options.overload !== undefined && !waiter.settled) {
-      this.#overload.watch(this.queue.next?.since ?? waiter.since);
-    }
+    if (this.options.overload !== undefined && !waiter.settled) this.#overload.watch();
   }
 
   #rejectIfTooMany(waiter: Waiter): void {
@@ -655,7 +654,9 @@ export class Allocator<T, L extends Lease<T>>
     if (slot.waiter !== undefined) this.queue.redirect(slot, waiter);
     const resolve = this.queue.take(waiter);
     const waited = this.options.clock.now() - waiter.since;
-    if (this.options.overload !== undefined) this.#overload.record(waited);
+    if (this.options.overload !== undefined) {
+      this.#overload.recordWait(waited, waiter.request.priority);
+    }
     try {
       resolve(this.#lend(slot, now, waited, waiter.request.site));
     } catch (error) {
@@ -671,7 +672,7 @@ export class Allocator<T, L extends Lease<T>>
     site: AcquireSite | undefined,
   ): L {
     if (++slot.uses === 1) this.opener.wasUsed();
-    if (waited === undefined && this.options.overload !== undefined) this.#overload.record(0);
+    if (waited === undefined && this.options.overload !== undefined) this.#overload.recordNoWait();
     this.slots.lend(slot);
     slot.leasedAt = now;
     try {
@@ -910,10 +911,13 @@ export class Allocator<T, L extends Lease<T>>
 
   /** An interval of the overload guard is over. */
   #endInterval(): void {
-    this.#shed(true);
-    this.proceed();
     const { next } = this.queue;
-    if (next !== undefined) this.#overload.watch(next.since);
+    if (next === undefined) return;
+    const waited = this.options.clock.now() - next.since;
+    if (this.#isServing) this.#overload.recordStanding(waited, next.request.priority);
+    this.#overload.watch();
+    if (this.#isServing) this.#shed(true); // a pause is no overload
+    this.proceed();
   }
 
   #rejectAll(): void {
