@@ -615,7 +615,8 @@ export class Allocator<T, L extends Lease<T>>
   #offer(slot: Slot<T>, now: number, isReturned: boolean): void {
     const waiter = this.#takerOf(slot);
     const isInTheWay = this.queue.wantsFreshBefore(waiter) && this.opener.lacksRoom;
-    if (isInTheWay || this.#capacity.mustYieldBefore(waiter)) this.retire(slot, "replaced");
+    const mustYield = isInTheWay || this.#capacity.mustYieldBefore(waiter, slot.openedAt);
+    if (mustYield) this.retire(slot, "replaced");
     else if (waiter === undefined) this.#rest(slot, now);
     else if (isReturned && this.#connector.watch !== undefined) this.#handOver(slot, waiter, now);
     else this.#give(slot, waiter, now);
