@@ -326,7 +326,7 @@ export class Allocator<T, L extends Lease<T>>
     const { timeout } = waiter.request;
     if (waiter.request.signal?.aborted) return this.aborted(waiter);
     this.reporter.counters.acquires.timedOut++;
-    this.#overload.record(this.options.clock.now() - waiter.since);
+    this.#overload.recordTimeout();
     this.#reject(waiter, this.reporter.lateError(this.#stageOf(waiter), timeout));
     this.proceed();
   }

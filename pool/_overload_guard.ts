@@ -20,7 +20,12 @@ export class OverloadGuard {
     this.#timer = new SharedTimer(options.clock.now, onInterval, false);
   }
 
-  /** A caller has waited for so long: it was served, or it has timed out. */
+  /** A caller has timed out. Nobody knows how long it would have had to wait: it hides no delay of others. */
+  recordTimeout(): void {
+    this.record(Number.MAX_VALUE);
+  }
+
+  /** A caller was served after it had waited for so long. */
   record(waited: number): void {
     const { overload, clock } = this.#options;
     if (overload === undefined) return;
