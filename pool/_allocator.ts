@@ -627,7 +627,8 @@ export class Allocator<T, L extends Lease<T>>
     const waiter = this.queue.size === 0 ? undefined : this.#takerOf(slot);
     const isInTheWay = this.queue.hasFresh && this.queue.wantsFreshBefore(waiter) &&
       this.opener.lacksRoom;
-    if (isInTheWay || this.#capacity.mustYieldBefore(waiter)) this.retire(slot, "replaced");
+    const mustYield = isInTheWay || this.#capacity.mustYieldBefore(waiter, slot.openedAt);
+    if (mustYield) this.retire(slot, "replaced");
     else if (waiter === undefined) this.#rest(slot, now);
     else if (isReturned && this.#connector.watch !== undefined) this.#handOver(slot, now);
     else this.#give(slot, waiter, now);
