@@ -1,5 +1,5 @@
 import { type Accept, Errand } from "./_errand.ts";
-import { StallGuard } from "./_stall_guard.ts";
+import { IoWatchdog } from "./socket/io_watchdog.ts";
 import type { WebSocketMessage } from "./websocket_connection.ts";
 
 /** How a connection is drained, all said. */
@@ -12,12 +12,12 @@ export interface DrainPlan {
 /** Drops what still comes for somebody who has gone, until nothing does for a while. */
 export class Drain extends Errand {
   readonly #accept: Accept;
-  readonly #silence: StallGuard;
+  readonly #silence: IoWatchdog;
 
   constructor({ timeout, quiet, accept }: DrainPlan, signal: AbortSignal) {
     super(timeout, `The peer was not quiet for ${quiet} ms within ${timeout} ms`, signal);
     this.#accept = accept;
-    this.#silence = new StallGuard(quiet, () => this.finish());
+    this.#silence = new IoWatchdog(quiet, () => this.finish());
     this.#silence.begin();
   }
 

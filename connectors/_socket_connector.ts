@@ -1,10 +1,7 @@
 import type { Connector, ConnectorContext } from "../pool/connector.ts";
 import type { Lease, LeaseSlot } from "../pool/lease.ts";
+import { isFinal } from "./_dial_error.ts";
 import type { Socket } from "./socket.ts";
-import type { SocketLease } from "./socket_lease.ts";
-
-/** A connector whose resources are sockets and whose leases are `Deno.Conn`s. */
-export type SocketConnector<A extends Deno.Addr = Deno.Addr> = Connector<Socket<A>, SocketLease<A>>;
 
 /** Makes a connector of a way to open a socket, of the class of its leases, and of what errors call it. */
 export function socketConnector<S extends Socket<Deno.Addr>, L extends Lease<S>>(
@@ -27,18 +24,4 @@ export function socketConnector<S extends Socket<Deno.Addr>, L extends Lease<S>>
     probe: (socket, { wait, rested }) => socket.settle(!wait, rested),
     unwatch: (socket) => socket.unwatch(),
   };
-}
-
-/** What errors call an address of host and port. */
-export function nameOf(scheme: string, hostname: string, port: number): string {
-  return `${scheme}://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
-}
-
-/** Whether trying again can't help: no permission, a bad certificate, bad arguments. */
-export function isFinal(error: unknown): boolean {
-  return error instanceof Deno.errors.PermissionDenied ||
-    error instanceof Deno.errors.NotCapable ||
-    error instanceof Deno.errors.InvalidData ||
-    error instanceof TypeError ||
-    error instanceof RangeError;
 }

@@ -15,13 +15,23 @@ export {
 } from "./endpoints.ts";
 export type { EndpointOptions } from "./_endpoint_options.ts";
 export type { EndpointsConnector, EndpointStatus } from "./_endpoints_connector.ts";
-export { type ReadUntilOptions, Socket, type SocketConn, type SocketOptions } from "./socket.ts";
-export type { SocketConnector } from "./_socket_connector.ts";
-export { SocketLease } from "./socket_lease.ts";
+export {
+  type ReadUntilOptions,
+  Socket,
+  type SocketConn,
+  type SocketConnector,
+  SocketLease,
+  type SocketOptions,
+} from "./socket.ts";
 export { tcp, type TcpOptions } from "./tcp.ts";
-export { tls, type TlsConnector, type TlsOptions } from "./tls.ts";
-export { TlsLease } from "./tls_lease.ts";
-export { TlsSocket, type TlsSocketConn } from "./tls_socket.ts";
+export {
+  tls,
+  type TlsConnector,
+  TlsLease,
+  type TlsOptions,
+  TlsSocket,
+  type TlsSocketConn,
+} from "./tls.ts";
 export { unix, type UnixOptions } from "./unix.ts";
 export { webSocket, type WebSocketConnector } from "./websocket.ts";
 export {

@@ -5,10 +5,10 @@
  */
 
 import { checkOptions } from "../internal/validate.ts";
-import { nameOf, type SocketConnector, socketConnector } from "./_socket_connector.ts";
-import { connectTcp, TCP_RULES } from "./_tcp_conn.ts";
-import { Socket, type SocketOptions } from "./socket.ts";
-import { SocketLease } from "./socket_lease.ts";
+import { nameOf } from "./_dial_error.ts";
+import { socketConnector } from "./_socket_connector.ts";
+import { Socket, type SocketConnector, SocketLease, type SocketOptions } from "./socket.ts";
+import { connectTcp, TCP_RULES } from "./socket/tcp_dialer.ts";
 
 /** Options of {@linkcode tcp}: those of `Deno.connect`, and a few of the connection. */
 export interface TcpOptions extends SocketOptions {

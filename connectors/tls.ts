@@ -14,12 +14,13 @@ import {
   shown,
 } from "../internal/validate.ts";
 import type { Connector } from "../pool/connector.ts";
-import { Handshakes, type Route } from "./_handshakes.ts";
-import { nameOf, socketConnector } from "./_socket_connector.ts";
-import { connectTcp, TCP_RULES } from "./_tcp_conn.ts";
+import { LeaseReleasedError } from "../pool/errors.ts";
+import { nameOf } from "./_dial_error.ts";
+import { socketConnector } from "./_socket_connector.ts";
+import { Socket, type SocketConn, SocketLease, type SocketOptions } from "./socket.ts";
+import { connectTcp, TCP_RULES } from "./socket/tcp_dialer.ts";
+import { type Route, TlsDialer } from "./socket/tls_dialer.ts";
 import type { TcpOptions } from "./tcp.ts";
-import { TlsLease } from "./tls_lease.ts";
-import { TlsSocket } from "./tls_socket.ts";
 
 /** Options of {@linkcode tls}: those of TCP, and of the handshake. */
 export interface TlsOptions extends TcpOptions {
@@ -54,8 +55,44 @@ export interface TlsOptions extends TcpOptions {
 /** A connector to a TLS server. Its leases are `Deno.TlsConn`s. */
 export type TlsConnector = Connector<TlsSocket, TlsLease>;
 
+/** A `Deno.TlsConn` that can also read and write whole messages. Its handshake is done. */
+export interface TlsSocketConn extends SocketConn<Deno.NetAddr>, Deno.TlsConn {
+  /** The application protocol that the handshake settled on (ALPN), or null. */
+  readonly alpnProtocol: string | null;
+}
+
+/** The resource in a pool of TLS connections: a {@linkcode Socket} that knows how its handshake ended. */
+export class TlsSocket extends Socket<Deno.NetAddr> implements TlsSocketConn {
+  /** The application protocol that the handshake settled on (ALPN), or null. */
+  readonly alpnProtocol: string | null;
+
+  /** Takes charge of a connection whose handshake is done, and ended so. */
+  constructor(conn: Deno.TlsConn, info: Deno.TlsHandshakeInfo, options?: SocketOptions) {
+    super(conn, options);
+    this.alpnProtocol = info.alpnProtocol;
+  }
+
+  /** How the handshake ended, for whatever takes a `Deno.TlsConn`: it was done at the dial. */
+  handshake(): Promise<Deno.TlsHandshakeInfo> {
+    return Promise.resolve({ alpnProtocol: this.alpnProtocol });
+  }
+}
+
+/** A lease on a TLS connection, which is itself a `Deno.TlsConn`. See {@linkcode SocketLease}. */
+export class TlsLease extends SocketLease<Deno.NetAddr, TlsSocket> implements TlsSocketConn {
+  /** The application protocol that the handshake settled on (ALPN), or null. */
+  get alpnProtocol(): string | null {
+    return this.value.alpnProtocol;
+  }
+
+  /** How the handshake ended, for whatever takes a `Deno.TlsConn`: it was done at the dial. */
+  handshake(): Promise<Deno.TlsHandshakeInfo> {
+    return this.ended ? Promise.reject(new LeaseReleasedError()) : this.value.handshake();
+  }
+}
+
 // Far from the 256 files that a process may open where least are allowed, and
-// more handshakes than a core can work at in the time of one round trip.
+// more dialer than a core can work at in the time of one round trip.
 const MAX_LINGERING = 16;
 
 const encoder = new TextEncoder();
@@ -138,17 +175,17 @@ export function tls(options: TlsOptions): TlsConnector {
   const { ioTimeout, maxLingering = MAX_LINGERING } = options;
   const keyPair = keyPairOf(options);
   checkCertificates(options, keyPair);
-  const handshakes = new Handshakes(maxLingering);
+  const dialer = new TlsDialer(maxLingering);
   const route = keyPair === undefined ? upgrading(options) : certified(options, keyPair);
   const connector = socketConnector(
     async (context) => {
-      const { conn, info } = await handshakes.run(route, context);
+      const { conn, info } = await dialer.run(route, context);
       return new TlsSocket(conn, info, { ioTimeout });
     },
     TlsLease,
     nameOf("tls", hostOf(options), options.port),
   );
-  return { ...connector, lingering: () => handshakes.lingering };
+  return { ...connector, lingering: () => dialer.lingering };
 }
 
 interface KeyPair {

@@ -11,9 +11,8 @@ import {
   positiveDuration,
   type Rule,
 } from "../internal/validate.ts";
-import { type SocketConnector, socketConnector } from "./_socket_connector.ts";
-import { Socket, type SocketOptions } from "./socket.ts";
-import { SocketLease } from "./socket_lease.ts";
+import { socketConnector } from "./_socket_connector.ts";
+import { Socket, type SocketConnector, SocketLease, type SocketOptions } from "./socket.ts";
 
 /** Options of {@linkcode unix}. */
 export interface UnixOptions extends SocketOptions {

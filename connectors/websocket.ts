@@ -6,7 +6,7 @@
 
 import type { Connector, ConnectorContext } from "../pool/connector.ts";
 import { ClosingHandshakes } from "./_closing_handshakes.ts";
-import { isFinal } from "./_socket_connector.ts";
+import { isFinal } from "./_dial_error.ts";
 import { dial, isPassing, placeOf } from "./_websocket_dial.ts";
 import type { WebSocketConnection } from "./websocket_connection.ts";
 import { WebSocketConnectError } from "./websocket_errors.ts";

@@ -1,5 +1,5 @@
-import type { ConnectContext } from "../pool/connector.ts";
-import { Semaphore } from "../pool/semaphore.ts";
+import type { ConnectContext } from "../../pool/connector.ts";
+import { Semaphore } from "../../pool/semaphore.ts";
 
 /** A connection that is ready to be used. */
 export interface Established {
@@ -23,7 +23,7 @@ export interface Route {
  * found dead, and the socket is closed then. That is what makes it possible to
  * count them and to bound them.
  */
-export class Handshakes {
+export class TlsDialer {
   readonly #permits: Semaphore;
   #lingering = 0;
 

@@ -6,10 +6,21 @@ import {
   positiveDuration,
   type Rule,
   typed,
-} from "../internal/validate.ts";
-import type { TcpOptions } from "./tcp.ts";
+} from "../../internal/validate.ts";
 
-export const TCP_RULES: Record<keyof TcpOptions, Rule> = {
+/** What a TCP connection is opened by. */
+export interface TcpDialOptions {
+  port: number;
+  hostname?: string;
+  transport?: Deno.NetAddr["transport"];
+  noDelay?: boolean;
+  keepAlive?: boolean;
+  autoSelectFamily?: boolean;
+  autoSelectFamilyAttemptDelay?: number;
+  ioTimeout?: number | undefined;
+}
+
+export const TCP_RULES: Record<keyof TcpDialOptions, Rule> = {
   port,
   hostname: nonEmptyString,
   transport: oneOf("tcp"),
@@ -22,7 +33,7 @@ export const TCP_RULES: Record<keyof TcpOptions, Rule> = {
 
 /** Opens a TCP connection, its options set. */
 export async function connectTcp(
-  { noDelay = true, keepAlive = true, ioTimeout: _i, transport: _t, ...options }: TcpOptions,
+  { noDelay = true, keepAlive = true, ioTimeout: _i, transport: _t, ...options }: TcpDialOptions,
   signal: AbortSignal,
 ): Promise<Deno.TcpConn> {
   const conn = await Deno.connect({ ...options, signal });

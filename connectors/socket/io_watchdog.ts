@@ -3,7 +3,7 @@
  * at most one timer a lease, however many operations there are: each only
  * moves the time that the timer will look at.
  */
-export class StallGuard {
+export class IoWatchdog {
   readonly #limit: number;
   readonly #onStall: () => void;
   #timer: ReturnType<typeof setTimeout> | undefined;

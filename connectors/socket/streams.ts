@@ -1,4 +1,4 @@
-import type { Chunk, ChunkRequest } from "./_reader.ts";
+import type { Chunk, ChunkRequest } from "./reader.ts";
 
 /** Where a stream gets its bytes: false at the end. */
 export interface ChunkSource {

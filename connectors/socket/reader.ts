@@ -1,12 +1,91 @@
-import { Inbox } from "./_inbox.ts";
-import { AsyncMutex } from "../internal/async_mutex.ts";
-import type { StallGuard } from "./_stall_guard.ts";
+import { AsyncMutex } from "../../internal/async_mutex.ts";
+import type { IoWatchdog } from "./io_watchdog.ts";
+
+// What every socket keeps for small reads and for the one that watches it. Most
+// replies fit, and 10,000 idle sockets cost 5 MB.
+const RESTING_SIZE_BYTES = 512;
+
+/**
+ * The bytes that have come and have not been taken yet. At rest it is a small
+ * buffer that lives as long as the socket; it grows while more is waited for.
+ */
+class ReadBuffer {
+  readonly #resting = new Uint8Array(RESTING_SIZE_BYTES);
+  #store = this.#resting;
+  #start = 0;
+  #end = 0;
+
+  get length(): number {
+    return this.#end - this.#start;
+  }
+
+  /** The bytes, in place: to be looked at, not to be kept. */
+  get bytes(): Uint8Array {
+    return this.#store.subarray(this.#start, this.#end);
+  }
+
+  /** Where the next bytes are to be written: at least `least` bytes long. */
+  room(least = 1): Uint8Array {
+    if (this.#store.length - this.#end < least) this.#makeRoom(this.length + least);
+    return this.#end === 0 ? this.#store : this.#store.subarray(this.#end);
+  }
+
+  /** That many bytes have been written to the room. */
+  fill(count: number): void {
+    this.#end += count;
+  }
+
+  /** Moves as many bytes as there are, and as fit, to the target; answers how many. */
+  takeInto(target: Uint8Array): number {
+    const count = Math.min(this.length, target.length);
+    target.set(this.#store.subarray(this.#start, this.#start + count));
+    this.#drop(count);
+    return count;
+  }
+
+  /** Takes the first bytes out, as a copy. */
+  take(count: number): Uint8Array<ArrayBuffer> {
+    const taken = this.#store.slice(this.#start, this.#start + count);
+    this.#drop(count);
+    return taken;
+  }
+
+  /** Takes all bytes out; copies them only if they are in the buffer that stays. */
+  takeAll(): Uint8Array<ArrayBuffer> {
+    if (this.#store === this.#resting) return this.take(this.length);
+    const taken = this.#store.subarray(this.#start, this.#end);
+    this.#drop(this.length);
+    return taken;
+  }
+
+  #drop(count: number): void {
+    this.#start += count;
+    if (this.#start < this.#end) return;
+    this.#store = this.#resting;
+    this.#start = this.#end = 0;
+  }
+
+  /** Empties it. */
+  clear(): void {
+    this.#drop(this.length);
+  }
+
+  /** Moves the bytes to the front, of a larger store only if they would fill half of this one. */
+  #makeRoom(size: number): void {
+    const isRoomy = 2 * size <= this.#store.length;
+    const store = isRoomy ? this.#store : new Uint8Array(Math.max(size, 2 * this.length));
+    store.set(this.bytes);
+    this.#end = this.length;
+    this.#start = 0;
+    this.#store = store;
+  }
+}
 
 /** The connection whose reading half it is. */
 export interface ReaderOwner {
   readonly conn: Pick<Deno.Conn, "read">;
   /** A read has brought bytes, or, with null, the end. */
-  heard(read: number | null): void;
+  onRead(read: number | null): void;
   /** A read has failed; answers the error to be told. */
   failed(error: unknown): unknown;
   /** A parked read is over. */
@@ -23,39 +102,39 @@ export interface ChunkRequest {
   wake: () => void;
 }
 
-// A target smaller than this is filled by way of the inbox. What exceeds it is
+// A target smaller than this is filled by way of the buffer. What exceeds it is
 // then known to have come.
-const SMALL = 512;
+const SMALL_BYTES = 512;
 
 // What a stream asks for at once, as Deno's own connections do.
-const CHUNK_SIZE = 65_536;
+const CHUNK_SIZE_BYTES = 65_536;
 
 /**
  * The reading half of a connection. A read may be *parked*: begun with nobody
  * waiting for it, to watch an idle connection or because a stream gave it up.
- * What it brings goes to the inbox, and to whoever reads next.
+ * What it brings goes to the buffer, and to whoever reads next.
  */
 export class Reader {
   readonly #owner: ReaderOwner;
-  readonly guard: StallGuard | undefined;
-  readonly #inbox = new Inbox();
-  readonly #lane = new AsyncMutex();
+  readonly watchdog: IoWatchdog | undefined;
+  readonly #buffer = new ReadBuffer();
+  readonly #mutex = new AsyncMutex();
   #parked: Promise<void> | undefined = undefined;
   #request: ChunkRequest | undefined = undefined;
   #state: "open" | "ended" | "failed" = "open";
   #mayBeBehind = false;
   /** When the system last said what it had. */
-  heardAt = performance.now();
+  lastReadAt = performance.now();
   #failure: unknown = undefined;
 
-  constructor(owner: ReaderOwner, guard: StallGuard | undefined) {
+  constructor(owner: ReaderOwner, watchdog: IoWatchdog | undefined) {
     this.#owner = owner;
-    this.guard = guard;
+    this.watchdog = watchdog;
   }
 
   /** Whether a read has been asked for and not been answered, that of a stream apart. */
   get isBusy(): boolean {
-    return this.#lane.isBusy && !(this.isStreaming && this.#lane.waiting === 0);
+    return this.#mutex.isBusy && !(this.isStreaming && this.#mutex.waiting === 0);
   }
 
   /** Whether a stream waits for bytes: it may be a pipe's that reads ahead and is being cancelled. */
@@ -65,7 +144,7 @@ export class Reader {
 
   /** How many bytes have come that nobody has read. */
   get unread(): number {
-    return this.#inbox.length;
+    return this.#buffer.length;
   }
 
   /** Whether the system may hold more bytes: the last read took all that it had room for. */
@@ -76,16 +155,16 @@ export class Reader {
   /** Reads some bytes; resolves to how many, or to null at the end. */
   read(target: Uint8Array): Promise<number | null> {
     if (target.length === 0) return Promise.resolve(0);
-    if (this.#lane.isBusy || this.guard !== undefined) return this.#readInTurn(target);
+    if (this.#mutex.isBusy || this.watchdog !== undefined) return this.#readInTurn(target);
     if (this.#isDirect(target)) return this.#readAtOnce(target);
     if (!this.#isWaiting) return this.#readInTurn(target);
-    this.#lane.enter();
+    this.#mutex.enter();
     return this.#readParked(target);
   }
 
   async readExactly(count: number): Promise<Uint8Array<ArrayBuffer>> {
     const bytes = new Uint8Array(count);
-    const turn = this.#lane.enter();
+    const turn = this.#mutex.enter();
     if (turn !== undefined) await turn;
     try {
       for (let filled = 0; filled < count;) {
@@ -99,19 +178,19 @@ export class Reader {
       }
       return bytes;
     } finally {
-      this.#lane.leave();
+      this.#mutex.leave();
     }
   }
 
   async readUntil(delimiter: Uint8Array, limit: number): Promise<Uint8Array<ArrayBuffer>> {
-    const turn = this.#lane.enter();
+    const turn = this.#mutex.enter();
     if (turn !== undefined) await turn;
     try {
       for (let from = 0;;) {
-        const { length } = this.#inbox;
-        const at = indexOf(this.#inbox.bytes, delimiter, from);
+        const { length } = this.#buffer;
+        const at = indexOf(this.#buffer.bytes, delimiter, from);
         const end = at + delimiter.length;
-        if (at >= 0 && end <= limit) return this.#inbox.take(end);
+        if (at >= 0 && end <= limit) return this.#buffer.take(end);
         if (at >= 0 || length >= limit) {
           throw new RangeError(
             `Cannot read as no delimiter came within the limit of ${limit} bytes`,
@@ -124,7 +203,7 @@ export class Reader {
         );
       }
     } finally {
-      this.#lane.leave();
+      this.#mutex.leave();
     }
   }
 
@@ -134,17 +213,17 @@ export class Reader {
    * cancelled takes nothing: what comes is for whoever reads next.
    */
   async readChunk(request: ChunkRequest, deliver: (chunk: Chunk) => void): Promise<boolean> {
-    const turn = this.#lane.enter();
+    const turn = this.#mutex.enter();
     if (turn !== undefined) await turn;
     this.#request = request;
     try {
-      if (this.#inbox.length === 0 && !request.isCancelled) await this.#awaitChunk(request);
-      const hasMore = this.#inbox.length > 0;
-      if (hasMore && !request.isCancelled) deliver(this.#inbox.takeAll());
+      if (this.#buffer.length === 0 && !request.isCancelled) await this.#awaitChunk(request);
+      const hasMore = this.#buffer.length > 0;
+      if (hasMore && !request.isCancelled) deliver(this.#buffer.takeAll());
       return hasMore;
     } finally {
       this.#request = undefined;
-      this.#lane.leave();
+      this.#mutex.leave();
     }
   }
 
@@ -152,24 +231,24 @@ export class Reader {
   fail(reason: unknown): void {
     this.#state = "failed";
     this.#failure = reason;
-    this.#inbox.clear();
+    this.#buffer.clear();
   }
 
   /** Begins a read that nobody waits for, unless one is in flight already. */
   park(least = 1): Promise<void> {
-    return this.#parked ??= this.#receiveParked(this.#inbox.room(least));
+    return this.#parked ??= this.#receiveParked(this.#buffer.room(least));
   }
 
   /** The way of nearly all reads. An `async` function would take half as long again for what it adds to Deno's own. */
   #readAtOnce(target: Uint8Array): Promise<number | null> {
-    this.#lane.enter();
+    this.#mutex.enter();
     return this.#begin(target).then(
       (read) => {
-        this.#lane.leave();
-        return this.#heard(read, target);
+        this.#mutex.leave();
+        return this.#onRead(read, target);
       },
       (error) => {
-        this.#lane.leave();
+        this.#mutex.leave();
         throw this.#fail(error);
       },
     );
@@ -179,83 +258,84 @@ export class Reader {
   #readParked(target: Uint8Array): Promise<number | null> {
     return this.park().then(() => {
       if (this.#isWaiting) return this.#readParked(target);
-      this.#lane.leave();
-      return this.#hasMore(0) ? this.#inbox.takeInto(target) : null;
+      this.#mutex.leave();
+      return this.#hasMore(0) ? this.#buffer.takeInto(target) : null;
     });
   }
 
   async #readInTurn(target: Uint8Array): Promise<number | null> {
-    const turn = this.#lane.enter();
+    const turn = this.#mutex.enter();
     if (turn !== undefined) await turn;
     try {
       return await this.#readSome(target);
     } finally {
-      this.#lane.leave();
+      this.#mutex.leave();
     }
   }
 
   /** Whether to read straight into the target: a large one, if nothing has come or is being waited for. */
   #isDirect(target: Uint8Array): boolean {
-    return target.length >= SMALL && this.#inbox.length === 0 && this.#parked === undefined &&
+    return target.length >= SMALL_BYTES && this.#buffer.length === 0 &&
+      this.#parked === undefined &&
       this.#state === "open";
   }
 
-  /** Reads from the inbox, or else straight into the target if it is large. */
+  /** Reads from the buffer, or else straight into the target if it is large. */
   async #readSome(target: Uint8Array): Promise<number | null> {
     if (!this.#isDirect(target)) {
-      if (this.#inbox.length === 0 && !await this.#more()) return null;
-      return this.#inbox.takeInto(target);
+      if (this.#buffer.length === 0 && !await this.#more()) return null;
+      return this.#buffer.takeInto(target);
     }
-    this.guard?.begin();
+    this.watchdog?.begin();
     try {
-      return this.#heard(await this.#owner.conn.read(target), target);
+      return this.#onRead(await this.#owner.conn.read(target), target);
     } catch (error) {
       throw this.#fail(error);
     } finally {
-      this.guard?.end();
+      this.watchdog?.end();
     }
   }
 
-  /** Waits for more bytes in the inbox. Answers false at the end. */
+  /** Waits for more bytes in the buffer. Answers false at the end. */
   async #more(): Promise<boolean> {
-    const { length } = this.#inbox;
-    this.guard?.begin();
-    while (this.#state === "open" && this.#inbox.length === length) await this.park();
-    this.guard?.end();
+    const { length } = this.#buffer;
+    this.watchdog?.begin();
+    while (this.#state === "open" && this.#buffer.length === length) await this.park();
+    this.watchdog?.end();
     return this.#hasMore(length);
   }
 
   /** Whether nothing has come, but may. */
   get #isWaiting(): boolean {
-    return this.#state === "open" && this.#inbox.length === 0;
+    return this.#state === "open" && this.#buffer.length === 0;
   }
 
   /** Whether there are more bytes than there were, when a parked read is over; if not, that was the end. */
   #hasMore(length: number): boolean {
-    if (this.#inbox.length > length) return true;
+    if (this.#buffer.length > length) return true;
     if (this.#state === "failed") throw this.#failure;
     return false;
   }
 
   async #awaitChunk(request: ChunkRequest): Promise<void> {
     if (this.#state === "open") {
-      this.guard?.begin();
+      this.watchdog?.begin();
       await new Promise<void>((resolve) => {
         request.wake = resolve;
-        this.park(CHUNK_SIZE).then(resolve);
+        this.park(CHUNK_SIZE_BYTES).then(resolve);
       });
-      this.guard?.end();
+      this.watchdog?.end();
     }
-    if (this.#inbox.length === 0 && this.#state === "failed") throw this.#failure;
+    if (this.#buffer.length === 0 && this.#state === "failed") throw this.#failure;
   }
 
   /** Never rejects: a failure is kept for the next who reads. */
   #receiveParked(room: Uint8Array): Promise<void> {
     return this.#begin(room).then(
       (read) => {
-        this.#heard(read, room);
+        this.#onRead(read, room);
         // What comes after a failure is nobody's.
-        if (read !== null && this.#state !== "failed") this.#inbox.fill(read);
+        if (read !== null && this.#state !== "failed") this.#buffer.fill(read);
         this.#arrived();
       },
       (error) => {
@@ -279,11 +359,11 @@ export class Reader {
     this.#owner.arrived();
   }
 
-  #heard(read: number | null, room: Uint8Array): number | null {
+  #onRead(read: number | null, room: Uint8Array): number | null {
     this.#mayBeBehind = read === room.length;
-    this.heardAt = performance.now();
+    this.lastReadAt = performance.now();
     if (read === null && this.#state === "open") this.#state = "ended";
-    this.#owner.heard(read);
+    this.#owner.onRead(read);
     return read;
   }
 

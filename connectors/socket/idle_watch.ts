@@ -1,17 +1,17 @@
-import { coarseNow } from "../internal/clock.ts";
-import { eventLoop, type Listener } from "../internal/event_loop_lag.ts";
-import type { Reader } from "./_reader.ts";
+import { coarseNow } from "../../internal/clock.ts";
+import { eventLoop, type Listener } from "../../internal/event_loop_lag.ts";
+import type { Reader } from "./reader.ts";
 
 // How many microtasks a read takes to bring bytes that were there before it
 // began. Two are seen, through the runtime's promise and our own.
-const LOOK_HOPS = 4;
+const PROBE_MICROTASKS = 4;
 
 // So many milliseconds after a read a look would seldom find more than it did. A
 // whole one would let a stray reply reach the next borrower.
-const BRIEF = 0.1;
+const BRIEF_MS = 0.1;
 
 // How many it takes a cancelled pipe to tell its source. Two for each stage are seen.
-const CANCEL_HOPS = 64;
+const CANCEL_MICROTASKS = 64;
 
 /** The connection that is watched. */
 export interface WatchOwner {
@@ -113,8 +113,8 @@ export class IdleWatch implements Listener {
 
   /** Whether there may be something that its last borrower did not read. */
   get #isInDoubt(): boolean {
-    const { mayBeBehind, isStreaming, heardAt } = this.#owner.reader;
-    return mayBeBehind || isStreaming || performance.now() - heardAt > BRIEF;
+    const { mayBeBehind, isStreaming, lastReadAt } = this.#owner.reader;
+    return mayBeBehind || isStreaming || performance.now() - lastReadAt > BRIEF_MS;
   }
 
   #awaitBeat(): void {
@@ -136,8 +136,10 @@ export class IdleWatch implements Listener {
   }
 
   async #lookAround(): Promise<void> {
-    for (let hop = 0; hop < LOOK_HOPS; hop++) await undefined;
-    for (let hop = 0; hop < CANCEL_HOPS && this.#owner.reader.isStreaming; hop++) await undefined;
+    for (let hop = 0; hop < PROBE_MICROTASKS; hop++) await undefined;
+    for (let hop = 0; hop < CANCEL_MICROTASKS && this.#owner.reader.isStreaming; hop++) {
+      await undefined;
+    }
     this.#look = undefined;
     if (this.isOn && this.#owner.reader.isStreaming) this.lose(stillReading());
   }

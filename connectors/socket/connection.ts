@@ -1,9 +1,9 @@
-import { LONGEST_DELAY } from "../internal/timer.ts";
-import { eventLoop } from "../internal/event_loop_lag.ts";
-import { IdleWatch } from "./_idle_watch.ts";
-import { Reader } from "./_reader.ts";
-import { StallGuard } from "./_stall_guard.ts";
-import { Writer } from "./_writer.ts";
+import { LONGEST_DELAY } from "../../internal/timer.ts";
+import { eventLoop } from "../../internal/event_loop_lag.ts";
+import { IdleWatch } from "./idle_watch.ts";
+import { Reader } from "./reader.ts";
+import { IoWatchdog } from "./io_watchdog.ts";
+import { Writer } from "./writer.ts";
 
 /**
  * - `open`: both directions work, as far as is known
@@ -29,12 +29,12 @@ export class Connection<A extends Deno.Addr> {
   /** Whether the connection has been closed, because of a failure or for good. */
   #isReleased = false;
   /** Whether the present borrower has got a byte. */
-  #hasHeard = false;
+  #hasReceived = false;
 
   constructor(conn: Deno.Conn<A>, ioTimeout: number) {
     this.conn = conn;
-    this.reader = new Reader(this, this.#guard("read", ioTimeout));
-    this.writer = new Writer(this, this.#guard("written", ioTimeout));
+    this.reader = new Reader(this, this.#watchdog("read", ioTimeout));
+    this.writer = new Writer(this, this.#watchdog("written", ioTimeout));
     this.watch = new IdleWatch(this);
     eventLoop.join();
   }
@@ -47,21 +47,21 @@ export class Connection<A extends Deno.Addr> {
 
   /** Whether the peer had hung up on the present borrower before it gave anything back. */
   get isStale(): boolean {
-    if (this.#hasHeard) return false;
+    if (this.#hasReceived) return false;
     return this.#state === "ended" ||
       this.#state === "failed" && !(this.#failure instanceof Deno.errors.TimedOut);
   }
 
   /** It has a new borrower. */
   lend(): void {
-    this.#hasHeard = false;
+    this.#hasReceived = false;
   }
 
   /** Begins to watch it; calls `onLost` at once if it is lost already. */
   beginWatch(onLost: (reason: unknown) => void, isWanted: boolean): void {
     if (this.#isReleased) return onLost(this.#failure ?? new Deno.errors.BadResource("closed"));
-    this.reader.guard?.rest();
-    this.writer.guard?.rest();
+    this.reader.watchdog?.rest();
+    this.writer.watchdog?.rest();
     this.watch.begin(onLost, isWanted);
   }
 
@@ -78,9 +78,9 @@ export class Connection<A extends Deno.Addr> {
   }
 
   /** A read has brought bytes, or, with null, the end. */
-  heard(read: number | null): void {
+  onRead(read: number | null): void {
     const isLive = this.#state === "open" || this.#state === "halfClosed";
-    if (read !== null) this.#hasHeard = true;
+    if (read !== null) this.#hasReceived = true;
     else if (isLive) this.#state = "ended";
   }
 
@@ -118,15 +118,15 @@ export class Connection<A extends Deno.Addr> {
     if (this.#isReleased) return;
     this.#isReleased = true;
     this.watch.stop();
-    this.reader.guard?.rest();
-    this.writer.guard?.rest();
+    this.reader.watchdog?.rest();
+    this.writer.watchdog?.rest();
     eventLoop.leave();
     this.conn.close();
   }
 
-  #guard(what: string, ioTimeout: number): StallGuard | undefined {
+  #watchdog(what: string, ioTimeout: number): IoWatchdog | undefined {
     if (ioTimeout > LONGEST_DELAY) return undefined;
-    return new StallGuard(
+    return new IoWatchdog(
       ioTimeout,
       () => this.break(new Deno.errors.TimedOut(`No byte was ${what} for ${ioTimeout} ms`)),
     );
