@@ -4,7 +4,7 @@
  * @module
  */
 
-import { coarseNow } from "../internal/clock.ts";
+import { monotonicNow } from "../internal/clock.ts";
 import { LeaseReleasedError } from "../pool/errors.ts";
 import { abortSignal, bytesOrString, checkOptions } from "../internal/validate.ts";
 import { checkClose } from "./_close_frame.ts";
@@ -218,7 +218,7 @@ export class WebSocketConnection implements AsyncIterable<WebSocketMessage>, Dis
 
   /** What to await before the watched connection is used, so that nothing is overlooked that could be seen. */
   settle(): Promise<void> | undefined {
-    return eventLoop.catchUp(coarseNow()) ?? this.#watch.look;
+    return eventLoop.catchUp(monotonicNow()) ?? this.#watch.look;
   }
 
   /** Ends the watch. What comes before there is another user breaks the connection. */

@@ -3,7 +3,7 @@ const dateNow = Date.now;
 const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => unknown };
 
 // A date that runs ahead by more than this has not just been set right.
-const LEAP = 1_000;
+const LEAP_MS = 1_000;
 
 // So many readings of the same millisecond make a burst, in which one in so many
 // is taken. A loop full of I/O makes fewer, and an immediate in each of its turns
@@ -16,11 +16,19 @@ let now = 0;
 let slept = 0;
 let wall = 0;
 
+/** The two clocks of a pool, in milliseconds. Tests and simulations replace them. */
+export interface Clock {
+  /** Monotonic time, for deadlines: the date does not change it. */
+  now(): number;
+  /** Time that goes on while the machine sleeps, for the age of resources. */
+  wall(): number;
+}
+
 /**
- * `performance.now()`, to the millisecond: it is read again only when the date
- * has changed, which costs less than half as much to ask.
+ * Monotonic time to the millisecond. `performance.now()` is read again only when
+ * the date has changed, which costs less than half as much to ask.
  */
-export function coarseNow(): number {
+export function monotonicNow(): number {
   const today = dateNow();
   if (today !== date) advance(today);
   return now;
@@ -30,22 +38,27 @@ let spare = 0;
 let equals = 0;
 
 /**
- * The same, and the time that the machine was asleep besides: most systems'
- * monotonic clocks stand still meanwhile, and only the date tells. To ask for
- * the date costs as much as a whole acquire and release. So it is asked for
- * only now and then in a burst of calls, which ends at the latest with the
- * present turn of the event loop: what has come in from outside since, or how
- * long the machine was asleep, no burst overlooks.
+ * The same plus the time for which the machine slept: most systems' monotonic
+ * clocks stand still meanwhile, and only the date tells. A date that was set
+ * forward looks the same.
+ *
+ * To ask for the date costs as much as a whole acquire and release. So in a burst
+ * of calls it is asked for only now and then. A burst ends at the latest with the
+ * present turn of the event loop, so that it misses nothing that came from
+ * outside.
  */
 export function wallNow(): number {
   if (spare > 0) spare--;
-  else look();
+  else read();
   return wall;
 }
 
-function look(): void {
+/** The clocks that a pool uses unless it is given others. */
+export const SYSTEM_CLOCK: Clock = { now: monotonicNow, wall: wallNow };
+
+function read(): void {
   const before = date;
-  coarseNow();
+  monotonicNow();
   if (date !== before && turn === "unwatched") equals = 0;
   else if (++equals >= BURST) beginStride();
 }
@@ -67,7 +80,7 @@ function advance(today: number): void {
   const before = now;
   now = performance.now();
   const leap = (today - date) - (now - before);
-  if (leap > LEAP) slept += leap;
+  if (leap > LEAP_MS) slept += leap;
   wall = Math.floor(now + slept);
   date = today;
 }

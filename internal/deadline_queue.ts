@@ -1,100 +1,182 @@
+import { afterTurn } from "./loop_turn.ts";
 import { SharedTimer } from "./shared_timer.ts";
 
 /** What waits no longer than its deadline. */
 export interface Bounded {
-  /** By the pool's clock, in milliseconds; `Infinity` for none. */
+  /** By the monotonic clock, in milliseconds; `Infinity` for none. */
   readonly deadline: number;
-  /** Whether it has been answered, in whatever way. */
+  /** Whether it is over, in whatever way. */
   readonly settled: boolean;
 }
 
 const SMALLEST_SWEEP = 64;
 
+/** A timer that fires later than this was held up. */
+export const STALL_MS = 3;
+
+/** How much of a stall is given back at most. */
+const LONGEST_GRACE_MS = 250;
+
 /**
- * The deadlines of all waiters behind one timer: a binary heap whose answered
- * entries stay until they come to the top, make up half of it, or nobody is left.
- * Mostly they come in the order of their deadlines, so that adding one is an append.
+ * How much longer a limit holds whose timer fired late by so many milliseconds.
+ * The time for which the loop was held up is not counted against the limit,
+ * since nothing could be reported meanwhile.
+ */
+export function graceFor(lateness: number): number {
+  return lateness > STALL_MS ? Math.min(lateness, LONGEST_GRACE_MS) : 0;
+}
+
+/**
+ * - `waiting`: for the earliest deadline
+ * - `grace`: the timer was late: the time of the stall is given back
+ * - `turning`: the loop gets a turn, which may bring what is waited for
+ */
+type QueueState = "waiting" | "grace" | "turning";
+
+/**
+ * The deadlines of any number of waiters behind one timer.
+ *
+ * Those that come in the order of their deadlines, as with one common timeout,
+ * are in a list; the others are in a binary heap. Settled entries stay until
+ * they come to the front, make up half, or nobody waits.
+ *
+ * A busy event loop is not a slow peer: nothing expires before the loop has had
+ * a turn after the deadline.
  */
 export class DeadlineQueue<W extends Bounded> {
-  readonly #heap: W[] = [];
-  readonly #alarm: SharedTimer;
+  readonly #timer: SharedTimer;
   readonly #clock: () => number;
   readonly #onDue: (waiter: W) => void;
+  readonly #heap: W[] = [];
+  #list: W[] = [];
+  /** The index of the first entry of the list. */
+  #first = 0;
   #live = 0;
-  #state: "open" | "closed" = "open";
+  #state: QueueState = "waiting";
+  #cancelTurn: () => void = () => {};
+  #keepsTimer = true;
 
+  /** `onDue` is called for each waiter whose deadline has passed and that is not settled. */
   constructor(clock: () => number, onDue: (waiter: W) => void) {
     this.#clock = clock;
     this.#onDue = onDue;
-    this.#alarm = new SharedTimer(clock, (due) => this.#expire(due), true);
+    this.#timer = new SharedTimer(clock, (due) => this.#fire(due), true);
   }
 
   add(waiter: W, now: number): void {
-    if (waiter.deadline === Infinity) return;
-    this.#live++;
-    this.#heap.push(waiter);
-    this.#siftUp(this.#heap.length - 1);
-    this.#alarm.hold(true);
-    this.#alarm.setBy(waiter.deadline, now);
+    const { deadline } = waiter;
+    if (deadline === Infinity) return;
+    if (this.#live++ === 0) this.#timer.setRef(true);
+    const list = this.#list;
+    const last = list[list.length - 1];
+    if (last === undefined || last.deadline <= deadline) list.push(waiter);
+    else this.#pushHeap(waiter);
+    if (this.#state === "waiting") this.#timer.fireBy(deadline, now);
   }
 
   /** To be called once for an added waiter, after it has been settled. */
   drop(waiter: W): void {
     if (waiter.deadline === Infinity) return;
-    this.#live--;
-    if (this.#live === 0) this.#rest();
-    else if (this.#heap.length > SMALLEST_SWEEP && this.#live < this.#heap.length / 2) {
-      this.#compact();
-    }
+    if (--this.#live === 0) this.#rest();
+    else if (this.#list.length + this.#heap.length > SMALLEST_SWEEP) this.#sweepIfMostlySettled();
   }
 
+  /** Forgets all entries, and stops the timer. */
   clear(): void {
-    this.#heap.length = 0;
+    this.#empty();
     this.#live = 0;
-    this.#alarm.clear();
+    this.#stop();
   }
 
-  /** Has no timer left behind, from now on, when nobody waits any more. */
+  /** From now on no timer stays behind when nobody waits. */
   close(): void {
-    this.#state = "closed";
-    if (this.#live === 0) this.#rest();
+    this.#keepsTimer = false;
+    if (this.#live === 0) this.#stop();
   }
 
   #rest(): void {
-    this.#heap.length = 0;
-    if (this.#state === "open") this.#alarm.hold(false);
-    else this.#alarm.clear();
+    this.#empty();
+    // To leave the timer for the next waiter costs less than to set it anew.
+    if (this.#keepsTimer && this.#state === "waiting") this.#timer.setRef(false);
+    else this.#stop();
   }
 
-  #expire(due: number): void {
-    // A timer may fire a fraction before its time by the other clock.
-    const now = Math.max(this.#clock(), due);
-    for (let top = this.#heap[0]; top !== undefined; top = this.#heap[0]) {
-      if (!top.settled && top.deadline > now) return this.#alarm.setBy(top.deadline);
-      this.#removeTop();
-      if (!top.settled) this.#onDue(top);
+  #stop(): void {
+    this.#cancelTurn();
+    this.#timer.clear();
+    this.#state = "waiting";
+  }
+
+  #empty(): void {
+    if (this.#first > 0 || this.#list.length > SMALLEST_SWEEP) this.#list = [];
+    else this.#list.length = 0;
+    this.#first = 0;
+    this.#heap.length = 0;
+  }
+
+  #fire(due: number): void {
+    const now = Math.max(this.#clock(), due); // a timer may fire a fraction too early by the other clock
+    const grace = this.#state === "grace" ? 0 : graceFor(now - due);
+    if (this.#peek(now) === undefined) {
+      this.#state = "waiting";
+      this.#await(now);
+    } else if (grace > 0) {
+      this.#state = "grace";
+      this.#timer.fireBy(now + grace, now);
+    } else {
+      this.#state = "turning";
+      this.#cancelTurn = afterTurn(() => this.#expire(now));
     }
   }
 
-  #compact(): void {
-    const live = this.#heap.filter((waiter) => !waiter.settled);
-    this.#heap.length = 0;
-    for (const waiter of live) {
-      this.#heap.push(waiter);
-      this.#siftUp(this.#heap.length - 1);
+  /** All that was due at this time has had its turn. */
+  #expire(horizon: number): void {
+    this.#state = "waiting";
+    this.#cancelTurn = () => {};
+    for (let next = this.#peek(horizon); next !== undefined; next = this.#peek(horizon)) {
+      this.#remove(next);
+      this.#onDue(next);
     }
+    if (this.#state === "waiting") this.#await(this.#clock());
   }
 
-  #removeTop(): void {
-    const last = this.#heap.pop()!;
-    if (this.#heap.length === 0) return;
-    this.#heap[0] = last;
-    this.#siftDown(0);
+  #await(now: number): void {
+    const next = this.#peek(Infinity);
+    if (next !== undefined) this.#timer.fireBy(next.deadline, now);
   }
 
-  #siftUp(index: number): void {
+  /** The unsettled entry that is due first, if it is by this time. */
+  #peek(horizon: number): W | undefined {
+    const list = this.#list;
+    while (list[this.#first]?.settled) this.#first++;
+    while (this.#heap[0]?.settled) this.#popHeap();
+    const first = list[this.#first];
+    const [top] = this.#heap;
+    const next = first === undefined || (top !== undefined && top.deadline < first.deadline)
+      ? top
+      : first;
+    return next !== undefined && next.deadline <= horizon ? next : undefined;
+  }
+
+  #remove(next: W): void {
+    if (next === this.#list[this.#first]) this.#first++;
+    else this.#popHeap();
+  }
+
+  #sweepIfMostlySettled(): void {
+    const { length } = this.#list;
+    if (2 * this.#live >= length + this.#heap.length) return;
+    this.#list = this.#list.slice(this.#first).filter((waiter) => !waiter.settled);
+    this.#first = 0;
+    const rest = this.#heap.filter((waiter) => !waiter.settled);
+    this.#heap.length = 0;
+    for (const waiter of rest) this.#pushHeap(waiter);
+  }
+
+  #pushHeap(waiter: W): void {
     const heap = this.#heap;
-    const waiter = heap[index]!;
+    let index = heap.length;
+    heap.push(waiter);
     while (index > 0) {
       const parent = (index - 1) >> 1;
       if (heap[parent]!.deadline <= waiter.deadline) break;
@@ -104,17 +186,19 @@ export class DeadlineQueue<W extends Bounded> {
     heap[index] = waiter;
   }
 
-  #siftDown(index: number): void {
+  #popHeap(): void {
     const heap = this.#heap;
-    const waiter = heap[index]!;
+    const last = heap.pop()!;
+    if (heap.length === 0) return;
+    let index = 0;
     for (;;) {
       let child = 2 * index + 1;
       if (child >= heap.length) break;
       if (child + 1 < heap.length && heap[child + 1]!.deadline < heap[child]!.deadline) child++;
-      if (heap[child]!.deadline >= waiter.deadline) break;
+      if (heap[child]!.deadline >= last.deadline) break;
       heap[index] = heap[child]!;
       index = child;
     }
-    heap[index] = waiter;
+    heap[index] = last;
   }
 }

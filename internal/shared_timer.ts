@@ -7,42 +7,42 @@ interface RefCounted {
 }
 
 /**
- * One timer for any number of deadlines: it is set to the earliest, and left
- * standing when that is met in time, since setting and clearing a timer costs
- * more than all the rest of an acquire. Whoever is rung decides by the clock
- * what is due, and sets the alarm again.
+ * One timer for any number of deadlines: it is set to the earliest, and stays
+ * set when that is met in time, since setting and clearing a timer costs more
+ * than all the rest of an acquire. The callback decides by the clock what is
+ * due, and sets the timer again.
  */
 export class SharedTimer {
   readonly #clock: () => number;
-  readonly #ring: (due: number) => void;
+  readonly #onFire: (due: number) => void;
   #timer: Timer | undefined;
   #due = Infinity;
-  #holding: boolean;
+  #isRef: boolean;
 
-  /** `holding`: whether the pending alarm keeps the process alive. */
-  constructor(clock: () => number, ring: (due: number) => void, holding: boolean) {
+  /** `isRef`: whether the pending timer keeps the process alive. */
+  constructor(clock: () => number, onFire: (due: number) => void, isRef: boolean) {
     this.#clock = clock;
-    this.#ring = ring;
-    this.#holding = holding;
+    this.#onFire = onFire;
+    this.#isRef = isRef;
   }
 
-  /** When it rings, by the clock; `Infinity` if it is not set. */
+  /** When it fires, by the clock; `Infinity` if it is not set. */
   get due(): number {
     return this.#due;
   }
 
   /**
-   * Rings at `due` at the latest: an earlier alarm stays as it is, unless the
-   * clock has leapt past it, of which its timer knows nothing.
+   * Fires at `due` at the latest. An earlier setting stays as it is, unless the
+   * clock has leapt past it, of which the platform's timer knows nothing.
    */
-  setBy(due: number, now = this.#clock()): void {
+  fireBy(due: number, now: number = this.#clock()): void {
     if (due >= this.#due && now < this.#due) return;
     due = Math.min(due, this.#due);
     this.clear();
     const delay = Math.min(Math.max(Math.ceil(due - now), 0), LONGEST_DELAY);
     this.#due = Math.min(due, now + LONGEST_DELAY);
     this.#timer = setTimeout(() => this.#fire(), delay);
-    if (!this.#holding) this.#refCounted().unref?.();
+    if (!this.#isRef) this.#refCounted().unref?.();
   }
 
   clear(): void {
@@ -52,12 +52,12 @@ export class SharedTimer {
     this.#due = Infinity;
   }
 
-  /** Changes whether the alarm keeps the process alive; far cheaper than clearing it. */
-  hold(holding: boolean): void {
-    if (holding === this.#holding) return;
-    this.#holding = holding;
+  /** Changes whether the timer keeps the process alive; far cheaper than clearing it. */
+  setRef(isRef: boolean): void {
+    if (isRef === this.#isRef) return;
+    this.#isRef = isRef;
     if (this.#timer === undefined) return;
-    if (holding) this.#refCounted().ref?.();
+    if (isRef) this.#refCounted().ref?.();
     else this.#refCounted().unref?.();
   }
 
@@ -65,7 +65,7 @@ export class SharedTimer {
     const due = this.#due;
     this.#timer = undefined;
     this.#due = Infinity;
-    this.#ring(due);
+    this.#onFire(due);
   }
 
   #refCounted(): RefCounted {

@@ -1,18 +1,9 @@
+import { shown } from "./text.ts";
+
+export { shown } from "./text.ts";
+
 /** Checks one option's value and names it in the error. `subject` reads like "create a pool". */
 export type Rule = (value: unknown, name: string, subject: string) => void;
-
-// A longer string is cut: it may be a whole file, and a secret one.
-const LONGEST_SHOWN = 40;
-
-/** How a value that was refused is shown: short, and a string in quotes. */
-export function shown(value: unknown): string {
-  if (typeof value === "string") {
-    if (value.length <= LONGEST_SHOWN) return JSON.stringify(value);
-    return `${JSON.stringify(value.slice(0, LONGEST_SHOWN))}… (${value.length} characters)`;
-  }
-  if (typeof value === "object" && value !== null) return value.constructor?.name ?? "object";
-  return typeof value === "function" ? "a function" : String(value);
-}
 
 function message(subject: string, name: string, demand: string, value: unknown): string {
   return `Cannot ${subject} as '${name}' must be ${demand}: received ${shown(value)}`;
@@ -145,17 +136,22 @@ export function checkOptions(
   for (const name of required) {
     rules[name]!((options as Record<string, unknown>)[name], prefix + name, subject);
   }
-  for (const name in options) {
+  for (const name of Object.keys(options)) {
     const value = (options as Record<string, unknown>)[name];
     const rule = Object.hasOwn(rules, name) ? rules[name] : undefined;
     if (rule === undefined) {
       const known = Object.keys(rules).join(", ");
       throw new TypeError(
         `Cannot ${subject} as '${prefix}${name}' is not an option: received ${
-          shown(value)
+          kindOf(value)
         }; the options are ${known}`,
       );
     }
     if (value !== undefined) rule(value, prefix + name, subject);
   }
+}
+
+/** What an unknown option holds: a text may be a secret, and is not shown. */
+function kindOf(value: unknown): string {
+  return typeof value === "string" ? `a string of ${value.length} characters` : shown(value);
 }

@@ -70,12 +70,12 @@ export class RetrySchedule {
   postpone(): void {
     if (this.#state === "closed") return;
     this.#state = "waiting";
-    this.#alarm.setBy(this.#clock() + this.#backoff.next());
+    this.#alarm.fireBy(this.#clock() + this.#backoff.next());
   }
 
   /** Whether the wait keeps the process alive: while somebody waits for its end. */
   hold(holding: boolean): void {
-    this.#alarm.hold(holding);
+    this.#alarm.setRef(holding);
   }
 
   close(): void {

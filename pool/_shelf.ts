@@ -55,7 +55,7 @@ export class Shelf<T, L extends Lease<T>> {
     slot.idleSince = now;
     this.#fitness.grantRest(slot, now);
     this.#slots.rest(slot);
-    this.#sweeper.setBy(slot.dueAt, now);
+    this.#sweeper.fireBy(slot.dueAt, now);
     if (this.isWatching && !slot.isWatched) this.#watch(slot, isWanted);
   }
 
@@ -105,7 +105,7 @@ export class Shelf<T, L extends Lease<T>> {
       if (fault === "idle" && this.#mayStay(slot, now)) this.#fitness.grantRest(slot, now);
       else if (fault !== undefined) this.#events.retire(slot, fault);
     }
-    for (const slot of idle) this.#sweeper.setBy(slot.dueAt, now);
+    for (const slot of idle) this.#sweeper.fireBy(slot.dueAt, now);
     this.#events.proceed();
   }
 

@@ -43,7 +43,7 @@ export class Shutdown<T, L extends Lease<T>> {
     if (this.#state !== "gentle") return;
     if (force || signal?.aborted) return this.#force();
     signal?.addEventListener("abort", () => this.#force(), { signal: this.#end.signal });
-    this.#alarm.setBy(this.#clock() + timeout);
+    this.#alarm.fireBy(this.#clock() + timeout);
   }
 
   /** Closes begun before the deadline have had their time; those begun by force get some more. */
@@ -56,7 +56,7 @@ export class Shutdown<T, L extends Lease<T>> {
   #force(): void {
     if (this.#state !== "gentle") return;
     this.#state = "forced";
-    this.#alarm.setBy(this.#clock() + GRACE);
+    this.#alarm.fireBy(this.#clock() + GRACE);
     for (const slot of [...this.#broker.slots]) {
       const isCalling = slot.state === "connecting" || slot.state === "preparing";
       if (isCalling) slot.operation?.giveUp(new PoolClosedError());

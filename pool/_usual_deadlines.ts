@@ -31,14 +31,14 @@ export class UsualDeadlines<W extends Bounded> {
   /** Nearly always somebody waits already, who is due earlier. */
   add(waiter: W, now: number): void {
     if (now < this.#rings) return;
-    this.#alarm.hold(true);
+    this.#alarm.setRef(true);
     this.#setBy(waiter.deadline, now);
   }
 
   /** Nobody waits any more. */
   rest(): void {
     this.#rings = -Infinity;
-    this.#alarm.hold(false);
+    this.#alarm.setRef(false);
   }
 
   clear(): void {
@@ -63,7 +63,7 @@ export class UsualDeadlines<W extends Bounded> {
   }
 
   #setBy(due: number, now: number): void {
-    this.#alarm.setBy(due, now);
+    this.#alarm.fireBy(due, now);
     this.#rings = this.#alarm.due;
   }
 }

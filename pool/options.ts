@@ -311,8 +311,8 @@ export function checkCloseOptions(options: CloseOptions): void {
 
 function withDefaults<O extends object>(defaults: O, given: Partial<O>): O {
   const options = { ...defaults };
-  for (const name in given) {
-    if (given[name] !== undefined) options[name] = given[name] as O[typeof name];
+  for (const name of Object.keys(given) as (keyof O)[]) {
+    if (given[name] !== undefined) options[name] = given[name];
   }
   return options;
 }

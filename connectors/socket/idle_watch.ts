@@ -1,4 +1,4 @@
-import { coarseNow } from "../../internal/clock.ts";
+import { monotonicNow } from "../../internal/clock.ts";
 import { eventLoop, type Listener } from "../../internal/event_loop_lag.ts";
 import type { Reader } from "./reader.ts";
 
@@ -72,7 +72,7 @@ export class IdleWatch implements Listener {
    */
   settle(isHurried: boolean, hasRested: boolean): Promise<void> | undefined {
     if (this.#state === "resting" && !hasRested) return undefined; // what was heard last was heard just now
-    const heldUp = eventLoop.catchUp(coarseNow());
+    const heldUp = eventLoop.catchUp(monotonicNow());
     if (heldUp !== undefined) {
       this.#beginLook();
       return heldUp.then(() => this.#lookNow());

@@ -1,0 +1,47 @@
+/** Texts for messages, of values that may be anything: to make one never throws. */
+
+// A longer string is cut: it may be a whole file, and a secret one.
+const LONGEST_SHOWN = 40;
+
+/** Characters that would break a line or drive a terminal. */
+// deno-lint-ignore no-control-regex
+const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
+
+/** A text with its control characters escaped, to stand in one line. */
+export function oneLine(text: string): string {
+  return text.replace(CONTROL, (char) => {
+    const escaped = JSON.stringify(char).slice(1, -1);
+    return escaped === char ? `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}` : escaped;
+  });
+}
+
+/** What an error says, in one line. It may be anything: a symbol, an object without a prototype. */
+export function errorText(error: unknown): string {
+  try {
+    return oneLine(String(error));
+  } catch {
+    return `an error that can't be shown (${typeof error})`;
+  }
+}
+
+/** How a value that was refused is shown: short, and a string in quotes. */
+export function shown(value: unknown): string {
+  if (typeof value === "string") {
+    if (value.length <= LONGEST_SHOWN) return JSON.stringify(value);
+    return `${JSON.stringify(value.slice(0, LONGEST_SHOWN))}… (${value.length} characters)`;
+  }
+  if (typeof value === "function") return "a function";
+  if (typeof value === "object" && value !== null) return className(value);
+  return String(value);
+}
+
+function className(value: object): string {
+  try {
+    const { name } = value.constructor;
+    return typeof name === "string" && name !== ""
+      ? oneLine(name).slice(0, LONGEST_SHOWN)
+      : "object";
+  } catch {
+    return "object";
+  }
+}
