@@ -1,6 +1,11 @@
+import { oneLine } from "../internal/text.ts";
+
+const OLDEST_DENO = [2, 9] as const;
+
 /** What errors call an address of host and port. */
-export function nameOf(scheme: string, hostname: string, port: number): string {
-  return `${scheme}://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+export function nameOf(scheme: string, hostname: string, port: number | string): string {
+  const host = hostname.includes(":") ? `[${hostname.replace(/^\[(.*)\]$/, "$1")}]` : hostname;
+  return oneLine(`${scheme}://${host}:${port}`);
 }
 
 /** Whether trying again can't help: no permission, a bad certificate, bad arguments. */
@@ -9,5 +14,36 @@ export function isFinal(error: unknown): boolean {
     error instanceof Deno.errors.NotCapable ||
     error instanceof Deno.errors.InvalidData ||
     error instanceof TypeError ||
-    error instanceof RangeError;
+    error instanceof RangeError ||
+    error instanceof URIError;
+}
+
+/**
+ * The error of a dial that says where to: of the same class and with the same
+ * code, the original as its cause. An error that is not the platform's own stays
+ * as it is.
+ */
+export function dialError(error: unknown, place: string): unknown {
+  if (!(error instanceof Error) || !isPlatformError(error)) return error;
+  const ErrorType = error.constructor as ErrorConstructor;
+  const text = `Cannot connect to ${place}: ${oneLine(error.message)}`;
+  const named = new ErrorType(text, { cause: error });
+  const { code } = error as { code?: unknown };
+  return code === undefined ? named : Object.assign(named, { code });
+}
+
+function isPlatformError({ constructor }: Error): boolean {
+  const known: unknown[] = [Error, TypeError, RangeError, URIError, ...Object.values(Deno.errors)];
+  return known.includes(constructor);
+}
+
+/** Throws where Deno is too old: it would ignore what it does not know, such as the signal of a dial. */
+export function checkRuntime(subject: string): void {
+  const version = Deno.version.deno;
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  const [oldestMajor, oldestMinor] = OLDEST_DENO;
+  if (major > oldestMajor || major === oldestMajor && minor >= oldestMinor) return;
+  throw new Deno.errors.NotSupported(
+    `Cannot ${subject} as Deno ${OLDEST_DENO.join(".")} or later is needed: this is ${version}`,
+  );
 }

@@ -1,27 +1,65 @@
-import type { Connector, ConnectorContext } from "../pool/connector.ts";
+import type { ConnectContext, Connector } from "../pool/connector.ts";
+import { PoolClosedError } from "../pool/errors.ts";
 import type { Lease, LeaseSlot } from "../pool/lease.ts";
 import { isFinal } from "./_dial_error.ts";
-import type { Socket } from "./socket.ts";
+import { connectionOf, lend, type Socket, type SocketConnectorOptions } from "./socket.ts";
 
-/** Makes a connector of a way to open a socket, of the class of its leases, and of what errors call it. */
-export function socketConnector<S extends Socket<Deno.Addr>, L extends Lease<S>>(
-  connect: (context: ConnectorContext) => Promise<S>,
-  LeaseType: new (slot: LeaseSlot<S>) => L,
-  place: string,
+/** What a connector of sockets is made of. */
+export interface SocketConnectorParts<Fresh, S, L, State> {
+  readonly place: string;
+  readonly options: SocketConnectorOptions<Fresh, S, State>;
+  readonly LeaseType: new (slot: LeaseSlot<S>) => L;
+  /** Opens a socket. */
+  connect(context: ConnectContext): Promise<S>;
+}
+
+/** Makes a connector of a way to open a socket, of the class of its leases, and of its options. */
+export function socketConnector<
+  Fresh,
+  S extends Socket<Deno.Addr, State>,
+  L extends Lease<S>,
+  State,
+>(
+  { place, options, LeaseType, connect }: SocketConnectorParts<Fresh, S, L, State>,
 ): Connector<S, L> {
-  return {
+  const { init, accept, isFatal } = options;
+  const connector: Connector<S, L> = {
     place,
-    connect,
-    close: (socket) => socket.close(),
-    isBroken: (socket) => socket.isBroken,
-    isStale: (socket) => socket.isStale,
+    connect: async (context) => {
+      const socket = await connect(context);
+      if (accept !== undefined) {
+        connectionOf(socket).accept = (signal) => accept.call(options, socket, { signal });
+      }
+      return socket;
+    },
+    close: (socket, reason) =>
+      connectionOf(socket).close(reason === "closed" ? new PoolClosedError() : undefined),
+    isBroken: (socket) => connectionOf(socket).isBroken,
+    isStale: (socket) => connectionOf(socket).isStale,
     isRetryable: (error) => !isFinal(error),
     lease: (slot) => {
-      slot.resource.lend();
+      lend(slot.resource);
       return new LeaseType(slot);
     },
-    watch: (socket, { lost, wanted }) => socket.watch(lost, wanted),
-    probe: (socket, { wait, rested }) => socket.settle(!wait, rested),
-    unwatch: (socket) => socket.unwatch(),
+    watch: (socket, context) => connectionOf(socket).beginWatch(context),
+    probe: (socket, { wait, rested }) => connectionOf(socket).watch.probe(wait, rested),
+    unwatch: (socket) => connectionOf(socket).watch.end(),
   };
+  if (init !== undefined) {
+    connector.init = async (socket, context) => {
+      const connection = connectionOf(socket);
+      connection.state = await init.call(options, socket as unknown as Fresh, context);
+      connection.assertFit("init");
+    };
+  }
+  if (accept !== undefined) {
+    connector.reset = (socket, { signal }) => {
+      const connection = connectionOf(socket);
+      if (connection.reader.unread > 0) return connection.acceptBytes(signal);
+    };
+  }
+  if (isFatal !== undefined) {
+    connector.isFatal = (error, socket) => isFatal.call(options, error, socket) !== false;
+  }
+  return connector;
 }

@@ -16,17 +16,21 @@ export {
 export type { EndpointOptions } from "./_endpoint_options.ts";
 export type { EndpointsConnector, EndpointStatus } from "./_endpoints_connector.ts";
 export {
+  type OptionSource,
+  type ReadOptions,
   type ReadUntilOptions,
   Socket,
   type SocketConn,
   type SocketConnector,
+  type SocketConnectorOptions,
   SocketLease,
   type SocketOptions,
 } from "./socket.ts";
-export { tcp, type TcpOptions } from "./tcp.ts";
+export { tcp, type TcpDialOptions, type TcpOptions } from "./tcp.ts";
 export {
   tls,
   type TlsConnector,
+  type TlsDialOptions,
   TlsLease,
   type TlsOptions,
   TlsSocket,

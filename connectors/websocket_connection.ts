@@ -10,7 +10,7 @@ import { abortSignal, bytesOrString, checkOptions } from "../internal/validate.t
 import { checkClose } from "./_close_frame.ts";
 import { Drain, type DrainPlan } from "./_drain.ts";
 import type { Errand } from "./_errand.ts";
-import { eventLoop } from "../internal/event_loop_lag.ts";
+import { eventLoopLag as eventLoop } from "../internal/event_loop_lag.ts";
 import { Mailbox, type MailboxLimits } from "./_mailbox.ts";
 import { MessageWatch } from "./_message_watch.ts";
 import { messagesOf } from "./_messages.ts";

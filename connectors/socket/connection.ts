@@ -1,8 +1,9 @@
 import { LONGEST_DELAY } from "../../internal/timer.ts";
-import { eventLoop } from "../../internal/event_loop_lag.ts";
-import { IdleWatch } from "./idle_watch.ts";
-import { Reader } from "./reader.ts";
+import { eventLoopLag } from "../../internal/event_loop_lag.ts";
+import "./loopback_turn.ts";
+import { IdleWatch, type WatchEvents } from "./idle_watch.ts";
 import { IoWatchdog } from "./io_watchdog.ts";
+import { Reader } from "./reader.ts";
 import { Writer } from "./writer.ts";
 
 /**
@@ -14,6 +15,18 @@ import { Writer } from "./writer.ts";
  */
 type ConnectionState = "open" | "halfClosed" | "ended" | "failed" | "closed";
 
+/** What a connection is told of its connector's options. */
+export interface ConnectionPlan {
+  readonly ioTimeout?: number | undefined;
+  /** Whether these bytes, all that came during a lease, only say that the peer hangs up. */
+  farewell?(bytes: Uint8Array<ArrayBuffer>): boolean;
+  /** Whether a close would lose what was written if nothing had been read, as with TLS. */
+  readonly readsBeforeClose?: boolean;
+}
+
+// A farewell is short. What is longer is none, and is not kept.
+const LONGEST_FAREWELL_BYTES = 16_384;
+
 /**
  * What a socket knows of its connection: how both of its halves are, and whether
  * it is fit for another borrower. There may be 10,000 of them, idle: its parts
@@ -24,45 +37,77 @@ export class Connection<A extends Deno.Addr> {
   readonly reader: Reader;
   readonly writer: Writer;
   readonly watch: IdleWatch;
+  readonly #plan: ConnectionPlan;
   #state: ConnectionState = "open";
   #failure: unknown = undefined;
   /** Whether the connection has been closed, because of a failure or for good. */
   #isReleased = false;
-  /** Whether the present borrower has got a byte. */
-  #hasReceived = false;
+  /** How many bytes have come since the connection was lent. */
+  received = 0;
+  /** Those bytes, where they might be a farewell. */
+  #words: Uint8Array<ArrayBuffer>[] | undefined = undefined;
+  /** What `init` has given. */
+  state: unknown = undefined;
+  /** Reads what the peer says unasked, if the connector can. */
+  accept: ((signal: AbortSignal) => unknown) | undefined = undefined;
 
-  constructor(conn: Deno.Conn<A>, ioTimeout: number) {
+  constructor(conn: Deno.Conn<A>, plan: ConnectionPlan) {
     this.conn = conn;
-    this.reader = new Reader(this, this.#watchdog("read", ioTimeout));
-    this.writer = new Writer(this, this.#watchdog("written", ioTimeout));
+    this.#plan = plan;
+    this.reader = new Reader(this, this.#watchdog("read"));
+    this.writer = new Writer(this, this.#watchdog("written"));
     this.watch = new IdleWatch(this);
-    eventLoop.join();
+    eventLoopLag.join();
   }
 
   /** Whether nobody may use the connection any more. */
   get isBroken(): boolean {
-    return this.#state !== "open" || this.reader.unread > 0 || this.reader.isBusy ||
-      this.writer.isBusy;
+    return this.#state !== "open" || this.reader.isBusy || this.writer.isBusy ||
+      this.reader.isAbandoned || this.reader.unread > 0 && !this.#mayAcceptUnread;
   }
 
-  /** Whether the peer had hung up on the present borrower before it gave anything back. */
+  /** Whether the peer had hung up on the present borrower before it gave anything back but its farewell. */
   get isStale(): boolean {
-    if (this.#hasReceived) return false;
+    if (this.received > 0) return this.#hasSaidFarewell;
     return this.#state === "ended" ||
       this.#state === "failed" && !(this.#failure instanceof Deno.errors.TimedOut);
   }
 
   /** It has a new borrower. */
   lend(): void {
-    this.#hasReceived = false;
+    this.received = 0;
+    this.#words = undefined;
   }
 
-  /** Begins to watch it; calls `onLost` at once if it is lost already. */
-  beginWatch(onLost: (reason: unknown) => void, isWanted: boolean): void {
-    if (this.#isReleased) return onLost(this.#failure ?? new Deno.errors.BadResource("closed"));
+  /** Begins to watch it; tells at once if it is lost already. */
+  beginWatch(events: WatchEvents): void {
+    if (this.#isReleased) {
+      return events.lost(this.#failure ?? new Deno.errors.BadResource("closed"));
+    }
     this.reader.watchdog?.rest();
     this.writer.watchdog?.rest();
-    this.watch.begin(onLost, isWanted);
+    this.watch.begin(events);
+  }
+
+  /** Reads what the peer has said unasked. Rejects if that leaves the connection unfit. */
+  async acceptBytes(signal: AbortSignal): Promise<void> {
+    await this.accept!(signal);
+    if (this.reader.unread > 0) {
+      throw new Deno.errors.InvalidData(`accept() left ${this.reader.unread} bytes unread`);
+    }
+    this.assertFit("accept");
+  }
+
+  /** Throws if a user's function has left the connection in a state in which it can't be used on. */
+  assertFit(what: string): void {
+    if (!this.isBroken) return;
+    if (this.#state === "failed") throw this.#failure;
+    const { unread } = this.reader;
+    if (unread > 0) throw new Deno.errors.InvalidData(`${what}() left ${unread} bytes unread`);
+    if (this.#state === "ended") {
+      throw new Deno.errors.UnexpectedEof(`The peer closed the connection during ${what}()`);
+    }
+    throw new Deno.errors.BadResource(`${what}() left the connection closed, or in use`);
   }
 
   /** We will write no more. */
@@ -71,22 +116,34 @@ export class Connection<A extends Deno.Addr> {
     await this.writer.close();
   }
 
-  close(): void {
+  /** Closes it. What is in flight, and what comes later, fails with the reason if there is one. */
+  close(reason?: unknown): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
+    this.#failure = reason;
     this.#release();
   }
 
-  /** A read has brought bytes, or, with null, the end. */
-  onRead(read: number | null): void {
+  /** Gives the bare connection away, and does not close it. */
+  surrender(): Deno.Conn<A> {
+    this.#state = "closed";
+    this.#letGo();
+    return this.conn;
+  }
+
+  onRead(read: number | null, room: Uint8Array): void {
     const isLive = this.#state === "open" || this.#state === "halfClosed";
-    if (read !== null) this.#hasReceived = true;
-    else if (isLive) this.#state = "ended";
+    if (read === null) {
+      if (isLive) this.#state = "ended";
+      return;
+    }
+    this.received += read;
+    if (this.#plan.farewell !== undefined) this.#keepWords(room.subarray(0, read));
   }
 
   /** An operation has failed. Answers the error that says why: the first one's, if that closed the connection. */
   failed(error: unknown): unknown {
-    if (this.#state === "closed") return error;
+    if (this.#state === "closed") return this.#failure ?? error;
     if (this.#state !== "failed") {
       this.#state = "failed";
       this.#failure = error;
@@ -96,7 +153,10 @@ export class Connection<A extends Deno.Addr> {
 
   /** A read is over that nobody may have waited for. */
   arrived(): void {
-    if (this.#state !== "closed" && this.watch.isOn) this.watch.lose(this.#strayReason());
+    if (this.#state === "closed" || !this.watch.isOn) return;
+    const mayAccept = this.#state === "open" && this.reader.unread > 0 &&
+      this.accept !== undefined;
+    this.watch.arrived(this.#strayReason(), mayAccept);
   }
 
   /** Fails for a reason of our own, and with that all that is in flight. */
@@ -104,6 +164,27 @@ export class Connection<A extends Deno.Addr> {
     this.failed(reason);
     this.reader.fail(reason);
     this.#release();
+  }
+
+  /** At its release what is unread may be what the peer says unasked. */
+  get #mayAcceptUnread(): boolean {
+    return this.accept !== undefined && !this.watch.isOn;
+  }
+
+  get #hasSaidFarewell(): boolean {
+    if (this.#words === undefined) return false;
+    const bytes = new Uint8Array(this.received);
+    let end = 0;
+    for (const words of this.#words) {
+      bytes.set(words, end);
+      end += words.length;
+    }
+    return this.#plan.farewell!(bytes) === true;
+  }
+
+  #keepWords(bytes: Uint8Array): void {
+    if (this.received > LONGEST_FAREWELL_BYTES) this.#words = undefined;
+    else (this.#words ??= []).push(new Uint8Array(bytes));
   }
 
   #strayReason(): unknown {
@@ -116,15 +197,21 @@ export class Connection<A extends Deno.Addr> {
 
   #release(): void {
     if (this.#isReleased) return;
+    this.#letGo();
+    if (this.#plan.readsBeforeClose) this.reader.park();
+    this.conn.close();
+  }
+
+  #letGo(): void {
     this.#isReleased = true;
     this.watch.stop();
     this.reader.watchdog?.rest();
     this.writer.watchdog?.rest();
-    eventLoop.leave();
-    this.conn.close();
+    eventLoopLag.leave();
   }
 
-  #watchdog(what: string, ioTimeout: number): IoWatchdog | undefined {
+  #watchdog(what: string): IoWatchdog | undefined {
+    const { ioTimeout = Infinity } = this.#plan;
     if (ioTimeout > LONGEST_DELAY) return undefined;
     return new IoWatchdog(
       ioTimeout,

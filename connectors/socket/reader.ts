@@ -1,4 +1,5 @@
 import { AsyncMutex } from "../../internal/async_mutex.ts";
+import { DelimiterSearch } from "./delimiter_search.ts";
 import type { IoWatchdog } from "./io_watchdog.ts";
 
 // What every socket keeps for small reads and for the one that watches it. Most
@@ -84,8 +85,8 @@ class ReadBuffer {
 /** The connection whose reading half it is. */
 export interface ReaderOwner {
   readonly conn: Pick<Deno.Conn, "read">;
-  /** A read has brought bytes, or, with null, the end. */
-  onRead(read: number | null): void;
+  /** A read has brought bytes, at the start of `room`, or, with null, the end. */
+  onRead(read: number | null, room: Uint8Array): void;
   /** A read has failed; answers the error to be told. */
   failed(error: unknown): unknown;
   /** A parked read is over. */
@@ -106,13 +107,14 @@ export interface ChunkRequest {
 // then known to have come.
 const SMALL_BYTES = 512;
 
-// What a stream asks for at once, as Deno's own connections do.
+// What a stream asks for at once, as Deno's own connections do. Also how much is
+// set aside for a long message before any of it has come.
 const CHUNK_SIZE_BYTES = 65_536;
 
 /**
  * The reading half of a connection. A read may be *parked*: begun with nobody
- * waiting for it, to watch an idle connection or because a stream gave it up.
- * What it brings goes to the buffer, and to whoever reads next.
+ * waiting for it, to watch an idle connection or because it was given up. What
+ * it brings goes to the buffer, and to the next read.
  */
 export class Reader {
   readonly #owner: ReaderOwner;
@@ -122,7 +124,10 @@ export class Reader {
   #parked: Promise<void> | undefined = undefined;
   #request: ChunkRequest | undefined = undefined;
   #state: "open" | "ended" | "failed" = "open";
-  #mayBeBehind = false;
+  /** Whether the system may hold more bytes: the last read took all that it had room for. */
+  mayBeBehind = false;
+  /** Whether a read was given up, and nothing has come since. */
+  isAbandoned = false;
   /** When the system last said what it had. */
   lastReadAt = performance.now();
   #failure: unknown = undefined;
@@ -147,70 +152,35 @@ export class Reader {
     return this.#buffer.length;
   }
 
-  /** Whether the system may hold more bytes: the last read took all that it had room for. */
-  get mayBeBehind(): boolean {
-    return this.#mayBeBehind;
-  }
-
   /** Reads some bytes; resolves to how many, or to null at the end. */
-  read(target: Uint8Array): Promise<number | null> {
+  read(target: Uint8Array, signal?: AbortSignal): Promise<number | null> {
     if (target.length === 0) return Promise.resolve(0);
-    if (this.#mutex.isBusy || this.watchdog !== undefined) return this.#readInTurn(target);
-    if (this.#isDirect(target)) return this.#readAtOnce(target);
-    if (!this.#isWaiting) return this.#readInTurn(target);
-    this.#mutex.enter();
-    return this.#readParked(target);
+    if (signal !== undefined) return this.#readBuffered(target, signal);
+    const isFree = this.#mutex.state === "free" && this.watchdog === undefined;
+    if (!isFree || this.#state !== "open" || this.#buffer.length > 0) {
+      return this.#readInTurn(target);
+    }
+    return target.length >= SMALL_BYTES && this.#parked === undefined
+      ? this.#readAtOnce(target)
+      : this.#takeOverParked(target);
   }
 
-  async readExactly(count: number): Promise<Uint8Array<ArrayBuffer>> {
-    const bytes = new Uint8Array(count);
-    const turn = this.#mutex.enter();
-    if (turn !== undefined) await turn;
-    try {
-      for (let filled = 0; filled < count;) {
-        const read = await this.#readSome(bytes.subarray(filled));
-        if (read === null) {
-          throw new Deno.errors.UnexpectedEof(
-            `Cannot read ${count} bytes as the connection ended after ${filled}`,
-          );
-        }
-        filled += read;
-      }
-      return bytes;
-    } finally {
-      this.#mutex.leave();
-    }
+  readExactly(count: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#inTurn(signal, () => this.#gather(count, signal));
   }
 
-  async readUntil(delimiter: Uint8Array, limit: number): Promise<Uint8Array<ArrayBuffer>> {
-    const turn = this.#mutex.enter();
-    if (turn !== undefined) await turn;
-    try {
-      for (let from = 0;;) {
-        const { length } = this.#buffer;
-        const at = indexOf(this.#buffer.bytes, delimiter, from);
-        const end = at + delimiter.length;
-        if (at >= 0 && end <= limit) return this.#buffer.take(end);
-        if (at >= 0 || length >= limit) {
-          throw new RangeError(
-            `Cannot read as no delimiter came within the limit of ${limit} bytes`,
-          );
-        }
-        from = Math.max(0, length - delimiter.length + 1);
-        if (await this.#more()) continue;
-        throw new Deno.errors.UnexpectedEof(
-          `Cannot read up to the delimiter as the connection ended after ${length} bytes without it`,
-        );
-      }
-    } finally {
-      this.#mutex.leave();
-    }
+  readUntil(
+    delimiter: Uint8Array,
+    limit: number,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#inTurn(signal, () => this.#search(delimiter, limit, signal));
   }
 
   /**
    * Reads what there is, for a stream, and answers false at the end. It is handed
    * over in the very step in which it is taken, so that a request which is
-   * cancelled takes nothing: what comes is for whoever reads next.
+   * cancelled takes nothing: what comes is for the next read.
    */
   async readChunk(request: ChunkRequest, deliver: (chunk: Chunk) => void): Promise<boolean> {
     const turn = this.#mutex.enter();
@@ -239,7 +209,7 @@ export class Reader {
     return this.#parked ??= this.#receiveParked(this.#buffer.room(least));
   }
 
-  /** The way of nearly all reads. An `async` function would take half as long again for what it adds to Deno's own. */
+  /** Most reads go this way. An `async` function would take half as long again for what it adds to Deno's own. */
   #readAtOnce(target: Uint8Array): Promise<number | null> {
     this.#mutex.enter();
     return this.#begin(target).then(
@@ -254,35 +224,98 @@ export class Reader {
     );
   }
 
-  /** The way of a read that takes over a parked one. */
-  #readParked(target: Uint8Array): Promise<number | null> {
+  /** A read that waits for a parked one, which may be in flight. */
+  #takeOverParked(target: Uint8Array): Promise<number | null> {
+    this.#mutex.enter();
+    return this.#awaitParked(target);
+  }
+
+  #awaitParked(target: Uint8Array): Promise<number | null> {
     return this.park().then(() => {
-      if (this.#isWaiting) return this.#readParked(target);
+      if (this.#state === "open" && this.#buffer.length === 0) return this.#awaitParked(target);
       this.#mutex.leave();
       return this.#hasMore(0) ? this.#buffer.takeInto(target) : null;
     });
   }
 
-  async #readInTurn(target: Uint8Array): Promise<number | null> {
+  #readInTurn(target: Uint8Array): Promise<number | null> {
+    return this.#inTurn(undefined, () => this.#readSome(target));
+  }
+
+  /** A read that can be given up goes by way of the buffer, so that its bytes stay. */
+  #readBuffered(target: Uint8Array, signal: AbortSignal): Promise<number | null> {
+    const least = Math.min(target.length, CHUNK_SIZE_BYTES);
+    return this.#inTurn(signal, async () => {
+      const hasBytes = this.#buffer.length > 0 || await this.#more(least, signal);
+      return hasBytes ? this.#buffer.takeInto(target) : null;
+    });
+  }
+
+  /** One operation after another. The wait for the turn can be given up as well. */
+  async #inTurn<T>(signal: AbortSignal | undefined, operate: () => Promise<T>): Promise<T> {
+    signal?.throwIfAborted();
     const turn = this.#mutex.enter();
-    if (turn !== undefined) await turn;
+    if (turn !== undefined) {
+      await abortable(turn, signal).catch((reason) => {
+        turn.then(() => this.#mutex.leave());
+        throw reason;
+      });
+    }
     try {
-      return await this.#readSome(target);
+      return await operate();
     } finally {
       this.#mutex.leave();
     }
   }
 
-  /** Whether to read straight into the target: a large one, if nothing has come or is being waited for. */
-  #isDirect(target: Uint8Array): boolean {
-    return target.length >= SMALL_BYTES && this.#buffer.length === 0 &&
-      this.#parked === undefined &&
-      this.#state === "open";
+  async #gather(count: number, signal: AbortSignal | undefined): Promise<Uint8Array<ArrayBuffer>> {
+    if (signal !== undefined) return await this.#gatherInBuffer(count, signal);
+    let bytes = new Uint8Array(Math.min(count, CHUNK_SIZE_BYTES));
+    for (let filled = 0; filled < count;) {
+      if (filled === bytes.length) bytes = enlarged(bytes, Math.min(count, 2 * filled));
+      const read = await this.#readSome(bytes.subarray(filled));
+      if (read === null) throw endedAfter(filled, count);
+      filled += read;
+    }
+    return bytes;
+  }
+
+  /** The bytes stay in the buffer until all have come. */
+  async #gatherInBuffer(count: number, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+    for (let { length } = this.#buffer; length < count; length = this.#buffer.length) {
+      const hasMore = await this.#more(Math.min(count - length, CHUNK_SIZE_BYTES), signal);
+      if (!hasMore) throw endedAfter(length, count);
+    }
+    return this.#buffer.take(count);
+  }
+
+  async #search(
+    delimiter: Uint8Array,
+    limit: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    const search = new DelimiterSearch(delimiter);
+    for (;;) {
+      const { bytes, length } = this.#buffer;
+      const end = search.endIn(bytes, limit);
+      if (end > 0) return this.#buffer.take(end);
+      if (length >= limit) {
+        throw new RangeError(
+          `Cannot read as no delimiter came within the limit of ${limit} bytes`,
+        );
+      }
+      if (await this.#more(1, signal)) continue;
+      throw new Deno.errors.UnexpectedEof(
+        `Cannot read up to the delimiter as the connection ended after ${length} bytes without it`,
+      );
+    }
   }
 
   /** Reads from the buffer, or else straight into the target if it is large. */
   async #readSome(target: Uint8Array): Promise<number | null> {
-    if (!this.#isDirect(target)) {
+    const isDirect = target.length >= SMALL_BYTES && this.#buffer.length === 0 &&
+      this.#parked === undefined && this.#state === "open";
+    if (!isDirect) {
       if (this.#buffer.length === 0 && !await this.#more()) return null;
       return this.#buffer.takeInto(target);
     }
@@ -297,17 +330,20 @@ export class Reader {
   }
 
   /** Waits for more bytes in the buffer. Answers false at the end. */
-  async #more(): Promise<boolean> {
+  async #more(least = 1, signal?: AbortSignal): Promise<boolean> {
     const { length } = this.#buffer;
     this.watchdog?.begin();
-    while (this.#state === "open" && this.#buffer.length === length) await this.park();
-    this.watchdog?.end();
+    try {
+      while (this.#state === "open" && this.#buffer.length === length) {
+        await abortable(this.park(least), signal);
+      }
+    } catch (reason) {
+      this.isAbandoned = true;
+      throw reason;
+    } finally {
+      this.watchdog?.end();
+    }
     return this.#hasMore(length);
-  }
-
-  /** Whether nothing has come, but may. */
-  get #isWaiting(): boolean {
-    return this.#state === "open" && this.#buffer.length === 0;
   }
 
   /** Whether there are more bytes than there were, when a parked read is over; if not, that was the end. */
@@ -329,7 +365,7 @@ export class Reader {
     if (this.#buffer.length === 0 && this.#state === "failed") throw this.#failure;
   }
 
-  /** Never rejects: a failure is kept for the next who reads. */
+  /** Never rejects: a failure is kept for the next read. */
   #receiveParked(room: Uint8Array): Promise<void> {
     return this.#begin(room).then(
       (read) => {
@@ -360,10 +396,11 @@ export class Reader {
   }
 
   #onRead(read: number | null, room: Uint8Array): number | null {
-    this.#mayBeBehind = read === room.length;
+    this.mayBeBehind = read === room.length;
+    this.isAbandoned = false;
     this.lastReadAt = performance.now();
     if (read === null && this.#state === "open") this.#state = "ended";
-    this.#owner.onRead(read);
+    this.#owner.onRead(read, room);
     return read;
   }
 
@@ -373,10 +410,28 @@ export class Reader {
   }
 }
 
-function indexOf(bytes: Uint8Array, sought: Uint8Array, from: number): number {
-  const first = sought[0]!;
-  for (let at = bytes.indexOf(first, from); at >= 0; at = bytes.indexOf(first, at + 1)) {
-    if (sought.every((byte, i) => bytes[at + i] === byte)) return at;
-  }
-  return -1;
+/** The same promise, which rejects with the signal's reason if that is aborted first. */
+function abortable(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) return promise;
+  if (signal.aborted) return Promise.reject(signal.reason);
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    promise.then(() => {
+      signal.removeEventListener("abort", abort);
+      resolve();
+    });
+  });
+}
+
+function enlarged(bytes: Uint8Array<ArrayBuffer>, size: number): Uint8Array<ArrayBuffer> {
+  const larger = new Uint8Array(size);
+  larger.set(bytes);
+  return larger;
+}
+
+function endedAfter(filled: number, count: number): Error {
+  return new Deno.errors.UnexpectedEof(
+    `Cannot read ${count} bytes as the connection ended after ${filled}`,
+  );
 }

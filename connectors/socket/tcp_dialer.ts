@@ -1,42 +1,112 @@
-import {
-  duration,
-  nonEmptyString,
-  oneOf,
-  port,
-  positiveDuration,
-  type Rule,
-  typed,
-} from "../../internal/validate.ts";
+import { dialError, nameOf } from "../_dial_error.ts";
+import { parseProxy, type Proxy, traverse } from "./proxy.ts";
 
-/** What a TCP connection is opened by. */
-export interface TcpDialOptions {
-  port: number;
-  hostname?: string;
-  transport?: Deno.NetAddr["transport"];
-  noDelay?: boolean;
-  keepAlive?: boolean;
-  autoSelectFamily?: boolean;
-  autoSelectFamilyAttemptDelay?: number;
-  ioTimeout?: number | undefined;
+/** What a TCP connection is opened by, at one dial. */
+export interface TcpRoute {
+  readonly port: number;
+  readonly hostname?: string | undefined;
+  readonly proxy?: string | undefined;
+  readonly noDelay?: boolean | undefined;
+  readonly keepAlive?: boolean | undefined;
+  readonly autoSelectFamily?: boolean | undefined;
+  readonly autoSelectFamilyAttemptDelay?: number | undefined;
 }
 
-export const TCP_RULES: Record<keyof TcpDialOptions, Rule> = {
-  port,
-  hostname: nonEmptyString,
-  transport: oneOf("tcp"),
-  noDelay: typed("boolean"),
-  keepAlive: typed("boolean"),
-  autoSelectFamily: typed("boolean"),
-  autoSelectFamilyAttemptDelay: duration,
-  ioTimeout: positiveDuration,
-};
+/** A socket, as far as a dial needs one before it is done. */
+interface Dialled {
+  writeAll(bytes: Uint8Array): Promise<void>;
+  readExactly(count: number): Promise<Uint8Array>;
+  readUntil(delimiter: Uint8Array, options: { limit: number }): Promise<Uint8Array>;
+  close(): void;
+}
 
-/** Opens a TCP connection, its options set. */
-export async function connectTcp(
-  { noDelay = true, keepAlive = true, ioTimeout: _i, transport: _t, ...options }: TcpDialOptions,
+/** Where a route leads to, as errors name it. */
+export function placeOf(scheme: string, { hostname = "127.0.0.1", port, proxy }: TcpRoute): string {
+  const place = nameOf(scheme, hostname, port);
+  const through = parseProxy(proxy);
+  return through === undefined ? place : `${place} through ${proxyName(through)}`;
+}
+
+/** What errors call the place as long as no dial has asked for host and port. */
+export function staticPlace(
+  scheme: string,
+  { hostname = "127.0.0.1", port }: { hostname?: unknown; port: unknown },
+): string {
+  const text = (option: unknown) => typeof option === "function" ? "*" : String(option);
+  return nameOf(scheme, text(hostname), text(port));
+}
+
+/**
+ * Opens a TCP connection, its options set, and by way of the proxy if there is
+ * one. `wrap` makes the socket, in which bytes that come too early stay.
+ */
+export async function dialTcp<S extends Dialled>(
+  route: TcpRoute,
   signal: AbortSignal,
-): Promise<Deno.TcpConn> {
-  const conn = await Deno.connect({ ...options, signal });
+  wrap: (conn: Deno.TcpConn) => S,
+): Promise<S> {
+  const proxy = parseProxy(route.proxy);
+  const { hostname = "127.0.0.1", port } = route;
+  const socket = wrap(
+    await connectTcp(proxy === undefined ? route : { ...route, ...proxy }, signal),
+  );
+  if (proxy !== undefined) {
+    await negotiate(socket, signal, () => askProxy(socket, proxy, bare(hostname), port));
+  }
+  return socket;
+}
+
+/**
+ * Has something be agreed on with the peer before the connection is ready. If
+ * that fails, or the signal is aborted, the socket is closed.
+ */
+export async function negotiate(
+  socket: { close(): void },
+  signal: AbortSignal,
+  talk: () => unknown,
+): Promise<void> {
+  let abort = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => {
+      reject(signal.reason);
+      socket.close();
+    };
+  });
+  try {
+    signal.throwIfAborted();
+    signal.addEventListener("abort", abort);
+    await Promise.race([aborted, talk()]);
+  } catch (error) {
+    socket.close();
+    throw signal.aborted ? signal.reason : error;
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+/** An IPv6 address may stand in brackets; in a certificate and for a proxy it does not. */
+export function bare(hostname: string): string {
+  return hostname.replace(/^\[(.*)\]$/, "$1");
+}
+
+/** Calls a dial, and has its error say where to. The signal's reason is no error of the dial. */
+export async function naming<R>(
+  place: string,
+  signal: AbortSignal,
+  dial: () => Promise<R>,
+): Promise<R> {
+  try {
+    return await dial();
+  } catch (error) {
+    throw signal.aborted && error === signal.reason ? error : dialError(error, place);
+  }
+}
+
+async function connectTcp(route: TcpRoute, signal: AbortSignal): Promise<Deno.TcpConn> {
+  const { hostname = "127.0.0.1", port, noDelay = true, keepAlive = true } = route;
+  const { autoSelectFamily, autoSelectFamilyAttemptDelay } = route;
+  const options = { hostname, port, signal, autoSelectFamily, autoSelectFamilyAttemptDelay };
+  const conn = await Deno.connect(options as Deno.ConnectOptions);
   try {
     conn.setNoDelay(noDelay);
     conn.setKeepAlive(keepAlive);
@@ -45,4 +115,22 @@ export async function connectTcp(
     conn.close(); // the peer has reset it already
     throw error;
   }
+}
+
+async function askProxy(
+  socket: Dialled,
+  proxy: Proxy,
+  hostname: string,
+  port: number,
+): Promise<void> {
+  const channel = {
+    writeAll: (bytes: Uint8Array) => socket.writeAll(bytes),
+    readExactly: (count: number) => socket.readExactly(count),
+    readUntil: (delimiter: Uint8Array, limit: number) => socket.readUntil(delimiter, { limit }),
+  };
+  await traverse(channel, proxy, hostname, port);
+}
+
+function proxyName({ scheme, hostname, port }: Proxy): string {
+  return nameOf(scheme, hostname, port);
 }
