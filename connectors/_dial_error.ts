@@ -18,6 +18,14 @@ export function isFinal(error: unknown): boolean {
     error instanceof URIError;
 }
 
+/** What the errors that name their place are made of. */
+const originals = new WeakMap<Error, Error>();
+
+/** The error without its place, for a message that has named it. */
+export function originalOf(error: unknown): unknown {
+  return error instanceof Error ? originals.get(error) ?? error : error;
+}
+
 /**
  * The error of a dial that says where to: of the same class and with the same
  * code, the original as its cause. An error that is not the platform's own stays
@@ -28,6 +36,7 @@ export function dialError(error: unknown, place: string): unknown {
   const ErrorType = error.constructor as ErrorConstructor;
   const text = `Cannot connect to ${place}: ${oneLine(error.message)}`;
   const named = new ErrorType(text, { cause: error });
+  originals.set(named, error);
   const { code } = error as { code?: unknown };
   return code === undefined ? named : Object.assign(named, { code });
 }

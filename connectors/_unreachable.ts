@@ -1,4 +1,5 @@
 import { shown } from "../internal/validate.ts";
+import { originalOf } from "./_dial_error.ts";
 import type { Endpoint } from "./_endpoint.ts";
 
 /** Why an endpoint could not be reached. */
@@ -12,7 +13,7 @@ const finals = new WeakSet<Error>();
 
 /** Says which endpoints failed and why; it is worth trying again if it is so with one of them. */
 export function unreachable(failures: readonly Failure[]): AggregateError {
-  const reasons = failures.map(({ endpoint, error }) => `${endpoint.name} (${toText(error)})`);
+  const reasons = failures.map(({ endpoint, error }) => `${endpoint.name} (${toText(originalOf(error))})`);
   const error = new AggregateError(
     failures.map(({ error }) => error),
     `No endpoint could be reached: ${reasons.join(", ")}`,
