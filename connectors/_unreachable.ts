@@ -13,7 +13,9 @@ const finals = new WeakSet<Error>();
 
 /** Says which endpoints failed and why; it is worth trying again if it is so with one of them. */
 export function unreachable(failures: readonly Failure[]): AggregateError {
-  const reasons = failures.map(({ endpoint, error }) => `${endpoint.name} (${toText(originalOf(error))})`);
+  const reasons = failures.map(({ endpoint, error }) =>
+    `${endpoint.name} (${toText(originalOf(error))})`
+  );
   const error = new AggregateError(
     failures.map(({ error }) => error),
     `No endpoint could be reached: ${reasons.join(", ")}`,

@@ -29,8 +29,8 @@ export interface TurnSource {
   open(): void;
   /** Has the loop turn. Rejects if that can't be had in this way. */
   take(): Promise<void>;
-  /** Lets go of what it holds. */
-  close(): void;
+  /** Lets go of what it holds; resolves when that is done. */
+  close(): Promise<void> | undefined;
 }
 
 /**
@@ -71,14 +71,14 @@ export class EventLoopLag {
     if (!this.#hasCheapTurn) this.#start(IDLE_BEAT_MS, performance.now()); // nothing has happened to it yet
   }
 
-  /** There is one socket less. With the last one, no timer and no socket of its own is left. */
-  leave(): void {
-    if (--this.#sockets > 0) return;
+  /** There is one socket less. With the last one goes all that is held for them; resolves then, if that takes time. */
+  leave(): Promise<void> | undefined {
+    if (--this.#sockets > 0) return undefined;
     this.#stop();
     clearTimeout(this.#pause);
     this.#listeners = [];
     this.#resume();
-    this.#source?.close();
+    return this.#source?.close();
   }
 
   /** A socket is in use: it has been lent or returned. */
@@ -181,7 +181,7 @@ export class EventLoopLag {
   }
 
   async #turnNow(): Promise<void> {
-    if (this.#hasCheapTurn) {
+    if (this.#sockets > 0 && this.#hasCheapTurn) {
       try {
         return await this.#source!.take();
       } catch {

@@ -116,12 +116,15 @@ export class Connection<A extends Deno.Addr> {
     await this.writer.close();
   }
 
-  /** Closes it. What is in flight, and what comes later, fails with the reason if there is one. */
-  close(reason?: unknown): void {
-    if (this.#state === "closed") return;
+  /**
+   * Closes it. What is in flight, and what comes later, fails with the reason if
+   * there is one. Resolves when nothing is left behind, if that takes time.
+   */
+  close(reason?: unknown): Promise<void> | undefined {
+    if (this.#state === "closed") return undefined;
     this.#state = "closed";
     this.#failure = reason;
-    this.#release();
+    return this.#release();
   }
 
   /** Gives the bare connection away, and does not close it. */
@@ -195,19 +198,20 @@ export class Connection<A extends Deno.Addr> {
     return new Deno.errors.InvalidData("Bytes came that nobody had asked for");
   }
 
-  #release(): void {
-    if (this.#isReleased) return;
-    this.#letGo();
+  #release(): Promise<void> | undefined {
+    if (this.#isReleased) return undefined;
+    const gone = this.#letGo();
     if (this.#plan.readsBeforeClose) this.reader.park();
     this.conn.close();
+    return gone;
   }
 
-  #letGo(): void {
+  #letGo(): Promise<void> | undefined {
     this.#isReleased = true;
     this.watch.stop();
     this.reader.watchdog?.rest();
     this.writer.watchdog?.rest();
-    eventLoopLag.leave();
+    return eventLoopLag.leave();
   }
 
   #watchdog(what: string): IoWatchdog | undefined {

@@ -25,10 +25,11 @@ class LoopbackPair {
     if (await read !== 1) throw new Deno.errors.UnexpectedEof("The loopback pair has ended");
   }
 
-  /** Closes what there is of it, at once. */
-  close(): void {
+  /** Closes what there is of it at once, and what is about to be opened then. */
+  async close(): Promise<void> {
     this.#abort.abort();
     for (const part of this.#parts) part[Symbol.dispose]();
+    await this.#ends.catch(() => {});
   }
 
   async #open(): Promise<[Deno.TcpConn, Deno.TcpConn]> {
@@ -89,11 +90,12 @@ class LoopbackTurn implements TurnSource {
     }
   }
 
-  close(): void {
-    this.#pair?.close();
+  close(): Promise<void> | undefined {
+    const pair = this.#pair;
     this.#pair = undefined;
     this.#isPermitted = undefined;
     this.#state = "sound";
+    return pair?.close();
   }
 
   /** It is not tried again before all sockets are closed. */

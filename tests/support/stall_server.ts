@@ -50,6 +50,11 @@ export class StallServer implements Disposable {
     return new StallServer(worker, flags, port);
   }
 
+  /** Has the server do something to all its clients. */
+  tell(command: StallCommand): void {
+    this.#worker.postMessage(command);
+  }
+
   /** Has the server do something, and holds up the event loop until it is done, and for so long at least. */
   stallDuring(command: StallCommand, duration: number): void {
     Atomics.store(this.#flags, DONE, 0);
