@@ -28,11 +28,12 @@ export function originalOf(error: unknown): unknown {
 
 /**
  * The error of a dial that says where to: of the same class and with the same
- * code, the original as its cause. An error that is not the platform's own stays
- * as it is.
+ * code, the original as its cause. What is not the platform's own, or not of
+ * `kinds`, stays as it is.
  */
-export function dialError(error: unknown, place: string): unknown {
-  if (!(error instanceof Error) || !isPlatformError(error)) return error;
+export function dialError(error: unknown, place: string, kinds: readonly unknown[]): unknown {
+  if (!(error instanceof Error) || originals.has(error)) return error;
+  if (!kinds.includes(error.constructor)) return error;
   const ErrorType = error.constructor as ErrorConstructor;
   const text = `Cannot connect to ${place}: ${oneLine(error.message)}`;
   const named = new ErrorType(text, { cause: error });
@@ -41,10 +42,17 @@ export function dialError(error: unknown, place: string): unknown {
   return code === undefined ? named : Object.assign(named, { code });
 }
 
-function isPlatformError({ constructor }: Error): boolean {
-  const known: unknown[] = [Error, TypeError, RangeError, URIError, ...Object.values(Deno.errors)];
-  return known.includes(constructor);
-}
+/** The classes of errors that a socket throws, whoever uses it. */
+export const SOCKET_ERRORS: readonly unknown[] = Object.values(Deno.errors);
+
+/** The classes of errors that a call into the platform throws. */
+export const PLATFORM_ERRORS: readonly unknown[] = [
+  Error,
+  TypeError,
+  RangeError,
+  URIError,
+  ...SOCKET_ERRORS,
+];
 
 /** Throws where Deno is too old: it would ignore what it does not know, such as the signal of a dial. */
 export function checkRuntime(subject: string): void {

@@ -128,7 +128,8 @@ export function tcp<State = undefined>(
       const route = await resolveSources<TcpDialOptions>(given, TCP_SOURCE_RULES, "dial", context);
       const { signal } = context;
       const wrap = (conn: Deno.TcpConn) => new Socket<Deno.NetAddr, State>(conn, given);
-      return await naming(placeOf("tcp", route), signal, () => dialTcp(route, signal, wrap));
+      const place = placeOf("tcp", route);
+      return await naming(place, signal, () => dialTcp(route, place, signal, wrap));
     },
   });
 }

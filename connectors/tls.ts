@@ -250,8 +250,9 @@ export function tls<State = undefined>(options: TlsOptions<State>): TlsConnector
     connect: async (context) => {
       const { signal } = context;
       const route = await resolveSources<TlsDialOptions>(given, SOURCE_RULES, "dial", context);
-      return await naming(placeOf("tls", route), signal, async () => {
-        const { conn, info } = await dialer.run(openRoute(route), context);
+      const place = placeOf("tls", route);
+      return await naming(place, signal, async () => {
+        const { conn, info } = await dialer.run(openRoute(route, place), context);
         return new TlsSocket<State>(conn, info, given);
       });
     },
@@ -280,13 +281,13 @@ function checkCertificates({ caCerts = [], cert, key }: TlsDialOptions): void {
 }
 
 /** Opens a TCP connection, and makes a TLS connection of it. */
-function upgrading(route: Resolved<TlsDialOptions>): Route {
+function upgrading(route: Resolved<TlsDialOptions>, place: string): Route {
   const { hostname = "127.0.0.1", serverName, caCerts = [], alpnProtocols = [] } = route;
   const { beforeTls } = route as TlsDialOptions;
   const tlsOptions = { hostname: serverName ?? bare(hostname), caCerts, alpnProtocols };
   const open = async (signal: AbortSignal) => {
     const wrap = (conn: Deno.TcpConn) => new Socket<Deno.NetAddr>(conn);
-    const socket = await dialTcp(route, signal, wrap);
+    const socket = await dialTcp(route, place, signal, wrap);
     await negotiate(socket, signal, async () => {
       await beforeTls?.call(route, socket, { signal });
       connectionOf(socket).assertFit("beforeTls");

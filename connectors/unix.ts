@@ -6,7 +6,7 @@
 
 import { oneLine } from "../internal/text.ts";
 import { checkOptions, nonEmptyString, oneOf, type Rule } from "../internal/validate.ts";
-import { checkRuntime } from "./_dial_error.ts";
+import { checkRuntime, PLATFORM_ERRORS } from "./_dial_error.ts";
 import { socketConnector } from "./_socket_connector.ts";
 import {
   type OptionSource,
@@ -78,7 +78,8 @@ export function unix<State = undefined>(
     connect: async (context) => {
       const { signal } = context;
       const { path } = await resolveSources({ path: given.path }, SOURCE_RULES, "dial", context);
-      const conn = await naming(placeOf(path), signal, () => connectUnix(path, signal));
+      const dial = () => connectUnix(path, signal);
+      const conn = await naming(placeOf(path), signal, dial, PLATFORM_ERRORS);
       return new Socket<Deno.UnixAddr, State>(conn, given);
     },
   });

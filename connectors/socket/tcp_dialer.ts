@@ -1,4 +1,4 @@
-import { dialError, nameOf } from "../_dial_error.ts";
+import { dialError, nameOf, PLATFORM_ERRORS, SOCKET_ERRORS } from "../_dial_error.ts";
 import { parseProxy, type Proxy, traverse } from "./proxy.ts";
 
 /** What a TCP connection is opened by, at one dial. */
@@ -42,14 +42,15 @@ export function staticPlace(
  */
 export async function dialTcp<S extends Dialled>(
   route: TcpRoute,
+  place: string,
   signal: AbortSignal,
   wrap: (conn: Deno.TcpConn) => S,
 ): Promise<S> {
   const proxy = parseProxy(route.proxy);
   const { hostname = "127.0.0.1", port } = route;
-  const socket = wrap(
-    await connectTcp(proxy === undefined ? route : { ...route, ...proxy }, signal),
-  );
+  const target = proxy === undefined ? route : { ...route, ...proxy };
+  const conn = await naming(place, signal, () => connectTcp(target, signal), PLATFORM_ERRORS);
+  const socket = wrap(conn);
   if (proxy !== undefined) {
     await negotiate(socket, signal, () => askProxy(socket, proxy, bare(hostname), port));
   }
@@ -89,16 +90,20 @@ export function bare(hostname: string): string {
   return hostname.replace(/^\[(.*)\]$/, "$1");
 }
 
-/** Calls a dial, and has its error say where to. The signal's reason is no error of the dial. */
+/**
+ * Calls a dial, and has its error say where to. The signal's reason is no error
+ * of the dial, nor is what a user's function throws of its own.
+ */
 export async function naming<R>(
   place: string,
   signal: AbortSignal,
   dial: () => Promise<R>,
+  kinds: readonly unknown[] = SOCKET_ERRORS,
 ): Promise<R> {
   try {
     return await dial();
   } catch (error) {
-    throw signal.aborted && error === signal.reason ? error : dialError(error, place);
+    throw signal.aborted && error === signal.reason ? error : dialError(error, place, kinds);
   }
 }
 
