@@ -8,7 +8,7 @@ const ACCEPT_ATTEMPTS = 8;
 
 /** A connection of this program with itself, which is opened when it is first needed. */
 class LoopbackPair {
-  readonly #abort = new AbortController();
+  #isClosed = false;
   readonly #parts: Disposable[] = [];
   readonly #ends: Promise<[reader: Deno.TcpConn, writer: Deno.TcpConn]>;
 
@@ -27,16 +27,15 @@ class LoopbackPair {
 
   /** Closes what there is of it at once, and what is about to be opened then. */
   async close(): Promise<void> {
-    this.#abort.abort();
+    this.#isClosed = true;
     for (const part of this.#parts) part[Symbol.dispose]();
     await this.#ends.catch(() => {});
   }
 
   async #open(): Promise<[Deno.TcpConn, Deno.TcpConn]> {
     const listener = this.#keep(Deno.listen({ hostname: HOSTNAME, port: 0 }));
-    const { signal } = this.#abort;
     const { port } = listener.addr;
-    const writer = this.#keep(await Deno.connect({ hostname: HOSTNAME, port, signal }));
+    const writer = this.#keep(await Deno.connect({ hostname: HOSTNAME, port }));
     writer.setNoDelay(true);
     const reader = await this.#accept(listener, writer.localAddr.port);
     listener.close();
@@ -55,7 +54,7 @@ class LoopbackPair {
 
   #keep<P extends Disposable>(part: P): P {
     this.#parts.push(part);
-    if (this.#abort.signal.aborted) part[Symbol.dispose]();
+    if (this.#isClosed) part[Symbol.dispose]();
     return part;
   }
 }

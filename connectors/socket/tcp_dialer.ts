@@ -1,6 +1,9 @@
 import { dialError, nameOf, PLATFORM_ERRORS, SOCKET_ERRORS } from "../_dial_error.ts";
 import { parseProxy, type Proxy, traverse } from "./proxy.ts";
 
+// How many it takes Deno to hand out a connection that it has. Four are seen.
+const HAND_OUT_MICROTASKS = 16;
+
 /** What a TCP connection is opened by, at one dial. */
 export interface TcpRoute {
   readonly port: number;
@@ -110,8 +113,8 @@ export async function naming<R>(
 async function connectTcp(route: TcpRoute, signal: AbortSignal): Promise<Deno.TcpConn> {
   const { hostname = "127.0.0.1", port, noDelay = true, keepAlive = true } = route;
   const { autoSelectFamily, autoSelectFamilyAttemptDelay } = route;
-  const options = { hostname, port, signal, autoSelectFamily, autoSelectFamilyAttemptDelay };
-  const conn = await Deno.connect(options as Deno.ConnectOptions);
+  const options = { hostname, port, autoSelectFamily, autoSelectFamilyAttemptDelay };
+  const conn = await connectUnlessAborted(options as Deno.ConnectOptions, signal);
   try {
     conn.setNoDelay(noDelay);
     conn.setKeepAlive(keepAlive);
@@ -119,6 +122,32 @@ async function connectTcp(route: TcpRoute, signal: AbortSignal): Promise<Deno.Tc
   } catch (error) {
     conn.close(); // the peer has reset it already
     throw error;
+  }
+}
+
+/**
+ * An abort that comes between the moment in which Deno has a connection and that
+ * in which it hands it out leaves the connection open with no owner. So it is
+ * passed on only when what has been resolved is handed out.
+ */
+async function connectUnlessAborted(
+  options: Deno.ConnectOptions,
+  signal: AbortSignal,
+): Promise<Deno.TcpConn> {
+  signal.throwIfAborted();
+  const late = new AbortController();
+  const abort = async () => {
+    for (let hop = 0; hop < HAND_OUT_MICROTASKS; hop++) await undefined;
+    late.abort(signal.reason);
+  };
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    const conn = await Deno.connect({ ...options, signal: late.signal });
+    if (!signal.aborted) return conn;
+    conn.close();
+    throw signal.reason;
+  } finally {
+    signal.removeEventListener("abort", abort);
   }
 }
 
