@@ -47,6 +47,7 @@ export interface TurnSource {
  */
 export class EventLoopLag {
   #source: TurnSource | undefined;
+  #isSourceOpen = false;
   #listeners: BeatListener[] = [];
   #sockets = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -68,7 +69,8 @@ export class EventLoopLag {
   /** There is one more socket. */
   join(): void {
     if (this.#sockets++ > 0) return;
-    if (!this.#hasCheapTurn) this.#start(IDLE_BEAT_MS, performance.now()); // nothing has happened to it yet
+    this.#beatsSinceUse = 0;
+    this.#start(BEAT_MS, performance.now()); // nothing has happened to it yet
   }
 
   /** There is one socket less. With the last one goes all that is held for them; resolves then, if that takes time. */
@@ -78,13 +80,16 @@ export class EventLoopLag {
     clearTimeout(this.#pause);
     this.#listeners = [];
     this.#resume();
+    this.#isSourceOpen = false;
     return this.#source?.close();
   }
 
   /** A socket is in use: it has been lent or returned. */
   touch(): void {
     this.#beatsSinceUse = 0;
-    if (this.#period !== BEAT_MS && this.#sockets > 0) this.#accompany();
+    if (this.#sockets === 0) return;
+    if (this.#period !== BEAT_MS) this.#changeBeat(BEAT_MS);
+    if (!this.#isSourceOpen) this.#openSource();
   }
 
   /** Calls the listener at the next beat, once. */
@@ -120,9 +125,9 @@ export class EventLoopLag {
     return this.#period > 0 && now - this.#sound <= this.#period + LATE_MS;
   }
 
-  #accompany(): void {
+  #openSource(): void {
+    this.#isSourceOpen = true;
     if (this.#hasCheapTurn) this.#source!.open();
-    this.#changeBeat(BEAT_MS);
   }
 
   /** What was known of the loop is so still. Without a beat nothing was. */
