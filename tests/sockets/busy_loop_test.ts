@@ -1,5 +1,5 @@
 // What the peer does while this program's event loop is held up. It runs on a thread of its own.
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { delay } from "@std/async";
 import { KeyedPool, Pool, type SocketLease, tcp, tls, type TlsLease } from "../../mod.ts";
 import { roundTrip } from "../support/round_trip.ts";
@@ -111,6 +111,32 @@ for (const ioTimeout of [50, 150]) {
     assertEquals(pool.stats.dials.ok, 1);
   });
 }
+
+Deno.test("TcpOptions.ioTimeout gives back the time of a stall to a reply that comes after it", async () => {
+  using server = await StallServer.start("tcp", { delay: 700 });
+  await using pool = new Pool(tcp({ port: server.port, ioTimeout: 300 }), MAX_SIZE);
+  await pool.use(async (conn) => {
+    await conn.writeAll("ping");
+    const reply = conn.readExactly(4);
+    await delay(1);
+    stall(600);
+    await reply;
+  });
+});
+
+Deno.test("TcpOptions.ioTimeout ends a read that has no reply, stall or not", async () => {
+  using server = await StallServer.start("tcp", { delay: 60_000 });
+  await using pool = new Pool(tcp({ port: server.port, ioTimeout: 50 }), MAX_SIZE);
+  for (const duration of [0, 100]) {
+    await assertRejects(() =>
+      pool.use(async (conn) => {
+        await conn.writeAll("ping");
+        const reply = conn.readExactly(4);
+        stall(duration);
+        await reply;
+      }), Deno.errors.TimedOut);
+  }
+});
 
 function said(command: StallCommand): string {
   return command === "end" ? "an end of file" : "what nobody asked for";
