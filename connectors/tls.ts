@@ -113,7 +113,7 @@ export class TlsSocket<State = undefined> extends Socket<Deno.NetAddr, State>
 
   /** Takes charge of a connection whose handshake is done, and ended so. */
   constructor(conn: Deno.TlsConn, info: Deno.TlsHandshakeInfo, options: SocketOptions = {}) {
-    super(conn, { ...options, readsBeforeClose: true } as SocketOptions);
+    super(conn, { ...options, flushesBeforeClose: true } as SocketOptions);
     this.alpnProtocol = info.alpnProtocol;
   }
 

@@ -20,9 +20,12 @@ export interface ConnectionPlan {
   readonly ioTimeout?: number | undefined;
   /** Whether these bytes, all that came during a lease, only say that the peer hangs up. */
   farewell?(bytes: Uint8Array<ArrayBuffer>): boolean;
-  /** Whether a close would lose what was written if nothing had been read, as with TLS. */
-  readonly readsBeforeClose?: boolean;
+  /** Whether a close loses what the peer has not taken in yet, as with TLS. */
+  readonly flushesBeforeClose?: boolean;
 }
+
+// How long a peer may take to make room for what was written last.
+const FLUSH_MS = 500;
 
 // A farewell is short. What is longer is none, and is not kept.
 const LONGEST_FAREWELL_BYTES = 16_384;
@@ -122,9 +125,11 @@ export class Connection<A extends Deno.Addr> {
    */
   close(reason?: unknown): Promise<void> | undefined {
     if (this.#state === "closed") return undefined;
+    const mayLose = this.#plan.flushesBeforeClose && this.#state === "open" &&
+      this.writer.isUnanswered && !this.writer.isBusy && !this.reader.isBusy;
     this.#state = "closed";
     this.#failure = reason;
-    return this.#release();
+    return mayLose ? this.#flushAndRelease() : this.#release();
   }
 
   /** Gives the bare connection away, and does not close it. */
@@ -141,6 +146,7 @@ export class Connection<A extends Deno.Addr> {
       return;
     }
     this.received += read;
+    this.writer.isUnanswered = false;
     if (this.#plan.farewell !== undefined) this.#keepWords(room.subarray(0, read));
   }
 
@@ -201,9 +207,22 @@ export class Connection<A extends Deno.Addr> {
   #release(): Promise<void> | undefined {
     if (this.#isReleased) return undefined;
     const gone = this.#letGo();
-    if (this.#plan.readsBeforeClose) this.reader.park();
     this.conn.close();
     return gone;
+  }
+
+  /**
+   * Deno drops what it has encrypted and the system has not taken, and the system
+   * drops what it has not sent if there are bytes that nobody has read, such as
+   * TLS session tickets. So these are read, and the rest is sent first.
+   */
+  async #flushAndRelease(): Promise<void> {
+    this.reader.fail(this.#failure ?? new Deno.errors.BadResource("The socket is closed"));
+    this.reader.park();
+    await eventLoopLag.turn();
+    await within(FLUSH_MS, this.conn.closeWrite());
+    await eventLoopLag.turn();
+    await this.#release();
   }
 
   #letGo(): Promise<void> | undefined {
@@ -222,4 +241,12 @@ export class Connection<A extends Deno.Addr> {
       () => this.break(new Deno.errors.TimedOut(`No byte was ${what} for ${ioTimeout} ms`)),
     );
   }
+}
+
+/** Waits for a promise, whatever becomes of it, but no longer than so many milliseconds. */
+async function within(limit: number, promise: Promise<unknown>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const over = new Promise((resolve) => timer = setTimeout(resolve, limit));
+  await Promise.race([promise.catch(() => {}), over]);
+  clearTimeout(timer);
 }

@@ -13,6 +13,8 @@ export class Writer {
   readonly #owner: WriterOwner;
   readonly watchdog: IoWatchdog | undefined;
   readonly #mutex = new AsyncMutex();
+  /** Whether something has been written since the peer was last heard of. */
+  isUnanswered = false;
 
   constructor(owner: WriterOwner, watchdog: IoWatchdog | undefined) {
     this.#owner = owner;
@@ -37,6 +39,7 @@ export class Writer {
       for (let sent = 0; sent < bytes.length;) {
         this.watchdog?.begin();
         sent += await this.#owner.conn.write(sent === 0 ? bytes : bytes.subarray(sent));
+        this.isUnanswered = true;
       }
     } catch (error) {
       throw this.#owner.failed(error);
@@ -64,6 +67,7 @@ export class Writer {
     this.#mutex.enter();
     return this.#owner.conn.write(bytes).then(
       (written) => {
+        this.isUnanswered = true;
         this.#mutex.leave();
         return written;
       },
@@ -79,7 +83,9 @@ export class Writer {
     if (turn !== undefined) await turn;
     this.watchdog?.begin();
     try {
-      return await this.#owner.conn.write(bytes);
+      const written = await this.#owner.conn.write(bytes);
+      this.isUnanswered = true;
+      return written;
     } catch (error) {
       throw this.#owner.failed(error);
     } finally {
