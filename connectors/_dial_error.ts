@@ -35,7 +35,7 @@ export function dialError(error: unknown, place: string, kinds: readonly unknown
   if (!(error instanceof Error) || originals.has(error)) return error;
   if (!kinds.includes(error.constructor)) return error;
   const ErrorType = error.constructor as ErrorConstructor;
-  const text = `Cannot connect to ${place}: ${oneLine(error.message)}`;
+  const text = `${oneLine(error.message)}, connecting to ${place}`;
   const named = new ErrorType(text, { cause: error });
   originals.set(named, error);
   const { code } = error as { code?: unknown };

@@ -387,7 +387,7 @@ Deno.test("the error of a dial names the place, and is of the same class and cod
   const cause = error.cause as Error & { code?: string };
   assertInstanceOf(cause, Deno.errors.ConnectionRefused);
   assertEquals((error as unknown as typeof cause).code, cause.code);
-  assertEquals(error.message, `Cannot connect to tcp://127.0.0.1:${port}: ${cause.message}`);
+  assertEquals(error.message, `${cause.message}, connecting to tcp://127.0.0.1:${port}`);
 });
 
 Deno.test("a host that can't be valid is dialled once, and its control characters are escaped", async () => {
