@@ -1,5 +1,4 @@
 import type { ConnectContext, Connector } from "../pool/connector.ts";
-import { PoolClosedError } from "../pool/errors.ts";
 import type { Lease, LeaseSlot } from "../pool/lease.ts";
 import { isFinal } from "./_dial_error.ts";
 import { connectionOf, lend, type Socket, type SocketConnectorOptions } from "./socket.ts";
@@ -27,13 +26,17 @@ export function socketConnector<
     place,
     connect: async (context) => {
       const socket = await connect(context);
+      const connection = connectionOf(socket);
+      connection.poolClosed = context.closed;
       if (accept !== undefined) {
-        connectionOf(socket).accept = (signal) => accept.call(options, socket, { signal });
+        connection.accept = (signal) => accept.call(options, socket, { signal });
       }
       return socket;
     },
-    close: (socket, reason) =>
-      connectionOf(socket).close(reason === "closed" ? new PoolClosedError() : undefined),
+    close: (socket, reason) => {
+      const connection = connectionOf(socket);
+      return connection.close(reason === "closed" ? connection.poolClosed?.reason : undefined);
+    },
     isBroken: (socket) => connectionOf(socket).isBroken,
     isStale: (socket) => connectionOf(socket).isStale,
     isRetryable: (error) => !isFinal(error),

@@ -51,6 +51,8 @@ export class Connection<A extends Deno.Addr> {
   #words: Uint8Array<ArrayBuffer>[] | undefined = undefined;
   /** What `init` has given. */
   state: unknown = undefined;
+  /** Aborted when its pool is closed; the reason is what a borrower is told who is cut off then. */
+  poolClosed: AbortSignal | undefined = undefined;
   /** Reads what the peer says unasked, if the connector can. */
   accept: ((signal: AbortSignal) => unknown) | undefined = undefined;
 

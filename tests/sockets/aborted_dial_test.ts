@@ -3,6 +3,8 @@ import { tcp } from "../../mod.ts";
 import { EchoServer, mute } from "../support/echo_server.ts";
 import { until } from "../support/until.ts";
 
+const retire = () => {};
+
 Deno.test("a dial that is aborted in the moment in which it is done leaves no connection open", async () => {
   await using server = EchoServer.listen(mute);
   const connector = tcp({ port: server.port });
@@ -11,7 +13,7 @@ Deno.test("a dial that is aborted in the moment in which it is done leaves no co
     const abort = new AbortController();
     const dials = Array.from({ length: together }, async () => {
       try {
-        (await connector.connect({ signal: abort.signal })).close();
+        (await connector.connect({ signal: abort.signal, retire })).close();
       } catch {
         // aborted in time
       }

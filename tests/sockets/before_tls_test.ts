@@ -9,6 +9,8 @@ import { roundTrip, textOf } from "../support/round_trip.ts";
 import { certs, listenTls } from "../support/tls_server.ts";
 import { until } from "../support/until.ts";
 
+const retire = () => {};
+
 /** An echo server that greets, and begins TLS when it is asked to. */
 class StartTlsServer implements AsyncDisposable {
   readonly #server: Server;
@@ -142,7 +144,7 @@ Deno.test("Connector.admit of tls() gives so many leave to dial at once, and the
   const dialled = Array.from({ length: 10 }, async () => {
     using _permit = await connector.admit!({ signal });
     dials++;
-    (await connector.connect({ signal })).close();
+    (await connector.connect({ signal, retire })).close();
   });
   await until(() => relay.accepts === 2);
   assertEquals(dials, 2, "the others wait, and are not dialling");
@@ -163,7 +165,7 @@ Deno.test("leave to dial that is not used is free for others", async () => {
   unused.release();
   unused.release();
   using _permit = await connector.admit!({ signal });
-  (await connector.connect({ signal })).close();
+  (await connector.connect({ signal, retire })).close();
 });
 
 Deno.test("leave to dial is refused while all that may linger does", async () => {
@@ -173,7 +175,7 @@ Deno.test("leave to dial is refused while all that may linger does", async () =>
   const abort = new AbortController();
   const { signal } = new AbortController();
   const dial = assertRejects(async () =>
-    await connector.connect({ signal: abort.signal, closed: closed.signal })
+    await connector.connect({ signal: abort.signal, closed: closed.signal, retire })
   );
   await until(() => (server.peers[0]?.received ?? 0) > 0);
   abort.abort();

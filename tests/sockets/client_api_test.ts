@@ -20,6 +20,8 @@ import { roundTrip, textOf } from "../support/round_trip.ts";
 import { certs, listenTls } from "../support/tls_server.ts";
 import { sameTurn, until } from "../support/until.ts";
 
+const retire = () => {};
+
 const ONE = { maxSize: 1 };
 
 /** Fails the type check where the types are not the same. */
@@ -225,7 +227,7 @@ Deno.test("what the server says to an idle socket is prepared for, read by accep
     accept: async (conn) => void said.push(textOf(await conn.readUntil("\n"))),
   });
   const { signal } = new AbortController();
-  using socket = await connector.connect({ signal });
+  using socket = await connector.connect({ signal, retire });
   const lost = Promise.withResolvers<unknown>();
   let works = 0;
   connector.watch!(socket, {
@@ -310,7 +312,10 @@ Deno.test("a signal that is aborted already gives up a read before it begins, an
 
 Deno.test("a read that waits for another can be given up, and the next one has its turn", async () => {
   await using server = EchoServer.listen();
-  using conn = await tcp({ port: server.port }).connect({ signal: new AbortController().signal });
+  using conn = await tcp({ port: server.port }).connect({
+    signal: new AbortController().signal,
+    retire,
+  });
   const abort = new AbortController();
   const first = conn.readExactly(3);
   const second = assertRejects(
@@ -327,7 +332,10 @@ Deno.test("a read that waits for another can be given up, and the next one has i
 
 Deno.test("reads of large messages with a signal that is never aborted bring all of them", async () => {
   await using server = EchoServer.listen();
-  using conn = await tcp({ port: server.port }).connect({ signal: new AbortController().signal });
+  using conn = await tcp({ port: server.port }).connect({
+    signal: new AbortController().signal,
+    retire,
+  });
   const { signal } = new AbortController();
   const sent = new Uint8Array(300_000).map((_, i) => i % 251);
   const [received] = await Promise.all([

@@ -26,7 +26,7 @@ Deno.test("the watch of a connection whose read throws tells of the error as of 
   };
   using socket = new Socket(conn);
   const lost = await new Promise((lost) =>
-    tcp({ port: server.port }).watch!(socket, { lost, wanted: true })
+    tcp({ port: server.port }).watch!(socket, { lost, wanted: true, prepare: () => {} })
   );
   assertStrictEquals(lost, error);
 });
