@@ -3,11 +3,13 @@ import type { Job } from "./_job.ts";
 /** A job as its pool knows it: held only while somebody waits for it. */
 export class JobRef {
   readonly signal: AbortSignal | undefined;
+  readonly jobs: Jobs;
   /** The job, as long as somebody waits for it. */
   busy: Job | undefined = undefined;
   readonly #job: WeakRef<Job>;
 
-  constructor(job: Job) {
+  constructor(job: Job, jobs: Jobs) {
+    this.jobs = jobs;
     this.#job = new WeakRef(job);
     this.signal = job.signal;
   }
@@ -29,14 +31,11 @@ export class Jobs {
   /** How many somebody waits for. */
   busy = 0;
   readonly #refs = new Set<JobRef>();
-  readonly #collected: FinalizationRegistry<JobRef>;
+  readonly #onCollected: (ref: JobRef) => void;
 
   /** `onCollected`: called when a job that was not over has been collected. */
   constructor(onCollected: (ref: JobRef) => void) {
-    this.#collected = new FinalizationRegistry((ref) => {
-      this.#refs.delete(ref);
-      onCollected(ref);
-    });
+    this.#onCollected = onCollected;
   }
 
   get size(): number {
@@ -49,9 +48,9 @@ export class Jobs {
   }
 
   add(job: Job): JobRef {
-    const ref = job.ref = new JobRef(job);
+    const ref = job.ref = new JobRef(job, this);
     this.#refs.add(ref);
-    this.#collected.register(job, ref, ref);
+    collected.register(job, ref, ref);
     this.update(job);
     return ref;
   }
@@ -69,8 +68,14 @@ export class Jobs {
     if (ref === undefined) return;
     job.ref = undefined;
     this.#refs.delete(ref);
-    this.#collected.unregister(ref);
+    collected.unregister(ref);
     if (ref.busy !== undefined) this.#setBusy(ref, undefined);
+  }
+
+  /** To be told when a job has been collected. */
+  forget(ref: JobRef): void {
+    this.#refs.delete(ref);
+    this.#onCollected(ref);
   }
 
   #setBusy(ref: JobRef, job: Job | undefined): void {
@@ -78,3 +83,6 @@ export class Jobs {
     this.busy += job === undefined ? -1 : 1;
   }
 }
+
+// One for all pools: a registry for each would burden every garbage collection.
+const collected = new FinalizationRegistry<JobRef>((ref) => ref.jobs.forget(ref));

@@ -25,7 +25,7 @@ export class SlotHolder {
   /** Work from inside it is queued. */
   queued(): void {
     if (this.waiting++ === 0 && this.isLive) this.guard.blocked += this.weight;
-    this.guard.onNestedWait();
+    this.guard.nestedWaits();
   }
 
   /** Work from inside it waits no more. */
@@ -48,6 +48,11 @@ export class SlotHolder {
   }
 }
 
+/** What is told when work from inside a task begins to wait. */
+export interface NestingHost {
+  onNestedWait(): void;
+}
+
 /** What calls a body. */
 export interface BodyCaller {
   /** As what it calls is known by, if it is. */
@@ -64,8 +69,8 @@ const storage = new AsyncLocalStorage<readonly SlotHolder[]>();
 const NONE: readonly SlotHolder[] = [];
 
 // The first tasks of a pool are marked, and later one in so many, until work has come from inside one.
-const FIRST_MARKED = 4;
-const MARKED_IN = 64;
+const FIRST_MARKED = 2;
+const MARKED_IN = 128;
 
 /**
  * Knows whether a call comes from inside one of the pool's own tasks.
@@ -83,14 +88,19 @@ export class ReentrancyGuard {
   /** How many slots have a known holder; how many of these wait for work from inside them. */
   known = 0;
   blocked = 0;
-  /** Called when work from inside a task begins to wait. */
-  onNestedWait: () => void = () => {};
+  readonly #host: NestingHost;
   #marksAll: boolean;
   #started = 0;
 
-  constructor(mode: NestedMode) {
+  constructor(mode: NestedMode, host: NestingHost) {
     this.mode = mode;
+    this.#host = host;
     this.#marksAll = mode !== "queue";
+  }
+
+  /** Work from inside a task begins to wait. */
+  nestedWaits(): void {
+    this.#host.onNestedWait();
   }
 
   /** Whether the next task is to be marked. */
@@ -110,8 +120,13 @@ export class ReentrancyGuard {
 
   /** The running task or item runner that the caller is known to be part of. */
   get holder(): SlotHolder | undefined {
+    const around = storage.getStore();
+    return this.calling === undefined && around === undefined ? undefined : this.#find(around);
+  }
+
+  #find(around: readonly SlotHolder[] = NONE): SlotHolder | undefined {
     const found = this.calling === undefined
-      ? storage.getStore()?.find((holder) => holder.isLive && holder.guard === this)
+      ? around.find((holder) => holder.isLive && holder.guard === this)
       : this.#holderOf(this.calling);
     if (found !== undefined) this.#marksAll = true;
     return found;

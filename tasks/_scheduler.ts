@@ -32,6 +32,12 @@ interface Admission {
   parent: SlotHolder | undefined;
 }
 
+/** A call that waits until the pool is idle. */
+interface Joiner {
+  readonly idle: Deferred<void>;
+  readonly rejectsAtStandstill: boolean;
+}
+
 const NO_OPTIONS: TaskOptions<never> = {};
 
 /** What can be said of one task beside its options. */
@@ -55,15 +61,14 @@ export class TaskScheduler implements RunHost, JobHost {
   readonly #options: ResolvedTaskPoolOptions;
   readonly #tally = new Tally();
   readonly #outside: Admission;
-  readonly #standstill: StandstillWatch;
+  /** Made when the first nested work waits. */
+  #standstill: StandstillWatch | undefined = undefined;
   readonly #jobs = new Jobs((ref) => this.#forget(ref));
   /** The slots of the tasks that have nested work in them, with `nested: "inline"`. */
   readonly #inner = new Set<Slots>();
   readonly #aborts = new SignalRegistry<Stoppable>((each, reason) => each.cancel(reason));
   readonly #everything: Stoppable = { cancel: (reason) => this.stopAll(reason) };
-  #joiners: Deferred<void>[] = [];
-  /** Those of them that a standstill rejects. */
-  readonly #rejectable = new WeakSet<Deferred<void>>();
+  #joiners: Joiner[] = [];
   /** Open; to end when it is idle, and not to be paused until then; closed. */
   #state: "open" | "ending" | "closed" = "open";
   /** Whether the pool's own signal is listened to: only while there is something to stop. */
@@ -77,11 +82,10 @@ export class TaskScheduler implements RunHost, JobHost {
     const meter = isMetered ? new Meter(rate, semaphore, now) : undefined;
     this.slots = new Slots(options.size, this.#tally, () => this.#changed(), meter);
     this.#outside = { slots: this.slots, parent: undefined };
-    this.guard = new ReentrancyGuard(options.nested);
+    this.guard = new ReentrancyGuard(options.nested, this);
     this.limits = new TimeLimits(now);
     this.observer = new Observer(now, this.#tally, this.failures);
     if (options.hooks !== undefined) this.observer.add(options.hooks);
-    this.#standstill = new StandstillWatch(this.guard, this.slots, () => this.#tellStandstill());
     this.plainTerms = this.#terms(this.#outside, NO_OPTIONS, NO_EXTRAS, Infinity);
   }
 
@@ -196,6 +200,12 @@ export class TaskScheduler implements RunHost, JobHost {
     this.#changed();
   }
 
+  /** Nested work waits: from now on it is seen if that comes to a standstill. */
+  onNestedWait(): void {
+    this.#standstill ??= new StandstillWatch(this.guard, this.slots, () => this.#tellStandstill());
+    this.#standstill.watch();
+  }
+
   unwatch(run: TaskRun<unknown>): void {
     const { signal } = run.terms;
     if (signal !== undefined) this.#aborts.delete(signal, run);
@@ -266,20 +276,19 @@ export class TaskScheduler implements RunHost, JobHost {
   }
 
   async #becomesIdle(rejectsAtStandstill: boolean): Promise<void> {
-    if (rejectsAtStandstill && this.#standstill.isStanding) throw standstillError();
-    const joiner = new Deferred<void>();
-    this.#joiners.push(joiner);
-    if (rejectsAtStandstill) this.#rejectable.add(joiner);
-    await joiner.promise;
+    if (rejectsAtStandstill && this.#standstill?.isStanding) throw standstillError();
+    const idle = new Deferred<void>();
+    this.#joiners.push({ idle, rejectsAtStandstill });
+    await idle.promise;
   }
 
   #tellStandstill(): void {
     this.#tally.standstills++;
     this.observer.standstill({ running: this.slots.held, queued: this.#tally.queued });
     const joiners = this.#joiners;
-    this.#joiners = joiners.filter((joiner) => !this.#rejectable.has(joiner));
-    for (const joiner of joiners) {
-      if (this.#rejectable.has(joiner)) joiner.reject(standstillError());
+    this.#joiners = joiners.filter(({ rejectsAtStandstill }) => !rejectsAtStandstill);
+    for (const { idle, rejectsAtStandstill } of joiners) {
+      if (rejectsAtStandstill) idle.reject(standstillError());
     }
   }
 
@@ -368,21 +377,21 @@ export class TaskScheduler implements RunHost, JobHost {
   }
 
   #changed(): void {
-    if (this.guard.blocked > 0) this.#standstill.watch();
+    if (this.guard.blocked > 0) this.onNestedWait();
     const isKept = this.#joiners.length > 0 || this.#isWatching || this.limits.areSet ||
-      this.#standstill.isWatching || this.slots.meter !== undefined;
+      this.#standstill !== undefined || this.slots.meter !== undefined;
     if (isKept && this.isIdle) this.#tidyUp();
   }
 
   #tidyUp(): void {
     this.limits.clear();
-    this.#standstill.stop();
+    this.#standstill?.stop();
     this.slots.meter?.rest();
     if (this.#isWatching && this.#jobs.size === 0) {
       this.#isWatching = false;
       this.#aborts.delete(this.#options.signal!, this.#everything);
     }
-    for (const joiner of this.#joiners.splice(0)) joiner.resolve();
+    for (const { idle } of this.#joiners.splice(0)) idle.resolve();
   }
 }
 

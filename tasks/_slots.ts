@@ -56,9 +56,9 @@ export class Slots {
   /** Gives out slots, as long as there are some and something waits for them. */
   dispatch(): void {
     const { queue, meter } = this;
-    while (!this.isPaused) {
-      const entry = queue.peek();
-      if (entry === undefined || !this.#fits(entry.weight)) return;
+    while (this.held < this.size && !this.isPaused && queue.size > 0) {
+      const entry = queue.peek()!;
+      if (!this.#fits(entry.weight)) return;
       if (meter !== undefined && !meter.tryTake()) return;
       queue.left();
       this.#take(entry.weight);

@@ -23,17 +23,11 @@ export class StandstillWatch {
     this.#guard = guard;
     this.#slots = slots;
     this.#onStandstill = onStandstill;
-    guard.onNestedWait = () => this.watch();
   }
 
   /** Whether nothing has moved since a standstill was told. */
   get isStanding(): boolean {
     return this.#toldAt === this.#slots.moves;
-  }
-
-  /** Whether there is a timer. */
-  get isWatching(): boolean {
-    return this.#timer !== undefined;
   }
 
   /** Looks again and again, as long as a holder waits for work from inside it. */

@@ -31,6 +31,9 @@ if (doesPlatformTell) {
   });
 }
 
+/** What the pools have thrown. */
+const handedOver = new WeakSet<AggregateError>();
+
 const onRead = new WeakMap<Promise<unknown>, () => void>();
 
 // Whatever reads a promise looks up its `constructor` first: `await`, `then` and all that uses it.
@@ -57,7 +60,6 @@ export class UnreadFailures {
   /** Called when it has become certain that nobody has read a failure so far. */
   onUnread: (failure: unknown) => void = ignore;
   readonly #kept = new Set<Failed>();
-  readonly #told = new WeakSet<object>();
   #beyond = 0;
 
   /** Nobody has been given its promise yet. */
@@ -103,7 +105,7 @@ export class UnreadFailures {
   /** Hands them over, once. */
   take(): AggregateError | undefined {
     const errors = Array.from(this.#kept, ({ failure }) => failure).flatMap((failure) =>
-      this.#isOwn(failure) ? failure.errors : [failure]
+      wasHandedOver(failure) ? failure.errors : [failure]
     );
     const count = errors.length + this.#beyond;
     if (count === 0) return undefined;
@@ -113,7 +115,7 @@ export class UnreadFailures {
     this.#kept.clear();
     this.#beyond = 0;
     const error = new AggregateError(errors, `${subject} result was never read`);
-    this.#told.add(error);
+    handedOver.add(error);
     return error;
   }
 
@@ -122,9 +124,9 @@ export class UnreadFailures {
     const error = this.take();
     if (error !== undefined) throw error;
   }
+}
 
-  /** Whether it was handed over before to a call whose own promise nobody read. */
-  #isOwn(failure: unknown): failure is AggregateError {
-    return failure instanceof AggregateError && this.#told.has(failure);
-  }
+/** Whether it was handed over before, to a call whose own promise nobody read. */
+function wasHandedOver(failure: unknown): failure is AggregateError {
+  return failure instanceof AggregateError && handedOver.has(failure);
 }
