@@ -12,7 +12,7 @@ import { latestResolve, newPromise } from "./_promises.ts";
 //    calls `then` with the functions that settle the answer: they need not have been made before.
 // 3. An entry whose turn has come is called there and then. Each of the others keeps its context by
 //    a promise of its own, and is called through that. Those live so shortly that collecting them
-//    costs next to nothing, which is why the queue is in chunks.
+//    costs next to nothing, which is why the entries are in chunks.
 const CHUNK_LENGTH = 256;
 
 /** What waits for a slot: one task, or a job that has work for one item runner more. */
@@ -44,7 +44,7 @@ export class Resolver implements PromiseLike<unknown> {
   resolve!: (value: unknown) => void;
   reject!: (reason: unknown) => void;
   /** Has the entry called, in its async context. Undefined as long as it cannot be. */
-  begin: ((chunk: Chunk) => void) | undefined = undefined;
+  begin: ((queue: AdmissionQueue) => void) | undefined = undefined;
   readonly #entry: QueueEntry;
 
   constructor(entry: QueueEntry) {
@@ -59,48 +59,45 @@ export class Resolver implements PromiseLike<unknown> {
   }
 
   /** Keeps the present async context for `call`. */
-  await(call: (chunk: Chunk) => void): void {
-    newPromise<Chunk>().then(call);
+  await(call: (queue: AdmissionQueue) => void): void {
+    newPromise<AdmissionQueue>().then(call);
     this.begin = latestResolve();
   }
 }
 
-/**
- * A piece of a level's queue. Slots are granted in order, and the entries that
- * have one are called in order, each in its own async context. An entry that has
- * been withdrawn is passed over when its turn comes.
- */
-export class Chunk extends ListNode<Chunk> {
-  readonly #level: PriorityLevel;
-  /** Entries that were called, or passed over, are not kept. */
-  readonly #entries: (QueueEntry | undefined)[] = [];
-  /** The first that may be waiting; the next to be called; the next without a resolver. */
-  #nextToGrant = 0;
-  #nextToCall = 0;
+const NO_ENTRIES: (QueueEntry | undefined)[] = [];
+
+/** Entries of one priority, in the order in which they came. One that has been withdrawn is passed over. */
+class Chunk extends ListNode<Chunk> {
+  readonly queue: AdmissionQueue;
+  readonly #list: LinkedList<Chunk> | undefined;
+  /** Entries that nothing is to be done for any more are not kept. */
+  #entries: (QueueEntry | undefined)[] = NO_ENTRIES;
+  /** The first that may be waiting, if slots are granted in this order; the first without a resolver. */
+  #nextToGrant: number;
   #nextToReady = 0;
   /** How many have neither been called nor withdrawn. */
   #pending = 0;
-  #call: "none" | "under way" = "none";
   readonly #gate = newPromise<Chunk>();
   #openGate: ((chunk: Chunk) => void) | undefined = latestResolve<Chunk>();
 
-  constructor(level: PriorityLevel) {
+  /** `list`: the chunks that slots are granted to in their order, if it is one of them. */
+  constructor(queue: AdmissionQueue, list: LinkedList<Chunk> | undefined) {
     super();
-    this.#level = level;
+    this.queue = queue;
+    this.#list = list;
+    this.#nextToGrant = list === undefined ? CHUNK_LENGTH : 0;
   }
 
   get isFull(): boolean {
     return this.#entries.length === CHUNK_LENGTH;
   }
 
-  get isEmpty(): boolean {
-    return this.#pending === 0;
-  }
-
   push(entry: QueueEntry): void {
     entry.chunk = this;
     this.#pending++;
-    this.#entries.push(entry);
+    if (this.#entries === NO_ENTRIES) this.#entries = [entry]; // an array that has grown takes more
+    else this.#entries.push(entry);
     if (entry.isCalled) entry.answer = this.#gate.then(readyNext);
   }
 
@@ -109,62 +106,32 @@ export class Chunk extends ListNode<Chunk> {
     while (this.#nextToGrant < this.#entries.length) {
       const entry = this.#entries[this.#nextToGrant];
       if (entry?.status === "waiting") return entry;
-      this.#nextToGrant++;
+      this.#forget(this.#nextToGrant++);
     }
   }
 
   /** To be told when an entry has its slots and is to be called. */
-  granted(): void {
+  granted(entry: QueueEntry): void {
     this.#open();
-    this.advance();
-  }
-
-  /** To be told, in its async context, when an entry can be called. */
-  ready(entry: QueueEntry, resolver: Resolver): void {
-    if (this.#toCall() === entry) this.callNext();
-    else resolver.await(callNext);
-  }
-
-  /** To be told when the first entry may wait no more. */
-  advance(): void {
-    const begin = this.#toCall()?.resolver?.begin;
-    if (begin === undefined) return;
-    this.#call = "under way";
-    begin(this);
+    this.queue.granted(entry);
   }
 
   /** To be told when an entry has what it wanted. */
   served(): void {
     this.#pending--;
-    if (this.#pending === 0) this.#drained();
+    if (this.#pending === 0 && this.isFull) this.#list?.remove(this);
   }
 
   /** To be told when an entry wants nothing any more. */
   withdrawn(): void {
     this.#pending--;
     this.#open();
-    if (this.#pending === 0) this.#drained("withdrawn");
-    else this.advance();
+    if (this.#pending === 0) this.#list?.remove(this);
+    this.queue.advance();
   }
 
-  /** Those that wait, and those that have their slots and have not been called. */
   *[Symbol.iterator](): Generator<QueueEntry> {
-    for (let i = this.#nextToCall; i < this.#entries.length; i++) {
-      const entry = this.#entries[i];
-      if (entry !== undefined && entry.status !== "over") yield entry;
-    }
-  }
-
-  /** Finds the entry that has its slots and nothing before it to be called. */
-  #toCall(): QueueEntry | undefined {
-    if (!this.#level.isFirst(this) || this.#call === "under way") return undefined;
-    while (this.#entries[this.#nextToCall]?.status === "over") this.#pass();
-    const entry = this.#entries[this.#nextToCall];
-    return entry?.status === "granted" ? entry : undefined;
-  }
-
-  #pass(): void {
-    this.#forget(this.#nextToCall++);
+    for (const entry of this.#entries) if (entry !== undefined) yield entry;
   }
 
   #open(): void {
@@ -173,171 +140,199 @@ export class Chunk extends ListNode<Chunk> {
     open?.(this);
   }
 
-  #drained(by?: "withdrawn"): void {
-    if (by === "withdrawn" || this.isFull) this.#level.remove(this);
-    else this.#level.drained();
-  }
-
   /** Keeps no entry longer than it is needed: a handle keeps its chunk. */
   #forget(index: number): void {
-    if (index < this.#nextToCall && index < this.#nextToReady) this.#entries[index] = undefined;
+    if (index < this.#nextToGrant && index < this.#nextToReady) this.#entries[index] = undefined;
   }
 
   /** Called in the async context of each of the entries, one after the other. */
   readyNext(): Resolver {
-    while (!this.#entries[this.#nextToReady]!.isCalled) this.#nextToReady++;
-    const index = this.#nextToReady++;
-    const entry = this.#entries[index]!;
-    this.#forget(index);
-    return entry.resolver = new Resolver(entry);
-  }
-
-  /** Called in the async context of the entry that is next. */
-  callNext(): void {
-    this.#call = "none";
-    const entry = this.#entries[this.#nextToCall]!;
-    this.#pass();
-    entry.call();
-    this.advance();
+    let entry = this.#entries[this.#nextToReady];
+    while (!entry!.isCalled) entry = this.#entries[++this.#nextToReady];
+    this.#forget(this.#nextToReady++);
+    return entry!.resolver = new Resolver(entry!);
   }
 }
 
 // Not closures of a chunk: V8 drops what it has optimised for one when that chunk is gone.
 const readyNext = (chunk: Chunk) => chunk.readyNext();
-const callNext = (chunk: Chunk) => chunk.callNext();
+const callNext = (queue: AdmissionQueue) => queue.callNext();
 
-/** The entries of one priority, first come, first served. */
-export class PriorityLevel {
+/** An entry with a priority, and its number among them. */
+interface Prioritized {
+  readonly entry: QueueEntry;
   readonly priority: number;
-  /** Whether the queue looks for a waiting entry here. */
-  isListed = false;
-  readonly #chunks = new LinkedList<Chunk>();
-  readonly #onEmpty: (level: PriorityLevel) => void;
-
-  /** `onEmpty`: called when no entry is left that waits or is to be called. */
-  constructor(priority: number, onEmpty: (level: PriorityLevel) => void) {
-    this.priority = priority;
-    this.#onEmpty = onEmpty;
-  }
-
-  /** How many chunks there are. */
-  get length(): number {
-    return this.#chunks.size;
-  }
-
-  isFirst(chunk: Chunk): boolean {
-    return this.#chunks.head === chunk;
-  }
-
-  push(entry: QueueEntry): void {
-    let chunk = this.#chunks.tail;
-    if (chunk === undefined || chunk.isFull) {
-      chunk = new Chunk(this);
-      this.#chunks.push(chunk);
-    }
-    chunk.push(entry);
-  }
-
-  peek(): QueueEntry | undefined {
-    for (let chunk = this.#chunks.head; chunk !== undefined; chunk = chunk.next) {
-      const entry = chunk.peek();
-      if (entry !== undefined) return entry;
-    }
-  }
-
-  /** A chunk in which nothing is left. */
-  remove(chunk: Chunk): void {
-    this.#chunks.remove(chunk);
-    this.#chunks.head?.advance();
-    this.drained();
-  }
-
-  /** The last chunk may have nothing left in it. */
-  drained(): void {
-    const { head, tail } = this.#chunks;
-    if (head === undefined || head === tail && head.isEmpty) this.#onEmpty(this);
-  }
-
-  *[Symbol.iterator](): Generator<QueueEntry> {
-    for (const chunk of this.#chunks) yield* chunk;
-  }
+  readonly number: number;
 }
 
-/** The entries of a pool: the highest priority first, and first come, first served within it. */
+function goesBefore(one: Prioritized, other: Prioritized): boolean {
+  if (one.priority !== other.priority) return one.priority > other.priority;
+  return one.number < other.number;
+}
+
+// Where there are more priorities than this, entries of one hardly follow each other.
+const MOST_OPEN = 32;
+// A shorter heap is not worth tidying.
+const SHORTEST_TIDIED = 64;
+
+/**
+ * The entries of a pool: the highest priority first, and first come, first served
+ * within it. Slots are granted in that order, and entries that have theirs are
+ * called in the order in which they were granted, each in its own async context.
+ */
 export class AdmissionQueue {
   /** How many wait. */
   size = 0;
-  readonly #ordinary = new PriorityLevel(0, () => {});
-  /** The other levels, as long as they have entries. */
-  readonly #levels = new Map<number, PriorityLevel>();
-  /** The levels in which entries may wait: a binary heap, the highest priority on top. */
-  readonly #heap: PriorityLevel[] = [];
-  readonly #forget = (level: PriorityLevel) => {
-    if (this.#levels.get(level.priority) === level) this.#levels.delete(level.priority);
-  };
+  /** The entries of priority 0. */
+  readonly #ordinary = new LinkedList<Chunk>();
+  /** Those of other priorities that may wait: a binary heap. */
+  #heap: Prioritized[] = [];
+  /** The chunks that others join, by priority. */
+  readonly #open = new Map<number, Chunk>();
+  #lastNumber = 0;
+  /** Entries that have their slots and are to be called: a queue, and where its head is. */
+  readonly #toCall: (QueueEntry | undefined)[] = [];
+  #head = 0;
+  #call: "none" | "under way" = "none";
+
+  /** How many chunks of priority 0 there are. */
+  get length(): number {
+    return this.#ordinary.size;
+  }
 
   push(entry: QueueEntry, priority: number): void {
-    const level = priority === 0 ? this.#ordinary : this.#levelOf(priority);
-    level.push(entry);
     this.size++;
-    if (!level.isListed) this.#list(level);
+    if (priority === 0) return this.#pushOrdinary(entry);
+    let chunk = this.#open.get(priority);
+    if (chunk === undefined || chunk.isFull) {
+      chunk = new Chunk(this, undefined);
+      if (this.#open.size === MOST_OPEN) this.#open.clear();
+      this.#open.set(priority, chunk);
+    }
+    chunk.push(entry);
+    this.#prioritize({ entry, priority, number: ++this.#lastNumber });
   }
 
   /** The entry that is next. */
   peek(): QueueEntry | undefined {
-    for (let top = this.#heap[0]; top !== undefined; top = this.#heap[0]) {
-      const entry = top.peek();
+    while (this.#heap.length > 0 && this.#heap[0]!.entry.status !== "waiting") this.#removeTop();
+    const top = this.#heap[0];
+    if (top !== undefined && top.priority > 0) return top.entry;
+    for (let chunk = this.#ordinary.head; chunk !== undefined; chunk = chunk.next) {
+      const entry = chunk.peek();
       if (entry !== undefined) return entry;
-      this.#unlistTop();
     }
+    return top?.entry;
   }
 
   /** To be told when an entry waits no more, granted or not. */
   left(): void {
     this.size--;
+    const { length } = this.#heap;
+    if (length > SHORTEST_TIDIED && this.size < length / 2) this.#tidy();
   }
 
-  *[Symbol.iterator](): Generator<QueueEntry> {
-    const levels = [this.#ordinary, ...this.#levels.values()];
-    for (const level of levels.sort((a, b) => b.priority - a.priority)) yield* level;
-  }
-
-  #levelOf(priority: number): PriorityLevel {
-    let level = this.#levels.get(priority);
-    if (level === undefined) {
-      level = new PriorityLevel(priority, this.#forget);
-      this.#levels.set(priority, level);
+  /** To be told when an entry has its slots and is to be called. */
+  granted(entry: QueueEntry): void {
+    if (this.#head >= CHUNK_LENGTH) {
+      this.#toCall.splice(0, this.#head);
+      this.#head = 0;
     }
-    return level;
+    this.#toCall.push(entry);
+    this.advance();
   }
 
-  #list(level: PriorityLevel): void {
-    level.isListed = true;
+  /** To be told, in its async context, when an entry can be called. */
+  ready(entry: QueueEntry, resolver: Resolver): void {
+    if (this.#call === "none" && this.#nextToCall() === entry) this.callNext();
+    else resolver.await(callNext);
+  }
+
+  /** To be told when the first that is to be called may have changed. */
+  advance(): void {
+    if (this.#call === "under way") return;
+    const begin = this.#nextToCall()?.resolver?.begin;
+    if (begin === undefined) return;
+    this.#call = "under way";
+    begin(this);
+  }
+
+  /** Called in the async context of the entry that is next. */
+  callNext(): void {
+    this.#call = "none";
+    // It may have been withdrawn meanwhile, and does nothing then: this is no other entry's context.
+    const entry = this.#toCall[this.#head]!;
+    this.#toCall[this.#head++] = undefined;
+    entry.call();
+    this.advance();
+  }
+
+  /** Those that have their slots and have not been called, and those that wait. */
+  *[Symbol.iterator](): Generator<QueueEntry> {
+    for (const entry of this.#toCall.slice(this.#head)) {
+      if (entry?.status === "granted") yield entry;
+    }
+    const heap = this.#heap.toSorted((one, other) => goesBefore(one, other) ? -1 : 1);
+    const isFirst = ({ priority }: Prioritized) => priority > 0;
+    yield* waiting(heap.filter(isFirst).map(({ entry }) => entry));
+    for (const chunk of this.#ordinary) yield* waiting(chunk);
+    yield* waiting(heap.filter((each) => !isFirst(each)).map(({ entry }) => entry));
+  }
+
+  #pushOrdinary(entry: QueueEntry): void {
+    let chunk = this.#ordinary.tail;
+    if (chunk === undefined || chunk.isFull) {
+      chunk = new Chunk(this, this.#ordinary);
+      this.#ordinary.push(chunk);
+    }
+    chunk.push(entry);
+  }
+
+  #nextToCall(): QueueEntry | undefined {
+    while (this.#head < this.#toCall.length) {
+      const entry = this.#toCall[this.#head]!;
+      if (entry.status === "granted") return entry;
+      this.#toCall[this.#head++] = undefined;
+    }
+    this.#toCall.length = this.#head = 0;
+  }
+
+  #prioritize(added: Prioritized): void {
     const heap = this.#heap;
     let index = heap.length;
     while (index > 0) {
       const parent = (index - 1) >> 1;
-      if (heap[parent]!.priority >= level.priority) break;
+      if (goesBefore(heap[parent]!, added)) break;
       heap[index] = heap[parent]!;
       index = parent;
     }
-    heap[index] = level;
+    heap[index] = added;
   }
 
-  #unlistTop(): void {
+  #removeTop(): void {
     const heap = this.#heap;
-    heap[0]!.isListed = false;
     const last = heap.pop()!;
     if (heap.length === 0) return;
     let index = 0;
     for (;;) {
       let child = 2 * index + 1;
       if (child >= heap.length) break;
-      if (child + 1 < heap.length && heap[child + 1]!.priority > heap[child]!.priority) child++;
-      if (heap[child]!.priority <= last.priority) break;
+      if (child + 1 < heap.length && goesBefore(heap[child + 1]!, heap[child]!)) child++;
+      if (goesBefore(last, heap[child]!)) break;
       heap[index] = heap[child]!;
       index = child;
     }
     heap[index] = last;
   }
+
+  /** Drops those that wait no more. */
+  #tidy(): void {
+    const left = this.#heap.filter(({ entry }) => entry.status === "waiting");
+    this.#heap = [];
+    for (const each of left) this.#prioritize(each);
+  }
+}
+
+function* waiting(entries: Iterable<QueueEntry>): Generator<QueueEntry> {
+  for (const entry of entries) if (entry.status === "waiting") yield entry;
 }

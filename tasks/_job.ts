@@ -195,7 +195,7 @@ export abstract class Job<T = unknown, R = unknown> implements SourceListener {
   async #work(runner: ItemRunner): Promise<void> {
     do {
       await runner.slot;
-      do {
+      for (;;) {
         const item = this.#take();
         if (item === NOTHING) break;
         const index = this.pulled++;
@@ -210,9 +210,14 @@ export abstract class Job<T = unknown, R = unknown> implements SourceListener {
         } catch (reason) {
           if (this.#bodyEnded(runner, "rejected", reason)) this.#rejected(index, reason);
         }
-        const pause = runner.innerIdle() ?? pacer.pause();
-        if (pause !== undefined) await pause;
-      } while (this.#mayContinue);
+        const inner = runner.innerIdle();
+        if (inner !== undefined) await inner;
+        if (!this.#mayContinue) break;
+        const pause = pacer.pause();
+        if (pause === undefined) continue;
+        await pause;
+        if (!this.#mayContinue) break;
+      }
       this.#rest(runner);
     } while (this.phase === "open");
   }

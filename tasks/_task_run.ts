@@ -139,11 +139,11 @@ export class TaskRun<R> extends QueueEntry implements Run, TaskHandle<R> {
     this.#stage = "granted";
     slots.tally.queued--;
     parent?.unqueued();
-    this.chunk.granted();
+    this.chunk.granted(this);
   }
 
   onReady(resolver: Resolver): void {
-    if (this.#isOpen) this.chunk.ready(this, resolver);
+    if (this.#isOpen) this.chunk.queue.ready(this, resolver);
     else this.#answer(resolver);
   }
 

@@ -1,6 +1,6 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import { AsyncLocalStorage } from "node:async_hooks";
-import { PriorityLevel, QueueEntry, type Resolver } from "../../tasks/_admission_queue.ts";
+import { AdmissionQueue, QueueEntry, type Resolver } from "../../tasks/_admission_queue.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
 
 const storage = new AsyncLocalStorage<number>();
@@ -23,7 +23,7 @@ class Call extends QueueEntry {
 
   enter(): void {
     this.status = "granted";
-    this.chunk.granted();
+    this.chunk.granted(this);
   }
 
   withdraw(): void {
@@ -33,7 +33,7 @@ class Call extends QueueEntry {
 
   onReady(resolver: Resolver): void {
     if (this.status === "over") resolver.resolve(undefined);
-    else this.chunk.ready(this, resolver);
+    else this.chunk.queue.ready(this, resolver);
   }
 
   call(): void {
@@ -44,45 +44,45 @@ class Call extends QueueEntry {
   }
 }
 
-/** Puts so many entries into a level, each from another async context. */
+/** Puts so many entries into a queue, each from another async context. */
 function fill(
-  level: PriorityLevel,
+  queue: AdmissionQueue,
   count: number,
   kind: (n: number) => typeof Call = () => Call,
 ) {
   const calls: (number | undefined)[] = [];
   const entries = Array.from({ length: count }, (_, n) => {
     const entry = new (kind(n))(calls);
-    storage.run(n, () => level.push(entry));
+    storage.run(n, () => queue.push(entry, 0));
     return entry;
   });
   return { calls, entries };
 }
 
 Deno.test("the queue: entries that are withdrawn leave nothing behind, though the first waits for ever", async () => {
-  const level = new PriorityLevel(0, () => {});
-  const { entries } = fill(level, 10_000);
-  assertEquals(level.length, 40);
+  const queue = new AdmissionQueue();
+  const { entries } = fill(queue, 10_000);
+  assertEquals(queue.length, 40);
   for (const entry of entries.slice(1)) entry.withdraw();
-  assertEquals(level.length, 1);
+  assertEquals(queue.length, 1);
   await microtasks();
   entries[0]!.withdraw();
-  assertEquals(level.length, 0);
+  assertEquals(queue.length, 0);
 });
 
 Deno.test("the queue: entries that were granted are called in order, across chunks, each in its context", async () => {
-  const level = new PriorityLevel(0, () => {});
-  const { calls, entries } = fill(level, 1_000);
+  const queue = new AdmissionQueue();
+  const { calls, entries } = fill(queue, 1_000);
   await microtasks();
-  for (const entry of entries.toReversed()) entry.enter();
+  for (const entry of entries) entry.enter();
   await microtasks(5_000);
   assertEquals(calls, [...Array(1_000).keys()]);
-  assertEquals(level.length, 1);
+  assertEquals(queue.length, 1);
 });
 
 Deno.test("the queue: an entry that was withdrawn is passed over, also a whole chunk in the middle", async () => {
-  const level = new PriorityLevel(0, () => {});
-  const { calls, entries } = fill(level, 1_000);
+  const queue = new AdmissionQueue();
+  const { calls, entries } = fill(queue, 1_000);
   const isOut = (n: number) => n >= 250 && n < 800 || n % 3 === 0;
   for (const [n, entry] of entries.entries()) if (isOut(n)) entry.withdraw();
   for (const [n, entry] of entries.entries()) if (!isOut(n)) entry.enter();
@@ -90,24 +90,43 @@ Deno.test("the queue: an entry that was withdrawn is passed over, also a whole c
   assertEquals(calls, [...Array(1_000).keys()].filter((n) => !isOut(n)));
 });
 
-Deno.test("the queue: a first entry that is withdrawn lets the next be called that was granted", async () => {
-  const level = new PriorityLevel(0, () => {});
-  const { calls, entries } = fill(level, 3);
-  await microtasks();
-  entries[1]!.enter();
-  await microtasks();
-  assertEquals(calls, []);
-  entries[0]!.withdraw();
-  await microtasks();
-  assertEquals(calls, [1]);
-  entries[2]!.enter();
-  await microtasks();
-  assertEquals(calls, [1, 2]);
+Deno.test("the queue: entries are called in the order in which they were granted, each in its context", async () => {
+  for (const pause of [0, 64]) {
+    const queue = new AdmissionQueue();
+    const { calls, entries } = fill(queue, 600);
+    await microtasks(pause);
+    for (const entry of entries.toReversed()) entry.enter();
+    await microtasks(5_000);
+    assertEquals(calls, [...Array(600).keys()].reverse());
+  }
+});
+
+Deno.test("the queue: the highest priority is next, and first come, first served within it", async () => {
+  const queue = new AdmissionQueue();
+  const calls: (number | undefined)[] = [];
+  const priorities = Array.from({ length: 500 }, (_, n) => (n * 7) % 11 - 5);
+  const entries = priorities.map((priority, n) => {
+    const entry = new Call(calls);
+    storage.run(n, () => queue.push(entry, priority));
+    return entry;
+  });
+  for (const entry of entries.filter((_, n) => n % 3 === 0)) {
+    queue.left();
+    entry.withdraw();
+  }
+  for (let entry = queue.peek(); entry !== undefined; entry = queue.peek()) {
+    queue.left();
+    entry.enter();
+  }
+  await microtasks(5_000);
+  const expected = [...priorities.keys()].filter((n) => n % 3 !== 0);
+  expected.sort((a, b) => priorities[b]! - priorities[a]! || a - b);
+  assertEquals([calls, queue.size], [expected, 0]);
 });
 
 Deno.test("the queue: an entry withdrawn from the middle is answered at once, and its neighbours keep order and context", async () => {
-  const level = new PriorityLevel(0, () => {});
-  const { calls, entries } = fill(level, 600);
+  const queue = new AdmissionQueue();
+  const { calls, entries } = fill(queue, 600);
   await microtasks();
   entries[400]!.withdraw();
   const [withdrawn, next] = [new Outcome(entries[400]!.answer), new Outcome(entries[401]!.answer)];
@@ -121,8 +140,8 @@ Deno.test("the queue: an entry withdrawn from the middle is answered at once, an
 });
 
 Deno.test("the queue: one that is withdrawn just before its call is passed over", async () => {
-  const level = new PriorityLevel(0, () => {});
-  const { calls, entries } = fill(level, 3);
+  const queue = new AdmissionQueue();
+  const { calls, entries } = fill(queue, 3);
   entries[2]!.withdraw();
   await microtasks();
   entries[0]!.enter();
@@ -143,10 +162,10 @@ Deno.test("the queue: entries that are not called stand among those that are", a
       this.chunk.served();
     }
   }
-  const level = new PriorityLevel(0, () => {});
-  const { calls, entries } = fill(level, 9, (n) => n % 3 === 0 ? Uncalled : Call);
+  const queue = new AdmissionQueue();
+  const { calls, entries } = fill(queue, 9, (n) => n % 3 === 0 ? Uncalled : Call);
   for (const entry of entries) {
-    assertStrictEquals(level.peek(), entry);
+    assertStrictEquals(queue.peek(), entry);
     entry.enter();
   }
   await microtasks();
