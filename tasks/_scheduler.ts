@@ -65,7 +65,7 @@ export class TaskScheduler implements RunHost, JobHost {
   #standstill: StandstillWatch | undefined = undefined;
   readonly #jobs = new Jobs((ref) => this.#forget(ref));
   /** The slots of the tasks that have nested work in them, with `nested: "inline"`. */
-  readonly #inner = new Set<Slots>();
+  readonly #inner = new Map<Slots, SlotHolder>();
   readonly #aborts = new SignalRegistry<Stoppable>((each, reason) => each.cancel(reason));
   readonly #everything: Stoppable = { cancel: (reason) => this.stopAll(reason) };
   #joiners: Joiner[] = [];
@@ -325,8 +325,17 @@ export class TaskScheduler implements RunHost, JobHost {
       holder.onInnerIdle = () => {};
       onInnerIdle();
     });
-    this.#inner.add(inner);
+    this.#inner.set(inner, holder);
     return inner;
+  }
+
+  /** Without it, a chain of tasks that give each other work would hold slot in slot in slot. */
+  handOver(slots: Slots, holder: SlotHolder): boolean {
+    const parent = this.#inner.get(slots);
+    if (parent === undefined || parent.isLive || slots.queue.size > 0) return false;
+    this.#inner.delete(slots);
+    holder.onInnerIdle = parent.onInnerIdle;
+    return true;
   }
 
   #checkWeight(weight: number): void {
@@ -351,7 +360,7 @@ export class TaskScheduler implements RunHost, JobHost {
   }
 
   #runs(): TaskRun<unknown>[] {
-    const queues = [this.slots, ...this.#inner].flatMap(({ queue }) => [...queue]);
+    const queues = [this.slots, ...this.#inner.keys()].flatMap(({ queue }) => [...queue]);
     return [...this.runners.runs, ...queues.filter((entry) => entry instanceof TaskRun)];
   }
 

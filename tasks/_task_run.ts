@@ -21,6 +21,8 @@ export interface RunHost {
   readonly runners: Runners<TaskRun<unknown>>;
   /** What runs go by that have nothing special. */
   readonly plainTerms: RunTerms;
+  /** Has the work inside a holder take over the slots that it runs in, if nothing else needs them. */
+  handOver(slots: Slots, holder: SlotHolder): boolean;
   /** The signal of a run is of no more use. */
   unwatch(run: TaskRun<unknown>): void;
 }
@@ -215,10 +217,10 @@ export class TaskRun<R> extends QueueEntry implements Run, TaskHandle<R> {
 
   /** Gives its slots back, when the work from inside it that takes turns in them has ended. */
   #leave(holder: SlotHolder): void {
-    const { slots, weight } = this.terms;
+    const { host, slots, weight } = this.terms;
     holder.leave();
     if (holder.inner === undefined || holder.inner.isIdle) slots.leave(weight);
-    else holder.onInnerIdle = () => slots.leave(weight);
+    else if (!host.handOver(slots, holder)) holder.onInnerIdle = () => slots.leave(weight);
   }
 
   #tellEnd(times: TaskTimes): void {
