@@ -4,6 +4,7 @@
  * @module
  */
 
+export type { Permit } from "../pool/semaphore.ts";
 export {
   TaskDeadlockError,
   TaskPoolClosedError,
