@@ -13,7 +13,11 @@ import { latestResolve, newPromise } from "./_promises.ts";
 // 3. An entry whose turn has come is called there and then. Each of the others keeps its context by
 //    a promise of its own, and is called through that. Those live so shortly that collecting them
 //    costs next to nothing, which is why the entries are in chunks.
+//
+// In a queue of up to a thousand, where what waits may well be larger, an entry keeps its context by a
+// promise of its own from the beginning: that is faster by a sixth.
 const CHUNK_LENGTH = 256;
+const MOST_ALONE = 1_000;
 
 /** What waits for a slot: one task, or a job that has work for one item runner more. */
 export abstract class QueueEntry {
@@ -21,8 +25,10 @@ export abstract class QueueEntry {
   chunk!: Chunk;
   /** What its call comes to, if it is called at all; made when it is queued. */
   answer!: Promise<unknown>;
-  /** There from the moment that the answer can be settled until it is. */
+  /** There from the moment that it can be called until its answer is settled. */
   resolver: Resolver | undefined = undefined;
+  /** Whether it keeps its async context by a promise of its own from the beginning. */
+  isAlone = false;
   /** Waits for a slot; has one, and is to be called; or neither any more. */
   abstract readonly status: "waiting" | "granted" | "over";
   /** Whether it is to be called, in the async context in which it was queued. */
@@ -41,10 +47,10 @@ export abstract class QueueEntry {
 
 /** What settles an entry's answer; see step 2 above. */
 export class Resolver implements PromiseLike<unknown> {
-  resolve!: (value: unknown) => void;
-  reject!: (reason: unknown) => void;
+  resolve: ((value: unknown) => void) | undefined = undefined;
+  reject: ((reason: unknown) => void) | undefined = undefined;
   /** Has the entry called, in its async context. Undefined as long as it cannot be. */
-  begin: ((queue: AdmissionQueue) => void) | undefined = undefined;
+  begin: ((entry: QueueEntry) => void) | undefined = undefined;
   readonly #entry: QueueEntry;
 
   constructor(entry: QueueEntry) {
@@ -59,12 +65,15 @@ export class Resolver implements PromiseLike<unknown> {
   }
 
   /** Keeps the present async context for `call`. */
-  await(call: (queue: AdmissionQueue) => void): void {
-    newPromise<AdmissionQueue>().then(call);
+  await(): Promise<unknown> {
+    const answer = newPromise<QueueEntry>().then(begin);
     this.begin = latestResolve();
+    return answer;
   }
 }
 
+// No literals where entries are kept: V8 would soon allocate those among the old objects, and keep
+// what is in them until it collects these.
 const NO_ENTRIES: (QueueEntry | undefined)[] = [];
 
 /** Entries of one priority, in the order in which they came. One that has been withdrawn is passed over. */
@@ -96,9 +105,16 @@ class Chunk extends ListNode<Chunk> {
   push(entry: QueueEntry): void {
     entry.chunk = this;
     this.#pending++;
-    if (this.#entries === NO_ENTRIES) this.#entries = [entry]; // an array that has grown takes more
+    if (this.#entries === NO_ENTRIES) this.#entries = Array.of(entry); // one that has grown takes more
     else this.#entries.push(entry);
-    if (entry.isCalled) entry.answer = this.#gate.then(readyNext);
+    if (!entry.isCalled) return;
+    if (this.queue.size > MOST_ALONE) {
+      entry.answer = this.#gate.then(readyNext);
+    } else {
+      entry.isAlone = true;
+      entry.resolver = new Resolver(entry);
+      entry.answer = entry.resolver.await();
+    }
   }
 
   /** The first that waits. */
@@ -123,8 +139,9 @@ class Chunk extends ListNode<Chunk> {
   }
 
   /** To be told when an entry wants nothing any more. */
-  withdrawn(): void {
+  withdrawn(entry: QueueEntry): void {
     this.#pending--;
+    if (entry.isAlone) entry.resolver?.begin?.(entry);
     this.#open();
     if (this.#pending === 0) this.#list?.remove(this);
     this.queue.advance();
@@ -142,21 +159,31 @@ class Chunk extends ListNode<Chunk> {
 
   /** Keeps no entry longer than it is needed: a handle keeps its chunk. */
   #forget(index: number): void {
-    if (index < this.#nextToGrant && index < this.#nextToReady) this.#entries[index] = undefined;
+    if (index >= this.#nextToGrant) return;
+    if (index < this.#nextToReady || this.#entries[index]?.isAlone) {
+      this.#entries[index] = undefined;
+    }
   }
 
   /** Called in the async context of each of the entries, one after the other. */
   readyNext(): Resolver {
     let entry = this.#entries[this.#nextToReady];
-    while (!entry!.isCalled) entry = this.#entries[++this.#nextToReady];
+    while (entry === undefined || !entry.isCalled || entry.isAlone) {
+      entry = this.#entries[++this.#nextToReady];
+    }
     this.#forget(this.#nextToReady++);
-    return entry!.resolver = new Resolver(entry!);
+    return entry.resolver = new Resolver(entry);
   }
 }
 
 // Not closures of a chunk: V8 drops what it has optimised for one when that chunk is gone.
 const readyNext = (chunk: Chunk) => chunk.readyNext();
-const callNext = (queue: AdmissionQueue) => queue.callNext();
+
+/** Called in the entry's async context. What it returns settles the answer of an entry that is alone. */
+const begin = (entry: QueueEntry) => {
+  entry.chunk.queue.begin(entry);
+  return entry.isAlone ? entry.resolver : undefined;
+};
 
 /** An entry with a priority, and its number among them. */
 interface Prioritized {
@@ -191,9 +218,10 @@ export class AdmissionQueue {
   readonly #open = new Map<number, Chunk>();
   #lastNumber = 0;
   /** Entries that have their slots and are to be called: a queue, and where its head is. */
-  readonly #toCall: (QueueEntry | undefined)[] = [];
+  readonly #toCall: (QueueEntry | undefined)[] = NO_ENTRIES.slice();
   #head = 0;
-  #call: "none" | "under way" = "none";
+  /** The entry that is about to be called. */
+  #calling: QueueEntry | undefined = undefined;
 
   /** How many chunks of priority 0 there are. */
   get length(): number {
@@ -244,22 +272,28 @@ export class AdmissionQueue {
 
   /** To be told, in its async context, when an entry can be called. */
   ready(entry: QueueEntry, resolver: Resolver): void {
-    if (this.#call === "none" && this.#nextToCall() === entry) this.callNext();
-    else resolver.await(callNext);
+    if (entry.isAlone) return;
+    if (this.#calling === undefined && this.#nextToCall() === entry) this.#callNext();
+    else resolver.await();
   }
 
   /** To be told when the first that is to be called may have changed. */
   advance(): void {
-    if (this.#call === "under way") return;
-    const begin = this.#nextToCall()?.resolver?.begin;
-    if (begin === undefined) return;
-    this.#call = "under way";
-    begin(this);
+    if (this.#calling !== undefined) return;
+    const entry = this.#nextToCall();
+    if (entry?.resolver?.begin === undefined) return;
+    this.#calling = entry;
+    entry.resolver.begin(entry);
   }
 
-  /** Called in the async context of the entry that is next. */
-  callNext(): void {
-    this.#call = "none";
+  /** Calls the entry, in its async context, if its turn has come. */
+  begin(entry: QueueEntry): void {
+    if (this.#calling !== entry) return;
+    this.#calling = undefined;
+    this.#callNext();
+  }
+
+  #callNext(): void {
     // It may have been withdrawn meanwhile, and does nothing then: this is no other entry's context.
     const entry = this.#toCall[this.#head]!;
     this.#toCall[this.#head++] = undefined;

@@ -46,7 +46,7 @@ class JobEntry extends QueueEntry {
   withdraw(): void {
     this.status = "over";
     this.#parent?.unqueued();
-    this.chunk.withdrawn();
+    this.chunk.withdrawn(this);
   }
 
   refuse(reason: unknown): void {

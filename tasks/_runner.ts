@@ -53,10 +53,13 @@ export class Runner<R extends Run> implements BodyCaller {
   }
 }
 
+// A literal would soon be allocated among the old objects, and its members kept until they are collected.
+const NONE: never[] = [];
+
 /** As many runners as bodies run; some are kept for those to come. */
 export class Runners<R extends Run> {
   /** Those that are busy come first. */
-  readonly #all: Runner<R>[] = [];
+  readonly #all: Runner<R>[] = NONE.slice();
   #busy = 0;
 
   take(run: R, holder: SlotHolder | undefined): Runner<R> {

@@ -241,7 +241,7 @@ export class TaskRun<R> extends QueueEntry implements Run, TaskHandle<R> {
     const hadSlot = this.#stage === "granted";
     this.#settle(end, end, reason);
     start?.reject(reason);
-    this.chunk.withdrawn();
+    this.chunk.withdrawn(this);
     if (hadSlot) {
       slots.leave(weight);
     } else {
@@ -273,8 +273,8 @@ export class TaskRun<R> extends QueueEntry implements Run, TaskHandle<R> {
   #answer(resolver: Resolver): void {
     // A run that has grown old in the queue would keep it until the next great collection.
     this.resolver = undefined;
-    if (this.#stage === "fulfilled") resolver.resolve(this.#content);
-    else resolver.reject(this.#content);
+    if (this.#stage === "fulfilled") resolver.resolve!(this.#content);
+    else resolver.reject!(this.#content);
   }
 }
 
