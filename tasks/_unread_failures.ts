@@ -13,6 +13,14 @@ interface UnhandledRejection extends Event {
   readonly promise: Promise<unknown>;
 }
 
+/** Where it says so. */
+interface RejectionEvents {
+  addEventListener(
+    type: "unhandledrejection",
+    listener: (event: UnhandledRejection) => void,
+  ): void;
+}
+
 /** Rejected promises that callers have been given, until it is known whether they are read. */
 const undecided = new WeakMap<Promise<unknown>, () => void>();
 
@@ -20,8 +28,8 @@ const undecided = new WeakMap<Promise<unknown>, () => void>();
 // Of the pool's own it tells nobody else: `join()` does.
 const doesPlatformTell = "onunhandledrejection" in globalThis;
 if (doesPlatformTell) {
-  globalThis.addEventListener("unhandledrejection", (event) => {
-    const { promise } = event as UnhandledRejection;
+  (globalThis as unknown as RejectionEvents).addEventListener("unhandledrejection", (event) => {
+    const { promise } = event;
     const addToUnread = undecided.get(promise);
     if (addToUnread === undefined) return;
     event.preventDefault();
