@@ -1,5 +1,6 @@
 import { BodyContext } from "./_context.ts";
 import type { TaskTimes } from "./_observer.ts";
+import { pacer } from "./_pacing.ts";
 import { Deferred } from "./_promises.ts";
 import type { SlotHolder } from "./_reentrancy.ts";
 import type { TimeLimit } from "./_time_limits.ts";
@@ -28,6 +29,11 @@ export class ItemRunner {
   /** Resolves when it has a slot. */
   get slot(): Promise<void> {
     return this.#slot.promise;
+  }
+
+  /** Whether there may be something to wait for before its next item. */
+  get mustPause(): boolean {
+    return pacer.isDue() || this.holder.inner !== undefined;
   }
 
   rest(): void {

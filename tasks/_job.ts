@@ -195,7 +195,7 @@ export abstract class Job<T = unknown, R = unknown> implements SourceListener {
   async #work(runner: ItemRunner): Promise<void> {
     do {
       await runner.slot;
-      for (;;) {
+      do {
         const item = this.#take();
         if (item === NOTHING) break;
         const index = this.pulled++;
@@ -204,22 +204,28 @@ export abstract class Job<T = unknown, R = unknown> implements SourceListener {
         if (this.#timeout !== Infinity) this.#limit(runner, index);
         this.seekWork();
         if (this.host.observer.isActive) this.#tellStart(runner, index);
+        let value: R;
         try {
-          const value = await this.#task(item, index, context);
-          if (this.#bodyEnded(runner, "fulfilled", undefined)) this.#fulfilled(index, value);
+          value = await this.#task(item, index, context);
         } catch (reason) {
           if (this.#bodyEnded(runner, "rejected", reason)) this.#rejected(index, reason);
+          continue;
         }
-        const inner = runner.innerIdle();
-        if (inner !== undefined) await inner;
-        if (!this.#mayContinue) break;
-        const pause = pacer.pause();
-        if (pause === undefined) continue;
-        await pause;
-        if (!this.#mayContinue) break;
-      }
+        if (this.#bodyEnded(runner, "fulfilled", undefined)) this.#fulfilled(index, value);
+      } while (
+        this.#mayContinue &&
+        (!runner.mustPause || await this.#pause(runner))
+      );
+      if (runner.holder.inner !== undefined) await runner.innerIdle();
       this.#rest(runner);
     } while (this.phase === "open");
+  }
+
+  /** Waits before a runner's next item, if it is time for that. Answers whether it may go on. */
+  async #pause(runner: ItemRunner): Promise<boolean> {
+    await runner.innerIdle();
+    await pacer.pause();
+    return this.#mayContinue;
   }
 
   /** Ends the pulling, and has the caller's answer stand. */

@@ -32,12 +32,13 @@ class Pacer {
   #runBegan = 0;
   #run: "none" | "under way" = "none";
 
-  /** To be asked after each item: a promise to wait for before the next, if it is time. */
-  pause(): Promise<void> | undefined {
-    return --this.#left > 0 ? undefined : this.#look();
+  /** To be asked after each item: whether it is time to look at the clock. */
+  isDue(): boolean {
+    return --this.#left <= 0;
   }
 
-  #look(): Promise<void> | undefined {
+  /** Looks at the clock. Answers what to wait for before the next item, if it is time for that. */
+  pause(): Promise<void> | undefined {
     const now = performance.now();
     const perItem = (now - this.#lastLook) / this.#stride;
     this.#stride = Math.ceil(Math.min(LOOK_INTERVAL / perItem, MOST_BETWEEN_LOOKS));
