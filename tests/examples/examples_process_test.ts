@@ -20,6 +20,7 @@ const endings: Record<string, string> = {
   "udp_echo.ts": "datagrams over 1 socket",
   "worker_pool.ts": "1 of them retired: Pool(leased 0",
   "task_pool.ts": "at the end: TaskPool(running 0, queued 0, size 12)",
+  "progress.ts": "at the end: TaskPool(running 0, queued 0, size 8)",
 };
 
 const decoder = new TextDecoder();
