@@ -363,6 +363,7 @@ export class Allocator<T, L extends Lease<T>>
 
   resume(): void {
     this.#isPaused = false;
+    this.queue.unassignFirst(this.slots.idle.size); // what was returned meanwhile comes sooner than a dial
     this.proceed();
   }
 
@@ -580,7 +581,6 @@ export class Allocator<T, L extends Lease<T>>
 
   /** The first waiter that can use the resource. */
   #takerOf(slot: Slot<T>): Waiter | undefined {
-    if (!this.#isServing) return undefined;
     let waiter = this.queue.firstFor(slot);
     while (waiter?.request.signal?.aborted) { // its listener has not been called yet
       this.#rejectAborted(waiter);
@@ -614,6 +614,7 @@ export class Allocator<T, L extends Lease<T>>
    * One that its borrower returned is probed first, as an idle one is.
    */
   #offer(slot: Slot<T>, now: number, isReturned: boolean): void {
+    if (!this.#isServing) return this.#rest(slot, now);
     const waiter = this.#takerOf(slot);
     const isInTheWay = this.queue.wantsFreshBefore(waiter) && this.opener.lacksRoom;
     if (isInTheWay || this.#capacity.mustYieldBefore(waiter)) this.retire(slot, "replaced");
@@ -624,6 +625,7 @@ export class Allocator<T, L extends Lease<T>>
 
   #rest(slot: Slot<T>, now: number): void {
     const { maxIdle, minIdle, idleTimeout } = this.options;
+    if (slot.waiter !== undefined) this.queue.unassign(slot.waiter); // the pool is paused
     if (this.#idle.size >= maxIdle) this.retire(slot, "surplus");
     else if (idleTimeout === 0 && this.#idle.size >= minIdle) this.retire(slot, "idle");
     else this.#idle.add(slot, now, false);
