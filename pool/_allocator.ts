@@ -156,8 +156,8 @@ export class Allocator<T, L extends Lease<T>>
     }
     const now = this.options.clock.wall();
     const slot = this.#idle.take(now);
-    if (slot === undefined) return this.#enqueue(request, site);
-    const need = this.#needOf(slot, now);
+    const need = slot && this.#needOf(slot, now);
+    if (slot?.state !== "idle") return this.#enqueue(request, site);
     if (need !== undefined) {
       return this.#enqueue(request, site, (waiter) => this.#prepare(slot, need, waiter));
     }
@@ -557,9 +557,15 @@ export class Allocator<T, L extends Lease<T>>
     const now = this.options.clock.wall();
     const slot = this.#idle.take(now);
     if (slot === undefined) return this.#dialFor(waiter);
+    return this.#pass(slot, now);
+  }
+
+  /** Passes an idle resource to the first waiter that can use it, or has it made ready. Returns false if nobody can use it. */
+  #pass(slot: Slot<T>, now: number): boolean {
     const need = this.#needOf(slot, now);
+    if (slot.state !== "idle") return true; // what was asked has called the pool
     if (need !== undefined) {
-      this.#prepare(slot, need, waiter);
+      this.#prepare(slot, need, this.queue.nextAny);
       return true;
     }
     const taker = this.#takerOf(slot);
@@ -619,7 +625,7 @@ export class Allocator<T, L extends Lease<T>>
     const isInTheWay = this.queue.wantsFreshBefore(waiter) && this.opener.lacksRoom;
     if (isInTheWay || this.#capacity.mustYieldBefore(waiter)) this.retire(slot, "replaced");
     else if (waiter === undefined) this.#rest(slot, now);
-    else if (isReturned && this.#connector.watch !== undefined) this.#handOver(slot, waiter, now);
+    else if (isReturned && this.#connector.watch !== undefined) this.#handOver(slot, now);
     else this.#give(slot, waiter, now);
   }
 
@@ -631,12 +637,9 @@ export class Allocator<T, L extends Lease<T>>
     else this.#idle.add(slot, now, false);
   }
 
-  #handOver(slot: Slot<T>, waiter: Waiter, now: number): void {
+  #handOver(slot: Slot<T>, now: number): void {
     this.#idle.add(slot, now, true);
-    if (slot.state !== "idle") return; // the watch found it lost
-    const need = this.#needOf(slot, now);
-    if (need === undefined) return this.#give(slot, waiter, now);
-    this.#prepare(slot, need, this.queue.nextAny);
+    if (slot.state === "idle") this.#pass(slot, now); // else the watch found it lost
   }
 
   #give(slot: Slot<T>, waiter: Waiter, now: number): void {
