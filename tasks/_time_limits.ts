@@ -1,4 +1,4 @@
-import { coarseNow } from "../internal/clock.ts";
+import { monotonicNow as platformNow } from "../internal/clock.ts";
 import { type Bounded, DeadlineQueue } from "../internal/deadline_queue.ts";
 
 /** How long one body may take. */
@@ -16,7 +16,7 @@ class TimeLimit implements Bounded {
 export type { TimeLimit };
 
 /** Milliseconds that pass evenly, whatever is done to the date. */
-export const monotonicNow: () => number = coarseNow;
+export const monotonicNow: () => number = platformNow;
 
 /** The time limits of all running bodies, behind one timer. */
 export class TimeLimits {
