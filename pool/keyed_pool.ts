@@ -4,7 +4,7 @@
  * @module
  */
 
-import { oneLine, shown } from "../internal/text.ts";
+import { oneLine, shown, withoutPasswords } from "../internal/text.ts";
 import { typed } from "../internal/validate.ts";
 import { PoolCore, type PoolView } from "./_pool_core.ts";
 import { KeyCapacity, SharedCapacity } from "./_shared_capacity.ts";
@@ -544,6 +544,6 @@ const LONGEST_KEY_TEXT = 100;
 /** How errors and reports name a key. */
 function textOf(id: unknown, key: unknown): string {
   const value = typeof key === "object" && key !== null ? id : key;
-  const text = typeof value === "string" ? oneLine(value) : shown(value);
+  const text = withoutPasswords(typeof value === "string" ? oneLine(value) : shown(value));
   return text.length <= LONGEST_KEY_TEXT ? text : `${text.slice(0, LONGEST_KEY_TEXT)}…`;
 }
