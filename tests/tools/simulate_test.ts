@@ -135,17 +135,19 @@ Deno.test("callers that time out before the target hide no overload", async () =
 });
 
 Deno.test("callers of a higher priority hide no overload from the others", async () => {
-  const { waits, goodput, shed } = await simulate({ ...doubled, duration: 30_000, urgent: 0.3 }, {
+  const scenario = { ...doubled, duration: 30_000, urgent: 0.3 };
+  const { waits, goodput, shed, urgent } = await simulate(scenario, {
     maxSize: SIZE,
     acquireTimeout: 10 * DEADLINE,
     overload,
   });
-  assert(shed > 0);
+  assert(shed > 0 && urgent.arrived > 1_000);
+  assertEquals(urgent.refused, 0);
   assert(waits.p90 < 4 * TARGET, `${waits.p90}`);
   assert(goodput >= 0.9 * CAPACITY, `${goodput}`);
 });
 
-Deno.test("a pause is no overload: whoever waited for its end is served", async () => {
+Deno.test("a pause is no overload: callers that waited for its end are served", async () => {
   const pauses = [{ from: 3_000, to: 6_000 }];
   const scenario = { ...calm, arrivals: poisson(CAPACITY / 10), pauses };
   const { arrived, served, longestQueue } = await simulate(scenario, { maxSize: SIZE, overload });

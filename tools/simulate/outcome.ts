@@ -58,6 +58,8 @@ export interface Outcome {
   /** Callers whose dial failed, or whose connection was lost in use. */
   readonly failed: number;
   readonly dials: { readonly ok: number; readonly failed: number };
+  /** Those with priority 1: how many came, and how many were not served. */
+  readonly urgent: { readonly arrived: number; readonly refused: number };
   /** The largest number of callers that waited at once. */
   readonly longestQueue: number;
 }

@@ -106,6 +106,7 @@ class Simulation {
   readonly #arrivals: Iterator<Arrival>;
   readonly #waits = new Times();
   readonly #counts = { arrived: 0, completed: 0, shed: 0, timedOut: 0, exhausted: 0, failed: 0 };
+  readonly #urgent = { arrived: 0, refused: 0 };
   #waiting = 0;
   #using = 0;
   #longestQueue = 0;
@@ -138,6 +139,7 @@ class Simulation {
       served: this.#waits.count,
       waits: waitsOf(this.#waits),
       goodput: completed / (duration - warmUp) * 1_000,
+      urgent: this.#urgent,
       dials: this.#pool.stats.dials,
       longestQueue: this.#longestQueue,
     };
@@ -187,7 +189,9 @@ class Simulation {
     const isCounted = began >= warmUp;
     const priority = urgent > 0 && callers() < urgent ? 1 : 0;
     const timeout = patience === undefined ? {} : { timeout: patience(callers) };
+    const isUrgent = isCounted && priority === 1;
     if (isCounted) this.#counts.arrived++;
+    if (isUrgent) this.#urgent.arrived++;
     this.#waiting++;
     this.#pool.acquire({ priority, ...timeout }).then(
       (lease) => {
@@ -197,6 +201,7 @@ class Simulation {
       },
       (error: unknown) => {
         this.#waiting--;
+        if (isUrgent) this.#urgent.refused++;
         if (isCounted) this.#refused(error);
       },
     );
