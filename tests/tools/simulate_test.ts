@@ -1,10 +1,10 @@
-import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 import { bursts, merged, parseTrace, poisson, trace } from "../../tools/simulate/arrivals.ts";
 import { constant, exponentialTime, lognormal } from "../../tools/simulate/distribution.ts";
 import { FlagError, parseFlags } from "../../tools/simulate/flags.ts";
 import { Times } from "../../tools/simulate/outcome.ts";
 import { seededRandom } from "../../tools/simulate/random.ts";
-import { type Scenario, simulate } from "../../tools/simulate/simulation.ts";
+import { EndlessError, type Scenario, simulate } from "../../tools/simulate/simulation.ts";
 import { table } from "../../tools/simulate/table.ts";
 
 const USE = 20;
@@ -181,6 +181,12 @@ Deno.test("a trace is run as it was recorded", async () => {
 Deno.test("a dial that fails costs its caller", async () => {
   const { arrived, failed, served } = await simulate({ ...calm, failing: 1 }, { maxSize: SIZE });
   assertEquals([failed, served], [arrived, 0]);
+});
+
+Deno.test("a simulation in which callers wait for ever ends with an error", async () => {
+  const options = { acquireTimeout: Infinity, retry: { attempts: Infinity } };
+  const scenario = { ...calm, duration: 100, failing: 1 };
+  await assertRejects(() => simulate(scenario, options), EndlessError, "callers wait for ever");
 });
 
 Deno.test("distributions have the mean that they are given", () => {

@@ -126,7 +126,7 @@ function valuesOf(args: readonly string[]): Values {
   for (let i = 0; i < args.length; i++) {
     const [, name, given] = args[i]!.match(/^--([a-z-]+)(?:=(.*))?$/s) ?? [];
     if (name === undefined || !NAMES.includes(name)) {
-      const known = NAMES.map((name) => `--${name}`).join(" ");
+      const known = [...NAMES, "help"].map((name) => `--${name}`).join(" ");
       throw new FlagError(`There is no ${args[i]}. There are: ${known}`);
     }
     const isNext = given === undefined && name !== "json";

@@ -21,6 +21,14 @@ import { type Connection, type DialOptions, Server } from "./server.ts";
 /** Steps between two reports of progress. */
 const REPORT_STEPS = 4_096;
 
+/** Callers that still wait so long after the last one came will wait for ever. In milliseconds. */
+const LONGEST_END = 24 * 3_600_000;
+
+/** A simulation that has no end. */
+export class EndlessError extends Error {
+  override readonly name = "EndlessError";
+}
+
 /** A time from and to, in milliseconds. */
 export interface Span {
   readonly from: number;
@@ -150,8 +158,13 @@ class Simulation {
     this.#longestQueue = Math.max(this.#longestQueue, this.#waiting);
     if (this.#state === "ending" && this.#waiting + this.#using === 0) this.#close();
     if (this.#state === "closed") return false;
+    const isEndless = this.#time.now > this.#scenario.duration + LONGEST_END;
+    if (isEndless || this.#time.pending === 0 && this.#state !== "closing") {
+      throw new EndlessError(
+        `${this.#waiting} callers wait for ever: give them a --patience, or an acquireTimeout`,
+      );
+    }
     if (this.#time.pending > 0) this.#time.advance(Infinity);
-    else if (this.#state !== "closing") throw new Error("The simulated pool stands still");
     return true;
   }
 
