@@ -18,6 +18,8 @@
  * What it is like: TIMES is `20ms` (always), `exp:20ms` (exponential, by its mean)
  * or `lognormal:20ms,1` (by its mean, and the standard deviation of its logarithm)
  * - `--use TIMES`: how long a resource is used: `exp:20ms`
+ * - `--cores N`: so many uses at once take that long; more share the server, and take longer. Any number, unless said
+ *   otherwise
  * - `--dial TIMES`: how long a dial takes: `5ms`
  * - `--failing SHARE`: the share of dials that fail
  * - `--down FROM-TO`: the server is down: `--down 20s-25s`; may be given again
@@ -27,7 +29,7 @@
  * - `--set NAME=VALUE,…`: options of the pool; may be given again
  * - `--against NAME=FROM..TO/STEP` or `NAME=VALUE,…`: varies an option of the pool, or `rate`
  *
- * What comes out: a table, or with `--json` all figures. `--svg FILE` draws waits and goodput over what
+ * What comes out: a table of waits, of wait and use together (`total`), and of what became of the callers, or with `--json` all figures. `--svg FILE` draws waits and goodput over what
  * `--against` varies. `--seed N` gives other chances; the same seed gives the same figures. `--help`
  * shows this.
  *

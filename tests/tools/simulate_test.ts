@@ -20,6 +20,7 @@ const calm: Scenario = {
   duration: 10_000,
   warmUp: 0,
   use: exponentialTime(USE),
+  cores: Infinity,
   dial: constant(0),
   failing: 0,
   urgent: 0,
@@ -71,6 +72,22 @@ Deno.test("simulate halves the wait where every use takes the same time, as Poll
   const scenario = { ...calm, arrivals: poisson(25), duration: 2_000_000, use: constant(USE) };
   const { waits } = await simulate(scenario, { maxSize: 1 });
   assertWithin(waits.mean, erlangWait(1, 0.5, USE) / 2, 0.06);
+});
+
+Deno.test("simulate has uses share a server, each twice as long at half its load, as theory says of any distribution", async () => {
+  for (const use of [constant(USE), exponentialTime(USE), lognormal(USE, 1)]) {
+    const scenario = { ...calm, arrivals: poisson(25), duration: 2_000_000, use, cores: 1 };
+    const { waits, totals } = await simulate(scenario, { maxSize: Infinity });
+    assertEquals(waits.p99, 0);
+    assertWithin(totals.mean, 2 * USE, 0.06);
+  }
+});
+
+Deno.test("simulate serves no more over many connections than the server can", async () => {
+  const few = await simulate({ ...doubled, cores: SIZE }, { maxSize: SIZE, overload });
+  const many = await simulate({ ...doubled, cores: SIZE }, { maxSize: 10 * SIZE, overload });
+  for (const { goodput } of [few, many]) assertWithin(goodput, CAPACITY, 0.1);
+  assert(many.totals.p50 > 2 * few.totals.p50);
 });
 
 Deno.test("simulate does the same for the same seed, and something else for another", async () => {
