@@ -904,7 +904,7 @@ export class Allocator<T, L extends Lease<T>>
   /** Rejects waiters that have waited for too long under overload, of the lowest priority first. */
   #shed(isThorough = false): void {
     const { horizon } = this.#overload;
-    if (horizon === -Infinity) return;
+    if (horizon === -Infinity || !this.isOpen) return; // a draining pool serves all who wait
     // The head has waited longest, unless it has a priority: then the others are seen at the interval's end.
     if (!isThorough && (this.queue.next?.since ?? Infinity) >= horizon) return;
     const now = this.options.clock.now();

@@ -15,6 +15,7 @@ const endings: Record<string, string> = {
   "tls_echo.ts": "3 handshakes for 12 clients",
   "websocket.ts": "3 WebSockets for 5 quotes, 2 of them lost while idle",
   "http_server.ts": "12 requests over",
+  "overload.ts": "closed: Pool(leased 0, idle 0, waiting 0, max 5)",
   "redis.ts": "4 connections: Pool(leased 0, idle 4",
   "shutdown.ts": "closed: Pool(leased 0, idle 0, waiting 0, max 2)",
   "udp_echo.ts": "datagrams over 1 socket",
