@@ -46,11 +46,13 @@ export function client(browser: Browser, interval: number): void {
   /** How far back histograms and counts go, and how far the chart does, in milliseconds. */
   const WINDOW = 60_000;
   const HISTORY = 120_000;
+  const SHORTEST_CHART = 15_000;
   /** Rates are those of the last few seconds. */
   const RECENT = 5_000;
   /** A band of more slots is drawn in proportion, without a cell for each. */
   const MOST_CELLS = 64;
   const MOST_DOTS = 40;
+  const MOST_LEASES = 8;
   const LONG_LEASE = 30_000;
   const SVG = "http://www.w3.org/2000/svg";
 
@@ -111,7 +113,7 @@ export function client(browser: Browser, interval: number): void {
   function duration(time: number): string {
     if (time < 1) return time === 0 ? "0 ms" : `${time.toFixed(1)} ms`;
     if (time < 1_000) return `${Math.round(time)} ms`;
-    if (time < 60_000) return `${(time / 1_000).toFixed(1)} s`;
+    if (time < 60_000) return `${(time / 1_000).toFixed(time < 10_000 ? 1 : 0)} s`;
     const minutes = Math.floor(time / 60_000);
     if (minutes >= 60) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
     return `${minutes} min ${Math.floor(time % 60_000 / 1_000)} s`;
@@ -219,23 +221,17 @@ export function client(browser: Browser, interval: number): void {
 
   function legend(states: readonly (readonly [string, string])[]) {
     const values = states.map(() => h("b"));
-    const list = h(
-      "ul",
-      { class: "legend" },
-      ...states.map(([state, label], i) =>
-        h(
-          "li",
-          {},
-          h("span", { class: `swatch ${state}`, "aria-hidden": "true" }),
-          values[i]!,
-          label,
-        )
-      ),
+    const items = states.map(([state, label], i) =>
+      h("li", {}, h("span", { class: `swatch ${state}`, "aria-hidden": "true" }), values[i]!, label)
     );
+    const list = h("ul", { class: "legend" }, ...items);
     return {
       element: list,
       set(amounts: readonly number[]) {
-        for (const [i, amount] of amounts.entries()) setText(values[i]!, count(amount));
+        for (const [i, amount] of amounts.entries()) {
+          setText(values[i]!, count(amount));
+          items[i]!.className = amount === 0 ? "zero" : "";
+        }
       },
     };
   }
@@ -270,28 +266,24 @@ export function client(browser: Browser, interval: number): void {
       { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img" },
       ...[bound, used, waiting],
     );
-    const top = h("span", { class: "top" });
+    const span = h("span");
+    const peakText = h("span", { class: "peak" });
+    const swatch = (state: string) =>
+      h("span", { class: `swatch ${state}`, "aria-hidden": "true" });
+    const caption = h(
+      "figcaption",
+      {},
+      ...[span, swatch("leased"), "in use, ", swatch("waiting"), "waiting", peakText],
+    );
     return {
-      element: h(
-        "figure",
-        { class: "chart" },
-        h(
-          "figcaption",
-          {},
-          "Last two minutes: ",
-          h("span", { class: "swatch leased", "aria-hidden": "true" }),
-          "in use, ",
-          h("span", { class: "swatch waiting", "aria-hidden": "true" }),
-          "waiting",
-          top,
-        ),
-        drawing,
-      ),
+      element: h("figure", { class: "chart" }, caption, drawing),
       set(past: Past, max: number | null, amounts: (view: View) => readonly [number, number]) {
         const points = past.all.map(({ at, view }) => [at, ...amounts(view)] as const);
         const peak = Math.max(...points.flatMap(([, a, b]) => [a, b]));
         const height = Math.max(1, max ?? 0, peak);
-        const x = (at: number) => WIDTH * (1 - (past.now - at) / HISTORY);
+        const age = past.now - points[0]![0];
+        const time = Math.min(HISTORY, Math.max(SHORTEST_CHART, age));
+        const x = (at: number) => WIDTH * (1 - (past.now - at) / time);
         const y = (value: number) => HEIGHT - 1 - (HEIGHT - 4) * value / height;
         const line = (i: 1 | 2) => steps(points.map((point) => [x(point[0]), y(point[i])]));
         const first = x(points[0]![0]);
@@ -299,14 +291,11 @@ export function client(browser: Browser, interval: number): void {
         waiting.setAttribute("d", `M${line(2)}`);
         bound.setAttribute("y1", String(y(max ?? height)));
         bound.setAttribute("y2", String(y(max ?? height)));
-        setText(top, `peak ${count(peak)}${max === null ? "" : ` of ${count(max)}`}`);
-        const words = `Peak in the last two minutes: ${
-          Math.max(...points.map((p) => p[1]))
-        } in use, `;
-        drawing.setAttribute(
-          "aria-label",
-          `${words}${Math.max(...points.map((p) => p[2]))} waiting`,
-        );
+        setText(span, `Last ${duration(time)}: `);
+        setText(peakText, `peak ${count(peak)}${max === null ? "" : ` of ${count(max)}`}`);
+        const most = ([1, 2] as const).map((i) => Math.max(...points.map((point) => point[i])));
+        const words = `Most in the last ${duration(time)}: ${most[0]} in use, ${most[1]} waiting`;
+        drawing.setAttribute("aria-label", words);
       },
     };
   }
@@ -373,21 +362,12 @@ export function client(browser: Browser, interval: number): void {
     const body = h("tbody");
     const none = h("p", { class: "note" }, empty);
     const rows: Element[][] = [];
+    const head = h("thead", {}, headRow(["what", "minute", "all"]));
     const table = h(
       "table",
       { class: "shares" },
       h("caption", {}, title),
-      h(
-        "thead",
-        {},
-        h(
-          "tr",
-          {},
-          h("th", { scope: "col" }, "what"),
-          h("th", { scope: "col" }, "minute"),
-          h("th", { scope: "col" }, "all"),
-        ),
-      ),
+      head,
       body,
     );
     return {
@@ -396,6 +376,7 @@ export function client(browser: Browser, interval: number): void {
         entries: readonly (readonly [name: string, minute: number, all: number, tone?: string])[],
       ) {
         none.hidden = entries.length > 0;
+        head.hidden = entries.length === 0;
         const most = Math.max(1, ...entries.map(([, , all]) => all));
         resize(rows, body, entries.length, 3);
         for (const [i, [name, minute, all, tone = ""]] of entries.entries()) {
@@ -418,7 +399,7 @@ export function client(browser: Browser, interval: number): void {
       "table",
       { class: className },
       h("caption", {}, title),
-      h("thead", {}, h("tr", {}, ...heads.map((head) => h("th", { scope: "col" }, head)))),
+      h("thead", {}, headRow(heads)),
       body,
     );
     return {
@@ -435,6 +416,10 @@ export function client(browser: Browser, interval: number): void {
         }
       },
     };
+  }
+
+  function headRow(heads: readonly string[]): Element {
+    return h("tr", {}, ...heads.map((head) => h("th", { scope: "col" }, head)));
   }
 
   function resize(rows: Element[][], body: Element, length: number, columns: number): void {
@@ -519,10 +504,13 @@ export function client(browser: Browser, interval: number): void {
       h("dl", { class: "tiles" }, ...[used, rate, wait, use, dials].map(({ element }) => element)),
       history.element,
       h("div", { class: "grid" }, acquireTimes.element, useTimes.element, dialTimes.element),
-      h("div", { class: "grid two" }, endings.element, failures.element),
       keys.element,
-      leases.element,
-      hint,
+      h(
+        "div",
+        { class: "grid two" },
+        h("div", {}, endings.element, failures.element),
+        h("div", {}, leases.element, hint),
+      ),
       errors.element,
     );
 
@@ -542,7 +530,7 @@ export function client(browser: Browser, interval: number): void {
         });
         const acquire = since(pool.acquire, then.acquire);
         const useOf = since(pool.use, then.use);
-        used.set(`${count(stats.leased)} / ${count(stats.maxSize)}`, plural(stats.idle, "idle"));
+        used.set(`${count(stats.leased)} / ${count(stats.maxSize)}`, `${count(stats.idle)} idle`);
         rate.set(
           `${rateText(rateOf(past, (view) => (view as PoolView).acquire.count))}/s`,
           `${count(pool.acquire.count)} in all`,
@@ -558,8 +546,7 @@ export function client(browser: Browser, interval: number): void {
         dialTimes.set(since(pool.dial, then.dial));
         endings.set(endingsOf(pool, past));
         failures.set(failuresOf(pool, past));
-        leases.set(pool.leases.map(leaseRow));
-        leases.element.hidden = pool.leases.length === 0;
+        leases.set(pool.leases.slice(0, MOST_LEASES).map(leaseRow));
         setText(hint, hintFor(pool));
         hint.hidden = hint.textContent === "";
         errors.set(errorRows(pool));
@@ -665,8 +652,10 @@ export function client(browser: Browser, interval: number): void {
 
   function hintFor({ stats, leases, leaks, lastLeak }: PoolView): string {
     const parts: string[] = [];
-    if (leases.length < stats.leased) {
-      parts.push(`${plural(stats.leased - leases.length, "lease")} more, held for less.`);
+    const shown = Math.min(leases.length, MOST_LEASES);
+    if (stats.leased === 0) parts.push("Nothing is in use.");
+    if (shown < stats.leased) {
+      parts.push(`${plural(stats.leased - shown, "lease")} more, held for less.`);
     }
     if (leases.length > 0 && leases.every(({ acquiredAt }) => acquiredAt === undefined)) {
       parts.push("Where they were acquired is known with the pool's option track.");

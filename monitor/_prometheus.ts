@@ -51,8 +51,8 @@ function poolSamples(view: PoolView): Record<keyof typeof POOL_METRICS, Sample[]
   return {
     count: by(LABELS.state, [["idle", stats.idle], ["used", stats.leased]]),
     max: [[pool, stats.maxSize]],
-    idleMax: [[pool, Math.min(stats.maxIdle ?? stats.maxSize, stats.maxSize)]],
-    idleMin: [[pool, stats.minIdle ?? 0]],
+    idleMax: [[pool, Math.min(view.limits.maxIdle, stats.maxSize)]],
+    idleMin: [[pool, view.limits.minIdle]],
     pending: [[pool, stats.waiting]],
     timeouts: [[pool, view.timeouts]],
     createTime: [[pool, view.dial]],

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { KeyedPoolStats, PoolReport, PoolStats } from "../pool/mod.ts";
+import type { IdleLimits, KeyedPoolStats, PoolReport, PoolStats } from "../pool/mod.ts";
 import type { TaskPoolStats } from "../tasks/mod.ts";
 import {
   isKeyedPool,
@@ -47,6 +47,7 @@ export interface PoolView {
   readonly state: Report["state"];
   readonly waitingFor: string;
   readonly stats: Gauges;
+  readonly limits: IdleLimits;
   readonly acquire: Times;
   readonly use: Times;
   readonly dial: Times;
@@ -153,7 +154,7 @@ function recorded(recorder: PoolRecorder) {
 
 function viewOfPool(pool: ObservablePool) {
   const report = pool.explain();
-  const { name, place, state, waitingFor, stats } = report;
+  const { name, place, state, waitingFor, stats, limits } = report;
   return {
     kind: "pool" as const,
     ...name !== undefined && { name },
@@ -161,6 +162,7 @@ function viewOfPool(pool: ObservablePool) {
     state,
     waitingFor,
     stats: gaugesOf(stats),
+    limits,
     ...held([report]),
   };
 }
@@ -175,6 +177,7 @@ function viewOfKeyed(pool: ObservableKeyedPool) {
     state: stateOf(keys),
     waitingFor: waiting === undefined ? "" : `${waiting.key}: ${waiting.waitingFor}`,
     stats: gaugesOf(stats),
+    limits: { minIdle: 0, maxIdle: stats.maxSize },
     ...held(keys),
     keys: keys.map(keyView).sort(byNeed).slice(0, MOST_KEYS),
     keyCount: keys.length,

@@ -84,6 +84,7 @@ h2 { margin: 0; font-size: 1.2rem; font-weight: 650; letter-spacing: -0.01em; ov
 .legend { display: flex; flex-wrap: wrap; gap: 0.1rem 1.1rem; margin: 0; padding: 0; list-style: none; color: var(--soft); font-size: 0.87rem; }
 .legend b { color: var(--ink); margin-right: 0.3em; }
 .legend b, .value, td, .dots i, .shares { font-variant-numeric: tabular-nums; }
+.legend .zero { opacity: 0.55; }
 .swatch { display: inline-block; width: 0.75em; height: 0.75em; border-radius: 2px; margin-right: 0.35em; vertical-align: -0.05em; }
 .queue { display: flex; flex-wrap: wrap; gap: 0.2rem 0.8rem; align-items: center; margin: 0.45rem 0 0; min-height: 1.5rem; font-size: 0.9rem; }
 .dots { display: inline-flex; flex-wrap: wrap; gap: 3px; align-items: center; }
@@ -100,7 +101,7 @@ figcaption, caption { font-size: 0.87rem; font-weight: 600; text-align: left; }
 svg { display: block; width: 100%; overflow: visible; }
 .chart { margin-top: 0.9rem; }
 .chart figcaption { font-weight: 400; color: var(--soft); margin-bottom: 0.3rem; }
-.chart .top { float: right; padding: 0; }
+.chart .peak { float: right; }
 .chart svg { height: 72px; border-bottom: 1px solid var(--rule); overflow: hidden; }
 .area { fill: var(--leased); fill-opacity: 0.28; stroke: var(--leased); stroke-width: 1.5; vector-effect: non-scaling-stroke; }
 .line { fill: none; stroke: var(--waiting); stroke-width: 2; vector-effect: non-scaling-stroke; }
@@ -115,6 +116,8 @@ table { border-collapse: collapse; width: 100%; font-size: 0.9rem; }
 caption { padding-bottom: 0.3rem; }
 th, td { text-align: left; padding: 0.22rem 0.9rem 0.22rem 0; border-top: 1px solid var(--rule); font-weight: 400; vertical-align: top; }
 thead th { color: var(--soft); font-size: 0.8rem; border-top: 0; }
+.shares-box + .shares-box { margin-top: 1.2rem; }
+.grid .scroll { margin-top: 0; }
 .shares td, .shares thead th + th { text-align: right; padding-right: 0; width: 5.5em; }
 .shares tbody th { background: linear-gradient(var(--idle), var(--idle)) 0 100% / calc(var(--share) * 92%) 3px no-repeat; overflow-wrap: anywhere; }
 .shares tbody th.fine { background-image: linear-gradient(var(--leased), var(--leased)); }

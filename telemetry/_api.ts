@@ -126,31 +126,27 @@ export function contextOf(span: Span): Context {
 }
 
 function first<T>(find: (providers: Providers) => T | undefined): T | undefined {
-  for (const providers of allProviders()) {
-    try {
-      const found = find(providers);
-      if (found !== undefined) return found;
-    } catch {
-      // Deno's throw unless OTEL_DENO is set.
-    }
-  }
-  return undefined;
-}
-
-function allProviders(): Providers[] {
   const { Deno: deno, [REGISTRY]: registry } = globalThis as unknown as {
-    Deno?: {
-      telemetry?: {
-        meterProvider?: Providers["meters"];
-        tracerProvider?: Providers["tracers"];
-      };
-    };
+    Deno?: { telemetry?: Runtime };
     [REGISTRY]?: { metrics?: Providers["meters"]; trace?: Providers["tracers"] };
   };
-  return [
-    { meters: deno?.telemetry?.meterProvider, tracers: deno?.telemetry?.tracerProvider },
-    { meters: registry?.metrics, tracers: registry?.trace },
-  ];
+  const runtime = isOn(deno?.telemetry) ? deno.telemetry : undefined;
+  return find({ meters: runtime?.meterProvider, tracers: runtime?.tracerProvider }) ??
+    find({ meters: registry?.metrics, tracers: registry?.trace });
+}
+
+interface Runtime {
+  readonly meterProvider?: Providers["meters"];
+  readonly tracerProvider?: Providers["tracers"];
+}
+
+/** Deno's providers are there in any case. What they give throws unless `OTEL_DENO` is set. */
+function isOn(runtime: Runtime | undefined): runtime is Runtime {
+  try {
+    return runtime?.meterProvider?.getMeter(SCOPE) !== undefined;
+  } catch {
+    return false;
+  }
 }
 
 class MapContext implements Context {

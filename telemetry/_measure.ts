@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { PoolHooks, PoolReport, PoolStats } from "../pool/mod.ts";
+import type { IdleLimits, PoolHooks, PoolReport, PoolStats } from "../pool/mod.ts";
 import type { TaskPoolHooks } from "../tasks/mod.ts";
 import type { Attributes } from "./_api.ts";
 import type { Gauges, Instruments } from "./_instruments.ts";
@@ -107,7 +107,7 @@ function gaugesOfPool(pool: ObservablePool, to: Instruments, labels: Attributes)
   return (observe) => {
     const report = pool.explain();
     const { stats } = report;
-    observeBounds(observe, to, stats, labels);
+    observeBounds(observe, to, stats.maxSize, report.limits, labels);
     observeStates(observe, to, stats, labels);
     observe(to.oldestLease, seconds(oldestOf(report)), labels);
   };
@@ -121,9 +121,10 @@ function gaugesOfKeys(
   labels: KeyLabels,
 ): Gauges {
   return (observe) => {
-    observeBounds(observe, to, pool.stats, common);
+    const { keys } = pool.explain();
+    observeBounds(observe, to, pool.stats.maxSize, undefined, common);
     const sums = new Map<Attributes, States & { oldest: number }>();
-    for (const report of pool.explain().keys) {
+    for (const report of keys) {
       const ofKey = labels.of(report.key);
       const sum = sums.get(ofKey);
       const oldest = Math.max(oldestOf(report), sum?.oldest ?? 0);
@@ -155,21 +156,17 @@ function observeStates(observe: Observe, to: Instruments, states: States, labels
   }
 }
 
+/** Each key of a keyed pool has idle resources by itself: there is no least, and no other most. */
 function observeBounds(
   observe: Observe,
   to: Instruments,
-  { maxSize, maxIdle, minIdle }: Bounds,
+  maxSize: number,
+  limits: IdleLimits | undefined,
   labels: Attributes,
 ): void {
   observe(to.max, maxSize, labels);
-  observe(to.idleMax, Math.min(maxIdle ?? maxSize, maxSize), labels);
-  observe(to.idleMin, minIdle ?? 0, labels);
-}
-
-interface Bounds {
-  readonly maxSize: number;
-  readonly maxIdle?: number;
-  readonly minIdle?: number;
+  observe(to.idleMax, Math.min(limits?.maxIdle ?? maxSize, maxSize), labels);
+  observe(to.idleMin, limits?.minIdle ?? 0, labels);
 }
 
 function oldestOf({ leases }: PoolReport): number {

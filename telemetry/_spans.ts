@@ -6,7 +6,14 @@
  */
 
 import type { PoolHooks } from "../pool/mod.ts";
-import { type Attributes, contextOf, type Span, type Tracer } from "./_api.ts";
+import {
+  type Attributes,
+  type Context,
+  contextOf,
+  type Span,
+  type SpanOptions,
+  type Tracer,
+} from "./_api.ts";
 import { LABELS } from "./_metrics.ts";
 import {
   errorType,
@@ -83,6 +90,8 @@ function wrapCalls(pool: ObservablePool | ObservableKeyedPool, spans: Spans): Di
   };
 }
 
+const NO_SPAN: Span = { setAttribute() {}, setStatus() {}, end() {} };
+
 /** The spans of one pool. */
 class Spans {
   readonly #tracer: Tracer;
@@ -98,7 +107,7 @@ class Spans {
   /** An acquire begins. */
   begin(key: string | undefined): AcquireSpan {
     const attributes = this.#attributesOf(key);
-    const span = this.#tracer.startSpan("sockpool.acquire", { kind: INTERNAL, attributes });
+    const span = this.#start("sockpool.acquire", { kind: INTERNAL, attributes });
     const open = this.#open.get(key) ?? new Set();
     this.#open.set(key, open);
     const acquire = new AcquireSpan(span, () => {
@@ -129,8 +138,17 @@ class Spans {
       startTime: Date.now() - duration,
     };
     const name = "sockpool.connect";
-    if (parent === undefined) return this.#tracer.startSpan(name, { ...options, root: true });
-    return this.#tracer.startSpan(name, options, contextOf(parent.span));
+    if (parent === undefined) return this.#start(name, { ...options, root: true });
+    return this.#start(name, options, contextOf(parent.span));
+  }
+
+  /** A tracer that fails has its spans lost, and no more. */
+  #start(name: string, options: SpanOptions, context?: Context): Span {
+    try {
+      return this.#tracer.startSpan(name, options, context);
+    } catch {
+      return NO_SPAN;
+    }
   }
 
   #attributesOf(key: string | undefined): Attributes {

@@ -32,7 +32,7 @@ export interface ObservableKeyedPool {
   /** What each of its keys holds at this moment. */
   explain(): { readonly keys: readonly PoolReport[] };
   /** Adds hooks for each key. */
-  observe(hooks: (key: never) => PoolHooks): Disposable;
+  observe(hooks: (key: unknown, text: string) => PoolHooks): Disposable;
 }
 
 /** A `TaskPool`, as far as it is observed. */
@@ -62,7 +62,7 @@ export function observe(
   hooksOf: (key?: string) => PoolHooks,
 ): Disposable {
   if (!isKeyedPool(pool)) return pool.observe(hooksOf());
-  return pool.observe((key: unknown) => hooksOf(keyText(key)));
+  return pool.observe((_key, text) => hooksOf(text));
 }
 
 /** A key as it stands in labels and reports. */

@@ -8,7 +8,7 @@ export {
   PeriodicExportingMetricReader,
 } from "npm:@opentelemetry/sdk-metrics@3.1.1";
 export {
-  BasicTracerProvider,
   InMemorySpanExporter,
   SimpleSpanProcessor,
-} from "npm:@opentelemetry/sdk-trace-base@2.12.1";
+  TracerProvider,
+} from "npm:@opentelemetry/sdk-trace@3.1.1";

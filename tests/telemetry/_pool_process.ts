@@ -90,4 +90,3 @@ const kept = await { metrics, spans, off }[what as "metrics" | "spans" | "off"](
 console.log(`ready ${port}`);
 await Deno.stdin.read(new Uint8Array(1));
 kept.forEach((each) => each[Symbol.dispose]());
-Deno.exit();

@@ -5,7 +5,6 @@ import { needs, PROCESS } from "../support/needs.ts";
 import {
   AggregationTemporality,
   AsyncLocalStorageContextManager,
-  BasicTracerProvider,
   context,
   InMemoryMetricExporter,
   InMemorySpanExporter,
@@ -14,6 +13,7 @@ import {
   PeriodicExportingMetricReader,
   SimpleSpanProcessor,
   trace,
+  TracerProvider,
 } from "./_npm.ts";
 
 /** OpenTelemetry's own SDK, which keeps what it gets. */
@@ -29,8 +29,8 @@ class Sdk implements AsyncDisposable {
       }),
     ],
   });
-  readonly tracers = new BasicTracerProvider({
-    spanProcessors: [new SimpleSpanProcessor(this.#spans)],
+  readonly tracers = new TracerProvider({
+    spanProcessors: [new SimpleSpanProcessor({ exporter: this.#spans })],
   });
   readonly contexts = new AsyncLocalStorageContextManager().enable();
 
@@ -45,7 +45,7 @@ class Sdk implements AsyncDisposable {
     const found = this.#exporter.getMetrics().flatMap(({ scopeMetrics }) => scopeMetrics)
       .flatMap(({ metrics }) => metrics).filter(({ descriptor }) => descriptor.name === name);
     assert(found.length <= 1, `${name} is there ${found.length} times`);
-    const points = found.flatMap(({ dataPoints }) => dataPoints as Iterable<Point>);
+    const points = found.flatMap(({ dataPoints }) => dataPoints as Point[]);
     return Object.fromEntries([...points].map(({ attributes, value }) => [
       JSON.stringify(Object.values(attributes)),
       typeof value === "object" ? value.count : value,
@@ -100,8 +100,8 @@ Deno.test({
         span.end();
       });
       assertEquals(await sdk.collect("db.client.connection.wait_time"), { '["things"]': 1 });
-      const ids = sdk.spans.map(({ name, parentSpanContext, spanContext }) =>
-        [name, spanContext().spanId, parentSpanContext?.spanId] as const
+      const ids = sdk.spans.map((span) =>
+        [span.name, span.spanContext().spanId, span.parentSpanContext?.spanId] as const
       );
       const find = (wanted: string) => ids.find(([name]) => name === wanted)!;
       assertEquals(find("sockpool.acquire")[2], find("request")[1]);
@@ -130,11 +130,29 @@ Deno.test({
       '["things#2"]',
     ]);
     first[Symbol.dispose]();
+    one.resize(7);
     await one.use(() => {});
     assertEquals(await sdk.collect("db.client.connection.wait_time"), { '["things"]': 1 });
-    assertEquals(Object.keys(await sdk.collect("db.client.connection.max")), ['["things#2"]']);
+    // The SDK repeats what it was given last; it is given nothing any more.
+    assertEquals((await sdk.collect("db.client.connection.max"))['["things"]'], 10);
     using _again = instrument(one, { meter });
-    assertEquals(Object.keys(await sdk.collect("db.client.connection.max")).length, 2);
+    assertEquals((await sdk.collect("db.client.connection.max"))['["things"]'], 7);
+  },
+});
+
+Deno.test({
+  ...needs("telemetry: a tracer that throws loses its spans, and harms no caller", PROCESS),
+  async fn() {
+    const tracer: Tracer = {
+      startSpan() {
+        throw new Error("The tracer is broken");
+      },
+    };
+    await using pool = new Pool(resources());
+    using _telemetry = instrument(pool, { tracer });
+    assertEquals(await pool.use(({ reused }) => reused), false);
+    using lease = await pool.acquire();
+    assertEquals(lease.reused, true);
   },
 });
 

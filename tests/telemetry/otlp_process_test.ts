@@ -33,6 +33,8 @@ class PoolProcess implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    // `Deno.exit` never ends while telemetry is being collected: Deno 2.9.6.
+    this.#child.kill("SIGKILL");
     await this.#child.stdin.close();
     await this.#output.cancel();
     await this.#child.status;
