@@ -54,6 +54,9 @@ export function client(browser: Browser, interval: number): void {
   const MOST_DOTS = 40;
   const MOST_LEASES = 8;
   const LONG_LEASE = 30_000;
+  /** Shorter waits are a part of every day, and to tell of each would be a noise. */
+  const NOTABLE_WAIT = 100;
+  const LONG_WAIT = 1_000;
   const SVG = "http://www.w3.org/2000/svg";
 
   type Level = "good" | "busy" | "bad";
@@ -136,20 +139,23 @@ export function client(browser: Browser, interval: number): void {
     };
   }
 
-  /** The time within which so large a share of all is. */
-  function quantile({ bounds, counts, count }: Times, share: number): string {
-    if (count === 0) return "–";
+  /** The time within which so large a share of all is: Infinity if it is beyond the last bound. */
+  function timeOf({ bounds, counts, count }: Times, share: number): number {
     let below = 0;
     for (const [i, inBucket] of counts.entries()) {
-      const low = bounds[i - 1] ?? 0;
-      const high = bounds[i];
-      if (below + inBucket >= share * count && inBucket > 0) {
-        if (high === undefined) return `> ${duration(low)}`;
-        return duration(low + (high - low) * (share * count - below) / inBucket);
+      if (inBucket > 0 && below + inBucket >= share * count) {
+        const low = bounds[i - 1] ?? 0;
+        return low + ((bounds[i] ?? Infinity) - low) * (share * count - below) / inBucket;
       }
       below += inBucket;
     }
-    return "–";
+    return 0;
+  }
+
+  function quantile(times: Times, share: number): string {
+    if (times.count === 0) return "–";
+    const time = timeOf(times, share);
+    return time === Infinity ? `> ${duration(times.bounds.at(-1)!)}` : duration(time);
   }
 
   function rateOf(past: Past, amount: (view: View) => number): number {
@@ -575,7 +581,7 @@ export function client(browser: Browser, interval: number): void {
     }
     const longest = duration(pool.longestWait);
     const full = stats.maxSize !== null && stats.leased >= stats.maxSize;
-    if (stats.waiting > 0 && pool.longestWait >= 1_000) {
+    if (stats.waiting > 0 && pool.longestWait >= LONG_WAIT) {
       const why = full
         ? `All ${count(stats.maxSize)} are in use`
         : pool.waitingFor || "Nothing is free";
@@ -592,11 +598,10 @@ export function client(browser: Browser, interval: number): void {
     if (oldest !== undefined && oldest.held >= LONG_LEASE) {
       return ["busy", `A lease has been held for ${duration(oldest.held)}.`];
     }
-    if (stats.waiting > 0) {
+    if (pool.longestWait >= NOTABLE_WAIT) {
       return ["busy", `${plural(stats.waiting, "caller")} waiting, the longest for ${longest}.`];
     }
-    if (full) return ["busy", "All connections are in use; nobody waits."];
-    return ["good", "Nobody waits."];
+    return ["good", `${count(stats.leased)} of ${count(stats.maxSize)} in use, no long wait.`];
   }
 
   function waitText({ stats, stages, longestWait }: PoolView): string {
@@ -753,9 +758,9 @@ export function client(browser: Browser, interval: number): void {
             "bad",
             `${plural(stats.overdue, "task")} overdue: timed out or cancelled, and still running.`,
           ]
-          : stats.queued > 0
-          ? ["busy", `${plural(stats.queued, "task")} queued.`]
-          : ["good", "Nothing is queued."];
+          : stats.queued > 0 && timeOf(waits, 0.95) >= LONG_WAIT
+          ? ["busy", `${plural(stats.queued, "task")} queued, and for long.`]
+          : ["good", `${count(stats.running)} of ${count(stats.size)} running.`];
         outside.set(verdict, "");
         return verdict[0];
       },

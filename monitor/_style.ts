@@ -5,7 +5,7 @@ export const STYLE = `
   --paper: #eef1ee; --card: #fbfcfb; --ink: #16211f; --soft: #54635f; --rule: #d5dcd8;
   --leased: #0e766e; --idle: #a5d6cd; --connecting: #d08a12; --preparing: #7a6bc4;
   --closing: #8b9794; --free: transparent; --waiting: #c2402d; --lingering: #5b4a3f;
-  --good: #23824f; --busy: #a96d05; --bad: #c2402d;
+  --good: #1a6b40; --busy: #875703; --bad: #b23422;
   --good-wash: #e4f2e9; --busy-wash: #faf0dc; --bad-wash: #fae6e2;
 }
 @media (prefers-color-scheme: dark) {
