@@ -6,7 +6,7 @@
  */
 
 const out = await Deno.makeTempDir();
-const sources = ["internal", "pool", "tasks"].flatMap((folder) =>
+const sources = ["internal", "pool", "tasks", "telemetry"].flatMap((folder) =>
   [...Deno.readDirSync(folder)].map(({ name }) => `${folder}/${name}`)
 );
 
@@ -32,7 +32,11 @@ async function check(): Promise<number> {
   if (code !== 0) return code;
   for (const source of sources) await renameImports(source);
   await Deno.writeTextFile(`${out}/package.json`, '{ "type": "module" }');
-  return await run("node", "tools/node_smoke.mjs", `${out}/pool/mod.js`, `${out}/tasks/mod.js`);
+  return await run(
+    "node",
+    "tools/node_smoke.mjs",
+    ...["pool", "tasks", "telemetry"].map((folder) => `${out}/${folder}/mod.js`),
+  );
 }
 
 const code = await check();
