@@ -174,7 +174,7 @@ function viewOfKeyed(pool: ObservableKeyedPool) {
   return {
     kind: "keyed" as const,
     ...name !== undefined && { name },
-    state: stateOf(keys),
+    state: pool.closed ? "closed" as const : pool.paused ? "paused" as const : "open" as const,
     waitingFor: waiting === undefined ? "" : `${waiting.key}: ${waiting.waitingFor}`,
     stats: gaugesOf(stats),
     limits: { minIdle: 0, maxIdle: stats.maxSize },
@@ -225,11 +225,6 @@ function keyView({ key = "", stats, waiters }: Report): KeyView {
 
 function byNeed(a: KeyView, b: KeyView): number {
   return b.waiting - a.waiting || b.leased - a.leased || b.size - a.size;
-}
-
-function stateOf(keys: readonly Report[]): Report["state"] {
-  const states = new Set(keys.map(({ state }) => state));
-  return states.size === 1 ? [...states][0]! : "open";
 }
 
 function gaugesOf(stats: PoolStats | KeyedPoolStats): Gauges {

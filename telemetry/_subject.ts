@@ -27,6 +27,10 @@ export interface ObservablePool {
 export interface ObservableKeyedPool {
   /** The name that it was given. */
   readonly name?: string | undefined;
+  /** Whether it is closed. */
+  readonly closed: boolean;
+  /** Whether it is paused as a whole. */
+  readonly paused: boolean;
   /** Its gauges and counters, over all keys. */
   readonly stats: KeyedPoolStats;
   /** What each of its keys holds at this moment. */

@@ -5,19 +5,20 @@
  * @module
  */
 
-import { Pool } from "../../mod.ts";
+import { Pool, tcp } from "../../mod.ts";
 import { monitor } from "../../monitor/mod.ts";
-import type { PoolOptions } from "../../pool/mod.ts";
-import { instrument } from "../../telemetry/mod.ts";
+import { instrument, type ObservablePool } from "../../telemetry/mod.ts";
 import { MeterProvider } from "../telemetry/_npm.ts";
 import { type Case, type Contender, type Role, timed } from "./_bench.ts";
+import { exchange } from "./_borrowers.ts";
+import { EchoServer } from "./_echo_server.ts";
 import { type Rival, trivial } from "./_rivals.ts";
 
 type Loops = typeof import("./_loops.ts");
-type Things = Pool<{ id: number }>;
 
 const SIZE = 10;
 const TURNS = 1_000;
+const ECHOES = 10;
 /** A hundredth is to be told from nothing. */
 const EFFORT = { rounds: 25 };
 
@@ -25,12 +26,12 @@ const EFFORT = { rounds: 25 };
 interface Manner {
   readonly name: string;
   readonly role: Role;
-  readonly options?: PoolOptions<{ id: number }>;
-  observe?(pool: Things): Disposable | undefined;
+  readonly options?: { hooks?: { onAcquire(): void; onRelease(): void }; track?: boolean };
+  observe?(pool: ObservablePool): Disposable | undefined;
 }
 
 const meters = new MeterProvider();
-const measure = (pool: Things) =>
+const measure = (pool: ObservablePool) =>
   instrument(pool, { meter: meters.getMeter("bench"), name: "things" });
 
 const MANNERS: readonly Manner[] = [
@@ -49,33 +50,55 @@ const MANNERS: readonly Manner[] = [
   { name: "instrumented", role: "ours", observe: measure },
 ];
 
-/** A pool that is observed in that manner, as the loops take it. */
-async function rival({ name, role, options = {}, observe }: Manner): Promise<Rival> {
-  const { open, close } = trivial();
-  const pool: Things = new Pool({ connect: open, close }, { maxSize: SIZE, ...options });
-  const observing = observe?.(pool);
-  await pool.use(() => Promise.resolve()); // one is open from now on
-  return {
-    name,
-    role,
-    acquire: () => pool.acquire(),
-    acquireWith: (signal) => pool.acquire({ signal }),
-    release: (lease) => (lease as Disposable)[Symbol.dispose](),
-    use: (body) => pool.use(body),
-    async close() {
-      observing?.[Symbol.dispose]();
-      await pool.close();
-    },
-  };
-}
-
+/** All manners, each with its own copy of the loops. */
 async function all(run: (loops: Loops, rival: Rival) => unknown): Promise<Contender[]> {
-  return await Promise.all(MANNERS.map(async (manner) => {
-    const loops: Loops = await import(`./_loops.ts?observing-${manner.name}`);
-    const made = await rival(manner);
-    return timed(made.name, made.role, TURNS, () => run(loops, made), made.close);
+  return await Promise.all(MANNERS.map(async ({ name, role, options = {}, observe }) => {
+    const loops: Loops = await import(`./_loops.ts?observing-${name}`);
+    const { open, close } = trivial();
+    const pool = new Pool({ connect: open, close }, { maxSize: SIZE, ...options });
+    const observing = observe?.(pool);
+    await pool.use(() => Promise.resolve()); // one is open from now on
+    const rival: Rival = {
+      name,
+      role,
+      acquire: () => pool.acquire(),
+      acquireWith: (signal) => pool.acquire({ signal }),
+      release: (lease) => (lease as Disposable)[Symbol.dispose](),
+      use: (body) => pool.use(body),
+      async close() {
+        observing?.[Symbol.dispose]();
+        await pool.close();
+      },
+    };
+    return timed(name, role, TURNS, () => run(loops, rival), rival.close);
   }));
 }
+
+/** Ten borrowers who each send a message to a server in another process, and wait for its return. */
+function echoes(port: number): Contender[] {
+  return MANNERS.map(({ name, role, options = {}, observe }) => {
+    const pool = new Pool(tcp({ port }), { maxSize: SIZE, ...options });
+    const observing = observe?.(pool);
+    const borrowers = Array.from({ length: SIZE }, () => exchange(64));
+    const turns = async (talk: typeof borrowers[number]) => {
+      for (let i = 0; i < ECHOES; i++) {
+        const conn = await pool.acquire();
+        try {
+          await talk(conn);
+        } finally {
+          conn.release();
+        }
+      }
+    };
+    const close = async () => {
+      observing?.[Symbol.dispose]();
+      await pool.close();
+    };
+    return timed(name, role, SIZE * ECHOES, () => Promise.all(borrowers.map(turns)), close);
+  });
+}
+
+let server: EchoServer | undefined;
 
 export default [
   {
@@ -92,5 +115,16 @@ export default [
     unit: "ns",
     effort: EFFORT,
     contenders: () => all((loops, rival) => loops.tasks(rival, 100, TURNS / 100)),
+  },
+  {
+    name: "TCP, 64 B, 10 borrowers",
+    per: "echo",
+    unit: "ns",
+    effort: EFFORT,
+    async contenders() {
+      server = await EchoServer.start("tcp");
+      return echoes(server.port);
+    },
+    close: () => server?.[Symbol.asyncDispose](),
   },
 ] satisfies Case[];

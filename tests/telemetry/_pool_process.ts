@@ -17,6 +17,9 @@ const server = EchoServer.listen();
 const { port } = server;
 const connector = tcp({ hostname: "127.0.0.1", port });
 
+/** What the pool itself says of its times, in milliseconds. */
+let durations = {};
+
 async function metrics(): Promise<Disposable[]> {
   const cache = new Pool(connector, { name: "cache", maxSize: 3, maxIdle: 2, minIdle: 1 });
   const observing = instrument(cache, { attributes: { zone: "a" } });
@@ -25,6 +28,8 @@ async function metrics(): Promise<Disposable[]> {
   leases[0]!.release();
   leases.push(await cache.acquire()); // three are in use again
   cache.acquire({ timeout: Infinity }).catch(() => {}); // and one waits
+
+  durations = cache.stats.durations;
 
   const spare = new Pool(connector, { name: "spare", maxSize: Infinity });
   const leased = await Promise.all([spare.acquire(), spare.acquire()]);
@@ -87,6 +92,6 @@ function tracerOf() {
 }
 
 const kept = await { metrics, spans, off }[what as "metrics" | "spans" | "off"]();
-console.log(`ready ${port}`);
+console.log(`ready ${port} ${JSON.stringify(durations)}`);
 await Deno.stdin.read(new Uint8Array(1));
 kept.forEach((each) => each[Symbol.dispose]());
