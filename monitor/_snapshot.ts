@@ -7,15 +7,15 @@
 
 import type { IdleLimits, KeyedPoolStats, PoolReport, PoolStats } from "../pool/mod.ts";
 import type { TaskPoolStats } from "../tasks/mod.ts";
+import { observe } from "../telemetry/_events.ts";
 import {
+  type AnyPool,
   isKeyedPool,
   isTaskPool,
-  type Observable,
   type ObservableKeyedPool,
   type ObservablePool,
   type ObservableTaskPool,
-  observe,
-} from "../telemetry/_subject.ts";
+} from "../telemetry/observable.ts";
 import { PoolRecorder, TaskRecorder, type Times } from "./_recorder.ts";
 
 /** More leases than these are counted and not listed. */
@@ -96,7 +96,7 @@ export interface Watched extends Disposable {
 }
 
 /** Watches a pool from now on. */
-export function watch(id: string, pool: Observable): Watched {
+export function watch(id: string, pool: AnyPool): Watched {
   return isTaskPool(pool) ? watchTasks(id, pool) : watchPool(id, pool);
 }
 

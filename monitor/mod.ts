@@ -11,18 +11,18 @@ import {
   type Rule,
   typed,
 } from "../internal/validate.ts";
-import {
-  type Observable,
-  type ObservableKeyedPool,
-  type ObservablePool,
-  type ObservableTaskPool,
-  together,
-} from "../telemetry/_subject.ts";
+import { together } from "../telemetry/_events.ts";
+import type {
+  AnyPool,
+  ObservableKeyedPool,
+  ObservablePool,
+  ObservableTaskPool,
+} from "../telemetry/observable.ts";
 import { page } from "./_page.ts";
 import { prometheus, PROMETHEUS_TYPE } from "./_prometheus.ts";
 import { type Snapshot, watch, type Watched } from "./_snapshot.ts";
 
-export type { Observable, ObservableKeyedPool, ObservablePool, ObservableTaskPool };
+export type { AnyPool, ObservableKeyedPool, ObservablePool, ObservableTaskPool };
 
 /** What a monitor looks like, and who may see it. */
 export interface MonitorOptions {
@@ -106,7 +106,7 @@ const SECURITY = {
  * ```
  */
 export function monitor(
-  pools: Readonly<Record<string, Observable>>,
+  pools: Readonly<Record<string, AnyPool>>,
   options: MonitorOptions = {},
 ): MonitorHandler {
   checkOptions(options, RULES, "make a monitor");

@@ -3,30 +3,30 @@ import type {
   BatchObservableResult,
   Counter,
   Histogram,
-  InstrumentOptions,
   Meter,
-  Observable,
-} from "./_api.ts";
+  MetricOptions,
+  ObservableInstrument,
+} from "./opentelemetry.ts";
 import { type Metric, POOL_METRICS, TASK_METRICS } from "./_metrics.ts";
 
 /** Gives the values of one pool's observable instruments. */
 export type Gauges = (
-  observe: (instrument: Observable, value: number, labels: Attributes) => void,
+  observe: (instrument: ObservableInstrument, value: number, labels: Attributes) => void,
 ) => void;
 
 const ofMeters = new WeakMap<Meter, Instruments>();
 
 /** The instruments of one meter, which all pools share. */
 export class Instruments {
-  readonly count: Observable;
-  readonly max: Observable;
-  readonly idleMax: Observable;
-  readonly idleMin: Observable;
-  readonly pending: Observable;
-  readonly others: Observable;
-  readonly oldestLease: Observable;
-  readonly tasks: Observable;
-  readonly size: Observable;
+  readonly count: ObservableInstrument;
+  readonly max: ObservableInstrument;
+  readonly idleMax: ObservableInstrument;
+  readonly idleMin: ObservableInstrument;
+  readonly pending: ObservableInstrument;
+  readonly others: ObservableInstrument;
+  readonly oldestLease: ObservableInstrument;
+  readonly tasks: ObservableInstrument;
+  readonly size: ObservableInstrument;
   readonly timeouts: Counter;
   readonly retired: Counter;
   readonly dialFailures: Counter;
@@ -38,7 +38,7 @@ export class Instruments {
   readonly queueTime: Histogram;
   readonly runTime: Histogram;
   readonly #meter: Meter;
-  readonly #observables: Observable[] = [];
+  readonly #observables: ObservableInstrument[] = [];
   readonly #gauges = new Set<Gauges>();
   readonly #names = new Set<string>();
   readonly #collect = (result: BatchObservableResult) => this.#observeAll(result);
@@ -103,7 +103,7 @@ export class Instruments {
     }
   }
 
-  #observable(metric: Metric): Observable {
+  #observable(metric: Metric): ObservableInstrument {
     const { name, kind } = metric;
     const observable = kind === "gauge"
       ? this.#meter.createObservableGauge(name, optionsOf(metric))
@@ -121,7 +121,7 @@ export class Instruments {
   }
 }
 
-function optionsOf({ unit, description, bounds }: Metric): InstrumentOptions {
+function optionsOf({ unit, description, bounds }: Metric): MetricOptions {
   if (bounds === undefined) return { unit, description };
   return { unit, description, advice: { explicitBucketBoundaries: [...bounds] } };
 }

@@ -6,20 +6,16 @@
 
 import type { IdleLimits, PoolHooks, PoolReport, PoolStats } from "../pool/mod.ts";
 import type { TaskPoolHooks } from "../tasks/mod.ts";
-import type { Attributes } from "./_api.ts";
+import type { Attributes } from "./opentelemetry.ts";
 import type { Gauges, Instruments } from "./_instruments.ts";
 import { LABELS, OTHER_STATES, seconds } from "./_metrics.ts";
+import { errorType, isOfDial, isTimeout, observe, together } from "./_events.ts";
 import {
-  errorType,
   isKeyedPool,
-  isOfDial,
-  isTimeout,
   type ObservableKeyedPool,
   type ObservablePool,
   type ObservableTaskPool,
-  observe,
-  together,
-} from "./_subject.ts";
+} from "./observable.ts";
 
 /** The label of all keys beyond those that have one of their own. */
 const OTHER_KEYS = "other";

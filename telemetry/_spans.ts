@@ -6,25 +6,11 @@
  */
 
 import type { PoolHooks } from "../pool/mod.ts";
-import {
-  type Attributes,
-  type Context,
-  contextOf,
-  type Span,
-  type SpanOptions,
-  type Tracer,
-} from "./_api.ts";
+import { contextOf } from "./_providers.ts";
+import type { Attributes, Context, Span, SpanOptions, Tracer } from "./opentelemetry.ts";
 import { LABELS } from "./_metrics.ts";
-import {
-  errorType,
-  isKeyedPool,
-  isOfDial,
-  keyText,
-  type ObservableKeyedPool,
-  type ObservablePool,
-  observe,
-  together,
-} from "./_subject.ts";
+import { errorType, isOfDial, keyText, observe, together } from "./_events.ts";
+import { isKeyedPool, type ObservableKeyedPool, type ObservablePool } from "./observable.ts";
 
 const INTERNAL = 0;
 const CLIENT = 2;

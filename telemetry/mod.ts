@@ -7,30 +7,42 @@
  * @module
  */
 
-import { type Attributes, findMeter, findTracer, type Meter, type Tracer } from "./_api.ts";
+import { findMeter, findTracer } from "./_providers.ts";
+import type { Attributes, Meter, Tracer } from "./opentelemetry.ts";
 import { channelHooks, taskChannelHooks } from "./_channels.ts";
 import { Instruments } from "./_instruments.ts";
 import { measurePool, measureTasks } from "./_measure.ts";
 import { LABELS } from "./_metrics.ts";
 import { trace } from "./_spans.ts";
+import { observe, together } from "./_events.ts";
 import {
+  type AnyPool,
   isTaskPool,
-  type Observable,
   type ObservableKeyedPool,
   type ObservablePool,
   type ObservableTaskPool,
-  observe,
-  together,
-} from "./_subject.ts";
+} from "./observable.ts";
 import { checkOptions, countFrom, type Rule, typed } from "../internal/validate.ts";
 
-export type { Attributes, Meter, Tracer } from "./_api.ts";
 export type {
-  Observable,
+  Attributes,
+  BatchObservableResult,
+  Context,
+  Counter,
+  Histogram,
+  Meter,
+  MetricOptions,
+  ObservableInstrument,
+  Span,
+  SpanOptions,
+  Tracer,
+} from "./opentelemetry.ts";
+export type {
+  AnyPool,
   ObservableKeyedPool,
   ObservablePool,
   ObservableTaskPool,
-} from "./_subject.ts";
+} from "./observable.ts";
 
 /** How a pool is instrumented. */
 export interface InstrumentOptions {
@@ -95,7 +107,7 @@ const RULES: Record<keyof InstrumentOptions, Rule> = {
  * using _telemetry = instrument(pool, { attributes: { "service.zone": "a" } });
  * ```
  */
-export function instrument(pool: Observable, options: InstrumentOptions = {}): Disposable {
+export function instrument(pool: AnyPool, options: InstrumentOptions = {}): Disposable {
   checkOptions(options, RULES, "instrument a pool");
   const { meter = findMeter() } = options;
   const instruments = meter && Instruments.of(meter);
@@ -136,7 +148,7 @@ function partsOfTasks(
   ];
 }
 
-function nameOf(pool: Observable): string {
+function nameOf(pool: AnyPool): string {
   if (isTaskPool(pool)) return "tasks";
   return pool.name ?? ("place" in pool ? pool.place : undefined) ?? "pool";
 }

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { KeyedPool, Pool, TaskPool, tcp } from "../../mod.ts";
-import { monitor, type Observable } from "../../monitor/mod.ts";
+import { type AnyPool, monitor } from "../../monitor/mod.ts";
 import { EchoProcess } from "../support/child.ts";
 import { EchoServer } from "../support/echo_server.ts";
 import { until } from "../support/until.ts";
@@ -34,7 +34,7 @@ class Chromium implements AsyncDisposable {
     );
   }
 
-  async open(pools: Record<string, Observable>, options: OpenOptions = {}): Promise<Opened> {
+  async open(pools: Record<string, AnyPool>, options: OpenOptions = {}): Promise<Opened> {
     const { path = "/", ...context } = options;
     const handler = monitor(pools, { title: "Test", interval: 250 });
     const server = Deno.serve(

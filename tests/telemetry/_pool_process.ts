@@ -72,7 +72,11 @@ async function spans(): Promise<Disposable[]> {
   const down = new Pool(tcp({ hostname: "127.0.0.1", port: unusedPort() }));
   const observingDown = instrument(down, { name: "down", tracer: true });
   await request("fourth", () => down.acquire());
-  return [observing, observingDown];
+
+  const hosts = new KeyedPool((_key: string) => connector, { name: "hosts" });
+  const observingHosts = instrument(hosts, { tracer: true });
+  await request("fifth", () => hosts.use("a\n", () => Promise.resolve()));
+  return [observing, observingDown, observingHosts];
 }
 
 async function off(): Promise<Disposable[]> {

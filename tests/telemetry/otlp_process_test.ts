@@ -46,6 +46,8 @@ class PoolProcess implements AsyncDisposable {
   }
 }
 
+const REQUESTS = ["first", "second", "third", "fourth", "fifth"];
+
 const pool = (name: string, more: Record<string, string> = {}) => ({
   "db.client.connection.pool.name": name,
   ...more,
@@ -181,18 +183,16 @@ Deno.test({
     const acquireOf = (name: string) =>
       named("sockpool.acquire").filter(({ parentId }) => parentId === request(name).id);
     await receiver.until(() =>
-      ["first", "second", "third", "fourth"].every((name) => named(name).length === 1) &&
-      named("sockpool.acquire").length >= 5 && named("sockpool.connect").length >= 2
+      REQUESTS.every((name) => named(name).length === 1) &&
+      named("sockpool.acquire").length >= 6 && named("sockpool.connect").length >= 3
     );
 
-    for (const name of ["first", "second", "third", "fourth"]) {
+    for (const name of REQUESTS) {
       assertEquals(acquireOf(name).length, 1, name);
       assertEquals(acquireOf(name)[0]!.traceId, request(name).traceId);
     }
-    assertEquals(named("sockpool.acquire").length, 5); // one is that of no request
-    const [first, second, third, fourth] = ["first", "second", "third", "fourth"].map((name) =>
-      acquireOf(name)[0]!
-    );
+    assertEquals(named("sockpool.acquire").length, 6); // one is that of no request
+    const [first, second, third, fourth, fifth] = REQUESTS.map((name) => acquireOf(name)[0]!);
     assertEquals(first!.attributes["sockpool.lease.reused"], false);
     assertEquals(second!.attributes["sockpool.lease.reused"], true);
     assertEquals(third!.attributes["error.type"], "PoolTimeoutError");
@@ -200,13 +200,15 @@ Deno.test({
     // The second waits while the third waits for 20 ms; the lease comes after that.
     assert(second!.end - second!.start >= third!.end - third!.start);
 
-    const [dial, failed] = named("sockpool.connect");
+    const [dial, failed, ofKey] = named("sockpool.connect");
     assertEquals(dial!.parentId, first!.id);
     assertEquals(dial!.kind, 3); // a client, as OTLP numbers it
     assertEquals(dial!.attributes["server.address"], "127.0.0.1");
     assertAlmostEquals(Number(dial!.attributes["server.port"]), process.port);
     assert(dial!.start >= first!.start - 1 && dial!.end <= first!.end + 1);
     assertEquals([failed!.parentId, failed!.status], [fourth!.id, 2]);
+    assertEquals(ofKey!.parentId, fifth!.id);
+    for (const span of [fifth!, ofKey!]) assertEquals(span.attributes["sockpool.pool.key"], "a\\n");
   },
 });
 

@@ -5,7 +5,6 @@
  * @module
  */
 
-import { oneLine } from "../internal/text.ts";
 import type { KeyedPoolStats, PoolHooks, PoolReport, PoolStats } from "../pool/mod.ts";
 import type { TaskPoolHooks, TaskPoolStats } from "../tasks/mod.ts";
 
@@ -48,61 +47,14 @@ export interface ObservableTaskPool {
 }
 
 /** What can be instrumented and shown: a `Pool`, a `KeyedPool` or a `TaskPool`. */
-export type Observable = ObservablePool | ObservableKeyedPool | ObservableTaskPool;
+export type AnyPool = ObservablePool | ObservableKeyedPool | ObservableTaskPool;
 
 /** Whether it is a `TaskPool`. */
-export function isTaskPool(pool: Observable): pool is ObservableTaskPool {
+export function isTaskPool(pool: AnyPool): pool is ObservableTaskPool {
   return "running" in pool.stats;
 }
 
 /** Whether it is a `KeyedPool`. */
-export function isKeyedPool(pool: Observable): pool is ObservableKeyedPool {
+export function isKeyedPool(pool: AnyPool): pool is ObservableKeyedPool {
   return "maxPerKey" in pool.stats;
-}
-
-/** Adds hooks to a pool, or, with its key as text, to each of the pools of a keyed one. */
-export function observe(
-  pool: ObservablePool | ObservableKeyedPool,
-  hooksOf: (key?: string) => PoolHooks,
-): Disposable {
-  if (!isKeyedPool(pool)) return pool.observe(hooksOf());
-  return pool.observe((_key, text) => hooksOf(text));
-}
-
-/** A key as it stands in labels and reports. */
-export function keyText(key: unknown): string {
-  try {
-    return oneLine(String(key));
-  } catch {
-    return typeof key;
-  }
-}
-
-/** The class of an error, as its label; it may be anything. */
-export function errorType(error: unknown): string {
-  try {
-    const { name } = error as Error;
-    return typeof name === "string" && name !== "" ? oneLine(name) : typeof error;
-  } catch {
-    return typeof error;
-  }
-}
-
-/** Whether a caller got this error because its time was over. */
-export function isTimeout(error: unknown): boolean {
-  return errorType(error) === "PoolTimeoutError";
-}
-
-/** Whether an error is that of a dial. */
-export function isOfDial(source: string): boolean {
-  return source === "connect" || source === "init" || source === "admit";
-}
-
-/** Disposes of all of them, the last first. */
-export function together(parts: readonly (Disposable | undefined)[]): Disposable {
-  return {
-    [Symbol.dispose]() {
-      for (const part of parts.toReversed()) part?.[Symbol.dispose]();
-    },
-  };
 }
