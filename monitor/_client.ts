@@ -555,8 +555,9 @@ export function client(browser: Browser, interval: number): void {
         leases.set(pool.leases.slice(0, MOST_LEASES).map(leaseRow));
         setText(hint, hintFor(pool));
         hint.hidden = hint.textContent === "";
-        errors.set(errorRows(pool));
-        errors.element.hidden = errorRows(pool).length === 0;
+        const said = errorRows(pool);
+        errors.set(said);
+        errors.element.hidden = said.length === 0;
         keys.set((pool.keys ?? []).map(keyRow));
         const verdict = judge(pool, past);
         outside.set(
@@ -672,15 +673,24 @@ export function client(browser: Browser, interval: number): void {
     return parts.join(" ");
   }
 
+  /** The last errors, the latest first. The same text stands once. */
   function errorRows({ failures, lastError }: PoolView): string[][] {
-    const rows = failures.map(({ ago, error, key }) => [
-      `${duration(ago)}`,
-      key === undefined ? error : `${key}: ${error}`,
-    ]);
+    const texts = new Map<string, { ago: number; times: number }>();
+    const add = (text: string, ago: number) => {
+      const known = texts.get(text);
+      if (known === undefined) texts.set(text, { ago, times: 1 });
+      else known.times++;
+    };
+    for (const { ago, error, key } of failures) {
+      add(key === undefined ? error : `${key}: ${error}`, ago);
+    }
     const isNew = lastError !== undefined &&
       !failures.some(({ error }) => error === lastError.text);
-    if (isNew) rows.push([duration(lastError.ago), `${lastError.source}: ${lastError.text}`]);
-    return rows;
+    if (isNew) add(`${lastError.source}: ${lastError.text}`, lastError.ago);
+    return [...texts].map(([text, { ago, times }]) => [
+      duration(ago),
+      times === 1 ? text : `${text} (${count(times)} times)`,
+    ]);
   }
 
   function keyRow({ key, leased, maxSize, idle, waiting, longestWait }: KeyView): string[] {
