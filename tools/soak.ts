@@ -11,7 +11,6 @@
  */
 
 import { explore } from "../tests/support/explore.ts";
-import { ProgressLine } from "./_progress.ts";
 
 /** Runs in one batch, each batch with a seed of its own. */
 const BATCH = 200;
@@ -36,10 +35,7 @@ let runs = 0;
 let steps = 0;
 let reported = 0;
 
-const progress = new ProgressLine();
-
 const report = (what: string) => {
-  progress.clear();
   const rate = Math.round(steps / elapsed() * 1_000);
   console.log(`${what}: ${runs} episodes, ${steps} steps, ${rate}/s, from seed ${firstSeed}`);
 };
@@ -58,8 +54,6 @@ while (elapsed() < seconds * 1_000 && steps < maxSteps) {
     Deno.exit(1);
   }
   seed = (seed + 1) | 0;
-  const share = Math.max(elapsed() / 1_000 / seconds, steps / maxSteps);
-  progress.update(share, `${steps.toLocaleString("en")} steps`);
   if (elapsed() - reported > REPORT_INTERVAL) {
     reported = elapsed();
     report("so far");
