@@ -1,4 +1,4 @@
-import type { Connector, ConnectorContext } from "../pool/connector.ts";
+import type { ConnectContext, Connector } from "../pool/connector.ts";
 import type { Lease, LeaseSlot } from "../pool/lease.ts";
 import type { Socket } from "./socket.ts";
 import type { SocketLease } from "./socket_lease.ts";
@@ -8,7 +8,7 @@ export type SocketConnector<A extends Deno.Addr = Deno.Addr> = Connector<Socket<
 
 /** Makes a connector of a way to open a socket, of the class of its leases, and of what errors call it. */
 export function socketConnector<S extends Socket<Deno.Addr>, L extends Lease<S>>(
-  connect: (context: ConnectorContext) => Promise<S>,
+  connect: (context: ConnectContext) => Promise<S>,
   LeaseType: new (slot: LeaseSlot<S>) => L,
   place: string,
 ): Connector<S, L> {

@@ -4,23 +4,83 @@
  * @module
  */
 
-import { type Connector, type ConnectorContext, toConnector } from "../pool/connector.ts";
+import { monotonicNow } from "../internal/clock.ts";
+import { shown } from "../internal/text.ts";
+import { checkOptions, duration, positiveDuration, type Rule } from "../internal/validate.ts";
+import { type ConnectContext, type Connector, toConnector } from "../pool/connector.ts";
 import type { Lease } from "../pool/lease.ts";
-import { inOrder, leastLoaded, type Preference } from "./_choice.ts";
-import type { AnyConnector } from "./_endpoint.ts";
-import { EndpointGroup } from "./_endpoint_group.ts";
-import { type EndpointOptions, resolveEndpointOptions } from "./_endpoint_options.ts";
-import { connectorOf, type EndpointsConnector } from "./_endpoints_connector.ts";
+import {
+  type AnyConnector,
+  type Endpoint,
+  inOrder,
+  leastLoaded,
+  type Selection,
+} from "./endpoints/endpoint.ts";
+import { EndpointGroup, type GroupSettings } from "./endpoints/group.ts";
 
-/** What can be an endpoint: whatever a pool can be made of, a connector or a function that opens a resource. */
+/**
+ * When an endpoint that is down, or slow to answer, is passed over. All times are
+ * in milliseconds. The time of a stall of the event loop is not counted.
+ */
+export interface EndpointOptions {
+  /**
+   * For how long an endpoint is passed over after a dial that failed. It doubles
+   * with each further failure, and is up to a half shorter at random.
+   *
+   * @default {100}
+   */
+  minDelay?: number | undefined;
+  /**
+   * What that delay never exceeds.
+   *
+   * @default {5_000}
+   */
+  maxDelay?: number | undefined;
+  /**
+   * How long an endpoint may take to answer before it counts as down, and the
+   * next is dialled beside it. `Infinity` to wait until it fails. A group that is
+   * an endpoint of another needs longer than its own endpoints have.
+   *
+   * @default {2_000}
+   */
+  attemptDelay?: number | undefined;
+  /**
+   * The clock that decides whether a delay is over, in milliseconds; it must
+   * never go back. For tests and simulations. By default the monotonic clock,
+   * which the date does not change.
+   */
+  clock?: { now(): number } | undefined;
+}
+
+/** How one of several endpoints stands. */
+export interface EndpointStatus {
+  /** The connector's place, or `connectors[0]` for the first if it has none. */
+  readonly name: string;
+  /** Whether it is dialled like any other: not if the last dial failed, or took too long. */
+  readonly up: boolean;
+  /** Why it is not up. */
+  readonly error: unknown;
+  /** How many of its resources are open. */
+  readonly open: number;
+  /** How many of its dials are in flight. */
+  readonly connecting: number;
+}
+
+/** A connector that stands for several. */
+export interface EndpointsConnector<T, L extends Lease<T> = Lease<T>> extends Connector<T, L> {
+  /** How each of them stands at this moment, in the order in which they were given. */
+  readonly endpoints: readonly EndpointStatus[];
+}
+
+/** What can be an endpoint: a connector, or a function that opens a resource, as a pool takes them. */
 export type EndpointSource<T = unknown, L extends Lease<T> = Lease<T>> =
   | Connector<T, L>
-  | ((context: ConnectorContext) => T | PromiseLike<T>);
+  | ((context: ConnectContext) => T | PromiseLike<T>);
 
 /** The resource that an endpoint opens. */
-export type EndpointResource<S> = S extends { connect(context: ConnectorContext): infer R }
+export type EndpointResource<S> = S extends { connect(context: ConnectContext): infer R }
   ? Awaited<R>
-  : S extends (context: ConnectorContext) => infer R ? Awaited<R>
+  : S extends (context: ConnectContext) => infer R ? Awaited<R>
   : never;
 
 /** The lease on what an endpoint opens. */
@@ -28,60 +88,35 @@ export type EndpointLease<S> = S extends { lease?(slot: infer _Slot): infer L }
   ? L extends Lease<EndpointResource<S>> ? L : Lease<EndpointResource<S>>
   : Lease<EndpointResource<S>>;
 
-/** The ways to call {@linkcode roundRobin} and {@linkcode failover}. */
-export interface CombineEndpoints {
-  /** Of endpoints of one kind. */
-  <T, L extends Lease<T> = Lease<T>>(
-    ...connectors: readonly EndpointSource<T, L>[]
-  ): EndpointsConnector<T, L>;
-
-  /** Of endpoints of different kinds, such as `tcp` and `unix`. */
-  <S extends readonly EndpointSource[]>(
-    ...connectors: S
-  ): EndpointsConnector<EndpointResource<S[number]>, EndpointLease<S[number]>>;
-
-  /** Of a list of endpoints of one kind, and with options. */
-  <T, L extends Lease<T> = Lease<T>>(
-    connectors: readonly EndpointSource<T, L>[],
-    options?: EndpointOptions,
-  ): EndpointsConnector<T, L>;
-
-  /** Of a list of endpoints of different kinds, and with options. */
-  <S extends EndpointSource>(
-    connectors: readonly S[],
-    options?: EndpointOptions,
-  ): EndpointsConnector<EndpointResource<S>, EndpointLease<S>>;
-}
-
 /**
  * Spreads what a pool opens evenly over several endpoints. The next dial goes
  * to the one with the fewest resources open and dials in flight; of equals, to
  * the one whose turn is longest ago. So the spread stays even when resources are
  * closed, and one that was down catches up, where a mere turn would not.
  *
- * Whatever fails, a bad certificate as well as a refused connection, and
- * whatever does not answer within `attemptDelay`, makes its endpoint count as
- * down: the next dials pass it over, until a first one of them finds out after a
- * delay whether it is back. Those that would go there too wait for that probe,
- * 250 ms at most; then they go elsewhere, and the probe's own caller has another
- * endpoint dialled beside it. When all are down, all are
- * tried, the one first whose turn is longest ago. What a caller gives up is no
- * failure; what takes longer than the pool's `connectTimeout` is.
+ * A dial that fails, whether for a refused connection, a bad certificate or a
+ * login in `init`, and one that takes longer than `attemptDelay`, makes its
+ * endpoint count as down. The same call dials the next one, and later dials pass
+ * the endpoint over. When a delay is over, one dial is the probe that finds out
+ * whether it is back; others that would go there wait for it, 250 ms at most, and
+ * go elsewhere then. When all are down, all are tried, the one first whose turn is
+ * longest ago. A dial that is aborted is no failure; one that takes longer than
+ * the pool's `connectTimeout` is. To wait for the leave of `admit` is not to dial.
  *
  * If no endpoint can be reached, the dial rejects with an `AggregateError` whose
- * `errors` are those of the endpoints, and whose message names each. The pool
- * may try again if that can help with one of them.
+ * `errors` are those of the endpoints, and whose message names the place of each.
+ * The pool may try again if that can help with one of them.
  *
  * A resource belongs to the connector that opened it, which checks, resets,
- * watches and closes it. Those that are no objects can be pooled as long as no
+ * watches and closes it. Resources that are no objects can be pooled as long as no
  * two endpoints open the same one: that is a `TypeError`.
  *
  * @param connectors Connectors, or functions that open a resource. To give one
- * more weight, make it several times. Or an array of them, and options.
+ * more weight, make it several times.
  * @returns A connector for a pool; `endpoints` tells how each of them stands.
  * Pools that share it share what it knows.
- * @throws {TypeError} If a connector is none or given twice, or an option is unknown or of the wrong type.
- * @throws {RangeError} If there is no connector, or an option is out of range.
+ * @throws {TypeError} If a connector is none or given twice.
+ * @throws {RangeError} If there is no connector.
  *
  * @example
  * ```ts
@@ -98,7 +133,53 @@ export interface CombineEndpoints {
  * assertEquals(connector.endpoints.map(({ open }) => open), [5, 5]);
  * ```
  */
-export const roundRobin: CombineEndpoints = combination("roundRobin", leastLoaded);
+export function roundRobin<T, L extends Lease<T> = Lease<T>>(
+  ...connectors: readonly EndpointSource<T, L>[]
+): EndpointsConnector<T, L>;
+
+/**
+ * {@linkcode roundRobin} over endpoints of different kinds, such as `tcp` and `unix`.
+ *
+ * @param connectors Connectors, or functions that open a resource.
+ * @returns A connector for a pool, whose lease is that of either kind.
+ * @throws {TypeError} If a connector is none or given twice.
+ * @throws {RangeError} If there is no connector.
+ */
+export function roundRobin<S extends readonly EndpointSource[]>(
+  ...connectors: S
+): EndpointsConnector<EndpointResource<S[number]>, EndpointLease<S[number]>>;
+
+/**
+ * {@linkcode roundRobin} over a list of endpoints, with options.
+ *
+ * @param connectors Connectors, or functions that open a resource.
+ * @param options When an endpoint is passed over.
+ * @returns A connector for a pool.
+ * @throws {TypeError} If a connector is none or given twice, or an option is unknown or of the wrong type.
+ * @throws {RangeError} If there is no connector, or an option is out of range.
+ */
+export function roundRobin<T, L extends Lease<T> = Lease<T>>(
+  connectors: readonly EndpointSource<T, L>[],
+  options?: EndpointOptions,
+): EndpointsConnector<T, L>;
+
+/**
+ * {@linkcode roundRobin} over a list of endpoints of different kinds, with options.
+ *
+ * @param connectors Connectors, or functions that open a resource.
+ * @param options When an endpoint is passed over.
+ * @returns A connector for a pool, whose lease is that of either kind.
+ * @throws {TypeError} If a connector is none or given twice, or an option is unknown or of the wrong type.
+ * @throws {RangeError} If there is no connector, or an option is out of range.
+ */
+export function roundRobin<S extends EndpointSource>(
+  connectors: readonly S[],
+  options?: EndpointOptions,
+): EndpointsConnector<EndpointResource<S>, EndpointLease<S>>;
+
+export function roundRobin(...given: unknown[]): unknown {
+  return combine("roundRobin", leastLoaded, given);
+}
 
 /**
  * Opens everything at the first endpoint that is up, in the order in which they
@@ -108,12 +189,11 @@ export const roundRobin: CombineEndpoints = combination("roundRobin", leastLoade
  * When an endpoint counts as down, when it is tried again, what the error says
  * and whose a resource is: all that is as with {@linkcode roundRobin}.
  *
- * @param connectors Connectors, or functions that open a resource, the best
- * first. Or an array of them, and options.
+ * @param connectors Connectors, or functions that open a resource, the best first.
  * @returns A connector for a pool; `endpoints` tells how each of them stands.
  * Pools that share it share what it knows.
- * @throws {TypeError} If a connector is none or given twice, or an option is unknown or of the wrong type.
- * @throws {RangeError} If there is no connector, or an option is out of range.
+ * @throws {TypeError} If a connector is none or given twice.
+ * @throws {RangeError} If there is no connector.
  *
  * @example
  * ```ts
@@ -130,30 +210,130 @@ export const roundRobin: CombineEndpoints = combination("roundRobin", leastLoade
  * assertEquals(conn.remoteAddr.port, standby.addr.port);
  * ```
  */
-export const failover: CombineEndpoints = combination("failover", inOrder);
+export function failover<T, L extends Lease<T> = Lease<T>>(
+  ...connectors: readonly EndpointSource<T, L>[]
+): EndpointsConnector<T, L>;
 
-function combination(kind: string, prefer: Preference): CombineEndpoints {
+/**
+ * {@linkcode failover} over endpoints of different kinds, such as `unix` and `tcp`.
+ *
+ * @param connectors Connectors, or functions that open a resource, the best first.
+ * @returns A connector for a pool, whose lease is that of either kind.
+ * @throws {TypeError} If a connector is none or given twice.
+ * @throws {RangeError} If there is no connector.
+ */
+export function failover<S extends readonly EndpointSource[]>(
+  ...connectors: S
+): EndpointsConnector<EndpointResource<S[number]>, EndpointLease<S[number]>>;
+
+/**
+ * {@linkcode failover} over a list of endpoints, with options.
+ *
+ * @param connectors Connectors, or functions that open a resource, the best first.
+ * @param options When an endpoint is passed over.
+ * @returns A connector for a pool.
+ * @throws {TypeError} If a connector is none or given twice, or an option is unknown or of the wrong type.
+ * @throws {RangeError} If there is no connector, or an option is out of range.
+ */
+export function failover<T, L extends Lease<T> = Lease<T>>(
+  connectors: readonly EndpointSource<T, L>[],
+  options?: EndpointOptions,
+): EndpointsConnector<T, L>;
+
+/**
+ * {@linkcode failover} over a list of endpoints of different kinds, with options.
+ *
+ * @param connectors Connectors, or functions that open a resource, the best first.
+ * @param options When an endpoint is passed over.
+ * @returns A connector for a pool, whose lease is that of either kind.
+ * @throws {TypeError} If a connector is none or given twice, or an option is unknown or of the wrong type.
+ * @throws {RangeError} If there is no connector, or an option is out of range.
+ */
+export function failover<S extends EndpointSource>(
+  connectors: readonly S[],
+  options?: EndpointOptions,
+): EndpointsConnector<EndpointResource<S>, EndpointLease<S>>;
+
+export function failover(...given: unknown[]): unknown {
+  return combine("failover", inOrder, given);
+}
+
+function combine(
+  kind: string,
+  selection: Selection,
+  given: unknown[],
+): EndpointsConnector<unknown, Lease<unknown>> {
   const subject = `create a ${kind} connector`;
-  const combine = (...given: unknown[]) => {
-    const [list, options = {}] = Array.isArray(given[0]) ? given : [given];
-    const connectors = checkConnectors(list as unknown[], subject);
-    const resolved = resolveEndpointOptions(options as EndpointOptions, subject);
-    return connectorOf(new EndpointGroup(connectors, prefer, resolved), kind);
+  const [list, options = {}] = Array.isArray(given[0]) ? given : [given];
+  const connectors = checkConnectors(list as unknown[], subject);
+  const settings = checkSettings(options as EndpointOptions, subject);
+  const group = new EndpointGroup(connectors, selection, settings);
+  return {
+    ...group.toConnector(kind),
+    get endpoints() {
+      return group.endpoints.map(statusOf);
+    },
   };
-  return combine as CombineEndpoints;
 }
 
 function checkConnectors(given: unknown[], subject: string): AnyConnector[] {
   if (given.length === 0) {
     throw new RangeError(`Cannot ${subject} as 'connectors' must not be empty`);
   }
-  return given.map((each, index) => {
+  return Array.from(given, (each, index) => {
     const name = `connectors[${index}]`;
+    const connector = toConnector(each as AnyConnector, subject, name);
     const first = given.indexOf(each);
-    if (first === index) return toConnector(each as AnyConnector, subject, name);
+    if (first === index) return connector;
     throw new TypeError(
       `Cannot ${subject} as '${name}' must be a connector of its own: ` +
         `received 'connectors[${first}]' again`,
     );
   });
+}
+
+const RULES: Record<keyof EndpointOptions, Rule> = {
+  minDelay: duration,
+  maxDelay: duration,
+  attemptDelay: positiveDuration,
+  clock: (value, name, subject) => {
+    if (typeof (value as EndpointOptions["clock"] | null)?.now === "function") return;
+    throw new TypeError(
+      `Cannot ${subject} as '${name}' must be an object with a now() method: received ${
+        shown(value)
+      }`,
+    );
+  },
+};
+
+/** Checks the options and fills in the defaults. */
+function checkSettings(given: EndpointOptions, subject: string): GroupSettings {
+  checkOptions(given, RULES, subject);
+  const { minDelay = 100, attemptDelay = 2_000, clock } = given;
+  const { maxDelay = Math.max(5_000, minDelay) } = given;
+  if (maxDelay < minDelay) {
+    throw new RangeError(
+      `Cannot ${subject} as 'maxDelay' must be at least 'minDelay' (${minDelay}): received ${maxDelay}`,
+    );
+  }
+  return { minDelay, maxDelay, attemptDelay, now: clock ? steady(clock) : monotonicNow };
+}
+
+/** A clock that throws, gives no number or goes back stands still, and dials go on. */
+function steady(clock: { now(): number }): () => number {
+  let last = 0;
+  return () => {
+    try {
+      const now = clock.now();
+      if (now > last) last = now;
+    } catch {
+      // as if no time had passed
+    }
+    return last;
+  };
+}
+
+function statusOf({ name, breaker, load }: Endpoint): EndpointStatus {
+  const { isClosed: up, error } = breaker;
+  return { name, up, error, open: load.open, connecting: load.connecting };
 }

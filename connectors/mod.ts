@@ -6,15 +6,15 @@
  */
 
 export {
-  type CombineEndpoints,
   type EndpointLease,
+  type EndpointOptions,
   type EndpointResource,
+  type EndpointsConnector,
   type EndpointSource,
+  type EndpointStatus,
   failover,
   roundRobin,
 } from "./endpoints.ts";
-export type { EndpointOptions } from "./_endpoint_options.ts";
-export type { EndpointsConnector, EndpointStatus } from "./_endpoints_connector.ts";
 export { type ReadUntilOptions, Socket, type SocketConn, type SocketOptions } from "./socket.ts";
 export type { SocketConnector } from "./_socket_connector.ts";
 export { SocketLease } from "./socket_lease.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Connector, ConnectorContext } from "../pool/connector.ts";
+import type { ConnectContext, Connector } from "../pool/connector.ts";
 import { ClosingHandshakes } from "./_closing_handshakes.ts";
 import { isFinal } from "./_socket_connector.ts";
 import { dial, isPassing, placeOf } from "./_websocket_dial.ts";
@@ -61,7 +61,7 @@ export function webSocket(options: WebSocketConnectorOptions): WebSocketConnecto
   const { drain, ping } = plan.connection;
   const closings = new ClosingHandshakes(plan.closeTimeout);
 
-  async function connect(context: ConnectorContext): Promise<WebSocketConnection> {
+  async function connect(context: ConnectContext): Promise<WebSocketConnection> {
     if (closings.lingering >= maxLingering) throw tooManyLinger(url, closings.lingering);
     const connection = await dial(url, init, plan.connection, context.signal);
     if (onOpen !== undefined) await greet(connection, context);
@@ -69,7 +69,7 @@ export function webSocket(options: WebSocketConnectorOptions): WebSocketConnecto
   }
 
   /** The function may heed no signal: then the dial is over all the same. */
-  async function greet(connection: WebSocketConnection, context: ConnectorContext): Promise<void> {
+  async function greet(connection: WebSocketConnection, context: ConnectContext): Promise<void> {
     const { signal } = context;
     let giveUp = () => {};
     const aborted = new Promise<never>((_resolve, reject) => {

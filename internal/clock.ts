@@ -14,6 +14,7 @@ const STRIDE = 64;
 let date = NaN;
 let now = 0;
 let slept = 0;
+let monotonic = 0;
 let wall = 0;
 
 /** The two clocks of a pool, in milliseconds. Tests and simulations replace them. */
@@ -24,28 +25,28 @@ export interface Clock {
   wall(): number;
 }
 
-/**
- * Monotonic time to the millisecond. `performance.now()` is read again only when
- * the date has changed, which costs less than half as much to ask.
- */
-export function monotonicNow(): number {
-  const today = dateNow();
-  if (today !== date) advance(today);
-  return now;
-}
-
 let spare = 0;
 let equals = 0;
+
+/**
+ * Monotonic time, in whole milliseconds.
+ *
+ * `performance.now()` is read only when the date has changed, which costs less
+ * than half as much to ask. And in a burst of calls the date is asked for only
+ * now and then, since that costs as much as a whole acquire and release. A burst
+ * ends at the latest with the present turn of the event loop, so that it misses
+ * nothing that came from outside.
+ */
+export function monotonicNow(): number {
+  if (spare > 0) spare--;
+  else read();
+  return monotonic;
+}
 
 /**
  * The same plus the time for which the machine slept: most systems' monotonic
  * clocks stand still meanwhile, and only the date tells. A date that was set
  * forward looks the same.
- *
- * To ask for the date costs as much as a whole acquire and release. So in a burst
- * of calls it is asked for only now and then. A burst ends at the latest with the
- * present turn of the event loop, so that it misses nothing that came from
- * outside.
  */
 export function wallNow(): number {
   if (spare > 0) spare--;
@@ -58,7 +59,8 @@ export const SYSTEM_CLOCK: Clock = { now: monotonicNow, wall: wallNow };
 
 function read(): void {
   const before = date;
-  monotonicNow();
+  const today = dateNow();
+  if (today !== date) advance(today);
   if (date !== before && turn === "unwatched") equals = 0;
   else if (++equals >= BURST) beginStride();
 }
@@ -81,6 +83,7 @@ function advance(today: number): void {
   now = performance.now();
   const leap = (today - date) - (now - before);
   if (leap > LEAP_MS) slept += leap;
+  monotonic = Math.floor(now);
   wall = Math.floor(now + slept);
   date = today;
 }

@@ -14,6 +14,9 @@ const SMALLEST_SWEEP = 64;
 /** A timer that fires later than this was held up. */
 export const STALL_MS = 3;
 
+/** The timer is set for no longer, so that none stays behind for long when nobody waits any more. */
+const LONGEST_SETTING_MS = 500;
+
 /** How much of a stall is given back at most. */
 const LONGEST_GRACE_MS = 250;
 
@@ -71,7 +74,7 @@ export class DeadlineQueue<W extends Bounded> {
     const last = list[list.length - 1];
     if (last === undefined || last.deadline <= deadline) list.push(waiter);
     else this.#pushHeap(waiter);
-    if (this.#state === "waiting") this.#timer.fireBy(deadline, now);
+    if (this.#state === "waiting") this.#fireBy(deadline, now);
   }
 
   /** To be called once for an added waiter, after it has been settled. */
@@ -114,6 +117,10 @@ export class DeadlineQueue<W extends Bounded> {
     this.#heap.length = 0;
   }
 
+  #fireBy(deadline: number, now: number): void {
+    this.#timer.fireBy(Math.min(deadline, now + LONGEST_SETTING_MS), now);
+  }
+
   #fire(due: number): void {
     const now = Math.max(this.#clock(), due); // a timer may fire a fraction too early by the other clock
     const grace = this.#state === "grace" ? 0 : graceFor(now - due);
@@ -142,7 +149,7 @@ export class DeadlineQueue<W extends Bounded> {
 
   #await(now: number): void {
     const next = this.#peek(Infinity);
-    if (next !== undefined) this.#timer.fireBy(next.deadline, now);
+    if (next !== undefined) this.#fireBy(next.deadline, now);
   }
 
   /** The unsettled entry that is due first, if it is by this time. */

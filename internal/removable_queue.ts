@@ -1,19 +1,19 @@
 /** What stands in a {@linkcode RemovableQueue}. */
-export interface Numbered {
-  /** Higher than that of whoever has joined before. */
-  readonly number: number;
+export interface Ranked {
+  /** Its place among the others: the lowest rank is the head. No two are the same. */
+  readonly rank: number;
 }
 
 // A shorter queue is not worth tidying.
 const SHORTEST = 64;
 
 /**
- * A queue that members can leave from anywhere: an array, in which whoever has
- * left leaves a number behind, so that others are found by bisection. Links from
+ * A queue that members can leave from anywhere: an array in which the rank of a
+ * removed member stays behind, so that others are found by bisection. Links from
  * one to the next would be simpler. But a garbage collector follows them one by
- * one, which made each of 20,000 callers half as expensive again.
+ * one, which made each of 20,000 waiters half as expensive again.
  */
-export class RemovableQueue<M extends Numbered> {
+export class RemovableQueue<M extends Ranked> {
   #places: (M | number)[] = [];
   /** Where the head is. */
   #first = 0;
@@ -23,8 +23,12 @@ export class RemovableQueue<M extends Numbered> {
     return this.size === 0 ? undefined : this.#places[this.#first] as M;
   }
 
+  /** Adds a member in the order of ranks: mostly at the end. */
   push(member: M): void {
-    this.#places.push(member);
+    const places = this.#places;
+    const { length } = places;
+    if (length === this.#first || this.#rankAt(length - 1) < member.rank) places.push(member);
+    else this.#insert(member);
     this.size++;
   }
 
@@ -39,8 +43,19 @@ export class RemovableQueue<M extends Numbered> {
     return head;
   }
 
+  #insert(member: M): void {
+    let low = this.#first;
+    let high = this.#places.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#rankAt(middle) < member.rank) low = middle + 1;
+      else high = middle;
+    }
+    this.#places.splice(low, 0, member);
+  }
+
   #removeAt(index: number, member: M): void {
-    this.#places[index] = member.number;
+    this.#places[index] = member.rank;
     this.size--;
     if (index === this.#first) this.#first = this.#taken(index + 1);
     const { length } = this.#places;
@@ -77,21 +92,21 @@ export class RemovableQueue<M extends Numbered> {
     let high = this.#places.length;
     while (high - low > 1) {
       const middle = (low + high) >>> 1;
-      if (this.#numberAt(middle) > member.number) high = middle;
+      if (this.#rankAt(middle) > member.rank) high = middle;
       else low = middle;
     }
     return low;
   }
 
-  #numberAt(index: number): number {
+  #rankAt(index: number): number {
     const place = this.#places[index]!;
-    return typeof place === "number" ? place : place.number;
+    return typeof place === "number" ? place : place.rank;
   }
 
   /** Closes the gap behind a member: one who stays while those behind leave would have it searched each time. */
   #moveUp(from: number, to: number): void {
     const member = this.#places[from] as M;
-    this.#places.fill(member.number, from, to);
+    this.#places.fill(member.rank, from, to);
     this.#places[to] = member;
     if (from === this.#first) this.#first = to;
   }

@@ -155,3 +155,21 @@ export function checkOptions(
 function kindOf(value: unknown): string {
   return typeof value === "string" ? `a string of ${value.length} characters` : shown(value);
 }
+
+/** An integer within bounds. */
+export function integerBetween(least: number, most: number): Rule {
+  return numeric(
+    `an integer from ${least} to ${most}`,
+    (value) => Number.isInteger(value) && value >= least && value <= most,
+  );
+}
+
+/** An object with these methods. */
+export function methods(...names: string[]): Rule {
+  return (value, name, subject) => {
+    const has = (each: string) => typeof (value as Record<string, unknown>)[each] === "function";
+    if (typeof value === "object" && value !== null && names.every(has)) return;
+    const demand = `an object with the methods ${names.map((each) => `${each}()`).join(" and ")}`;
+    throw new TypeError(message(subject, name, demand, value));
+  };
+}

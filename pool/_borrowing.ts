@@ -1,35 +1,161 @@
+import { type Bounded, DeadlineQueue } from "../internal/deadline_queue.ts";
+import { SignalRegistry } from "../internal/signal_registry.ts";
+import { errorText } from "../internal/text.ts";
+import { PoolError } from "./errors.ts";
 import type { Lease } from "./lease.ts";
 import type { AcquireOptions, UseOptions } from "./options.ts";
 
-/** What `use` does it with. */
+/** What `use` needs of a pool. */
 export interface Lender<L> {
-  acquire(options: AcquireOptions): Promise<L>;
-  /** Whether the lease's resource, used before, failed before it gave anything back. */
+  readonly acquireTimeout: number;
+  acquire(options: AcquireOptions | undefined): Promise<L>;
+  /** Whether the lease's resource, used before, failed before anything came back. */
   isStale(lease: L, error: unknown): boolean;
   /** Whether the error has spoilt the lease's resource. */
   isFatal(lease: L, error: unknown): boolean;
+  /** The error for a body that took longer than this. */
+  lateError(deadline: number): Error;
 }
 
-/** Lends a resource for the time of a function: a throw closes it, for nobody can know what state it is in. */
-export async function borrow<L extends Lease<unknown>, R>(
-  lender: Lender<L>,
-  body: (lease: L) => R | PromiseLike<R>,
-  options: UseOptions,
-): Promise<R> {
-  const { retryStale = false, ...acquireOptions } = options;
-  const lease = await lender.acquire(acquireOptions);
-  try {
-    const result = await body(lease);
-    lease.release();
-    return result;
-  } catch (error) {
-    const wasStale = retryStale && lender.isStale(lease, error);
-    if (!lease.ended && !lender.isFatal(lease, error)) {
+/** Lends resources for the time of a function, within the limits of the call. */
+export class Borrowing<L extends Lease<unknown>> {
+  readonly #lender: Lender<L>;
+  readonly #clock: () => number;
+  readonly #limits: DeadlineQueue<Use>;
+  readonly #aborts = new SignalRegistry<Use>((use, reason) => use.cut(reason));
+
+  constructor(lender: Lender<L>, clock: () => number) {
+    this.#lender = lender;
+    this.#clock = clock;
+    this.#limits = new DeadlineQueue(clock, (use) => use.cut(lender.lateError(use.limit)));
+  }
+
+  /** Runs the function with a lease. A throw that spoils the resource closes it; a return releases it. */
+  async run<R>(
+    body: (lease: L) => R | PromiseLike<R>,
+    options: UseOptions | undefined,
+  ): Promise<R> {
+    const lease = await this.#lender.acquire(options && this.#acquireOptions(options, 0));
+    const begun = options === undefined ? 0 : this.#clock();
+    try {
+      const result = await (isBounded(options) ? this.#bounded(body, lease, options) : body(lease));
       lease.release();
+      return result;
+    } catch (error) {
+      const isStale = options?.retryStale === true && this.#lender.isStale(lease, error);
+      this.#endFailed(lease, error);
+      if (!isStale || options?.signal?.aborted) throw error;
+      return await this.#retry(body, options!, error, this.#clock() - begun);
+    }
+  }
+
+  /** From now on no timer stays behind. */
+  close(): void {
+    this.#limits.close();
+  }
+
+  /** Runs it once more, on a resource that nobody has used. */
+  async #retry<R>(
+    body: (lease: L) => R | PromiseLike<R>,
+    options: UseOptions,
+    first: unknown,
+    elapsed: number,
+  ): Promise<R> {
+    const { retryStale: _, ...others } = options;
+    const acquireOptions = { ...this.#acquireOptions(options, elapsed), fresh: true };
+    let lease: L;
+    try {
+      lease = await this.#lender.acquire(acquireOptions);
+    } catch (second) {
+      throw withFirst(second, first, options.signal);
+    }
+    const left = options.deadline === undefined ? undefined : options.deadline - elapsed;
+    const bounds = { ...others, deadline: left };
+    try {
+      const result = await (isBounded(bounds) ? this.#bounded(body, lease, bounds) : body(lease));
+      lease.release();
+      return result;
+    } catch (error) {
+      this.#endFailed(lease, error);
       throw error;
     }
-    if (!lease.ended) lease.discard(error);
-    if (!wasStale) throw error;
   }
-  return await borrow(lender, body, { ...acquireOptions, fresh: true });
+
+  #bounded<R>(
+    body: (lease: L) => R | PromiseLike<R>,
+    lease: L,
+    { signal, deadline = Infinity }: UseOptions,
+  ): Promise<R> {
+    return new Promise((resolve, reject) => {
+      const now = this.#clock();
+      const use = new Use(deadline, now + deadline, (reason) => {
+        end();
+        if (!lease.ended) lease.discard(reason);
+        reject(reason);
+      });
+      const end = () => {
+        use.settled = true;
+        this.#limits.drop(use);
+        if (signal !== undefined) this.#aborts.delete(signal, use);
+      };
+      this.#limits.add(use, now);
+      if (signal !== undefined) this.#aborts.add(signal, use);
+      if (signal?.aborted) return use.cut(signal.reason);
+      const settle = <V>(tell: (value: V) => void) => (value: V) => {
+        if (use.settled) return;
+        end();
+        tell(value);
+      };
+      (async () => await body(lease))().then(settle(resolve), settle(reject));
+    });
+  }
+
+  #endFailed(lease: L, error: unknown): void {
+    if (lease.ended) return;
+    if (this.#lender.isFatal(lease, error)) lease.discard(error);
+    else lease.release();
+  }
+
+  /** The options of an acquire, with what is left of the time. */
+  #acquireOptions(options: UseOptions, elapsed: number): AcquireOptions {
+    const { signal, timeout, fresh, priority, deadline = Infinity } = options;
+    const budget = timeout ?? this.#lender.acquireTimeout;
+    const least = Math.min(budget, deadline);
+    const left = least === timeout && elapsed === 0 ? timeout : Math.max(0, least - elapsed);
+    return {
+      signal,
+      fresh,
+      priority,
+      ...(left !== this.#lender.acquireTimeout && { timeout: left }),
+    };
+  }
+}
+
+/** The error of a retry that got no resource: what failed at first must not be lost. */
+function withFirst(second: unknown, first: unknown, signal: AbortSignal | undefined): unknown {
+  if (signal?.aborted) return second;
+  if (second instanceof PoolError) {
+    second.cause ??= first;
+    return second;
+  }
+  const message = "The request failed on a reused resource, and no fresh one could be had: ";
+  return new AggregateError([first, second], message + errorText(second), { cause: first });
+}
+
+function isBounded(options: UseOptions | undefined): options is UseOptions {
+  return options !== undefined && (options.signal !== undefined || options.deadline !== undefined);
+}
+
+/** One call of `use` whose body is bounded. */
+class Use implements Bounded {
+  readonly limit: number;
+  readonly deadline: number;
+  readonly cut: (reason: unknown) => void;
+  settled = false;
+
+  constructor(limit: number, deadline: number, cut: (reason: unknown) => void) {
+    this.limit = limit;
+    this.deadline = deadline;
+    this.cut = cut;
+  }
 }

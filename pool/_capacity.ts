@@ -1,89 +1,97 @@
-import { type Permit, Semaphore } from "./semaphore.ts";
+import type { Waiter } from "./_wait_queue.ts";
+import type { ExhaustedLimit } from "./errors.ts";
 import type { SharedFigures } from "./stats.ts";
 
-/** A pool, as its capacity sees it. */
+/** The pool to which a capacity belongs, as the capacity sees it. */
 export interface CapacityUser {
-  readonly slots: {
-    readonly size: number;
-    readonly closing: number;
-    readonly idle: { readonly head: { readonly idleSince: number } | undefined };
-  };
-  readonly line: {
-    readonly size: number;
-    readonly next: { readonly number: number } | undefined;
-    /** Those who will not wait unless room is being made for them. */
-    readonly impatient: { readonly size: number };
-    /** How many callers without a slot came before the one of that number, but at most so many. */
-    unassignedBefore(number: number, most: number): number;
-  };
-  readonly dialler: { readonly demand: number; readonly isWarming: boolean };
+  /** Slots in use, those being closed included. */
+  readonly openSlots: number;
+  /** Those being closed. */
+  readonly closingSlots: number;
+  /** The idle resource that was returned first, if there is one. */
+  readonly oldestIdle: { readonly idleOrder: number; readonly idleSince: number } | undefined;
+  /** Whether there are waiters that only wait if room is being made for them. */
+  readonly hasStranded: boolean;
+  /** The first waiter without a slot. */
+  readonly firstWaiter: Waiter | undefined;
+  /** For how many waiters a resource would be opened if there were room. */
+  readonly demand: number;
   /** Closes the resource that has been idle longest. */
   evict(): void;
   /** Decides what it can, as there may be room. */
   proceed(): void;
 }
 
-/** The room that a pool has for its resources: its own, or one that it shares with others. */
+/** How many resources a pool may have open: a number of its own, or a part of one that many share. */
 export interface Capacity {
   /** How many resources the pool may have open. */
   readonly maxSize: number;
   /** How many more it may open now. */
   readonly room: number;
+  /** Which option limits it. */
+  readonly limit: ExhaustedLimit;
   /** The figures of the whole, if it is shared. */
   readonly shared: SharedFigures | undefined;
-  /** Is told once which pool has it. */
-  serve(pool: CapacityUser): void;
-  /** Takes the room for one more resource, on behalf of the caller of that number. */
-  tryAcquire(number: number): Permit | undefined;
+  /** Is called once with the pool that has it. */
+  serve(user: CapacityUser): void;
+  /** Takes the room for one more resource, for a waiter or in the background. Returns false if there is none. */
+  take(waiter: Waiter | undefined): boolean;
+  /** A slot is free again. */
+  give(): void;
   /** Whether so many resources are more than there should be. */
-  isExceededBy(size: number): boolean;
-  /** Whether a resource must make room for a caller of another pool, who came before the one of that number. */
-  isOwedBefore(number: number): boolean;
-  /** Whether room is being made for the waiting caller of that number. */
-  isRoomComingFor(number: number): boolean;
+  isExceededBy(open: number): boolean;
+  /** Whether a free resource must make room for a waiter of another pool, instead of going to this waiter or being idle. */
+  mustYieldBefore(waiter: Waiter | undefined): boolean;
+  /** For how many waiters room is being made elsewhere. */
+  readonly coming: number;
+  /** A dial has taken so many milliseconds. */
+  dialled(duration: number): void;
   /** The pool has decided all that it can for now. */
   review(): void;
   resize(maxSize: number): void;
 }
 
-/** The room of a pool that stands alone. */
+/** The capacity of a pool that stands alone. */
 export class OwnCapacity implements Capacity {
+  readonly limit = "maxSize";
   readonly shared = undefined;
-  readonly #permits: Semaphore;
+  readonly coming = 0;
+  maxSize: number;
+  #size = 0;
 
   constructor(maxSize: number) {
-    this.#permits = new Semaphore(maxSize);
-  }
-
-  get maxSize(): number {
-    return this.#permits.permits;
+    this.maxSize = maxSize;
   }
 
   get room(): number {
-    return this.#permits.available;
+    return Math.max(0, this.maxSize - this.#size);
   }
 
   serve(): void {}
 
-  tryAcquire(): Permit | undefined {
-    return this.#permits.tryAcquire();
+  take(): boolean {
+    if (this.#size >= this.maxSize) return false;
+    this.#size++;
+    return true;
   }
 
-  isExceededBy(size: number): boolean {
-    return size > this.maxSize;
+  give(): void {
+    this.#size--;
   }
 
-  isOwedBefore(): boolean {
+  isExceededBy(open: number): boolean {
+    return open > this.maxSize;
+  }
+
+  mustYieldBefore(): boolean {
     return false;
   }
 
-  isRoomComingFor(): boolean {
-    return false;
-  }
+  dialled(): void {}
 
   review(): void {}
 
   resize(maxSize: number): void {
-    this.#permits.resize(maxSize);
+    this.maxSize = maxSize;
   }
 }

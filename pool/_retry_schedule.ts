@@ -1,6 +1,8 @@
-import { SharedTimer } from "../internal/shared_timer.ts";
 import { Backoff } from "../internal/backoff.ts";
+import { SharedTimer } from "../internal/shared_timer.ts";
 import type { RetryOptions } from "./options.ts";
+
+type Delays = { readonly [Name in keyof RetryOptions]-?: number };
 
 /**
  * - `open`: the server answers, as far as is known: any number may dial
@@ -19,14 +21,14 @@ type ScheduleState = "open" | "waiting" | "due" | "probing" | "closed";
 export class RetrySchedule {
   readonly #backoff: Backoff;
   readonly #clock: () => number;
-  readonly #alarm: SharedTimer;
+  readonly #timer: SharedTimer;
   #state: ScheduleState = "open";
   #probe = 0;
 
-  constructor(options: Required<RetryOptions>, clock: () => number, onDue: () => void) {
+  constructor(options: Delays, clock: () => number, onDue: () => void) {
     this.#backoff = new Backoff(options);
     this.#clock = clock;
-    this.#alarm = new SharedTimer(clock, () => {
+    this.#timer = new SharedTimer(clock, () => {
       this.#state = "due";
       onDue();
     }, false);
@@ -36,16 +38,12 @@ export class RetrySchedule {
     return this.#state === "open";
   }
 
-  get isClosed(): boolean {
-    return this.#state === "closed";
-  }
-
-  /** Whether one who heeds the schedule may dial now. */
+  /** Whether a dial may begin now. */
   get ready(): boolean {
     return this.#state === "open" || this.#state === "due";
   }
 
-  /** A dial begins. Answers the number of the probe that it is, or 0. */
+  /** A dial begins. Returns the number of the probe that it is, or 0. */
   started(): number {
     if (this.#state !== "due") return 0;
     this.#state = "probing";
@@ -56,30 +54,98 @@ export class RetrySchedule {
     if (this.#state === "closed") return;
     this.#state = "open";
     this.#backoff.reset();
-    this.#alarm.clear();
+    this.#timer.clear();
   }
 
-  /** A dial has failed, which was this probe or none. Answers whether it is what all were waiting for. */
+  /**
+   * A dial has failed, which was this probe or none. Returns whether it is the one
+   * that all were waiting for.
+   */
   failed(probe: number): boolean {
     const isAwaited = this.#state === "probing" && probe === this.#probe;
     if (isAwaited || this.#state === "open") this.postpone();
     return isAwaited;
   }
 
+  /** A probe was given up without a result: the next dial is the probe. */
+  withdrawn(probe: number): void {
+    if (this.#state === "probing" && probe === this.#probe) this.#state = "due";
+  }
+
   /** Lets nobody dial for a while, longer each time until a success. */
   postpone(): void {
     if (this.#state === "closed") return;
     this.#state = "waiting";
-    this.#alarm.fireBy(this.#clock() + this.#backoff.next());
+    this.#timer.fireBy(this.#clock() + this.#backoff.next());
   }
 
   /** Whether the wait keeps the process alive: while somebody waits for its end. */
-  hold(holding: boolean): void {
-    this.#alarm.setRef(holding);
+  setRef(isRef: boolean): void {
+    this.#timer.setRef(isRef);
   }
 
   close(): void {
     this.#state = "closed";
-    this.#alarm.clear();
+    this.#timer.clear();
+  }
+}
+
+/**
+ * A failure that another try can't mend, such as a wrong password. Until a delay
+ * is over, callers are given that error without a dial. Then one dial finds out
+ * whether it still holds. The delay doubles with each.
+ */
+export class FinalFailure {
+  readonly #options: Delays;
+  readonly #clock: () => number;
+  #failure: { readonly error: unknown } | undefined;
+  #delay = 0;
+  #until = 0;
+  #state: "paced" | "probing" = "paced";
+
+  constructor(options: Delays, clock: () => number) {
+    this.#options = options;
+    this.#clock = clock;
+  }
+
+  /** Whether the last dial failed finally. */
+  get isSet(): boolean {
+    return this.#failure !== undefined;
+  }
+
+  /** The failure, until it may be tried again. */
+  get current(): { readonly error: unknown } | undefined {
+    return this.#clock() < this.#until ? this.#failure : undefined;
+  }
+
+  /** Whether a dial is under way to find out whether it still holds. */
+  get isProbing(): boolean {
+    return this.isSet && this.#state === "probing";
+  }
+
+  /** A dial begins. */
+  started(): void {
+    this.#state = "probing";
+  }
+
+  failed(error: unknown): void {
+    const { minDelay, maxDelay } = this.#options;
+    // Dials that were begun together and fail together count as one.
+    const isFollowing = this.isSet && this.#state === "probing";
+    if (!this.isSet) this.#delay = minDelay;
+    else if (isFollowing) this.#delay = Math.min(2 * this.#delay, maxDelay);
+    this.#failure = { error };
+    this.#state = "paced";
+    this.#until = Math.max(this.#until, this.#clock() + this.#delay);
+  }
+
+  /** The dial was given up without a result. */
+  withdrawn(): void {
+    this.#state = "paced";
+  }
+
+  clear(): void {
+    this.#failure = undefined;
+    this.#until = 0;
   }
 }

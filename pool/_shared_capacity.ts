@@ -1,164 +1,357 @@
-import { LinkedList } from "../internal/linked_list.ts";
-import type { Share } from "./_share.ts";
-import { type Permit, Semaphore } from "./semaphore.ts";
+import type { Clock } from "../internal/clock.ts";
+import { type HeapMember, IndexedHeap } from "../internal/indexed_heap.ts";
+import { SharedTimer } from "../internal/shared_timer.ts";
+import type { Capacity, CapacityUser } from "./_capacity.ts";
+import type { Waiter } from "./_wait_queue.ts";
+import type { ExhaustedLimit } from "./errors.ts";
+import type { SharedFigures } from "./stats.ts";
+
+// What fairness across keys may cost: see `SharedCapacity.patience`.
+const LEAST_PATIENCE_MS = 10;
+const DIALS_OF_PATIENCE = 8;
+
+/** The share of the latest dial in the mean. */
+const SMOOTHING = 0.2;
 
 /**
- * The room that several pools have together. Those that lack some stand in line
- * for it, by the number of their first caller, which is one sequence over all
- * pools: so whoever has waited longest gets what becomes free. When all is
- * taken, the resource that has been idle longest is closed, wherever it is.
+ * The capacity that many keys share. A key whose waiters lack room has a claim on
+ * it. Claims are served by priority, then by how long their first waiter has
+ * waited. When all room is taken, the resource that has been idle longest is
+ * closed, of whichever key.
+ *
+ * To serve a waiter of the same key costs nothing, a change of key costs a dial.
+ * So a resource stays with its key until the first waiter of another key has
+ * waited for `patience`.
  */
 export class SharedCapacity {
-  readonly #permits: Semaphore;
-  readonly #claims = new LinkedList<Share>();
-  readonly #resting = new Set<Share>();
-  readonly #hurried = new Set<Share>();
-  /** How many resources are open at this moment, in whatever state. */
-  open = 0;
-  #maxSize: number;
-  /** The same as far as the shares have reported it, as with the figures below. */
-  #size = 0;
-  #closing = 0;
-  #wanted = 0;
-  #state: "resting" | "arranging" = "resting";
+  readonly #clock: Clock;
+  readonly #claims = new IndexedHeap<Claim>((a, b) => a.rank < b.rank);
+  readonly #idle = new IndexedHeap<IdleKey>((a, b) => a.order < b.order);
+  /** Keys with waiters that only wait if room is being made for them. */
+  readonly #stranded = new Set<KeyCapacity>();
+  /** Fires when an idle resource may be closed that could not be before. */
+  readonly #timer: SharedTimer;
+  maxSize: number;
+  /** Open slots over all keys, in whatever state. */
+  size = 0;
+  /** Those among them that are being closed. */
+  closing = 0;
+  /** For how many resources over all claims there is no room. */
+  wanted = 0;
+  #meanDial = 0;
+  #state: "resting" | "arranging" | "closed" = "resting";
 
-  constructor(maxSize: number) {
-    this.#maxSize = maxSize;
-    this.#permits = new Semaphore(maxSize);
-  }
-
-  get maxSize(): number {
-    return this.#maxSize;
+  constructor(maxSize: number, clock: Clock) {
+    this.maxSize = maxSize;
+    this.#clock = clock;
+    this.#timer = new SharedTimer(clock.now, () => this.arrange(), true);
   }
 
   get available(): number {
-    return this.#permits.available;
+    return this.#state === "closed" ? 0 : Math.max(0, this.maxSize - this.size);
   }
 
   /** Whether more resources are open than should be, those being closed not counted. */
   get isOverfull(): boolean {
-    return this.#size - this.#closing > this.#maxSize;
+    return this.size - this.closing > this.maxSize;
   }
 
-  /** How much room there will be when all is closed that is to be: less than none, if there is too much open. */
-  get #comingRoom(): number {
-    return this.#maxSize - this.#size + this.#closing;
+  /** Whether the room that there will be is enough for all claims. */
+  get isEnoughComing(): boolean {
+    return this.wanted <= this.maxSize - this.size + this.closing;
   }
 
-  /** Whether that is enough for the waiting caller of that number, and for all who came before. */
-  isRoomComingFor(number: number): boolean {
-    let room = this.#comingRoom;
-    for (let claim = this.#claims.head; claim !== undefined && room > 0; claim = claim.next) {
-      if (claim.number >= number) break;
-      room -= claim.wantedBefore(number);
+  /** How long a waiter waits at most before it gets a resource of another key that has waiters too, in milliseconds. */
+  get patience(): number {
+    return Math.max(LEAST_PATIENCE_MS, DIALS_OF_PATIENCE * this.#meanDial);
+  }
+
+  /** Whether this key may take room now: no other claim comes first. */
+  mayTake(key: KeyCapacity, waiter: Waiter | undefined): boolean {
+    if (this.available === 0) return false;
+    const rival = this.#firstRivalOf(key);
+    return rival === undefined || (waiter !== undefined && waiter.rank < rival.rank);
+  }
+
+  /** Whether a resource of this key goes to a claim of another key rather than to this waiter. */
+  mustYieldBefore(key: KeyCapacity, waiter: Waiter | undefined): boolean {
+    if (this.#claims.size === 0 || this.isEnoughComing) return false;
+    const rival = this.#firstRivalOf(key)?.waiter;
+    if (rival === undefined) return false;
+    if (waiter !== undefined) {
+      const difference = rival.request.priority - waiter.request.priority;
+      if (difference !== 0) return difference > 0;
+      if (waiter.rank < rival.rank) return false;
     }
-    return room > 0;
+    return this.#hasWaitedEnough(rival, key);
   }
 
-  tryAcquire(share: Share, number: number): Permit | undefined {
-    const rival = this.#firstRivalOf(share);
-    if (rival !== undefined && rival.number < number) return undefined;
-    return this.#permits.tryAcquire();
+  claim(key: KeyCapacity, waiter: Waiter): void {
+    const { claim } = key;
+    claim.rank = waiter.rank;
+    this.#claims.put(claim);
   }
 
-  /** Whether others want more room, for callers who came before the one of that number, than is being made. */
-  isOwedBefore(share: Share, number: number): boolean {
-    let wanted = 0;
-    for (let claim = this.#claims.head; claim !== undefined; claim = claim.next) {
-      if (claim.number >= number) return false;
-      if (claim !== share) wanted += claim.wantedBefore(number);
-      if (wanted > this.#closing) return true;
-    }
-    return false;
+  withdraw(key: KeyCapacity): void {
+    this.#claims.delete(key.claim);
+    if (this.#claims.size === 0) this.#timer.clear();
+  }
+
+  /** A key has idle resources. */
+  rest(key: KeyCapacity, order: number): void {
+    const { idle } = key;
+    if (this.#idle.has(idle)) return;
+    idle.order = order;
+    this.#idle.put(idle);
+  }
+
+  /** Whether a key has waiters that only wait if room is being made for them. */
+  strand(key: KeyCapacity, hasStranded: boolean): void {
+    if (hasStranded) this.#stranded.add(key);
+    else if (this.#stranded.size > 0) this.#stranded.delete(key);
+  }
+
+  /** A key is dropped. */
+  drop(key: KeyCapacity): void {
+    this.withdraw(key);
+    this.#idle.delete(key.idle);
+    this.#stranded.delete(key);
+  }
+
+  dialled(duration: number): void {
+    const mean = this.#meanDial;
+    this.#meanDial = mean === 0 ? duration : mean + SMOOTHING * (duration - mean);
   }
 
   resize(maxSize: number): void {
-    this.#maxSize = maxSize;
-    this.#permits.resize(maxSize);
+    this.maxSize = maxSize;
     this.arrange();
   }
 
-  /** Gives no more room to anybody. */
+  /** Gives no more room. */
   close(): void {
-    this.#permits.resize(0);
+    this.#state = "closed";
+    this.#timer.clear();
   }
 
-  /** A share reports how much its figures have changed. */
-  count(size: number, closing: number, wanted: number): void {
-    this.#size += size;
-    this.#closing += closing;
-    this.#wanted += wanted;
-  }
-
-  /** A share reports whether it has idle resources. */
-  rest(share: Share, isResting: boolean): void {
-    if (isResting) this.#resting.add(share);
-    else this.#resting.delete(share);
-  }
-
-  /** A share reports whether it has callers who will not wait unless room is being made for them. */
-  hurry(share: Share, isHurried: boolean): void {
-    if (isHurried) this.#hurried.add(share);
-    else if (this.#hurried.size > 0) this.#hurried.delete(share);
-  }
-
-  /** Puts a share in line: mostly at one of the ends. */
-  enter(share: Share): void {
-    let successor = this.#claims.head;
-    if (successor !== undefined && successor.number < share.number) {
-      let predecessor = this.#claims.tail!;
-      while (predecessor.number > share.number) predecessor = predecessor.prev!;
-      successor = predecessor.next;
-    }
-    this.#claims.insert(share, successor);
-  }
-
-  leave(share: Share): void {
-    this.#claims.remove(share);
-  }
-
-  /** Gives the room that there is to those who wait for it, and has more made for the others. */
+  /** Gives the room that there is to the claims, and has more made for the others. */
   arrange(): void {
-    if (this.#state === "arranging") return; // the outer call goes on
+    if (this.#state !== "resting") return; // the outer call goes on
     this.#state = "arranging";
-    while (this.#grantNext() || this.#evictNext() || this.#dismissNext());
-    this.#state = "resting";
+    while (this.#grantNext() || this.#evictNext() || this.#dismissStranded());
+    if (this.#state === "arranging") this.#state = "resting";
   }
 
   #grantNext(): boolean {
-    const first = this.#claims.head;
+    const first = this.#claims.top;
     if (first === undefined || this.available === 0) return false;
-    const { number } = first;
-    first.pool.proceed();
-    return this.#claims.head !== first || first.number !== number;
+    const { key } = first;
+    this.#claims.delete(first);
+    key.user.proceed(); // if it still lacks room, it claims again
+    return true;
   }
 
   #evictNext(): boolean {
-    const isShort = this.isOverfull || this.#comingRoom < this.#wanted && this.available === 0;
-    const share = isShort ? this.#longestResting() : undefined;
-    share?.pool.evict();
-    return share !== undefined;
-  }
-
-  /** Has those turned away whom the room that was being made for them has escaped. */
-  #dismissNext(): boolean {
-    const { size } = this.#hurried;
-    if (size === 0) return false;
-    for (const share of [...this.#hurried]) share.pool.proceed();
-    return this.#hurried.size < size;
-  }
-
-  /** Room is made seldom, and costs a dial: to search then is cheaper than to keep an order always. */
-  #longestResting(): Share | undefined {
-    let found: Share | undefined;
-    for (const share of this.#resting) {
-      if (found === undefined || share.restingSince < found.restingSince) found = share;
+    const isShort = this.isOverfull || !this.isEnoughComing && this.available === 0;
+    const oldest = isShort ? this.#oldestIdle() : undefined;
+    if (oldest === undefined) return false;
+    const left = this.isOverfull ? 0 : this.#protectionLeft(oldest);
+    if (left > 0) {
+      const now = this.#clock.now();
+      this.#timer.fireBy(now + left, now);
+      return false;
     }
-    return found;
+    oldest.key.user.evict();
+    return true;
   }
 
-  #firstRivalOf(share: Share): Share | undefined {
-    const { head } = this.#claims;
-    return head === share ? head.next : head;
+  /** Has waiters rejected that only wait if room is being made for them, when it went to others. */
+  #dismissStranded(): boolean {
+    const { size } = this.#stranded;
+    if (size === 0 || this.isEnoughComing) return false;
+    for (const key of [...this.#stranded]) key.user.proceed();
+    return this.#stranded.size < size;
+  }
+
+  /** The key whose oldest resource has been idle longest. */
+  #oldestIdle(): IdleKey | undefined {
+    for (let top = this.#idle.top; top !== undefined; top = this.#idle.top) {
+      const order = top.key.user.oldestIdle?.idleOrder;
+      if (order === top.order) return top;
+      if (order === undefined) this.#idle.delete(top);
+      else {
+        top.order = order;
+        this.#idle.put(top);
+      }
+    }
+  }
+
+  /**
+   * For how much longer an idle resource is kept for its own key: for one mean dial
+   * after its use, which is what it would cost to get it back, unless a claim can
+   * wait no longer.
+   */
+  #protectionLeft(oldest: IdleKey): number {
+    const rival = this.#firstRivalOf(oldest.key)?.waiter;
+    if (rival === undefined || !rival.request.mayWait) return 0;
+    const { weight } = oldest.key;
+    const idle = this.#clock.wall() - oldest.key.user.oldestIdle!.idleSince;
+    const waited = this.#clock.now() - rival.since;
+    return Math.ceil(Math.min(this.#meanDial - idle, this.patience * weight - waited));
+  }
+
+  #hasWaitedEnough(rival: Waiter, key: KeyCapacity): boolean {
+    if (!rival.request.mayWait) return true;
+    return this.#clock.now() - rival.since >= this.patience * key.weight;
+  }
+
+  /** The first claim of another key, with its present rank. */
+  #firstRivalOf(key: KeyCapacity): Claim | undefined {
+    for (;;) {
+      const { top } = this.#claims;
+      const rival = top?.key === key ? this.#claims.second : top;
+      if (rival === undefined) return undefined;
+      const { waiter } = rival;
+      if (waiter !== undefined && waiter.rank === rival.rank) return rival;
+      if (waiter === undefined) this.#claims.delete(rival);
+      else {
+        rival.rank = waiter.rank;
+        this.#claims.put(rival);
+      }
+    }
+  }
+}
+
+/** A key whose waiters lack room. */
+class Claim implements HeapMember {
+  readonly key: KeyCapacity;
+  heapIndex = -1;
+  /** The rank of its first waiter, when that was last looked at. */
+  rank = 0;
+
+  constructor(key: KeyCapacity) {
+    this.key = key;
+  }
+
+  get waiter(): Waiter | undefined {
+    return this.key.user.firstWaiter;
+  }
+}
+
+/** A key with idle resources. */
+class IdleKey implements HeapMember {
+  readonly key: KeyCapacity;
+  heapIndex = -1;
+  /** The place of its oldest idle resource, when that was last looked at. */
+  order = 0;
+
+  constructor(key: KeyCapacity) {
+    this.key = key;
+  }
+}
+
+/** One key's part of a shared capacity, with a limit of its own. */
+export class KeyCapacity implements Capacity {
+  readonly #shared: SharedCapacity;
+  readonly #onEmpty: () => void;
+  readonly claim = new Claim(this);
+  readonly idle = new IdleKey(this);
+  readonly maxSize: number;
+  /** How many times longer than others it keeps a resource that it has waiters for. */
+  readonly weight: number;
+  user!: CapacityUser;
+  #size = 0;
+  #closing = 0;
+  #wanted = 0;
+
+  /** `onEmpty` is called whenever the key may have neither resources nor waiters. */
+  constructor(shared: SharedCapacity, maxSize: number, weight: number, onEmpty: () => void) {
+    this.#shared = shared;
+    this.maxSize = maxSize;
+    this.weight = weight;
+    this.#onEmpty = onEmpty;
+  }
+
+  get #ownRoom(): number {
+    return Math.max(0, this.maxSize - this.#size);
+  }
+
+  get room(): number {
+    return Math.min(this.#ownRoom, this.#shared.available);
+  }
+
+  get limit(): ExhaustedLimit {
+    return this.#ownRoom === 0 ? "maxPerKey" : "maxSize";
+  }
+
+  get shared(): SharedFigures {
+    const { size, maxSize } = this.#shared;
+    return { size, maxSize };
+  }
+
+  get coming(): number {
+    return this.#wanted > 0 && this.#shared.isEnoughComing ? this.#wanted : 0;
+  }
+
+  serve(user: CapacityUser): void {
+    this.user = user;
+  }
+
+  take(waiter: Waiter | undefined): boolean {
+    if (this.#ownRoom === 0) return false;
+    if (!this.#shared.mayTake(this, waiter)) {
+      if (waiter !== undefined) this.#shared.claim(this, waiter);
+      return false;
+    }
+    this.#size++;
+    this.#shared.size++;
+    return true;
+  }
+
+  give(): void {
+    this.#size--;
+    this.#shared.size--;
+  }
+
+  isExceededBy(open: number): boolean {
+    return open > this.maxSize || this.#shared.isOverfull;
+  }
+
+  mustYieldBefore(waiter: Waiter | undefined): boolean {
+    return this.#shared.mustYieldBefore(this, waiter);
+  }
+
+  dialled(duration: number): void {
+    this.#shared.dialled(duration);
+  }
+
+  /** Reports what has changed, which may change what others do. */
+  review(): void {
+    const { user } = this;
+    this.#shared.closing += user.closingSlots - this.#closing;
+    this.#closing = user.closingSlots;
+    this.#reviewClaim();
+    const { oldestIdle } = user;
+    this.#shared.strand(this, user.hasStranded);
+    if (oldestIdle !== undefined) this.#shared.rest(this, oldestIdle.idleOrder);
+    else if (user.openSlots === 0) this.#onEmpty();
+    this.#shared.arrange();
+  }
+
+  /** A shared capacity is resized as a whole. */
+  resize(): void {}
+
+  /** The key is dropped. */
+  drop(): void {
+    this.#shared.drop(this);
+  }
+
+  #reviewClaim(): void {
+    const { user } = this;
+    const isClaiming = this.claim.heapIndex >= 0;
+    const wanted = isClaiming ? Math.min(user.demand, this.#ownRoom) : 0;
+    this.#shared.wanted += wanted - this.#wanted;
+    this.#wanted = wanted;
+    if (isClaiming && wanted === 0) this.#shared.withdraw(this);
   }
 }

@@ -1,73 +1,100 @@
-import { SharedTimer } from "../internal/shared_timer.ts";
-import type { Broker } from "./_broker.ts";
-import { PoolClosedError } from "./errors.ts";
-import type { Lease } from "./lease.ts";
+import { type Bounded, DeadlineQueue } from "../internal/deadline_queue.ts";
 import type { CloseOptions } from "./options.ts";
 
-const DEFAULT_TIMEOUT = 10_000;
+const DEFAULT_TIMEOUT_MS = 10_000;
 
 // How long closes that were begun by force may take before they are given up.
-const GRACE = 100;
+const GRACE_MS = 100;
+
+/** What is to be closed. */
+export interface Closable {
+  drain(onDrained: () => void): void;
+  shutDown(onEmpty: () => void): void;
+  force(): void;
+  abandonCloses(): void;
+}
+
+class Deadline implements Bounded {
+  readonly deadline: number;
+  readonly settled = false;
+
+  constructor(deadline: number) {
+    this.deadline = deadline;
+  }
+}
+
+/**
+ * - `open`: nothing is closed yet
+ * - `draining`: those who wait are served
+ * - `gentle`: borrowers are waited for
+ * - `forced`: resources are closed under their borrowers
+ * - `done`
+ */
+type ShutdownState = "open" | "draining" | "gentle" | "forced" | "done";
 
 /** The closing of a pool: gentle until the earliest deadline given, then by force. */
-export class Shutdown<T, L extends Lease<T>> {
+export class Shutdown {
   /** Fulfilled when nothing is left; never rejected. */
   readonly done: Promise<void>;
-  readonly #broker: Broker<T, L>;
+  readonly #target: Closable;
   readonly #clock: () => number;
-  readonly #alarm: SharedTimer;
+  readonly #limits: DeadlineQueue<Deadline>;
   readonly #end = new AbortController();
-  #state: "waiting" | "gentle" | "forced" | "done" = "waiting";
+  #state: ShutdownState = "open";
   #resolve!: (done: Promise<void>) => void;
 
-  constructor(broker: Broker<T, L>, clock: () => number) {
-    this.#broker = broker;
+  constructor(target: Closable, clock: () => number) {
+    this.#target = target;
     this.#clock = clock;
-    this.#alarm = new SharedTimer(clock, () => this.#ring(), true);
+    this.#limits = new DeadlineQueue(clock, () => this.#expire());
     this.done = new Promise((resolve) => this.#resolve = resolve);
   }
 
-  begin(): void {
-    if (this.#state !== "waiting") return;
+  /** Begins to close, or hastens what has begun. */
+  close(options: CloseOptions): void {
+    const { timeout = DEFAULT_TIMEOUT_MS, force = false, signal, waiters = "reject" } = options;
+    if (waiters === "serve" && this.#state === "open" && !force) this.#drain();
+    else if (waiters === "reject" || force) this.#shutDown();
+    if (force || signal?.aborted) return this.#force();
+    if (this.#state !== "draining" && this.#state !== "gentle") return;
+    signal?.addEventListener("abort", () => this.#force(), { signal: this.#end.signal });
+    this.#expireIn(timeout);
+  }
+
+  #drain(): void {
+    this.#state = "draining";
+    this.#target.drain(() => this.#shutDown());
+  }
+
+  #shutDown(): void {
+    if (this.#state !== "open" && this.#state !== "draining") return;
     this.#state = "gentle";
-    this.#broker.shutDown(() => {
+    this.#target.shutDown(() => {
       this.#state = "done";
-      this.#alarm.clear();
+      this.#limits.clear();
       this.#end.abort();
-      this.#resolve(Promise.resolve()); // those who were turned away hear of it before
+      this.#resolve(Promise.resolve()); // callers that were rejected are told before
     });
   }
 
-  /** Sets the manner of closing; a later call can only hasten it. */
-  hasten({ timeout = DEFAULT_TIMEOUT, force = false, signal }: CloseOptions): void {
-    if (this.#state !== "gentle") return;
-    if (force || signal?.aborted) return this.#force();
-    signal?.addEventListener("abort", () => this.#force(), { signal: this.#end.signal });
-    this.#alarm.fireBy(this.#clock() + timeout);
-  }
-
   /** Closes begun before the deadline have had their time; those begun by force get some more. */
-  #ring(): void {
-    this.#abandonCloses();
-    this.#force();
+  #expire(): void {
+    if (this.#state === "gentle") this.#target.abandonCloses();
+    if (this.#state === "forced") this.#target.abandonCloses();
+    else this.#force();
   }
 
-  /** Waits no longer for borrowers, dials, checks and resets. */
   #force(): void {
+    this.#shutDown();
     if (this.#state !== "gentle") return;
     this.#state = "forced";
-    this.#alarm.fireBy(this.#clock() + GRACE);
-    for (const slot of [...this.#broker.slots]) {
-      const isCalling = slot.state === "connecting" || slot.state === "preparing";
-      if (isCalling) slot.operation?.giveUp(new PoolClosedError());
-      if (slot.state !== "connecting") this.#broker.retire(slot, "closed");
-    }
-    this.#broker.proceed();
+    this.#limits.clear();
+    this.#expireIn(GRACE_MS);
+    this.#target.force();
   }
 
-  #abandonCloses(): void {
-    for (const slot of [...this.#broker.slots]) {
-      if (slot.state === "closing") slot.operation?.giveUp(new PoolClosedError());
-    }
+  #expireIn(timeout: number): void {
+    const now = this.#clock();
+    this.#limits.add(new Deadline(now + timeout), now);
   }
 }

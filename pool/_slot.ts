@@ -1,7 +1,7 @@
-import type { Caller } from "./_caller.ts";
-import { ListNode } from "../internal/linked_list.ts";
-import type { Pending } from "./_operation.ts";
-import type { Warming } from "./_warming.ts";
+import { LinkedList, ListNode } from "../internal/linked_list.ts";
+import type { ConnectorContext, WatchContext } from "./connector.ts";
+import type { AcquireSite, AssignedSlot, Waiter } from "./_wait_queue.ts";
+import type { TimeoutStage } from "./errors.ts";
 import type { LeaseSlot } from "./lease.ts";
 import type { Permit } from "./semaphore.ts";
 import type { RetireReason } from "./stats.ts";
@@ -9,67 +9,94 @@ import type { RetireReason } from "./stats.ts";
 /** What a slot's resource is at; `"gone"` once the slot is free again. */
 export type SlotState = "connecting" | "idle" | "leased" | "preparing" | "closing" | "gone";
 
-/** Who decides what becomes of a slot when its lease ends. */
+/** Which state may follow which. */
+export const TRANSITIONS: Readonly<Record<SlotState, readonly SlotState[]>> = {
+  connecting: ["idle", "leased", "closing", "gone"],
+  idle: ["leased", "preparing", "closing"],
+  leased: ["leased", "idle", "preparing", "closing", "gone"],
+  preparing: ["idle", "leased", "closing"],
+  closing: ["gone"],
+  gone: [],
+};
+
+/** Decides what becomes of a slot when its lease ends. */
 export interface SlotOwner<T> {
+  /** Aborted when the pool begins to close. */
+  readonly closingSignal: AbortSignal;
   release(slot: Slot<T>): void;
   discard(slot: Slot<T>, reason: unknown): void;
   detach(slot: Slot<T>): void;
 }
 
+/** A call into the connector that is under way for a slot. */
+export interface PendingCall {
+  readonly stage: TimeoutStage;
+  /** Asks the connector to stop; the outcome comes when it has. */
+  abort(reason: unknown): void;
+  /** Stops waiting for the connector: the call has failed. */
+  giveUp(reason: unknown): void;
+  /** Stops waiting for the connector, with no outcome. */
+  cancel(reason: unknown): void;
+}
+
+/** Why a slot's resource must go when its lease ends. */
+export interface Condemnation {
+  readonly reason: RetireReason;
+  readonly detail: unknown;
+}
+
 /** A place in the pool, from the beginning of the dial to the end of the close. */
-export class Slot<T> extends ListNode<Slot<T>> implements LeaseSlot<T> {
+export class Slot<T> extends ListNode<Slot<T>> implements LeaseSlot<T>, AssignedSlot {
   readonly #owner: SlotOwner<T>;
-  /** The slot's share of `maxSize`. */
-  readonly permit: Permit;
-  /** The dial's share of `maxConnecting`, until it is over. */
-  #dialPermit: Permit | undefined;
-  /** The number of its dial, if that is to find out whether a server that was down is back; else 0. */
-  readonly probe: number;
   /** How many times the pool had been cleared when the dial began. */
   readonly generation: number;
   state: SlotState = "connecting";
   resource!: T;
   uses = 0;
-  /** When it was returned. */
+  openedAt = 0;
+  leasedAt = 0;
+  /** When it was returned, or checked in the background. */
   idleSince = 0;
+  /** Its place among the idle resources of all pools: the lowest was returned first. */
+  idleOrder = 0;
   /** From when its `idleTimeout` counts. */
   restingSince = 0;
-  openedAt = 0;
   expiresAt = Infinity;
-  /** When it has rested long enough, or has expired. */
+  /** When it has been idle long enough, or has expired. */
   dueAt = Infinity;
-  /** For whom it is being made ready. */
-  caller: Caller<T> | undefined = undefined;
-  /** The latest call into the connector, or wait for it. */
-  operation: Pending | undefined = undefined;
-  /** The wish that it was opened for. */
-  warming: Warming | undefined = undefined;
-  /** Why it is being closed. */
-  retireReason: RetireReason = "closed";
+  /** For which waiter it is being made ready. */
+  waiter: Waiter | undefined = undefined;
+  /** The latest call into the connector. */
+  call: PendingCall | undefined = undefined;
+  /** The connector's leave to dial, given back when the resource is closed. */
+  permit: Permit | undefined = undefined;
+  /** What the connector is given to watch the resource with. */
+  watch: WatchContext | undefined = undefined;
+  /** Whether a dial has given it a resource. */
+  hasResource = false;
   /** Whether the connector watches the resource. */
   isWatched = false;
-  /** What the connector calls when it notices that the watched resource is lost. */
-  onLost: ((detail: unknown) => void) | undefined = undefined;
+  /** What the connector wants to do with the resource before it is lent. */
+  work: ((context: ConnectorContext) => PromiseLike<void>) | undefined = undefined;
+  /** Whether it is on its way back to the idle ones without having been used. */
+  keepsRest = false;
+  /** Set once it must not be lent again, whatever it is at. */
+  condemned: Condemnation | undefined = undefined;
+  /** Where its lease was acquired, and whether that has been reported: with the option `track`. */
+  acquiredAt: AcquireSite | undefined = undefined;
 
-  constructor(
-    owner: SlotOwner<T>,
-    permit: Permit,
-    dialPermit: Permit,
-    probe: number,
-    generation: number,
-  ) {
+  constructor(owner: SlotOwner<T>, generation: number) {
     super();
-    this.generation = generation;
     this.#owner = owner;
-    this.permit = permit;
-    this.#dialPermit = dialPermit;
-    this.probe = probe;
+    this.generation = generation;
   }
 
-  /** The dial is over. */
-  endDial(): void {
-    this.#dialPermit?.release();
-    this.#dialPermit = undefined;
+  get stage(): TimeoutStage {
+    return this.call?.stage ?? "check";
+  }
+
+  get closing(): AbortSignal {
+    return this.#owner.closingSignal;
   }
 
   release(): void {
@@ -83,4 +110,103 @@ export class Slot<T> extends ListNode<Slot<T>> implements LeaseSlot<T> {
   detach(): void {
     this.#owner.detach(this);
   }
+}
+
+let returns = 0;
+
+/** All slots of a pool, counted by state. */
+export class SlotTable<T> {
+  readonly #all = new Set<Slot<T>>();
+  readonly #resources = new Set<unknown>();
+  /** Slots with an idle resource, in the order in which these were returned. */
+  readonly idle = new LinkedList<Slot<T>>();
+  connecting = 0;
+  preparing = 0;
+  closing = 0;
+
+  get size(): number {
+    return this.#all.size;
+  }
+
+  get leased(): number {
+    return this.size - this.idle.size - this.connecting - this.preparing - this.closing;
+  }
+
+  [Symbol.iterator](): IterableIterator<Slot<T>> {
+    return this.#all.values();
+  }
+
+  /** Adds a slot whose dial is about to begin. */
+  add(slot: Slot<T>): void {
+    this.#all.add(slot);
+    this.connecting++;
+  }
+
+  holds(resource: T): boolean {
+    return this.#resources.has(resource);
+  }
+
+  /** Stores what the dial gave. Returns false if another slot has it already. */
+  fill(slot: Slot<T>, resource: T): boolean {
+    if (this.holds(resource)) return false;
+    slot.resource = resource;
+    slot.hasResource = true;
+    if (hasIdentity(resource)) this.#resources.add(resource);
+    return true;
+  }
+
+  /** The resource is idle. One that was not used keeps its place among the others. */
+  rest(slot: Slot<T>): void {
+    this.#leave(slot);
+    slot.state = "idle";
+    if (!slot.keepsRest) slot.idleOrder = returns++;
+    this.idle.insert(slot, slot.keepsRest ? this.#firstReturnedAfter(slot.idleOrder) : undefined);
+  }
+
+  lend(slot: Slot<T>): void {
+    this.#leave(slot);
+    slot.state = "leased";
+  }
+
+  move(slot: Slot<T>, state: "preparing" | "closing"): void {
+    if (!TRANSITIONS[slot.state].includes(state)) {
+      throw new Error(`A slot that is ${slot.state} cannot become ${state}`);
+    }
+    this.#leave(slot);
+    slot.state = state;
+    this[state]++;
+  }
+
+  /** Takes a slot out: its resource is closed, given away, or was never there. */
+  delete(slot: Slot<T>): void {
+    this.#leave(slot);
+    slot.state = "gone";
+    this.#all.delete(slot);
+    this.#resources.delete(slot.resource);
+  }
+
+  #leave(slot: Slot<T>): void {
+    switch (slot.state) {
+      case "leased":
+        return;
+      case "idle":
+        return this.idle.remove(slot);
+      case "connecting":
+      case "preparing":
+      case "closing":
+        this[slot.state]--;
+        slot.call = undefined; // it is over, or given up
+    }
+  }
+
+  #firstReturnedAfter(order: number): Slot<T> | undefined {
+    let slot = this.idle.head;
+    while (slot !== undefined && slot.idleOrder < order) slot = slot.next;
+    return slot;
+  }
+}
+
+// Only what has an identity can be the same resource twice.
+function hasIdentity(value: unknown): boolean {
+  return (typeof value === "object" && value !== null) || typeof value === "function";
 }

@@ -1,4 +1,4 @@
-import { shown } from "../internal/validate.ts";
+import { shown } from "../internal/text.ts";
 import type { Lease, LeaseSlot } from "./lease.ts";
 import type { Permit } from "./semaphore.ts";
 import type { RetireReason } from "./stats.ts";
@@ -17,9 +17,9 @@ export interface ConnectContext extends ConnectorContext {
   /**
    * Retires the resource that this call opens, whatever state it is in, at any
    * time later. A leased one is closed when it is released; with `now: true` at
-   * once, under its borrower. A pool always gives it.
+   * once, under its borrower.
    */
-  retire?(reason: unknown, options?: RetireOptions): void;
+  retire(reason: unknown, options?: RetireOptions): void;
   /**
    * Aborted when the pool is closed: for what may outlast the call, such as a
    * dial that the system can't abort. A pool always gives it.
@@ -46,9 +46,9 @@ export interface WatchContext {
   /**
    * Takes the idle resource out of reach while something is done with it, such as
    * reading what the server says unasked. Its state is `preparing` meanwhile.
-   * Bounded by `checkTimeout`; a rejection retires the resource. A pool always gives it.
+   * Bounded by `checkTimeout`; a rejection retires the resource.
    */
-  prepare?(work: (context: ConnectorContext) => PromiseLike<void>): void;
+  prepare(work: (context: ConnectorContext) => PromiseLike<void>): void;
 }
 
 /** What the pool passes to {@linkcode Connector.probe}. */

@@ -1,74 +1,151 @@
+/**
+ * The errors of a pool. Errors of a dial reach the caller as the connector throws them.
+ *
+ * @module
+ */
+
+import { errorText } from "../internal/text.ts";
 import { type PoolStats, summary } from "./stats.ts";
 
-/** The pool was closed before or while the call was made. */
-export class PoolClosedError extends Error {
-  /** Makes the error; the pool does. */
-  constructor() {
-    super("The pool is closed");
-    this.name = "PoolClosedError";
-  }
-}
-
-/** The pool was full, and the caller would not wait (`timeout: 0`) or too many others did (`maxWaiting`). */
-export class PoolExhaustedError extends Error {
-  /** The pool as it was when the call was refused. */
+/** Which pool an error is about, and how it stood. */
+export interface PoolInfo {
+  /** The name that the pool was given. */
+  readonly name?: string;
+  /** What the pool connects to. */
+  readonly place?: string;
+  /** The key, as text, if it is the pool of one key of a keyed pool. */
+  readonly key?: string;
+  /** The pool when the error was made. */
   readonly stats: PoolStats;
-
-  /** Makes the error; the pool does. */
-  constructor(stats: PoolStats) {
-    super(`The pool is exhausted: ${summary(stats)}`);
-    this.name = "PoolExhaustedError";
-    this.stats = stats;
-  }
 }
-
-/** What a call was at when its time ran out. */
-export type TimeoutStage = "wait" | "connect" | "check" | "reset" | "close";
 
 /** A dial that failed. */
 export interface ConnectFailure {
   /** What the connector threw. */
   readonly error: unknown;
-  /** When, by the pool's clock. */
-  readonly at: number;
+  /** How long ago, in milliseconds. */
+  readonly ago: number;
 }
+
+/** The base of all errors of a pool. */
+export class PoolError extends Error {
+  /** Which pool it is about, and how it stood. */
+  readonly pool: PoolInfo;
+
+  /** Makes the error; the pool does. */
+  constructor(message: string, pool: PoolInfo, options?: ErrorOptions) {
+    super(`${message}${subjectOf(pool)}`, options);
+    this.name = "PoolError";
+    this.pool = pool;
+  }
+
+  /** The pool's figures when the error was made. */
+  get stats(): PoolStats {
+    return this.pool.stats;
+  }
+}
+
+/** The pool was closed before or while the call was made. */
+export class PoolClosedError extends PoolError {
+  /** Makes the error; the pool does. */
+  constructor(pool: PoolInfo) {
+    super("The pool is closed", pool);
+    this.name = "PoolClosedError";
+  }
+}
+
+/** Which limit refused a caller. */
+export type ExhaustedLimit = "maxSize" | "maxPerKey" | "maxWaiting" | "maxConnecting" | "paused";
+
+/**
+ * The pool was full, and the caller would not wait (`timeout: 0`) or too many
+ * others did (`maxWaiting`). `cause` is the error of the last dial, if that failed.
+ */
+export class PoolExhaustedError extends PoolError {
+  /** The limit that was hit. */
+  readonly limit: ExhaustedLimit;
+
+  /** Makes the error; the pool does. */
+  constructor(limit: ExhaustedLimit, pool: PoolInfo, failure?: ConnectFailure) {
+    const { stats } = pool;
+    const dials = stats.connecting > 0 ? `, dials under way ${stats.connecting}` : "";
+    super(
+      `The pool is exhausted: ${summary(stats)}; the limit is ${limit}${dials}${
+        failureText(failure)
+      }`,
+      pool,
+      causeOf(failure),
+    );
+    this.name = "PoolExhaustedError";
+    this.limit = limit;
+  }
+}
+
+/** The pool is overloaded, and this caller had waited for too long: see the option `overload`. */
+export class PoolOverloadedError extends PoolError {
+  /** How long the caller had waited, in milliseconds. */
+  readonly waited: number;
+
+  /** Makes the error; the pool does. */
+  constructor(waited: number, pool: PoolInfo) {
+    super(
+      `The pool is overloaded: refused after ${Math.round(waited)} ms; ${summary(pool.stats)}`,
+      pool,
+    );
+    this.name = "PoolOverloadedError";
+    this.waited = waited;
+  }
+}
+
+/**
+ * What a call was at when its time ran out: waiting for a free resource
+ * (`"wait"`), for leave to dial (`"admit"`), for a dial (`"connect"`, `"init"`), for
+ * one of the connector's other methods, or for the body of `use` (`"use"`).
+ */
+export type TimeoutStage =
+  | "wait"
+  | "admit"
+  | "connect"
+  | "init"
+  | "check"
+  | "reset"
+  | "close"
+  | "accept"
+  | "use";
 
 const EXPECTED: Readonly<Record<TimeoutStage, string>> = {
   wait: "No resource became free",
+  admit: "No leave to dial was given",
   connect: "No connection was established",
+  init: "init() did not finish",
   check: "check() did not finish",
   reset: "reset() did not finish",
   close: "close() did not finish",
+  accept: "What was prepared did not finish",
+  use: "The body of use() did not finish",
 };
 
 /** Time ran out. The message says at what, how the pool stood, and how the last dial failed if one did. */
-export class PoolTimeoutError extends Error {
-  /**
-   * What was being waited for: a free resource (`"wait"`), a dial
-   * (`"connect"`), or one of the connector's other methods.
-   */
+export class PoolTimeoutError extends PoolError {
+  /** What was being waited for. */
   readonly stage: TimeoutStage;
-  /** The pool as it was when the time ran out. */
-  readonly stats: PoolStats;
 
-  /** Makes the error; the pool does. `cause` becomes the last dial's error. */
+  /** Makes the error; the pool does. The last dial's error becomes its cause. */
   constructor(
     stage: TimeoutStage,
     timeout: number,
-    stats: PoolStats,
-    now: number,
-    lastFailure?: ConnectFailure,
+    pool: PoolInfo,
+    failure?: ConnectFailure,
+    holders = "",
   ) {
-    const failure = lastFailure === undefined
-      ? ""
-      : `; the last dial failed ${Math.round(now - lastFailure.at)} ms ago: ${lastFailure.error}`;
     super(
-      `${EXPECTED[stage]} within ${Math.round(timeout)} ms: ${summary(stats)}${failure}`,
-      lastFailure === undefined ? undefined : { cause: lastFailure.error },
+      `${EXPECTED[stage]} within ${Math.round(timeout)} ms: ${summary(pool.stats)}` +
+        `${failureText(failure)}${holders}`,
+      pool,
+      causeOf(failure),
     );
     this.name = "PoolTimeoutError";
     this.stage = stage;
-    this.stats = stats;
   }
 }
 
@@ -79,4 +156,22 @@ export class LeaseReleasedError extends Error {
     super("The lease has ended: acquire a new one");
     this.name = "LeaseReleasedError";
   }
+}
+
+function subjectOf({ name, place, key }: PoolInfo): string {
+  const parts = [
+    name === undefined ? "" : `pool ${name}`,
+    key === undefined ? "" : `key ${key}`,
+    place ?? "",
+  ].filter((part) => part !== "");
+  return parts.length === 0 ? "" : ` (${parts.join(", ")})`;
+}
+
+function failureText(failure: ConnectFailure | undefined): string {
+  if (failure === undefined) return "";
+  return `; the last dial failed ${Math.round(failure.ago)} ms ago: ${errorText(failure.error)}`;
+}
+
+function causeOf(failure: ConnectFailure | undefined): ErrorOptions | undefined {
+  return failure === undefined ? undefined : { cause: failure.error };
 }

@@ -1,45 +1,111 @@
 import type { RetireReason } from "./stats.ts";
 
-/** Where an error arose that no caller is there to be told of. */
-export type ErrorSource = "connect" | "check" | "reset" | "close" | "isBroken" | "hook";
+/** Where an error arose that no caller receives. */
+export type ErrorSource =
+  | "admit"
+  | "connect"
+  | "init"
+  | "check"
+  | "reset"
+  | "close"
+  | "isBroken"
+  | "isFatal"
+  | "isStale"
+  | "isRetryable"
+  | "lease"
+  | "watch"
+  | "probe"
+  | "hook";
+
+/** A resource has been opened. */
+export interface ConnectEvent<T = unknown> {
+  /** The resource. */
+  readonly resource: T;
+  /** How long the dial took, `init` included, in milliseconds. */
+  readonly duration: number;
+}
+
+/** A resource has been lent. */
+export interface AcquireEvent<T = unknown> {
+  /** The resource. */
+  readonly resource: T;
+  /** How long the caller waited, in milliseconds; 0 if it got an idle resource at once. */
+  readonly waited: number;
+  /** Whether the resource had been lent before. */
+  readonly reused: boolean;
+}
+
+/** A lease was released; the resource may still turn out not to be reusable. */
+export interface ReleaseEvent<T = unknown> {
+  /** The resource. */
+  readonly resource: T;
+  /** How long it was leased, in milliseconds. */
+  readonly held: number;
+}
+
+/** A resource is about to be closed. */
+export interface RetireEvent<T = unknown> {
+  /** The resource. */
+  readonly resource: T;
+  /** Why. */
+  readonly reason: RetireReason;
+  /** What the borrower, or what noticed it, gave as the reason. */
+  readonly detail?: unknown;
+  /** How long it was open, in milliseconds. */
+  readonly age: number;
+  /** How many times it was lent. */
+  readonly uses: number;
+}
+
+/** A call to acquire has failed. */
+export interface RejectEvent {
+  /** What the caller received. */
+  readonly error: unknown;
+  /** How long it had waited, in milliseconds. */
+  readonly waited: number;
+}
+
+/** A lease has been held for longer than `leakTimeout`, or was collected without being released. */
+export interface LeakEvent<T = unknown> {
+  /** The resource. */
+  readonly resource: T;
+  /** How long it has been leased, in milliseconds. */
+  readonly held: number;
+  /** Where the lease was acquired: the frames of a stack, outermost last. */
+  readonly acquiredAt: string;
+}
+
+/** Something has failed that no caller receives otherwise. Every failed dial is reported too. */
+export interface ErrorEvent {
+  /** What was thrown. */
+  readonly error: unknown;
+  /** Where. */
+  readonly source: ErrorSource;
+}
 
 /**
- * What a pool tells whoever watches it. Each hook is called synchronously, when
- * the pool is in order, so that it may call the pool. One that throws changes
- * nothing: the error goes to `onError`, or, for want of that, is thrown in a
- * microtask of its own.
+ * Functions that a pool calls when something happens. Each is called
+ * synchronously, when the state of the pool is in order, so that it may call the
+ * pool. Hooks are read once, when they are given.
+ *
+ * A hook that throws, or whose promise rejects, changes nothing: the error goes to
+ * `onError`, or, where there is none, is thrown in a microtask of its own.
+ *
+ * @typeParam T The type of the resource.
  */
-export interface PoolHooks {
+export interface PoolHooks<T = unknown> {
   /** A resource has been opened. */
-  onConnect?(resource: unknown): void;
+  onConnect?(event: ConnectEvent<T>): void;
   /** A resource has been lent. */
-  onAcquire?(resource: unknown): void;
-  /** A lease was released; the resource may still turn out not to be reusable. */
-  onRelease?(resource: unknown): void;
-  /** A resource is about to be closed. `detail` is what the borrower, or whoever noticed, gave as the reason. */
-  onRetire?(reason: RetireReason, resource: unknown, detail?: unknown): void;
-  /** Something failed that no caller will hear of otherwise. Every failed dial is reported too. */
-  onError?(error: unknown, source: ErrorSource): void;
-}
-
-/** Calls hooks so that a throw in one harms nobody. */
-export function callHook(hooks: PoolHooks, call: (hooks: PoolHooks) => void): void {
-  try {
-    call(hooks);
-  } catch (error) {
-    reportError(hooks, error, "hook");
-  }
-}
-
-/** Reports an error to `onError`; one that `onError` throws is thrown where the runtime reports it. */
-export function reportError(hooks: PoolHooks, error: unknown, source: ErrorSource): void {
-  try {
-    if (hooks.onError !== undefined) return hooks.onError(error, source);
-    if (source !== "hook") return;
-  } catch (thrown) {
-    error = thrown;
-  }
-  queueMicrotask(() => {
-    throw error;
-  });
+  onAcquire?(event: AcquireEvent<T>): void;
+  /** A lease was released. */
+  onRelease?(event: ReleaseEvent<T>): void;
+  /** A resource is about to be closed. */
+  onRetire?(event: RetireEvent<T>): void;
+  /** A call to acquire has failed. */
+  onReject?(event: RejectEvent): void;
+  /** A lease is held for too long, or was lost. */
+  onLeak?(event: LeakEvent<T>): void;
+  /** Something has failed that no caller receives otherwise. */
+  onError?(event: ErrorEvent): void;
 }

@@ -1,5 +1,5 @@
-import { countFrom, nested, type Rule, typed } from "../internal/validate.ts";
-import { checkOptions } from "../internal/validate.ts";
+import { shown } from "../internal/text.ts";
+import { checkOptions, countFrom, nested, type Rule, typed } from "../internal/validate.ts";
 import type { PoolHooks } from "./hooks.ts";
 import {
   HOOK_RULES,
@@ -10,42 +10,50 @@ import {
 } from "./options.ts";
 
 /**
- * Bounds, limits and manners of a {@linkcode KeyedPool}. Those that are not named
- * here are the same as a {@linkcode Pool}'s, and hold for each key by itself. There
- * is no `minIdle`: a key that nobody uses leaves nothing behind.
+ * Limits and behaviour of a {@linkcode KeyedPool}. Options that are not named
+ * here are those of a {@linkcode Pool}, and hold for each key by itself. There is
+ * no `minIdle`: a key that is not used leaves nothing behind.
  *
  * @typeParam K The type of the keys.
+ * @typeParam T The type of the resources.
  */
-export interface KeyedPoolOptions<K> extends Omit<PoolOptions, "minIdle" | "hooks"> {
+export interface KeyedPoolOptions<K, T = unknown>
+  extends Omit<PoolOptions<T>, "minIdle" | "hooks"> {
   /**
    * How many resources may be open at once over all keys, in whatever state.
    * `Infinity` is allowed.
    *
    * @default {100}
    */
-  maxSize?: number;
+  maxSize?: number | undefined;
   /**
    * How many resources may be open at once for one key, in whatever state.
    *
    * @default {10}
    */
-  maxPerKey?: number;
+  maxPerKey?: number | undefined;
   /**
    * What tells keys apart: its results are compared as a `Map` compares its
    * keys. By default the key itself, which then must not be an object.
    */
-  keyOf?: (key: K) => unknown;
-  /** Functions to be told what happens, or a function that makes those of one key. */
-  hooks?: PoolHooks | ((key: K) => PoolHooks);
+  keyOf?: ((key: K) => unknown) | undefined;
+  /**
+   * How many times longer than others a key keeps a resource that it has waiters
+   * for, while other keys wait: a number greater than 0. By default 1 for all.
+   */
+  weight?: ((key: K) => number) | undefined;
+  /** Functions that are called when something happens, or a function that makes those of one key. */
+  hooks?: PoolHooks<T> | ((key: K) => PoolHooks<T>) | undefined;
 }
 
 /** The options of a keyed pool, all of them, checked. */
 export interface ResolvedKeyedPoolOptions<K> {
   readonly maxSize: number;
   readonly maxPerKey: number;
+  readonly common: ResolvedPoolOptions;
   readonly keyOf: (key: K) => unknown;
-  /** The options of one key's pool. */
-  poolOptionsOf(key: K): ResolvedPoolOptions;
+  readonly weightOf: (key: K) => number;
+  readonly hooksOf: (key: K) => PoolHooks;
 }
 
 /** What errors call the making of a key's pool. */
@@ -63,32 +71,46 @@ const RULES: Record<keyof KeyedPoolOptions<unknown>, Rule> = {
   ...COMMON_RULES,
   maxPerKey: countFrom(1),
   keyOf: typed("function"),
+  weight: typed("function"),
   hooks: hooksOrFunction,
 };
 
 /** Checks the options of a keyed pool and fills in the defaults. */
 export function resolveKeyedPoolOptions<K>(
-  given: KeyedPoolOptions<K>,
+  given: KeyedPoolOptions<K, never>,
 ): ResolvedKeyedPoolOptions<K> {
   const subject = "create a keyed pool";
   checkOptions(given, RULES, subject);
-  const { maxSize = 100, maxPerKey = 10, keyOf = primitiveOf, hooks = {}, ...others } = given;
-  const common = resolvePoolOptions({ ...others, maxSize: maxPerKey }, subject);
-  const hooksOf = typeof hooks === "function" ? checked(hooks) : () => hooks;
+  const { maxSize = 100, maxPerKey = 10, keyOf = primitiveOf, weight, hooks = {}, ...others } =
+    given;
   return {
     maxSize,
     maxPerKey,
     keyOf,
-    poolOptionsOf: (key) => ({ ...common, hooks: hooksOf(key) }),
+    common: resolvePoolOptions({ ...others, maxSize: maxPerKey }, subject),
+    weightOf: weight === undefined ? () => 1 : checkedWeight(weight),
+    hooksOf: typeof hooks === "function" ? checkedHooks(hooks) : () => hooks as PoolHooks,
   };
 }
 
 /** Refuses what is not a key's hooks before anything is opened for the key. */
-function checked<K>(hooksOf: (key: K) => PoolHooks): (key: K) => PoolHooks {
+export function checkedHooks<K>(hooksOf: (key: K) => PoolHooks<never>): (key: K) => PoolHooks {
   return (key) => {
     const hooks = hooksOf(key);
     hooksRule(hooks, "hooks(key)", NEW_KEY);
-    return hooks;
+    return hooks as PoolHooks;
+  };
+}
+
+function checkedWeight<K>(weightOf: (key: K) => number): (key: K) => number {
+  return (key) => {
+    const weight = weightOf(key);
+    if (typeof weight === "number" && weight > 0) return weight;
+    throw new RangeError(
+      `Cannot ${NEW_KEY} as 'weight(key)' must be a number greater than 0: received ${
+        shown(weight)
+      }`,
+    );
   };
 }
 
@@ -102,6 +124,6 @@ function primitiveOf(key: unknown): unknown {
   if (typeof key !== "object" && typeof key !== "function" || key === null) return key;
   throw new TypeError(
     "Cannot use an object as a key unless the option 'keyOf' says what tells such keys apart: " +
-      `received ${key.constructor?.name ?? "object"}`,
+      `received ${shown(key)}`,
   );
 }

@@ -4,15 +4,16 @@
  * @module
  */
 
-import { borrow } from "./_borrowing.ts";
-import { Desk } from "./_desk.ts";
-import { KeyedTotals } from "./_keyed_totals.ts";
-import { Share } from "./_share.ts";
-import { SharedCapacity } from "./_shared_capacity.ts";
+import { oneLine, shown } from "../internal/text.ts";
 import { typed } from "../internal/validate.ts";
-import { type Connector, type ConnectorContext, toConnector } from "./connector.ts";
+import { PoolCore, type PoolView } from "./_pool_core.ts";
+import { KeyCapacity, SharedCapacity } from "./_shared_capacity.ts";
+import { StatsSum } from "./_stats_sum.ts";
+import { type ConnectContext, type Connector, toConnector } from "./connector.ts";
 import { PoolClosedError } from "./errors.ts";
+import type { PoolHooks } from "./hooks.ts";
 import {
+  checkedHooks,
   checkKeyedMaxSize,
   type KeyedPoolOptions,
   NEW_KEY,
@@ -22,48 +23,100 @@ import {
 import type { Lease } from "./lease.ts";
 import {
   type AcquireOptions,
+  changeOptions,
   checkCloseOptions,
+  checkHooks,
+  checkReadyOptions,
+  checkRecycleOptions,
   checkUseOptions,
   checkWarmCount,
   type CloseOptions,
-  type ResolvedPoolOptions,
+  type LiveOptions,
+  type ReadyOptions,
+  type RecycleOptions,
   type UseOptions,
 } from "./options.ts";
+import type { PoolReport } from "./report.ts";
 import { type KeyedPoolStats, type PoolStats, summary } from "./stats.ts";
 
-/** A desk as the keyed pool sees it, as in `pool.ts`. */
-interface Counter<L> {
-  readonly stats: PoolStats;
-  acquire(options: AcquireOptions | undefined): Promise<L>;
-  tryAcquire(): L | undefined;
-  isStale(lease: L, error: unknown): boolean;
-  isFatal(lease: L, error: unknown): boolean;
-  warm(count: number): Promise<number>;
-  clear(reason: unknown): void;
-  close(options: CloseOptions): Promise<void>;
-}
+export type { ConnectContext, Connector, ConnectorContext } from "./connector.ts";
+export type { KeyedPoolOptions } from "./keyed_options.ts";
+export type { Lease } from "./lease.ts";
+export type { AcquireOptions, CloseOptions, UseOptions } from "./options.ts";
+export type { KeyedPoolStats, PoolStats } from "./stats.ts";
 
 /** What there is for one key, while there is anything. */
 interface Entry<K, L> {
   readonly key: K;
-  readonly desk: Counter<L>;
-  readonly share: Share;
+  readonly core: PoolView<L>;
+  readonly capacity: KeyCapacity;
+}
+
+/** Hooks that were added, and what takes them away from each key. */
+interface Observation<K> {
+  readonly hooksOf: (key: K) => PoolHooks<never>;
+  readonly attached: Map<unknown, Disposable>;
 }
 
 // How many keys whose dials linger are looked at when a key has become empty.
-const LOOKS = 8;
+const LINGERING_KEYS_CHECKED = 8;
+
+/** What a keyed pool says of itself at one moment: a report for each key. */
+export interface KeyedPoolReport {
+  /** The gauges and counters over all keys. */
+  readonly stats: KeyedPoolStats;
+  /** How long a waiter of another key waits at most before it gets a resource of a key that has waiters, in milliseconds. */
+  readonly patience: number;
+  /** One report for each key. */
+  readonly keys: readonly PoolReport[];
+  /** The report as text, of several lines. */
+  toString(): string;
+}
+
+/**
+ * One key of a {@linkcode KeyedPool}, with the methods of a pool. It is a view: it
+ * holds nothing, and may be made anew for each call.
+ *
+ * @typeParam T The type of the resources.
+ * @typeParam L The type of the lease.
+ */
+export interface KeyView<T, L extends Lease<T> = Lease<T>> {
+  /** A snapshot of the key, or undefined if it has neither resources nor callers. */
+  readonly stats: PoolStats | undefined;
+  /** See {@linkcode KeyedPool.acquire}. */
+  acquire(options?: AcquireOptions): Promise<L>;
+  /** See {@linkcode KeyedPool.tryAcquire}. */
+  tryAcquire(): L | undefined;
+  /** See {@linkcode KeyedPool.use}. */
+  use<R>(body: (lease: L) => R | PromiseLike<R>, options?: UseOptions): Promise<R>;
+  /** See {@linkcode KeyedPool.warm}. */
+  warm(count: number): Promise<number>;
+  /** Waits until one resource of the key has been opened and is fit to be lent. */
+  ready(options?: ReadyOptions): Promise<void>;
+  /** Retires every resource of the key opened before now. */
+  clear(reason?: unknown): void;
+  /** Replaces every resource of the key opened before now. */
+  recycle(options?: RecycleOptions): Promise<void>;
+  /** Lends nothing of the key from now on, as long as it has resources or callers. */
+  pause(): void;
+  /** Lends again. */
+  resume(): void;
+  /** Reports who holds and waits for what; undefined if the key has neither resources nor callers. */
+  explain(): PoolReport | undefined;
+}
 
 /**
  * Keeps resources of many kinds open, one pool for each key, with one bound over
  * all of them: for a client of a thousand hosts.
  *
- * When all room is taken, the resource that has been idle longest, of whatever
- * key, is closed for one that is wanted. What becomes free goes to whoever has
- * waited longest over all keys whose own `maxPerKey` allows it, so that a busy
- * key starves no other. A key that has neither resources nor callers leaves
- * nothing behind, what was learnt of its server included: which of several
- * endpoints is down, and when to try again. A connector that is to remember the
- * former has to be kept, and given again by `connectorOf`.
+ * When all room is taken, the resource that has been idle longest, of whichever
+ * key, is closed for one that is wanted. A resource stays with a key that has
+ * waiters for it until a caller of another key has waited for ten milliseconds, or
+ * eight dials if that is longer: see `docs/keys.md`. A key that has neither
+ * resources nor callers leaves nothing behind, what was learnt of its server
+ * included: which of several endpoints is down, and when to try again. A
+ * connector that is to remember that has to be kept, and given again by
+ * `connectorOf`.
  *
  * @typeParam K The type of the keys.
  * @typeParam T The type of the resources.
@@ -96,14 +149,18 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
   readonly #options: ResolvedKeyedPoolOptions<K>;
   readonly #capacity: SharedCapacity;
   readonly #entries = new Map<unknown, Entry<K, L>>();
-  readonly #totals = new KeyedTotals();
+  readonly #sum = new StatsSum();
+  readonly #observations = new Set<Observation<K>>();
   /** Keys that may have become empty, by what tells them apart. */
-  readonly #vacant = new Set<unknown>();
+  readonly #emptied = new Set<unknown>();
   /** Empty keys that can't be dropped yet. */
   readonly #lingering = new Set<unknown>();
   #cleaning: "resting" | "planned" = "resting";
-  #state: "open" | "closed" = "open";
+  #state: "open" | "paused" | "closed" = "open";
   #closing: Promise<void> | undefined;
+
+  /** The name that the pool was given, if any. */
+  readonly name: string | undefined;
 
   /**
    * Makes a keyed pool. Nothing is opened yet.
@@ -111,28 +168,30 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
    * @param connectorOf Gives the connector of a key, or a function that opens a
    * resource; called when the key is first used, and again when it is used after
    * it had become empty.
-   * @param options Bounds, limits and manners.
+   * @param options Limits and behaviour.
    * @throws {TypeError} If an option is unknown or of the wrong type, or `connectorOf` is no function.
    * @throws {RangeError} If an option is out of range.
    */
   constructor(
     connectorOf: (
       key: K,
-    ) => Connector<T, L> | ((context: ConnectorContext) => T | PromiseLike<T>),
-    options: KeyedPoolOptions<K> = {},
+    ) => Connector<T, L> | ((context: ConnectContext) => T | PromiseLike<T>),
+    options: KeyedPoolOptions<K, NoInfer<T>> = {},
   ) {
     typed("function")(connectorOf, "connectorOf", "create a keyed pool");
     this.#connectorOf = connectorOf;
     this.#options = resolveKeyedPoolOptions(options);
-    this.#capacity = new SharedCapacity(this.#options.maxSize);
+    const { maxSize, common } = this.#options;
+    this.#capacity = new SharedCapacity(maxSize, common.clock);
+    this.name = common.name;
   }
 
   /** A snapshot over all keys: gauges of this moment, and counters since the pool was made. */
   get stats(): KeyedPoolStats {
-    const present = [...this.#entries.values()].map(({ desk }) => desk.stats);
+    const present = [...this.#entries.values()].map(({ core }) => core.stats);
     const { maxSize } = this.#capacity;
     const { maxPerKey } = this.#options;
-    return { maxSize, maxPerKey, keys: this.keys().length, ...this.#totals.with(present) };
+    return { maxSize, maxPerKey, keys: this.keys().length, ...this.#sum.with(present) };
   }
 
   /** Whether the pool has been closed, or is being closed. */
@@ -140,9 +199,43 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
     return this.#state === "closed";
   }
 
+  /** Whether the pool is paused as a whole. */
+  get paused(): boolean {
+    return this.#state === "paused";
+  }
+
   /** The keys that have resources or callers. */
   keys(): K[] {
-    return [...this.#entries.values()].filter(({ share }) => !share.isVacant).map(({ key }) => key);
+    return [...this.#entries.values()].filter(({ core }) => !core.isEmpty).map(({ key }) => key);
+  }
+
+  /**
+   * One key with the methods of a pool: `hosts.at("example.com").clear()`.
+   *
+   * @param key Which.
+   * @returns A view, which holds nothing.
+   */
+  at(key: K): KeyView<T, L> {
+    const find = () => this.#find(key);
+    const statsOf = () => this.statsOf(key);
+    return {
+      get stats() {
+        return statsOf();
+      },
+      acquire: (options) => this.acquire(key, options),
+      tryAcquire: () => this.tryAcquire(key),
+      use: (body, options) => this.use(key, body, options),
+      warm: (count) => this.warm(key, count),
+      ready: (options) => this.ready(key, options),
+      clear: (reason) => find()?.core.clear(reason),
+      recycle: async (options = {}) => {
+        checkRecycleOptions(options);
+        await find()?.core.recycle(options.over ?? 0);
+      },
+      pause: () => this.#entryOf(key).core.pause(),
+      resume: () => find()?.core.resume(),
+      explain: () => find()?.core.explain(),
+    };
   }
 
   /**
@@ -152,21 +245,21 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
    * @returns The figures, or undefined if the key has neither resources nor callers.
    */
   statsOf(key: K): PoolStats | undefined {
-    const entry = this.#entries.get(this.#options.keyOf(key));
-    return entry === undefined || entry.share.isVacant ? undefined : entry.desk.stats;
+    const entry = this.#find(key);
+    return entry === undefined || entry.core.isEmpty ? undefined : entry.core.stats;
   }
 
   /**
    * Borrows a resource of a key.
    *
    * @param key Of which key.
-   * @param options A signal, a deadline other than the pool's, or the wish for a fresh resource.
+   * @param options A signal, a timeout instead of the pool's, a priority, or that the resource must be fresh.
    * @returns A lease, to be bound with `using`. The promise rejects as that of
    * {@linkcode Pool.acquire} does, and with what `connectorOf` throws for the key.
    */
   acquire(key: K, options?: AcquireOptions): Promise<L> {
     try {
-      return this.#entryOf(key).desk.acquire(options);
+      return this.#entryOf(key).core.acquire(options);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -181,8 +274,8 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
    * @throws {PoolClosedError} If the pool is closed.
    */
   tryAcquire(key: K): L | undefined {
-    if (this.closed) throw new PoolClosedError();
-    return this.#entries.get(this.#options.keyOf(key))?.desk.tryAcquire();
+    if (this.closed) throw this.#closedError();
+    return this.#find(key)?.core.tryAcquire();
   }
 
   /**
@@ -193,22 +286,17 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
    * @param options Those of `acquire`, and whether to try again when the resource was stale.
    * @returns What the function returns. The promise rejects with what it throws, or as `acquire` does.
    */
-  async use<R>(
+  use<R>(
     key: K,
     body: (lease: L) => R | PromiseLike<R>,
-    options: UseOptions = {},
+    options?: UseOptions,
   ): Promise<R> {
-    checkUseOptions(body, options);
-    const id = this.#options.keyOf(key);
-    return await borrow(
-      {
-        acquire: (acquireOptions) => this.acquire(key, acquireOptions),
-        isStale: (lease, error) => this.#entries.get(id)?.desk.isStale(lease, error) ?? false,
-        isFatal: (lease, error) => this.#entries.get(id)?.desk.isFatal(lease, error) ?? true,
-      },
-      body,
-      options,
-    );
+    try {
+      checkUseOptions(body, options);
+      return this.#entryOf(key).core.use(body, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /**
@@ -220,12 +308,24 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
    */
   async warm(key: K, count: number): Promise<number> {
     checkWarmCount(count);
-    return await this.#entryOf(key).desk.warm(count);
+    return await this.#entryOf(key).core.warm(count);
+  }
+
+  /**
+   * Waits until one resource of a key has been opened and is fit to be lent.
+   *
+   * @param key Of which key.
+   * @param options A signal, or a timeout instead of the pool's `acquireTimeout`.
+   * @returns A promise that rejects as that of `acquire` does.
+   */
+  async ready(key: K, options: ReadyOptions = {}): Promise<void> {
+    checkReadyOptions(options);
+    await this.#entryOf(key).core.ready(options);
   }
 
   /**
    * Changes how many resources may be open at once over all keys. When there are
-   * more, those that have been idle longest are closed now, and lent ones when
+   * more, those that have been idle longest are closed now, and leased ones when
    * they are returned.
    *
    * @param maxSize An integer of at least 1, or Infinity.
@@ -237,28 +337,95 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
   }
 
   /**
+   * Changes options while the pool is open, for every key; see {@linkcode Pool.set}.
+   *
+   * @param options The options to change; the others stay.
+   * @throws {TypeError | RangeError} As that of a pool.
+   */
+  set(options: Omit<LiveOptions, "minIdle">): void {
+    const { common, maxPerKey } = this.#options;
+    changeOptions(common, options, maxPerKey);
+    for (const { core } of [...this.#entries.values()]) core.set(options);
+  }
+
+  /**
    * Retires every resource of every key opened before now; see {@linkcode Pool.clear}.
+   * For one key: `hosts.at(key).clear()`.
    *
    * @param reason Why, for the hooks.
    */
   clear(reason?: unknown): void {
-    for (const { desk } of [...this.#entries.values()]) desk.clear(reason);
+    for (const { core } of [...this.#entries.values()]) core.clear(reason);
   }
 
   /**
-   * Retires every resource of one key opened before now: when a host is known to have moved, say.
+   * Replaces every resource of every key opened before now, key by key at once; see
+   * {@linkcode Pool.recycle}.
    *
-   * @param key Which.
-   * @param reason Why, for the hooks.
+   * @param options The time over which the replacements are spread.
+   * @returns A promise that resolves when all have been replaced, and rejects if a dial fails.
    */
-  clearKey(key: K, reason?: unknown): void {
-    this.#entries.get(this.#options.keyOf(key))?.desk.clear(reason);
+  async recycle(options: RecycleOptions = {}): Promise<void> {
+    checkRecycleOptions(options);
+    const { over = 0 } = options;
+    await Promise.all([...this.#entries.values()].map(({ core }) => core.recycle(over)));
+  }
+
+  /** Lends nothing of any key from now on. Callers wait within their timeouts; leases go on. */
+  pause(): void {
+    if (this.closed) return;
+    this.#state = "paused";
+    for (const { core } of [...this.#entries.values()]) core.pause();
+  }
+
+  /** Lends again after {@linkcode KeyedPool.pause | pause()}. */
+  resume(): void {
+    if (this.closed) return;
+    this.#state = "open";
+    for (const { core } of [...this.#entries.values()]) core.resume();
+  }
+
+  /**
+   * Adds hooks to every key, present and later, until the result is disposed of.
+   *
+   * @param hooks Functions that are called when something happens, or a function that makes those of one key.
+   * @returns What takes the hooks away again.
+   * @throws {TypeError} If a hook is unknown or no function.
+   */
+  observe(hooks: PoolHooks<T> | ((key: K) => PoolHooks<T>)): Disposable {
+    if (typeof hooks !== "function") checkHooks(hooks);
+    const hooksOf = typeof hooks === "function" ? checkedHooks(hooks) : () => hooks;
+    const observation: Observation<K> = { hooksOf, attached: new Map() };
+    for (const [id, { key, core }] of [...this.#entries]) {
+      observation.attached.set(id, core.observe(hooksOf(key)));
+    }
+    this.#observations.add(observation);
+    return {
+      [Symbol.dispose]: () => {
+        this.#observations.delete(observation);
+        for (const attached of observation.attached.values()) attached[Symbol.dispose]();
+        observation.attached.clear();
+      },
+    };
+  }
+
+  /** Reports, for each key, who holds what since when and who waits at what; see {@linkcode Pool.explain}. */
+  explain(): KeyedPoolReport {
+    const present = [...this.#entries.values()].filter(({ core }) => !core.isEmpty);
+    const keys = present.map(({ core }) => core.explain());
+    const line = this.toString();
+    return {
+      stats: this.stats,
+      patience: this.#capacity.patience,
+      keys,
+      toString: () => [line, ...keys.map(String)].join("\n"),
+    };
   }
 
   /**
    * Closes the pool with all its keys; see {@linkcode Pool.close}.
    *
-   * @param options How long to wait for borrowers: 10 seconds unless said otherwise.
+   * @param options How long to wait for borrowers: 10 seconds by default; and whether callers that wait are served.
    * @returns A promise that is fulfilled when nothing is left, the same for
    * every call. A later call can hasten the end, not put it off.
    * @throws {TypeError | RangeError} As a rejection, if an option is not valid; the pool stays open.
@@ -271,9 +438,9 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
     }
     // First of all: what is closed may call hooks and connectors, and these the pool again.
     this.#state = "closed";
-    this.#capacity.close();
-    const closings = [...this.#entries.values()].map(({ desk }) => desk.close(options));
-    return this.#closing ??= Promise.all(closings).then(() => {});
+    if (options.waiters !== "serve") this.#capacity.close();
+    const closings = [...this.#entries.values()].map(({ core }) => core.close(options));
+    return this.#closing ??= Promise.all(closings).then(() => this.#capacity.close());
   }
 
   /** The same as {@linkcode KeyedPool.close | close()}, for `await using`. */
@@ -292,68 +459,88 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
     return this.toString();
   }
 
+  #find(key: K): Entry<K, L> | undefined {
+    return this.#entries.get(this.#options.keyOf(key));
+  }
+
   #entryOf(key: K): Entry<K, L> {
-    if (this.closed) throw new PoolClosedError();
+    if (this.closed) throw this.#closedError();
     const id = this.#options.keyOf(key);
     return this.#entries.get(id) ?? this.#open(id, key);
   }
 
   #open(id: unknown, key: K): Entry<K, L> {
+    const { common, weightOf, hooksOf } = this.#options;
     const connector = toConnector(this.#connectorOf(key), NEW_KEY, "connectorOf(key)");
-    const options = this.#options.poolOptionsOf(key);
-    // Either function may have closed the pool, or used it with the same key.
-    if (this.closed) throw new PoolClosedError();
-    return this.#entries.get(id) ?? this.#enter(id, key, connector, options);
-  }
-
-  #enter(
-    id: unknown,
-    key: K,
-    connector: Connector<T, L>,
-    options: ResolvedPoolOptions,
-  ): Entry<K, L> {
-    const onVacant = () => this.#mayBeVacant(id);
-    const share = new Share(this.#capacity, this.#options.maxPerKey, onVacant);
-    const desk = new Desk(connector, options, share);
-    const entry: Entry<K, L> = { key, desk, share };
+    const options = { ...common, hooks: hooksOf(key) };
+    const weight = weightOf(key);
+    // Each of these functions may have closed the pool, or used it with the same key.
+    if (this.closed) throw this.#closedError();
+    const existing = this.#entries.get(id);
+    if (existing !== undefined) return existing;
+    const { maxPerKey } = this.#options;
+    const capacity = new KeyCapacity(this.#capacity, maxPerKey, weight, () => this.#mayBeEmpty(id));
+    const core: PoolView<L> = new PoolCore(connector, options, capacity, textOf(id, key));
+    const entry: Entry<K, L> = { key, core, capacity };
     this.#entries.set(id, entry);
+    if (this.paused) core.pause();
+    for (const { hooksOf, attached } of this.#observations) {
+      attached.set(id, core.observe(hooksOf(key)));
+    }
     return entry;
   }
 
-  /** A key is dropped a moment after it has become empty, lest one be made anew that is used again at once. */
-  #mayBeVacant(id: unknown): void {
-    this.#vacant.add(id);
+  #closedError(): PoolClosedError {
+    const { name } = this;
+    return new PoolClosedError({ ...(name !== undefined && { name }), stats: this.stats });
+  }
+
+  /** A key is dropped a moment after it has become empty, so that one that is used again at once is not made anew. */
+  #mayBeEmpty(id: unknown): void {
+    this.#emptied.add(id);
     if (this.#cleaning === "planned") return;
     this.#cleaning = "planned";
     queueMicrotask(() => {
       this.#cleaning = "resting";
-      this.#dropVacant();
+      this.#dropEmpty();
     });
   }
 
-  /** Drops the keys that are empty, and looks whether some of those can be that could not be before. */
-  #dropVacant(): void {
-    for (const id of this.#vacant) this.#dropIfVacant(id);
-    this.#vacant.clear();
-    let looks = LOOKS;
+  /** Drops the keys that are empty, and tries again some of those that could not be dropped before. */
+  #dropEmpty(): void {
+    for (const id of this.#emptied) this.#dropIfEmpty(id);
+    this.#emptied.clear();
+    let checked = LINGERING_KEYS_CHECKED;
     for (const id of this.#lingering) {
-      if (looks-- === 0) break;
+      if (checked-- === 0) break;
       this.#lingering.delete(id);
-      this.#dropIfVacant(id);
+      this.#dropIfEmpty(id);
     }
   }
 
   /** A key whose given-up dials still linger stays, since it is its connector that bounds them. */
-  #dropIfVacant(id: unknown): void {
+  #dropIfEmpty(id: unknown): void {
     const entry = this.#entries.get(id);
-    if (!entry?.share.isVacant) return;
-    const { stats } = entry.desk;
+    if (entry === undefined || !entry.core.isEmpty) return;
+    const { core, capacity } = entry;
+    const { stats } = core;
     if (stats.lingering > 0) {
       this.#lingering.add(id);
       return;
     }
     this.#entries.delete(id);
-    this.#totals.add(stats);
-    entry.desk.close({ force: true }); // nothing is open: it only clears timers
+    this.#sum.add(stats);
+    capacity.drop();
+    for (const { attached } of this.#observations) attached.delete(id);
+    core.close({ force: true }); // nothing is open: it only clears timers
   }
+}
+
+const LONGEST_KEY_TEXT = 100;
+
+/** How errors and reports name a key. */
+function textOf(id: unknown, key: unknown): string {
+  const value = typeof key === "object" && key !== null ? id : key;
+  const text = typeof value === "string" ? oneLine(value) : shown(value);
+  return text.length <= LONGEST_KEY_TEXT ? text : `${text.slice(0, LONGEST_KEY_TEXT)}…`;
 }

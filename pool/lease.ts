@@ -10,6 +10,8 @@ export interface LeaseSlot<T> {
   readonly resource: T;
   /** How many leases the resource has had, the present one included. */
   readonly uses: number;
+  /** Aborted when the pool begins to close. */
+  readonly closing: AbortSignal;
   /** Gives the resource back to be lent again. */
   release(): void;
   /** Gives the resource back to be closed. */
@@ -65,6 +67,16 @@ export class Lease<T> implements Disposable {
   /** Whether the lease has ended. */
   get ended(): boolean {
     return this.#slot === undefined;
+  }
+
+  /**
+   * Aborted when the pool begins to close, so that a long borrower can leave.
+   *
+   * @throws {LeaseReleasedError} Once the lease has ended.
+   */
+  get closing(): AbortSignal {
+    if (this.#slot === undefined) throw new LeaseReleasedError();
+    return this.#slot.closing;
   }
 
   /** Gives the resource back to the pool. Does nothing once the lease has ended. */

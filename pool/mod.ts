@@ -14,29 +14,58 @@ export type {
   WatchContext,
 } from "./connector.ts";
 export {
+  type ConnectFailure,
+  type ExhaustedLimit,
   LeaseReleasedError,
   PoolClosedError,
+  PoolError,
   PoolExhaustedError,
+  type PoolInfo,
+  PoolOverloadedError,
   PoolTimeoutError,
   type TimeoutStage,
 } from "./errors.ts";
-export type { ErrorSource, PoolHooks } from "./hooks.ts";
+export type {
+  AcquireEvent,
+  ConnectEvent,
+  ErrorEvent,
+  ErrorSource,
+  LeakEvent,
+  PoolHooks,
+  RejectEvent,
+  ReleaseEvent,
+  RetireEvent,
+} from "./hooks.ts";
 export type { KeyedPoolOptions } from "./keyed_options.ts";
-export { KeyedPool } from "./keyed_pool.ts";
+export { KeyedPool, type KeyedPoolReport, type KeyView } from "./keyed_pool.ts";
+export type { Clock } from "../internal/clock.ts";
 export { Lease, type LeaseSlot } from "./lease.ts";
 export type {
   AcquireOptions,
   CloseOptions,
+  LiveOptions,
+  OverloadOptions,
   PoolOptions,
+  ReadyOptions,
+  RecycleOptions,
   RetryOptions,
   UseOptions,
 } from "./options.ts";
 export { Pool } from "./pool.ts";
+export type {
+  FailureReport,
+  LeaseReport,
+  PoolReport,
+  ResourceReport,
+  WaiterReport,
+} from "./report.ts";
 export { type Permit, Semaphore, type SemaphoreAcquireOptions } from "./semaphore.ts";
 export type {
   AcquireCounts,
   DialCounts,
+  Duration,
   KeyedPoolStats,
+  PoolDurations,
   PoolStats,
   RetireReason,
   SharedFigures,

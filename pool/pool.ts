@@ -4,45 +4,39 @@
  * @module
  */
 
-import { borrow } from "./_borrowing.ts";
-import { Desk } from "./_desk.ts";
-import { type Connector, type ConnectorContext, toConnector } from "./connector.ts";
+import { OwnCapacity } from "./_capacity.ts";
+import { PoolCore, type PoolView } from "./_pool_core.ts";
+import { type ConnectContext, type Connector, toConnector } from "./connector.ts";
+import type { PoolHooks } from "./hooks.ts";
 import type { Lease } from "./lease.ts";
 import {
   type AcquireOptions,
   checkCloseOptions,
+  checkHooks,
   checkMaxSize,
+  checkReadyOptions,
+  checkRecycleOptions,
   checkUseOptions,
   checkWarmCount,
   type CloseOptions,
+  type LiveOptions,
   type PoolOptions,
+  type ReadyOptions,
+  type RecycleOptions,
   resolvePoolOptions,
   type UseOptions,
 } from "./options.ts";
+import type { PoolReport } from "./report.ts";
 import { type PoolStats, summary } from "./stats.ts";
-
-/** A desk as the pool sees it: no more than that, lest the compiler take a pool of sockets for no `Pool<unknown>`. */
-interface Counter<L> {
-  readonly isOpen: boolean;
-  readonly stats: PoolStats;
-  acquire(options: AcquireOptions | undefined): Promise<L>;
-  tryAcquire(): L | undefined;
-  isStale(lease: L, error: unknown): boolean;
-  isFatal(lease: L, error: unknown): boolean;
-  warm(count: number): Promise<number>;
-  resize(maxSize: number): void;
-  clear(reason: unknown): void;
-  close(options: CloseOptions): Promise<void>;
-}
 
 /**
  * Keeps resources open and lends each to one borrower at a time.
  *
  * An `acquire` is answered with an idle resource if there is one, else a new
- * one is opened if fewer than `maxSize` are, else the caller waits its turn;
- * all who wait are served in the order in which they came. A dial belongs to
- * the pool, not to the caller who caused it: when that one gives up, the
- * resource goes to the next, or rests.
+ * one is opened if fewer than `maxSize` are, else the caller waits. Waiters are
+ * served first come, first served, by priority where one is given. A dial belongs
+ * to the pool, not to the caller that caused it: when that caller gives up, the
+ * resource goes to the next waiter, or is idle.
  *
  * @typeParam T The type of the resource.
  * @typeParam L The type of the lease; connectors of sockets have one of their own.
@@ -67,75 +61,95 @@ interface Counter<L> {
  * ```
  */
 export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
-  readonly #minIdle: number;
-  readonly #desk: Counter<L>;
+  readonly #core: PoolView<L>;
+  readonly #minIdle: () => number;
+
+  /** The name that the pool was given, if any. */
+  readonly name: string | undefined;
 
   /**
    * Makes a pool. Nothing is opened yet, unless `minIdle` asks for it.
    *
    * @param connector How to open, check, reset and close a resource, or a function that opens one.
-   * @param options Bounds, limits and manners.
+   * @param options Limits and behaviour.
    * @throws {TypeError} If an option is unknown or of the wrong type, or the connector is none.
    * @throws {RangeError} If an option is out of range.
    */
   constructor(
-    connector: Connector<T, L> | ((context: ConnectorContext) => T | PromiseLike<T>),
-    options: PoolOptions = {},
+    connector: Connector<T, L> | ((context: ConnectContext) => T | PromiseLike<T>),
+    options: PoolOptions<NoInfer<T>> = {},
   ) {
-    const desk = new Desk(toConnector(connector), resolvePoolOptions(options));
-    this.#minIdle = options.minIdle ?? 0;
-    this.#desk = desk;
+    const resolved = resolvePoolOptions(options);
+    this.#core = new PoolCore(toConnector(connector), resolved, new OwnCapacity(resolved.maxSize));
+    this.#minIdle = () => resolved.minIdle;
+    this.name = resolved.name;
   }
 
   /** A snapshot of the pool: how many resources are in which state, and what has happened so far. */
   get stats(): PoolStats {
-    return this.#desk.stats;
+    return this.#core.stats;
   }
 
   /** Whether the pool has been closed, or is being closed. */
   get closed(): boolean {
-    return !this.#desk.isOpen;
+    return !this.#core.isOpen;
+  }
+
+  /** Whether the pool is paused. */
+  get paused(): boolean {
+    return this.#core.isPaused;
+  }
+
+  /** What the pool connects to, as the connector says it; undefined if it does not. */
+  get place(): string | undefined {
+    return this.#core.place;
   }
 
   /**
    * Borrows a resource.
    *
-   * @param options A signal, a deadline other than the pool's, or the wish for a fresh resource.
+   * @param options A signal, a timeout instead of the pool's, a priority, or that the resource must be fresh.
    * @returns A lease, to be bound with `using`. The promise rejects with
    * - `signal.reason` if the signal is aborted first,
    * - {@linkcode PoolTimeoutError} if the time is over first,
    * - {@linkcode PoolExhaustedError} if the pool is full and the caller would not wait, or too many do,
+   * - {@linkcode PoolOverloadedError} if the pool is overloaded and was told to refuse callers then,
    * - {@linkcode PoolClosedError} if the pool is closed,
    * - the connector's own error if the dial that was made for this caller fails.
    */
   acquire(options?: AcquireOptions): Promise<L> {
-    return this.#desk.acquire(options);
+    return this.#core.acquire(options);
   }
 
   /**
-   * Borrows an idle resource if there is one to be lent this very moment, and
-   * nobody waits for it. It never opens one; a resource whose check is due
-   * is checked in the background, for the next time.
+   * Borrows an idle resource if there is one that can be lent this very moment,
+   * and nobody waits for it. It never opens one; a resource whose check is due is
+   * checked in the background, for the next time.
    *
    * @returns A lease, or undefined.
    * @throws {PoolClosedError} If the pool is closed.
    */
   tryAcquire(): L | undefined {
-    return this.#desk.tryAcquire();
+    return this.#core.tryAcquire();
   }
 
   /**
    * Borrows a resource for the time of a function. If the function returns, the
-   * resource is released; if it throws, it is closed, for nobody can know
-   * what state it is in.
+   * resource is released. If it throws, the resource is closed, since its state is
+   * unknown, unless the connector says that the error is harmless (`isFatal`).
    *
    * @param body What to do with the lease.
-   * @param options Those of {@linkcode Pool.acquire | acquire}, and whether to try again when the resource was stale.
+   * @param options Those of {@linkcode Pool.acquire | acquire}; `signal` and `deadline` bound the whole, the
+   * function included: at their end the resource is closed, and the call rejects in that turn.
    * @returns What the function returns. The promise rejects with what it throws, or as `acquire` does.
    */
-  async use<R>(body: (lease: L) => R | PromiseLike<R>, options: UseOptions = {}): Promise<R> {
-    checkUseOptions(body, options);
-    return await borrow(this.#desk, body, options);
+  use<R>(body: (lease: L) => R | PromiseLike<R>, options?: UseOptions): Promise<R> {
+    try {
+      checkUseOptions(body, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.#core.use(body, options);
   }
 
   /**
@@ -145,40 +159,108 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
    * @returns How many were opened. The promise rejects with the connector's own
    * error if one could not be, and with `PoolClosedError` if the pool is closed.
    */
-  async warm(count: number = this.#minIdle): Promise<number> {
+  async warm(count: number = this.#minIdle()): Promise<number> {
     checkWarmCount(count);
-    return await this.#desk.warm(count);
+    return await this.#core.warm(count);
+  }
+
+  /**
+   * Waits until the pool is ready, for a readiness probe: until one resource, or
+   * `minIdle` of them, has been opened and is fit to be lent.
+   *
+   * @param options A signal, or a timeout instead of the pool's `acquireTimeout`.
+   * @returns A promise that rejects as that of {@linkcode Pool.acquire | acquire} does.
+   */
+  async ready(options: ReadyOptions = {}): Promise<void> {
+    checkReadyOptions(options);
+    await this.#core.ready(options);
   }
 
   /**
    * Changes how many resources may be open at once. When there are more, idle
-   * ones are closed now, and lent ones when they are returned.
+   * ones are closed now, and leased ones when they are returned.
    *
    * @param maxSize An integer of at least 1 and `minIdle`, or Infinity.
    * @throws {RangeError} If it is another number.
    */
   resize(maxSize: number): void {
-    checkMaxSize(maxSize, this.#minIdle);
-    this.#desk.resize(maxSize);
+    checkMaxSize(maxSize, this.#minIdle());
+    this.#core.resize(maxSize);
   }
 
   /**
-   * Retires every resource opened before now: idle ones at once, lent ones when
+   * Changes options while the pool is open. Timeouts hold for calls from now on,
+   * `idleTimeout` for resources that are returned from now on.
+   *
+   * @param options The options to change; the others stay.
+   * @throws {TypeError} If an option is unknown, cannot be changed, or is of the wrong type.
+   * @throws {RangeError} If an option is out of range.
+   */
+  set(options: LiveOptions): void {
+    this.#core.set(options);
+  }
+
+  /**
+   * Retires every resource opened before now: idle ones at once, leased ones when
    * they are returned. For when the pool's owner knows better than the
    * sockets, after a fail-over or a change of password.
    *
    * @param reason Why, for the hooks.
    */
   clear(reason?: unknown): void {
-    this.#desk.clear(reason);
+    this.#core.clear(reason);
   }
 
   /**
-   * Closes the pool. Callers who wait, and all who come later, are rejected
-   * with {@linkcode PoolClosedError} at once; idle resources are closed, lent
+   * Replaces every resource opened before now, one after the other: the new one is
+   * opened first where there is room, else the old one is closed first. Leased
+   * ones are replaced when they are returned.
+   *
+   * @param options The time over which the replacements are spread.
+   * @returns A promise that resolves when all have been replaced. It rejects with the connector's own error if a
+   * dial fails, and nothing more is replaced then.
+   */
+  async recycle(options: RecycleOptions = {}): Promise<void> {
+    checkRecycleOptions(options);
+    await this.#core.recycle(options.over ?? 0);
+  }
+
+  /** Lends nothing from now on. Callers wait within their timeouts; leases go on. */
+  pause(): void {
+    this.#core.pause();
+  }
+
+  /** Lends again after {@linkcode Pool.pause | pause()}. */
+  resume(): void {
+    this.#core.resume();
+  }
+
+  /**
+   * Adds hooks, as the option `hooks` does, for the time until the result is disposed of.
+   *
+   * @param hooks Functions that are called when something happens.
+   * @returns What takes the hooks away again.
+   * @throws {TypeError} If a hook is unknown or no function.
+   */
+  observe(hooks: PoolHooks<T>): Disposable {
+    checkHooks(hooks);
+    return this.#core.observe(hooks);
+  }
+
+  /**
+   * Reports who holds what since when, who waits at what, the age and state of each
+   * resource, and the last failures. `String()` of it reads well in a log.
+   */
+  explain(): PoolReport {
+    return this.#core.explain();
+  }
+
+  /**
+   * Closes the pool. Callers that wait, and all that come later, are rejected
+   * with {@linkcode PoolClosedError} at once; idle resources are closed, leased
    * ones when they are returned, or by force when the time is over.
    *
-   * @param options How long to wait for borrowers: 10 seconds unless said otherwise.
+   * @param options How long to wait for borrowers: 10 seconds by default; and whether callers that wait are served.
    * @returns A promise that is fulfilled when nothing is left, the same for
    * every call. A later call can hasten the end, not put it off.
    * @throws {TypeError | RangeError} As a rejection, if an option is not valid; the pool stays open.
@@ -189,7 +271,7 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
     } catch (error) {
       return Promise.reject(error);
     }
-    return this.#desk.close(options);
+    return this.#core.close(options);
   }
 
   /** The same as {@linkcode Pool.close | close()}, for `await using`. */

@@ -1,11 +1,15 @@
 /** Why a resource was closed instead of being lent again. */
 export type RetireReason =
-  /** The borrower asked for it: `discard()`, `close()`, or a throw inside `use()`. */
+  /** The borrower asked for it: `discard()`, `close()`, a throw inside `use()`, or the end of its signal or deadline. */
   | "discarded"
   /** `isBroken()` said so, when the resource was returned or before it was lent again. */
   | "broken"
-  /** It was lost while idle: the peer hung up, failed, or sent what nobody asked for. */
+  /** Its connector found it lost: the peer hung up, failed, or sent bytes that nothing expects. */
   | "lost"
+  /** Its lease was garbage-collected without having been released. */
+  | "leaked"
+  /** `init()` failed: it was never lent. */
+  | "init"
   /** `check()` refused it, threw, or took too long. */
   | "unhealthy"
   /** `reset()` threw or took too long. */
@@ -16,14 +20,36 @@ export type RetireReason =
   | "lifetime"
   /** Lent `maxUses` times. */
   | "uses"
-  /** Not needed: returned when `maxIdle` others were idle or the pool had shrunk, or a dial gave it too late. */
+  /** Not needed: `maxIdle` others were idle, the pool had shrunk, or a dial gave it too late. */
   | "surplus"
   /** Closed to make room: for a fresh one, or for another key. */
   | "replaced"
   /** Opened before a `clear()`. */
   | "cleared"
+  /** Opened before a `recycle()`. */
+  | "recycled"
   /** The pool was closed. */
   | "closed";
+
+/** A count of events and the sum of their durations, in milliseconds. A mean over any time is had by difference. */
+export interface Duration {
+  /** How many. */
+  readonly count: number;
+  /** The sum of their durations. */
+  readonly sum: number;
+}
+
+/** How long things took, since the pool was made. */
+export interface PoolDurations {
+  /** Successful calls to acquire, those included that got an idle resource at once. */
+  readonly acquire: Duration;
+  /** Those among them that had to wait. */
+  readonly wait: Duration;
+  /** Leases, from acquire to release. */
+  readonly use: Duration;
+  /** Successful dials, `init` included. */
+  readonly dial: Duration;
+}
 
 /** A snapshot of a pool: gauges of this moment, and counters since the pool was made. */
 export interface PoolStats {
@@ -33,11 +59,11 @@ export interface PoolStats {
   readonly size: number;
   /** Resources in the hands of borrowers. */
   readonly leased: number;
-  /** Resources at rest, ready to be lent. */
+  /** Resources ready to be lent. */
   readonly idle: number;
-  /** Dials in flight. */
+  /** Dials in flight, those included that wait for leave to dial. */
   readonly connecting: number;
-  /** Resources between two borrowers: being reset or checked. */
+  /** Resources that are being initialised, checked, probed or reset. */
   readonly preparing: number;
   /** Resources whose `close` has not finished. */
   readonly closing: number;
@@ -53,6 +79,8 @@ export interface PoolStats {
   readonly dials: DialCounts;
   /** How many resources were retired, by reason; a reason that never occurred is 0. */
   readonly retired: Readonly<Record<RetireReason, number>>;
+  /** How long things took. */
+  readonly durations: PoolDurations;
 }
 
 /** What the keys of a {@linkcode KeyedPool} have in common. */
@@ -81,6 +109,10 @@ export interface AcquireCounts {
   readonly timedOut: number;
   /** Rejected because the caller's signal was aborted. */
   readonly aborted: number;
+  /** Rejected with `PoolExhaustedError`. */
+  readonly exhausted: number;
+  /** Rejected with `PoolOverloadedError`. */
+  readonly shed: number;
 }
 
 /** How dials ended. */
@@ -91,14 +123,16 @@ export interface DialCounts {
   readonly failed: number;
 }
 
-/** The counters of a pool that has done nothing yet. */
+/** Sums of a pool that has done nothing yet. */
 export class Counters {
-  readonly acquires = { direct: 0, waited: 0 };
+  readonly acquires = { direct: 0, waited: 0, timedOut: 0, aborted: 0, exhausted: 0, shed: 0 };
   readonly dials = { ok: 0, failed: 0 };
   readonly retired: Record<RetireReason, number> = {
     discarded: 0,
     broken: 0,
     lost: 0,
+    leaked: 0,
+    init: 0,
     unhealthy: 0,
     reset: 0,
     idle: 0,
@@ -107,13 +141,21 @@ export class Counters {
     surplus: 0,
     replaced: 0,
     cleared: 0,
+    recycled: 0,
     closed: 0,
   };
+  /** Sums of milliseconds; what they are sums of is counted above. */
+  readonly sums = { wait: 0, use: 0, dial: 0 };
+  /** How many leases have ended. */
+  uses = 0;
 }
 
 /** The gauges in one line, as in `Pool(leased 3, idle 5, waiting 0, max 10)`. */
 export function summary(
-  { leased, idle, waiting, maxSize, shared }: Omit<PoolStats, "retired">,
+  { leased, idle, waiting, maxSize, shared }: Pick<
+    PoolStats,
+    "leased" | "idle" | "waiting" | "maxSize" | "shared"
+  >,
 ): string {
   const whole = shared === undefined
     ? ""

@@ -1,63 +1,132 @@
 /**
- * Runs pools through random sequences of steps, in virtual time, and checks the
- * laws of `tests/support/model_laws.ts` after each:
+ * Runs pools through random sequences of steps and checks what holds after each:
  *
- *     deno task soak [--seconds N] [--steps N] [--seed N]
+ *     deno task soak [--what pool,keyed,sockets,tasks] [--seconds N] [--steps N] [--seed N]
+ *                    [--odd] [--stalls] [--dates]
  *
- * It ends with the first law that is broken, or when the seconds are over or the
- * steps done: 60 seconds, unless told otherwise. The same seed does the same.
+ * - `pool`: a Pool, in virtual time, by the laws of `tests/support/model_laws.ts`
+ * - `keyed`: a KeyedPool, by those of `tests/support/keyed_model.ts`
+ * - `sockets`: real sockets and tagged requests to a server on another thread
+ * - `tasks`: a TaskPool
+ *
+ * They take turns. It ends with the first law that is broken, or when the seconds
+ * are over or the steps done: 60 seconds, unless told otherwise. The same seed does
+ * the same, as far as no time is involved. `--odd` has dials and bodies fail with
+ * what is no error, `--stalls` holds up the event loop, `--dates` sets the date.
  *
  * @module
  */
 
-import { explore } from "../tests/support/explore.ts";
+import { type Exploration, explore } from "../tests/support/explore.ts";
+import { exploreKeyed } from "../tests/support/keyed_model.ts";
+import { exploreSockets } from "../tests/support/socket_walk.ts";
 
 /** Runs in one batch, each batch with a seed of its own. */
 const BATCH = 200;
-const REPORT_INTERVAL = 30_000;
+/** Steps of a batch over real sockets. */
+const SOCKET_STEPS = 2_000;
+const TASK_STEPS = 20_000;
+/** For how long the loop is held up at most. */
+const STALL = 120;
+const REPORT_INTERVAL = 10_000;
 
-function argument(name: string): number | undefined {
-  const index = Deno.args.indexOf(`--${name}`);
-  if (index < 0) return undefined;
-  const value = Number(Deno.args[index + 1]);
-  if (Number.isFinite(value)) return value;
-  throw new TypeError(`--${name} must be followed by a number: received ${Deno.args[index + 1]}`);
+/** Where the walk through TaskPool is, if it is there. */
+const TASKS = new URL("../tests/tasks/soak.ts", import.meta.url).href;
+
+type Walk = (seed: number) => Promise<Exploration>;
+type SoakTasks = (options: { seed: number; steps: number }) => Promise<unknown>;
+
+const has = (flag: string) => Deno.args.includes(`--${flag}`);
+const odd = has("odd");
+
+const walks: Record<string, Walk> = {
+  pool: (seed) => explore(seed, BATCH),
+  keyed: (seed) => exploreKeyed(seed, BATCH, { odd }),
+  sockets: (seed) =>
+    exploreSockets(seed, SOCKET_STEPS, {
+      odd,
+      stall: has("stalls") ? STALL : 0,
+      dates: has("dates"),
+    }),
+  tasks: exploreTasks,
+};
+
+/** It rejects if a law is broken. */
+async function exploreTasks(seed: number): Promise<Exploration> {
+  const { soakTasks } = await import(TASKS) as { soakTasks: SoakTasks };
+  const failure = await soakTasks({ seed, steps: TASK_STEPS }).then(() => undefined, String);
+  return { runs: 1, steps: TASK_STEPS, failure };
 }
 
-const maxSteps = argument("steps") ?? Infinity;
-const seconds = argument("seconds") ?? (maxSteps === Infinity ? 60 : Infinity);
-const firstSeed = argument("seed") ?? Math.floor(Math.random() * 2 ** 31);
+function argument(name: string): string | undefined {
+  const index = Deno.args.indexOf(`--${name}`);
+  return index < 0 ? undefined : Deno.args[index + 1] ?? "";
+}
+
+function count(name: string): number | undefined {
+  const text = argument(name);
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (text !== "" && Number.isFinite(value)) return value;
+  throw new TypeError(`--${name} must be followed by a number: received ${text}`);
+}
+
+function chosen(): string[] {
+  const names = (argument("what") ?? "pool,keyed,sockets").split(",");
+  for (const name of names) {
+    if (Object.hasOwn(walks, name)) continue;
+    throw new TypeError(`--what must name ${Object.keys(walks).join(", ")}: received ${name}`);
+  }
+  return names;
+}
+
+const names = chosen();
+const maxSteps = count("steps") ?? Infinity;
+const seconds = count("seconds") ?? (maxSteps === Infinity ? 60 : Infinity);
+const firstSeed = count("seed") ?? Math.floor(Math.random() * 2 ** 31);
 
 const start = performance.now();
 const elapsed = () => performance.now() - start;
+const done = new Map(names.map((name) => [name, { runs: 0, steps: 0 }]));
+const total = () => [...done.values()].reduce((sum, { steps }) => sum + steps, 0);
 let seed = firstSeed;
-let runs = 0;
-let steps = 0;
 let reported = 0;
 
-const report = (what: string) => {
-  const rate = Math.round(steps / elapsed() * 1_000);
-  console.log(`${what}: ${runs} episodes, ${steps} steps, ${rate}/s, from seed ${firstSeed}`);
-};
+/** What is left, by the rate so far where steps are counted. */
+function left(): string {
+  const bySteps = (maxSteps - total()) * elapsed() / Math.max(1, total()) / 1_000;
+  const time = Math.max(0, Math.min(seconds - elapsed() / 1_000, bySteps));
+  return `${Math.ceil(time)} s left`;
+}
+
+function report(what: string): void {
+  const parts = [...done].map(([name, { runs, steps }]) =>
+    `${name} ${steps} steps in ${runs} runs`
+  );
+  console.log(`${what}: ${parts.join(", ")}; from seed ${firstSeed}; ${left()}`);
+}
 
 globalThis.addEventListener("unhandledrejection", ({ reason }) => {
   console.error(`seed ${seed}: nobody handles`, reason);
 });
 
-while (elapsed() < seconds * 1_000 && steps < maxSteps) {
-  const batch = await explore(seed, BATCH);
-  runs += batch.runs;
-  steps += batch.steps;
-  if (batch.failure !== undefined) {
-    report("a law is broken");
-    console.error(`--seed ${seed} breaks it at once:\n  ${batch.failure}`);
-    Deno.exit(1);
+while (elapsed() < seconds * 1_000 && total() < maxSteps) {
+  for (const name of names) {
+    const { runs, steps, failure } = await walks[name]!(seed);
+    const sum = done.get(name)!;
+    sum.runs += runs;
+    sum.steps += steps;
+    if (failure !== undefined) {
+      report("a law is broken");
+      console.error(`--what ${name} --seed ${seed} breaks it at once:\n  ${failure}`);
+      Deno.exit(1);
+    }
+    if (elapsed() - reported > REPORT_INTERVAL) {
+      reported = elapsed();
+      report("so far");
+    }
+    await new Promise((resolve) => setTimeout(resolve)); // for rejections that nobody handles
   }
   seed = (seed + 1) | 0;
-  if (elapsed() - reported > REPORT_INTERVAL) {
-    reported = elapsed();
-    report("so far");
-  }
-  await new Promise((resolve) => setTimeout(resolve)); // for rejections that nobody handles
 }
 report("nothing lost");

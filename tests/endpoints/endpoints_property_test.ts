@@ -6,14 +6,16 @@ import {
   type EndpointsConnector,
   failover,
   type Lease,
+  type Permit,
   Pool,
   roundRobin,
 } from "../../mod.ts";
 import { microtasks } from "../support/scene.ts";
 import { VirtualTime } from "../support/virtual_time.ts";
+import { clockOf } from "../support/clock_of.ts";
 
 type Resource = number | { readonly id: number };
-type Method = "check" | "reset" | "isBroken" | "watch" | "unwatch" | "lease" | "close";
+type Method = "admit" | "init" | "check" | "reset" | "isBroken" | "watch" | "unwatch" | "close";
 
 const MAX_DELAY = 400;
 let lastId = 0;
@@ -25,6 +27,12 @@ class Member implements Connector<Resource> {
   readonly #opened = new Set<Resource>();
   readonly #gives: Spec["gives"];
   isDown = false;
+  /** Permits that were given and not given back. */
+  held = 0;
+  /** Of them those whose resources were detached. */
+  detached = 0;
+  admit?: () => Permit;
+  init?: (resource: Resource) => void;
   check?: (resource: Resource) => boolean;
   reset?: (resource: Resource) => void;
   isBroken?: (resource: Resource) => boolean;
@@ -33,6 +41,13 @@ class Member implements Connector<Resource> {
 
   constructor(gives: Spec["gives"], has: readonly Method[]) {
     this.#gives = gives;
+    if (has.includes("admit")) this.admit = () => this.#admit();
+    if (has.includes("init")) {
+      this.init = (resource) => {
+        this.#asked("init", resource, undefined);
+        if (this.isDown) throw new Error("refused");
+      };
+    }
     if (has.includes("check")) this.check = (resource) => this.#asked("check", resource, true);
     if (has.includes("reset")) this.reset = (resource) => this.#asked("reset", resource, undefined);
     if (has.includes("isBroken")) {
@@ -46,7 +61,7 @@ class Member implements Connector<Resource> {
 
   async connect(): Promise<Resource> {
     await undefined;
-    if (this.isDown) throw new Error("down");
+    if (this.isDown && this.init === undefined) throw new Error("down");
     const id = ++lastId;
     const resource = this.#gives === "numbers" ? id : { id };
     this.#opened.add(resource);
@@ -57,6 +72,17 @@ class Member implements Connector<Resource> {
   close(resource: Resource): void {
     this.#asked("close", resource, undefined);
     if (!this.open.delete(resource)) this.wrongs.push(`close again: ${resource}`);
+  }
+
+  #admit(): Permit {
+    this.held++;
+    const release = () => {
+      if (!isHeld) return;
+      isHeld = false;
+      this.held--;
+    };
+    let isHeld = true;
+    return { release, [Symbol.dispose]: release };
   }
 
   #asked<R>(method: Method, resource: Resource, answer: R): R {
@@ -103,7 +129,7 @@ interface Spec {
 const specs: fc.Arbitrary<Spec[]> = fc.array(
   fc.record({
     gives: fc.constantFrom("objects", "numbers"),
-    has: fc.subarray<Method>(["check", "reset", "isBroken", "watch", "unwatch"]),
+    has: fc.subarray<Method>(["admit", "init", "check", "reset", "isBroken", "watch", "unwatch"]),
   }),
   { minLength: 1, maxLength: 4 },
 );
@@ -124,8 +150,17 @@ class World implements AsyncDisposable {
     this.time = new VirtualTime(seed);
     const { clock } = this.time;
     this.members = members;
-    this.connector = combine(members, { minDelay: 100, maxDelay: MAX_DELAY, clock });
-    this.pool = new Pool(this.connector, { maxSize: Infinity, maxIdle: 3, checkAfter: 50, clock });
+    this.connector = combine(members, {
+      minDelay: 100,
+      maxDelay: MAX_DELAY,
+      clock: { now: clock },
+    });
+    this.pool = new Pool(this.connector, {
+      maxSize: Infinity,
+      maxIdle: 3,
+      checkAfter: 50,
+      clock: clockOf(clock),
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -174,7 +209,7 @@ class World implements AsyncDisposable {
   async dial(): Promise<void> {
     const before = this.connector.endpoints;
     const lease = await this.#acquire({ fresh: true });
-    const fit = before.map(({ isUp }, i) => isUp && !this.members[i]!.isDown);
+    const fit = before.map(({ up }, i) => up && !this.members[i]!.isDown);
     if (lease === undefined) return assertEquals(fit.indexOf(true), -1, "one that is up is found");
     const opener = this.members.findIndex(({ open }) => open.has(lease.value));
     this.assertChosen(opener, fit, before.map(({ open }) => open));
@@ -190,6 +225,9 @@ class World implements AsyncDisposable {
     assertEquals(this.members.flatMap(({ wrongs }) => wrongs), []);
     const open = this.members.map(({ open }) => open.size);
     assertEquals(this.connector.endpoints.map((each) => each.open), open);
+    for (const { admit, held, detached, open } of this.members) {
+      if (admit !== undefined) assertEquals(held, open.size + detached, "permits");
+    }
     assertEquals(this.connector.endpoints.map((each) => each.connecting), open.map(() => 0));
   }
 
@@ -204,7 +242,9 @@ class World implements AsyncDisposable {
     const resource = lease?.value;
     lease?.[how]();
     if (how !== "detach" || resource === undefined) return;
-    for (const { open } of this.members) open.delete(resource); // the caller's business now
+    for (const member of this.members) {
+      if (member.open.delete(resource)) member.detached++; // the caller's business now
+    }
   }
 }
 
@@ -244,7 +284,7 @@ Deno.test("failover: whatever goes up and down, the first that is up is chosen a
       await using world = new OrderedWorld(failover, membersOf(specs), seed);
       await live(world, steps);
       await world.run({ do: "dial", count: 1 });
-      assert(world.connector.endpoints[0]!.isUp);
+      assert(world.connector.endpoints[0]!.up);
     }),
     { numRuns: 500 },
   );

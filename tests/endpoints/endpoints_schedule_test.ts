@@ -1,11 +1,12 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
 import { failover, roundRobin } from "../../mod.ts";
-import { inOrder } from "../../connectors/_choice.ts";
-import { EndpointGroup } from "../../connectors/_endpoint_group.ts";
+import { inOrder } from "../../connectors/endpoints/endpoint.ts";
+import { EndpointGroup } from "../../connectors/endpoints/group.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
 import type { Thing } from "../support/scripted_connector.ts";
 import { ListenerSpy } from "../support/spies.ts";
 import { Stage } from "../support/stage.ts";
+import { contextOf } from "../support/connect_context.ts";
 
 Deno.test("an endpoint that is down is dialled on a schedule that doubles, not by every caller", async () => {
   using stage = new Stage(failover);
@@ -88,7 +89,11 @@ Deno.test("roundRobin: many dials at once are spread evenly also over one that c
   stage.a.script.connect = "slow";
   const outcomes = stage.dialTogether(27);
   await microtasks();
-  assertEquals(stage.openersOf(outcomes).length, 17, "those who are to go elsewhere need not wait");
+  assertEquals(
+    stage.openersOf(outcomes).length,
+    17,
+    "dials that are to go elsewhere need not wait",
+  );
   await stage.elapse(20);
   assertEquals(connector.endpoints.map(({ open }) => open), [10, 10, 10]);
   assert([...first, ...outcomes].every(({ value }) => value));
@@ -100,8 +105,8 @@ Deno.test("one that waits for another's probe leaves at once when it is aborted"
   stage.a.script.connect = "never";
   const probe = new AbortController();
   const waiter = new AbortController();
-  stage.dial(probe.signal);
-  const [leaves, stays] = [stage.dial(waiter.signal), stage.dial()];
+  stage.dial(probe);
+  const [leaves, stays] = [stage.dial(waiter), stage.dial()];
   await stage.elapse(50);
   waiter.abort("enough");
   await microtasks();
@@ -118,11 +123,11 @@ Deno.test("a probe that takes longer than its caller waits still finds the endpo
   stage.a.script.connect = "never";
   const caller = stage.dial();
   await stage.elapse(700);
-  assertEquals([stage.opener(caller), stage.isUp[0]], ["b", false]);
+  assertEquals([stage.opener(caller), stage.up[0]], ["b", false]);
   assertEquals(await stage.dialNow(), "b");
   stage.a.last("connect").succeed();
   await microtasks();
-  assertEquals(stage.isUp[0], true);
+  assertEquals(stage.up[0], true);
   assertEquals(stage.a.things[0]!.closes, 1, "nobody is there to take it");
   stage.a.heal();
   assertEquals(await stage.dialNow(), "a");
@@ -167,15 +172,37 @@ Deno.test("when the last resource is closed, a probe that nobody waits for is st
   assertEquals(stage.b.open, []);
 });
 
+Deno.test("where each resource is closed at once, not each dial waits for a probe", async () => {
+  using stage = new Stage(failover);
+  await stage.losePreferred();
+  await stage.connector.close!(stage.b.things[0]!, "closed");
+  stage.a.script.connect = "never";
+  const dialAndClose = async () => {
+    const dial = stage.dial();
+    let waited = 0;
+    await microtasks();
+    for (; dial.state === "pending" && waited < 1_000; waited += 10) await stage.elapse(10);
+    stage.connector.close!(dial.value!, "closed");
+    return waited;
+  };
+  const waits = [];
+  for (let i = 0; i < 5; i++) waits.push(await dialAndClose());
+  assertEquals(waits, [250, 0, 0, 0, 0]);
+  assertEquals(stage.dials, [2, 6, 0]);
+  await stage.elapse(200);
+  assertEquals(await dialAndClose(), 250, "the next probe is due after a delay");
+  assertEquals(stage.dials, [3, 7, 0]);
+});
+
 Deno.test("a resource that is lost within a second of its opening counts for one more", async () => {
   using stage = new Stage(roundRobin);
   const lost = new Set<Thing>();
   for (const member of stage.members) {
     Object.assign(member, { isBroken: (thing: Thing) => lost.has(thing) });
   }
-  const connector = roundRobin(stage.members, { clock: stage.clock });
+  const connector = roundRobin(stage.members, { clock: { now: stage.clock } });
   const open = async () => {
-    const thing = await connector.connect({ signal: new AbortController().signal });
+    const thing = await connector.connect(contextOf());
     return { thing, by: "abc"[stage.members.findIndex(({ things }) => things.includes(thing))] };
   };
   const lose = async (thing: Thing) => {
@@ -201,9 +228,9 @@ Deno.test("a dial leaves no listener on its signal", async () => {
   using listeners = new ListenerSpy();
   using stage = new Stage(failover);
   const { signal } = new AbortController();
-  await stage.connector.connect({ signal });
+  await stage.connector.connect(contextOf(signal));
   for (const member of stage.members) member.script.connect = "error";
-  await assertRejects(async () => await stage.connector.connect({ signal }), AggregateError);
+  await assertRejects(async () => await stage.connector.connect(contextOf(signal)), AggregateError);
   assertEquals([listeners.added >= 2, listeners.on(signal)], [true, 0]);
 });
 
@@ -229,19 +256,19 @@ Deno.test("a dial that was begun before an endpoint went down does not end its p
 
 Deno.test("nothing is remembered of probes that are over", async () => {
   using stage = new Stage(failover);
-  const options = { minDelay: 100, maxDelay: 100, attemptDelay: 500, clock: stage.clock };
+  const options = { minDelay: 100, maxDelay: 100, attemptDelay: 500, now: stage.clock };
   const group = new EndpointGroup(stage.members, inOrder, options);
   const { signal } = new AbortController();
   stage.a.script.connect = "error";
-  await group.connect({ signal });
+  await group.connect(contextOf(signal));
   await stage.elapse(100, 100);
   stage.a.script.connect = "never";
-  const caller = new Outcome(group.connect({ signal }));
+  const caller = new Outcome(group.connect(contextOf(signal)));
   await stage.elapse(250);
-  assertEquals([caller.state, group.strays.size], ["fulfilled", 1]);
+  assertEquals([caller.state, group.backgroundProbes.size], ["fulfilled", 1]);
   stage.a.last("connect").fail();
   await microtasks();
-  assertEquals(group.strays.size, 0);
+  assertEquals(group.backgroundProbes.size, 0);
 });
 
 Deno.test("while all are down all are tried, the one first whose turn is longest ago", async () => {
@@ -271,7 +298,7 @@ Deno.test("a probe that is aborted leaves the next one due", async () => {
   await stage.losePreferred();
   stage.a.script.connect = "never";
   const controller = new AbortController();
-  stage.dial(controller.signal);
+  stage.dial(controller);
   await microtasks();
   controller.abort();
   stage.a.script.connect = "ok";

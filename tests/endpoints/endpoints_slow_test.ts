@@ -10,7 +10,7 @@ Deno.test("an endpoint that was up has attemptDelay to answer, and the next is d
   await stage.elapse(990);
   assertEquals([caller.state, stage.dials], ["pending", [1, 0, 0]]);
   await stage.elapse(10);
-  assertEquals([stage.opener(caller), stage.isUp], ["b", [false, true, true]]);
+  assertEquals([stage.opener(caller), stage.up], ["b", [false, true, true]]);
   const { signal } = stage.a.last("connect");
   assertEquals(signal!.aborted, true, "the loser is told to stop");
   assertEquals(await stage.dialNow(), "b", "the next caller does not wait");
@@ -37,7 +37,7 @@ Deno.test("one whose slow endpoint fails goes on waiting for another's probe", a
   assertEquals(await stage.dialNow(), "c");
   await stage.elapse(100, 100);
   stage.a.script.connect = "ok";
-  assertEquals([await stage.dialNow(), stage.isUp], ["a", [true, false, true]]);
+  assertEquals([await stage.dialNow(), stage.up], ["a", [true, false, true]]);
   stage.a.script.connect = stage.b.script.connect = "never";
   const outcomes = stage.dialTogether(2);
   await stage.elapse(1_000);
@@ -60,7 +60,7 @@ Deno.test("an endpoint that is merely slow still serves its caller if no other c
   assertEquals([caller.state, stage.dials], ["pending", [1, 1, 1]]);
   stage.a.last("connect").succeed();
   await microtasks();
-  assertEquals([stage.opener(caller), stage.isUp], ["a", [true, false, false]]);
+  assertEquals([stage.opener(caller), stage.up], ["a", [true, false, false]]);
 });
 
 Deno.test("with attemptDelay: Infinity the next is dialled only when one fails", async () => {
@@ -78,14 +78,14 @@ Deno.test("a dial that is aborted rejects with the reason, and speaks against no
   using stage = new Stage(failover);
   const controller = new AbortController();
   stage.a.script.connect = "never";
-  const caller = stage.dial(controller.signal);
+  const caller = stage.dial(controller);
   await microtasks();
   const reason = new Error("never mind");
   controller.abort(reason);
   stage.a.last("connect").fail(stage.a.last("connect").signal!.reason);
   await microtasks();
   assertStrictEquals(caller.error, reason);
-  assertEquals([stage.dials, stage.isUp], [[1, 0, 0], [true, true, true]]);
+  assertEquals([stage.dials, stage.up], [[1, 0, 0], [true, true, true]]);
   stage.a.heal();
   assertEquals(await stage.dialNow(), "a");
 });
@@ -93,7 +93,7 @@ Deno.test("a dial that is aborted rejects with the reason, and speaks against no
 Deno.test("a signal that is aborted already touches no endpoint", async () => {
   using stage = new Stage(failover);
   const reason = new Error("too late");
-  const caller = stage.dial(AbortSignal.abort(reason));
+  const caller = stage.dial({ signal: AbortSignal.abort(reason) });
   await microtasks();
   assertStrictEquals(caller.error, reason);
   assertEquals(stage.dials, [0, 0, 0]);
@@ -106,7 +106,7 @@ Deno.test("an endpoint that uses up the pool's connectTimeout counts as down", a
   const caller = new Outcome(pool.acquire());
   await stage.elapse(500);
   assertInstanceOf(caller.error, PoolTimeoutError);
-  assertEquals([stage.isUp, stage.dials], [[false, true, true], [1, 0, 0]]);
+  assertEquals([stage.up, stage.dials], [[false, true, true], [1, 0, 0]]);
   using lease = await pool.acquire();
   assert(stage.b.things.includes(lease.value));
   lease.release();
@@ -125,5 +125,5 @@ Deno.test("a close of the pool during a dial settles, speaks against nobody and 
   assertEquals(stage.a.last("connect").signal!.aborted, true);
   stage.a.last("connect").succeed();
   await microtasks();
-  assertEquals([stage.a.things[0]!.closes, stage.isUp[0]], [1, true]);
+  assertEquals([stage.a.things[0]!.closes, stage.up[0]], [1, true]);
 });

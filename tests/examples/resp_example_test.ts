@@ -93,7 +93,7 @@ Deno.test("Redis.pipeline() does not lock up when both sides have more to say th
       await peer.write(`$${text.length}\r\n${text}\r\n`);
     }
   });
-  await using pool = new Pool(tcp({ port: server.port, ioTimeout: 2_000 }));
+  await using pool = new Pool(tcp({ port: server.port, ioTimeout: 30_000 }));
   const replies = await new Redis(pool).pipeline(Array.from({ length: 100 }, () => command));
   assertEquals([replies.length, new Set(replies).size, server.accepts], [100, 1, 1]);
 });

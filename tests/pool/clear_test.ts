@@ -39,7 +39,7 @@ Deno.test("clear closes idle sockets at once, and lent ones, which work on, on r
 Deno.test("clear tells the hook why", async () => {
   const retired: unknown[] = [];
   using scene = sceneOf({
-    hooks: { onRetire: (reason, _resource, detail) => retired.push([reason, detail]) },
+    hooks: { onRetire: ({ reason, detail }) => retired.push([reason, detail]) },
   });
   (await scene.take()).release();
   await microtasks();

@@ -144,7 +144,7 @@ Deno.test("a close from within any hook or method of the connector is the same o
 
 Deno.test("errors of close() on the way out go to onError, and the pool is closed", async () => {
   const errors: string[] = [];
-  const hooks: PoolHooks = { onError: (error, source) => errors.push(`${source}: ${error}`) };
+  const hooks: PoolHooks = { onError: ({ error, source }) => errors.push(`${source}: ${error}`) };
   for (const close of ["error", "throw"] as const) {
     using scene = sceneOf({ close }, { hooks });
     (await scene.take()).release();

@@ -41,7 +41,7 @@ Deno.test("a synchronous method of the connector that throws, whichever, costs n
 Deno.test("a watch that throws has the resource retired with the error, and the pool goes on", async () => {
   const retired: unknown[] = [];
   const hooks: PoolHooks = {
-    onRetire: (reason, _resource, detail) => retired.push([reason, detail]),
+    onRetire: ({ reason, detail }) => retired.push([reason, detail]),
   };
   using scene = new Scene(new ScriptedConnector(), { maxSize: 1, hooks });
   const connector = scene.connector as Connector<Thing>;

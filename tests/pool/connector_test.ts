@@ -14,7 +14,7 @@ import { type Script, ScriptedConnector } from "../support/scripted_connector.ts
 class ErrorLog {
   readonly entries: string[] = [];
   readonly hooks: PoolHooks = {
-    onError: (error, source) => this.entries.push(`${source}: ${error}`),
+    onError: ({ error, source }) => this.entries.push(`${source}: ${error}`),
   };
 }
 

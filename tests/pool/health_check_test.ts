@@ -114,17 +114,31 @@ Deno.test("a failed check does not let a later caller overtake", async () => {
   await scene.end();
 });
 
+Deno.test("after a failed check those that rested as long are checked side by side, and a dial overtakes", async () => {
+  using scene = sceneOf({ maxSize: 20 });
+  await rest(scene, 10);
+  scene.connector.script.check = "never";
+  const caller = scene.acquire({ timeout: 10 * LIMIT });
+  await scene.elapse(LIMIT);
+  assertEquals([caller.state, scene.pool.stats.preparing], ["fulfilled", 9]);
+  await scene.elapse(LIMIT);
+  assertEquals([scene.pool.stats.retired.unhealthy, scene.pool.stats.size], [10, 1]);
+  caller.value!.release();
+  await scene.end();
+});
+
 Deno.test("all checks of one call come out of its one deadline", async () => {
   using scene = sceneOf({ maxSize: 3 });
   await rest(scene, 3);
-  scene.connector.script.check = "never";
-  const late = scene.acquire({ timeout: 2.5 * LIMIT });
-  await scene.elapse(2.5 * LIMIT - 10);
-  assertEquals([late.state, scene.pool.stats.retired.unhealthy], ["pending", 2]);
+  Object.assign(scene.connector.script, { check: "never", connect: "never" });
+  const late = scene.acquire({ timeout: 1.5 * LIMIT });
+  await scene.elapse(1.5 * LIMIT - 10);
+  assertEquals([late.state, scene.pool.stats.retired.unhealthy], ["pending", 1]);
   await scene.elapse(10);
   assertInstanceOf(late.error, PoolTimeoutError);
-  assertEquals(late.error.stage, "check");
+  assertEquals(late.error.stage, "connect");
   await scene.elapse(LIMIT);
+  scene.connector.heal();
   scene.assertAtRest();
   await scene.assertFullCapacity();
   await scene.end();

@@ -14,18 +14,27 @@ import {
   type Outcome,
   Scene,
 } from "../support/scene.ts";
-import { type Script, ScriptedConnector, Thing } from "../support/scripted_connector.ts";
+import { type Script, ScriptedConnector, type Thing } from "../support/scripted_connector.ts";
 
 type Hook = keyof PoolHooks;
 
 const HOOKS = ["onConnect", "onAcquire", "onRelease", "onRetire", "onError"] as const;
 const ERROR = new Error("the hook's");
 
+/** What an event may hold. */
+interface Told {
+  resource?: Thing;
+  reason?: string;
+  detail?: unknown;
+  error?: unknown;
+  source?: string;
+}
+
 /** Hooks that note down what they are told: things by their number. */
 class Log {
   readonly entries: unknown[][] = [];
   readonly hooks = Object.fromEntries(
-    HOOKS.map((name) => [name, (...args: unknown[]) => this.#note(name, args)]),
+    HOOKS.map((name) => [name, (event: Told) => this.#note(name, event)]),
   ) as PoolHooks;
 
   /** What has been told since this was last asked. */
@@ -33,8 +42,13 @@ class Log {
     return this.entries.splice(0);
   }
 
-  #note(name: Hook, args: unknown[]): void {
-    this.entries.push([name, ...args.map((arg) => arg instanceof Thing ? arg.id : arg)]);
+  #note(name: Hook, { reason, resource, detail, error, source }: Told): void {
+    const parts = name === "onError"
+      ? [error, source]
+      : name === "onRetire"
+      ? [reason, resource!.id, detail]
+      : [resource!.id];
+    this.entries.push([name, ...parts]);
   }
 }
 
@@ -121,7 +135,7 @@ Deno.test("a hook that throws is reported to onError, and changes nothing", asyn
         [hook]: () => {
           throw ERROR;
         },
-        onError: (error, source) => errors.push([error, source]),
+        onError: ({ error, source }) => errors.push([error, source]),
       };
       using scene = sceneOf({ maxSize: 1, hooks });
       const lease = await scene.take();
@@ -212,7 +226,7 @@ Deno.test("hooks see one event after the other, also when a hook causes the next
       scene.pool.clear();
       entries.push("end of release");
     },
-    onRetire: (reason) => entries.push(reason),
+    onRetire: ({ reason }) => entries.push(reason),
   };
   using scene = sceneOf({ maxSize: 1, hooks });
   delete scene.connector.reset;
@@ -231,7 +245,7 @@ interface Case {
 }
 
 /** Every reason for which a resource is retired, and how it comes to that. */
-const reasons: Record<keyof PoolStats["retired"], Case> = {
+const reasons: Record<Exclude<keyof PoolStats["retired"], "leaked">, Case> = {
   discarded: { run: async (scene) => (await scene.take()).discard() },
   broken: {
     run: async (scene) => {
@@ -243,6 +257,19 @@ const reasons: Record<keyof PoolStats["retired"], Case> = {
     run: async (scene) => {
       (scene.connector as Connector<Thing>).watch = (_thing, { lost }) => lost("hung up");
       (await scene.take()).release();
+    },
+  },
+  init: {
+    run: async (scene) => {
+      (scene.connector as Connector<Thing>).init = () => Promise.reject(new Error("no login"));
+      await scene.acquire();
+    },
+  },
+  recycled: {
+    run: async (scene) => {
+      (await scene.take()).release();
+      await microtasks();
+      await scene.pool.recycle();
     },
   },
   unhealthy: {
@@ -312,7 +339,7 @@ Deno.test("each reason for retiring a resource is counted, and told to the hook,
       const others = Object.entries(retired).filter(([, count]) => count > 0);
       assertEquals(others, [[reason, 1]]);
       assertEquals(log.latest.map(([, reason, id]) => [reason, id]), [[reason, 0]]);
-      assertEquals(Object.keys(retired).sort(), Object.keys(reasons).sort());
+      assertEquals(Object.keys(retired).sort(), [...Object.keys(reasons), "leaked"].sort());
       await scene.end();
     },
   );

@@ -60,7 +60,7 @@ Deno.test("KeyedPool: a hook that acquires from another key finds the pool in or
   const pool: KeyedPool<string, object> = new KeyedPool((_key: string) => () => ({}), {
     maxSize: 1,
     hooks: {
-      onRetire: (reason) => {
+      onRetire: ({ reason }) => {
         if (reason === "replaced" && nested.length === 0) nested.push(pool.acquire("c"));
       },
     },

@@ -1,8 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { PoolExhaustedError } from "../../mod.ts";
+import { type KeyedPoolOptions, PoolExhaustedError } from "../../mod.ts";
 import { roundTrip } from "../support/round_trip.ts";
 import { sameTurn, until } from "../support/until.ts";
 import { downPool, thingsPool, twoServers } from "../support/keyed_things.ts";
+import { clockOf } from "../support/clock_of.ts";
 
 Deno.test("KeyedPool never mixes the sockets of two keys, and reuses each key's own", async () => {
   await twoServers(async (servers, hosts) => {
@@ -39,7 +40,7 @@ Deno.test("KeyedPool.acquire() on a full pool closes the oldest idle socket of a
 
 Deno.test("KeyedPool.acquire() on a full pool finds the oldest idle one over all other keys", async () => {
   let now = 0;
-  const { pool, open } = thingsPool({ maxSize: 3, clock: () => now++ });
+  const { pool, open } = thingsPool({ maxSize: 3, clock: clockOf(() => now++) });
   for (const key of ["a", "b", "c"]) (await pool.acquire(key)).release();
   (await pool.acquire("a")).release(); // now b's has been idle longest
   using _d = await pool.acquire("d");
@@ -77,24 +78,35 @@ Deno.test("KeyedPool.acquire() does not open more than maxPerKey, whatever room 
   await pool.close();
 });
 
-Deno.test("KeyedPool: a busy key does not starve one that is seldom used", async () => {
-  const { pool } = thingsPool({ maxSize: 2, maxPerKey: 2 });
+/** A pool whose monotonic clock is set by the test. */
+function timedPool(options: KeyedPoolOptions<string>) {
+  const time = { now: 0 };
+  const clock = { now: () => time.now, wall: () => time.now };
+  return { time, ...thingsPool({ acquireTimeout: Infinity, ...options, clock }) };
+}
+
+Deno.test("KeyedPool: a busy key keeps its resources until a caller of another key has waited for 10 ms", async () => {
+  const { time, pool } = timedPool({ maxSize: 2, maxPerKey: 2 });
   const served: string[] = [];
-  const work = async (key: string, name: string) => {
-    using _lease = await pool.acquire(key);
-    served.push(name);
-    await undefined;
+  let rounds = 0;
+  const work = async (key: string, mayGoOn: () => boolean) => {
+    do {
+      using _lease = await pool.acquire(key);
+      served.push(key);
+      if (key === "hot" && rounds++ % 4 === 3) time.now++;
+      await undefined;
+    } while (mayGoOn());
   };
-  const early = Array.from({ length: 6 }, (_, i) => work("hot", `hot ${i}`));
-  const cold = work("cold", "cold");
-  const late = Array.from({ length: 6 }, (_, i) => work("hot", `hot ${6 + i}`));
-  await Promise.all([...early, cold, ...late]);
-  assert(served.indexOf("cold") <= 7, `cold came at ${served.indexOf("cold")}`);
-  assert(served.indexOf("cold") >= 5, "nor does it overtake");
+  const hot = Array.from({ length: 4 }, () => work("hot", () => time.now < 40));
+  const cold = work("cold", () => false).then(() => time.now);
+  await Promise.all([...hot, cold]);
+  const servedAt = await cold;
+  assert(servedAt >= 10 && servedAt <= 12, `cold was served after ${servedAt} ms`);
+  assertEquals(pool.stats.retired.replaced >= 1, true);
   await pool.close();
 });
 
-Deno.test("KeyedPool: freed room goes to whoever has waited longest over all keys", async () => {
+Deno.test("KeyedPool: freed room goes to the key that has waited longest, and stays there for its callers", async () => {
   const { pool } = thingsPool({ maxSize: 1 });
   const first = await pool.acquire("start");
   const served: string[] = [];
@@ -105,16 +117,17 @@ Deno.test("KeyedPool: freed room goes to whoever has waited longest over all key
   const waits = ["c", "a", "b", "a", "c"].map(wait);
   first.release();
   await Promise.all(waits);
-  assertEquals(served, ["c", "a", "b", "a", "c"]);
+  assertEquals(served, ["c", "c", "a", "a", "b"], "a key keeps what its own callers wait for");
   await pool.close();
 });
 
 Deno.test("KeyedPool: a busy key closes one of its own for each caller it owes room to, and no more", async () => {
-  const { pool, opened } = thingsPool({ maxSize: 3, maxPerKey: 3 });
+  const { time, pool, opened } = timedPool({ maxSize: 3, maxPerKey: 3 });
   const held = await Promise.all(["hot", "hot", "hot"].map((key) => pool.acquire(key)));
   const older = pool.acquire("hot");
   const cold = pool.acquire("cold");
   const younger = Array.from({ length: 3 }, () => pool.acquire("hot"));
+  time.now = 20;
   held[0]!.release();
   held.push(await older);
   assertEquals(pool.stats.retired.replaced, 0, "an older caller of the same key comes first");

@@ -48,7 +48,7 @@ Deno.test("KeyedPool: the figures of the keys add up to those of the whole, for 
   await pool.warm("b", 3);
   await Promise.all(["a", "b", "c", "c", "d"].map((key) => pool.use(key, audit)));
   pool.resize(2);
-  pool.clearKey("c");
+  pool.at("c").clear();
   const held = await pool.acquire("a", { fresh: true });
   held.discard();
   audit();

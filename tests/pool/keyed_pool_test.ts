@@ -116,7 +116,7 @@ Deno.test("KeyedPool.acquire() that waits too long says how full the whole pool 
   assertEquals(
     error.message,
     "No resource became free within 20 ms: " +
-      "leased 0, idle 0, waiting 1, max 1; all keys: open 1, max 1",
+      "leased 0, idle 0, waiting 1, max 1; all keys: open 1, max 1 (key b)",
   );
   assertEquals(error.stats.shared, { size: 1, maxSize: 1 });
   _a.release();
@@ -215,10 +215,10 @@ Deno.test("KeyedPool.resize() closes the oldest idle ones over all keys, and len
 Deno.test("KeyedPool.clearKey() retires what one key has open, clear() what all have", async () => {
   const { pool, open } = thingsPool();
   for (const key of ["a", "b", "c"]) (await pool.acquire(key)).release();
-  pool.clearKey("a");
+  pool.at("a").clear();
   await sameTurn();
   assertEquals(open().map(({ key }) => key), ["b", "c"]);
-  pool.clearKey("unknown");
+  pool.at("unknown").clear();
   pool.clear();
   await sameTurn();
   assertEquals(open(), []);

@@ -120,7 +120,7 @@ Deno.test("using releases the lease also when its scope throws", async () => {
 Deno.test("discard closes the resource, once, and frees its slot when that is done", async () => {
   const reasons: [RetireReason, unknown][] = [];
   const hooks = {
-    onRetire: (reason: RetireReason, _resource: unknown, detail: unknown) => {
+    onRetire: ({ reason, detail }: { reason: RetireReason; detail?: unknown }) => {
       reasons.push([reason, detail]);
     },
   };
@@ -212,7 +212,14 @@ Deno.test("a connector may make leases of its own, and gets them ended like the 
 });
 
 Deno.test("a LeaseReleasedError is an Error that says what to do", () => {
-  const slot = { resource: 1, uses: 1, release() {}, discard() {}, detach() {} };
+  const slot = {
+    resource: 1,
+    uses: 1,
+    closing: new AbortController().signal,
+    release() {},
+    discard() {},
+    detach() {},
+  };
   const lease = new Lease(slot);
   lease.release();
   const error = assertThrows(() => lease.value, LeaseReleasedError, "acquire a new one");

@@ -72,8 +72,13 @@ const POOL: Record<keyof PoolOptions, readonly Bad[]> = {
   checkTimeout: NOT_POSITIVE,
   order: [["lilo", RangeError, '"lilo"'], [3, TypeError, "3"], [null, TypeError, "null"]],
   retry: NOT_OBJECTS,
+  name: NOT_NAMES,
+  track: NOT_FLAGS,
+  leakTimeout: NOT_POSITIVE,
+  keepalive: NOT_POSITIVE,
+  overload: NOT_OBJECTS,
   hooks: NOT_OBJECTS,
-  clock: NOT_FUNCTIONS,
+  clock: [...NOT_OBJECTS, [{ now: () => 0 }, TypeError, "Object"]],
 };
 const RETRY = {
   attempts: NOT_ONE_OR_MORE,
@@ -85,11 +90,28 @@ const HOOKS = {
   onAcquire: NOT_FUNCTIONS,
   onRelease: NOT_FUNCTIONS,
   onRetire: NOT_FUNCTIONS,
+  onReject: NOT_FUNCTIONS,
+  onLeak: NOT_FUNCTIONS,
   onError: NOT_FUNCTIONS,
 };
-const ACQUIRE = { signal: NOT_SIGNALS, timeout: NOT_TIMES, fresh: NOT_FLAGS };
-const USE = { ...ACQUIRE, retryStale: NOT_FLAGS };
-const CLOSE = { timeout: NOT_TIMES, force: NOT_FLAGS, signal: NOT_SIGNALS };
+const NOT_PRIORITIES: readonly Bad[] = [
+  [1.5, RangeError, "1.5"],
+  [1_001, RangeError, "1001"],
+  ["high", TypeError, '"high"'],
+];
+const ACQUIRE = {
+  signal: NOT_SIGNALS,
+  timeout: NOT_TIMES,
+  fresh: NOT_FLAGS,
+  priority: NOT_PRIORITIES,
+};
+const USE = { ...ACQUIRE, retryStale: NOT_FLAGS, deadline: NOT_POSITIVE };
+const CLOSE = {
+  timeout: NOT_TIMES,
+  force: NOT_FLAGS,
+  signal: NOT_SIGNALS,
+  waiters: [["all", RangeError, '"all"']] as readonly Bad[],
+};
 const NOT_PORTS: readonly Bad[] = [
   ...NOT_ONE_OR_MORE,
   [65_536, RangeError, "65536"],

@@ -34,7 +34,14 @@ Deno.test("a pool opens nothing before somebody asks, and reuses what it has ope
   assertEquals(scene.connector.things.length, 0);
   for (let i = 0; i < 10; i++) (await scene.take()).release();
   assertEquals(scene.connector.things.length, 1);
-  assertEquals(scene.pool.stats.acquires, { direct: 9, waited: 1, timedOut: 0, aborted: 0 });
+  assertEquals(scene.pool.stats.acquires, {
+    direct: 9,
+    waited: 1,
+    timedOut: 0,
+    aborted: 0,
+    exhausted: 0,
+    shed: 0,
+  });
   await scene.end();
 });
 
@@ -173,7 +180,10 @@ Deno.test("with maxWaiting 0 what is idle or can be dialled is had, and nothing 
   (await scene.take()).release();
   const lease = await scene.take();
   const error = await assertRejects(() => scene.pool.acquire(), PoolExhaustedError);
-  assertMatch(error.message, /^The pool is exhausted: leased 1, idle 0, waiting 0, max 1$/);
+  assertMatch(
+    error.message,
+    /^The pool is exhausted: leased 1, idle 0, waiting 0, max 1; the limit is maxWaiting$/,
+  );
   assertEquals(error.stats.leased, 1);
   lease.release();
   await scene.end();

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows }
 import { LeaseReleasedError, Pool, PoolClosedError, type SocketLease, tcp } from "../../mod.ts";
 import { appending, closing, deaf, EchoServer, mute, type Peer } from "../support/echo_server.ts";
 import { bytesOf, roundTrip, textOf } from "../support/round_trip.ts";
-import { elapsed, until } from "../support/until.ts";
+import { assertTakes, until } from "../support/until.ts";
 
 type Lease = SocketLease<Deno.NetAddr>;
 
@@ -326,8 +326,7 @@ Deno.test("Pool.close() takes the socket from its borrower at the timeout", asyn
   const pool = new Pool(tcp({ port: server.port }));
   const conn = await pool.acquire();
   const read = conn.read(new Uint8Array(1)).then(() => "done", (error) => error);
-  const time = await elapsed(() => pool.close({ timeout: 100 }));
-  assert(time >= 99 && time <= 300, `${time} ms`);
+  await assertTakes([99, 300], () => pool.close({ timeout: 100 }));
   assert(await read instanceof Error);
   await until(() => server.ends === 1);
   await assertRejects(() => conn.writeAll("too late"));

@@ -7,8 +7,8 @@ import {
 } from "@std/assert";
 import { Pool, type Socket, type SocketLease, tcp } from "../../mod.ts";
 import { delayed, EchoServer, unusedPort } from "../support/echo_server.ts";
-import { roundTrip } from "../support/round_trip.ts";
-import { elapsed, sameTurn, until } from "../support/until.ts";
+import { bytesOf, roundTrip } from "../support/round_trip.ts";
+import { sameTurn, timed, until } from "../support/until.ts";
 
 type Lease = SocketLease<Deno.NetAddr>;
 
@@ -49,9 +49,20 @@ Deno.test("Pool runs 9 requests of 100 ms on three connections in three rounds",
   await using server = EchoServer.listen(delayed(100));
   await using pool = new Pool(tcp({ port: server.port }), { maxSize: 3 });
   const request = () => pool.use((conn) => roundTrip(conn, "ping"));
-  const time = await elapsed(() => Promise.all(Array.from({ length: 9 }, request)));
-  assert(time >= 295 && time <= 450, `${time} ms`);
-  assertEquals(server.accepts, 3);
+  const bare = async () => {
+    using conn = await Deno.connect({ port: server.port });
+    for (let round = 0; round < 3; round++) {
+      await conn.write(bytesOf("ping"));
+      await conn.read(new Uint8Array(4));
+    }
+  };
+  const [pooled, control] = await Promise.all([
+    timed(() => Promise.all(Array.from({ length: 9 }, request))),
+    timed(() => Promise.all([1, 2, 3].map(bare))),
+  ]);
+  const [{ time }, limit] = [pooled, 1.5 * control.time];
+  assert(time >= 295 && time <= limit, `${time} ms, and ${control.time} ms without a pool`);
+  assertEquals(server.accepts, 3 + 3);
 });
 
 Deno.test("Pool never lends a socket to two borrowers at once", async () => {

@@ -2,13 +2,13 @@ import {
   assert,
   assertEquals,
   assertInstanceOf,
-  assertLess,
   assertRejects,
   assertStrictEquals,
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
 import { type Permit, Semaphore } from "../../mod.ts";
+import { assertCheap, assertCosts, processorTime } from "../support/cpu.ts";
 import { ListenerSpy } from "../support/spies.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
 
@@ -302,55 +302,61 @@ Deno.test("a semaphore refuses bad options of acquire, and loses no permit", asy
 });
 
 Deno.test("10,000 waiters of a semaphore on one signal are aborted in linear time, and leave no listener", async () => {
-  await abortMany(1_000); // warm up
-  const few = Math.min(await abortMany(10_000), await abortMany(10_000));
-  const many = Math.min(await abortMany(40_000), await abortMany(40_000));
-  assertLess(many, 12 * few + 50, "four times as many take about four times as long");
+  await assertCheap(abortMany, 40_000);
 });
 
-/** How long it takes to add `count` waiters with one signal, and to abort them. */
+/** The cost of adding `count` waiters with one signal, and of aborting them. */
 async function abortMany(count: number): Promise<number> {
   const semaphore = new Semaphore(1);
   using _permit = await semaphore.acquire();
   const controller = new AbortController();
   const { signal } = controller;
   using spy = new ListenerSpy();
-  const start = performance.now();
+  const cost = processorTime();
   const waiters = Array.from({ length: count }, () => semaphore.acquire({ signal }));
   const settled = Promise.allSettled(waiters); // what rejects unheard of costs the runtime a search
   assertEquals(semaphore.waiting, count);
   controller.abort(REASON);
   const results = await settled;
-  const duration = performance.now() - start;
+  const total = cost();
   for (const result of results) {
     assert(result.status === "rejected");
     assertStrictEquals(result.reason, REASON);
   }
   assertEquals([semaphore.waiting, semaphore.available], [0, 0]);
   assertEquals([spy.added, spy.on(signal)], [1, 0]);
-  return duration;
+  return total;
 }
 
 Deno.test("a waiter in the middle of many leaves without a search", async () => {
-  await leaveFromTheMiddle(1_000); // warm up
-  const few = Math.min(await leaveFromTheMiddle(5_000), await leaveFromTheMiddle(5_000));
-  const many = Math.min(await leaveFromTheMiddle(20_000), await leaveFromTheMiddle(20_000));
-  assertLess(many, 12 * few + 50, "four times as many take about four times as long");
+  const count = 40_000;
+  await assertCosts(4, () => leaveFromTheMiddle(count), () => abortEach(count));
 });
 
-/** How long it takes that `count` waiters leave, the last first, each by a signal of its own. */
+/** What it costs to abort `count` signals that have a listener each. */
+function abortEach(count: number): number {
+  let told = 0;
+  const controllers = Array.from({ length: count }, () => new AbortController());
+  for (const { signal } of controllers) signal.addEventListener("abort", () => told++);
+  const cost = processorTime();
+  for (const controller of controllers.reverse()) controller.abort(REASON);
+  assertEquals(told, count);
+  return cost();
+}
+
+/** What it costs that `count` waiters leave, the last first, each by a signal of its own. */
 async function leaveFromTheMiddle(count: number): Promise<number> {
   const semaphore = new Semaphore(0);
   const controllers = Array.from({ length: count }, () => new AbortController());
   const settled = Promise.allSettled(
     controllers.map(({ signal }) => semaphore.acquire({ signal })),
   );
-  const start = performance.now();
+  const cost = processorTime();
   for (const controller of controllers.reverse()) controller.abort(REASON);
-  const duration = performance.now() - start;
+  const total = cost();
   assertEquals(semaphore.waiting, 0);
   for (const result of await settled) assertEquals(result.status, "rejected");
-  return duration;
+  return total;
 }
 
 Deno.test("a listener that is told of an abort finds the semaphore in order", async () => {

@@ -41,8 +41,7 @@ Deno.test("use whose body throws rejects with just that, and closes the resource
     };
     await eachCase(Object.keys(bodies), (kind) => `${kind} ${error}`, async (kind) => {
       const details: unknown[] = [];
-      const onRetire = (_reason: string, _resource: unknown, detail: unknown) =>
-        details.push(detail);
+      const onRetire = ({ detail }: { detail?: unknown }) => details.push(detail);
       using scene = sceneOf({ hooks: { onRetire } });
       const outcome = new Outcome(scene.pool.use(bodies[kind]!));
       await microtasks();
@@ -95,15 +94,29 @@ Deno.test("use rejects as acquire does, and does not call its body", async () =>
   await scene.end();
 });
 
-Deno.test("the signal of a use does not take the resource from a body that runs", async () => {
+Deno.test("an abort of use's signal in the body rejects in that turn and closes the resource", async () => {
   using scene = sceneOf();
   const controller = new AbortController();
-  const result = await scene.pool.use(async () => {
-    controller.abort();
-    await microtasks();
-    return "answer";
-  }, { signal: controller.signal });
-  assertEquals([result, scene.pool.stats.idle], ["answer", 1]);
+  const never = Promise.withResolvers<string>();
+  const outcome = new Outcome(scene.pool.use(() => never.promise, { signal: controller.signal }));
+  await microtasks();
+  assertEquals([outcome.state, scene.pool.stats.leased], ["pending", 1]);
+  controller.abort(ERROR);
+  await microtasks();
+  assertStrictEquals(outcome.error, ERROR);
+  assertEquals([scene.connector.things[0]!.closes, scene.pool.stats.size], [1, 0]);
+  never.reject(new Error("too late, and nobody is left to hear of it"));
+  await scene.end();
+});
+
+Deno.test("the deadline of a use bounds its body, and says so", async () => {
+  using scene = sceneOf();
+  const outcome = new Outcome(scene.pool.use(() => new Promise(() => {}), { deadline: 50 }));
+  await scene.elapse(40);
+  assertEquals(outcome.state, "pending");
+  await scene.elapse(10);
+  assertEquals((outcome.error as PoolTimeoutError).stage, "use");
+  assertEquals([scene.connector.things[0]!.closes, scene.pool.stats.size], [1, 0]);
   await scene.end();
 });
 

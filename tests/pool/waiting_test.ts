@@ -14,10 +14,11 @@ import {
   PoolTimeoutError,
   tcp,
 } from "../../mod.ts";
+import type { ConnectContext } from "../../pool/mod.ts";
 import { EchoServer } from "../support/echo_server.ts";
 import { roundTrip } from "../support/round_trip.ts";
 import { type Call, ScriptedConnector, type Thing } from "../support/scripted_connector.ts";
-import { elapsed, sameTurn, until } from "../support/until.ts";
+import { assertTakes, sameTurn, until } from "../support/until.ts";
 
 /** A connector without check and reset: all that happens is dials, which succeed at once, or when the test says so. */
 function dialsThat(connect: "ok" | "never"): ScriptedConnector {
@@ -28,7 +29,15 @@ const dialsOf = (connector: ScriptedConnector): Call[] =>
   connector.calls.filter((call) => call.method === "connect");
 
 function assertGauges(stats: PoolStats, expected: Partial<PoolStats>): void {
-  const { maxSize: _, lingering: _l, acquires: _a, dials: _d, retired: _r, ...gauges } = stats;
+  const {
+    maxSize: _,
+    lingering: _l,
+    acquires: _a,
+    dials: _d,
+    retired: _r,
+    durations: _t,
+    ...gauges
+  } = stats;
   const zero = { size: 0, leased: 0, idle: 0, connecting: 0, preparing: 0, closing: 0, waiting: 0 };
   assertEquals(gauges, { ...zero, ...expected });
 }
@@ -179,10 +188,9 @@ Deno.test("Pool.acquire() times out on a full pool, and says how the pool stood"
   await using pool = new Pool(tcp({ port: server.port }), { maxSize: 1 });
   using _held = await pool.acquire();
   let error!: PoolTimeoutError;
-  const time = await elapsed(async () => {
+  await assertTakes([49, 150], async () => {
     error = await assertRejects(() => pool.acquire({ timeout: 50 }), PoolTimeoutError);
   });
-  assert(time >= 49 && time <= 150, `${time} ms`);
   assertEquals([error.stage, error.name, error.cause], ["wait", "PoolTimeoutError", undefined]);
   assertStringIncludes(error.message, "50 ms");
   for (const part of ["leased 1", "idle 0", "max 1"]) assertStringIncludes(error.message, part);
@@ -275,8 +283,7 @@ Deno.test("Pool keeps the socket of a dial whose caller timed out", async () => 
   const gate = Promise.withResolvers<void>();
   const slow = {
     ...connector,
-    connect: (context: { signal: AbortSignal }) =>
-      gate.promise.then(() => connector.connect(context)),
+    connect: (context: ConnectContext) => gate.promise.then(() => connector.connect(context)),
   };
   await using pool = new Pool(slow);
   const error = await assertRejects(() => pool.acquire({ timeout: 20 }), PoolTimeoutError);
@@ -295,10 +302,13 @@ Deno.test("PoolOptions.connectTimeout ends a dial that never settles, and distur
   (await first).release();
   using held = await pool.acquire();
   const hanging = pool.acquire({ fresh: true }); // what is released is not for this caller
-  const time = elapsed(() => assertRejects(() => hanging, PoolTimeoutError, "100 ms"));
+  const rejected = assertTakes(
+    [99, 300],
+    () => assertRejects(() => hanging, PoolTimeoutError, "100 ms"),
+  );
   held.release();
-  assert(await elapsed(async () => (await pool.acquire()).release()) < 20);
-  assert(await time >= 99 && await time <= 300, `${await time} ms`);
+  await assertTakes([0, 20], async () => (await pool.acquire()).release());
+  await rejected;
   const late = dialsOf(connector)[1]!;
   assertEquals(late.signal!.aborted, true);
   assertGauges(pool.stats, { idle: 1, size: 1 });

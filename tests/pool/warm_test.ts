@@ -12,7 +12,8 @@ import { echo, EchoServer, unusedPort } from "../support/echo_server.ts";
 import { roundTrip } from "../support/round_trip.ts";
 import { microtasks, Outcome, Scene } from "../support/scene.ts";
 import { type Script, ScriptedConnector, type Thing } from "../support/scripted_connector.ts";
-import { elapsed, until } from "../support/until.ts";
+import { timed, until } from "../support/until.ts";
+import { clockOf } from "../support/clock_of.ts";
 
 type SocketPool = Pool<Socket<Deno.NetAddr>, SocketLease<Deno.NetAddr>>;
 
@@ -161,7 +162,7 @@ for (const [what, lose] of Object.entries(losses)) {
       maxLifetime: isOld ? 60_000 : Infinity,
       idleTimeout: Infinity,
       checkAfter: 60_000,
-      clock: () => performance.now() + ahead,
+      clock: clockOf(() => performance.now() + ahead),
       retry: { minDelay: 10 },
     };
     await using pool: SocketPool = new Pool({ ...tcp({ port: server.port }), check }, options);
@@ -228,8 +229,8 @@ Deno.test("a real server that accepts and closes at once is dialled by the sched
   })();
   const retry = { attempts: 3, minDelay: 40, maxDelay: 160 };
   const pool = new Pool(tcp({ port: listener.addr.port }), { minIdle: 1, retry });
-  const took = await elapsed(() => until(() => accepts === 5));
-  assertLess(20 + 40 + 80 + 80, took);
+  const { time } = await timed(() => until(() => accepts >= 5));
+  assertLess(20 + 40 + 80 + 80, time);
   isClosing = false;
   await until(() => pool.stats.idle === 1 && open.length === 1);
   await pool.close();
@@ -241,11 +242,11 @@ Deno.test("a real server that accepts and closes at once is dialled by the sched
 Deno.test("a refill that fails troubles nobody but onError", async () => {
   const port = unusedPort();
   const sources: string[] = [];
-  const hooks = { onError: (_error: unknown, source: string) => sources.push(source) };
+  const hooks = { onError: ({ source }: { source: string }) => sources.push(source) };
   const retry = { attempts: 1, minDelay: 10, maxDelay: 20 };
   await using pool = new Pool(tcp({ port }), { minIdle: 1, retry, hooks });
-  await until(() => pool.stats.dials.failed === 3);
-  assertEquals(sources, ["connect", "connect", "connect"]);
+  await until(() => pool.stats.dials.failed >= 3);
+  assertEquals(new Set(sources), new Set(["connect"]));
   await using server = EchoServer.listen(echo, port);
   await until(() => pool.stats.idle === 1);
   assertEquals(await pool.use((conn) => roundTrip(conn, "ping")), "ping");

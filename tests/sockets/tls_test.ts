@@ -2,6 +2,7 @@ import {
   assert,
   assertEquals,
   assertInstanceOf,
+  assertLess,
   assertRejects,
   assertStringIncludes,
   assertThrows,
@@ -29,7 +30,7 @@ import { needs } from "../support/needs.ts";
 import { Relay } from "../support/relay.ts";
 import { bytesOf, roundTrip, textOf } from "../support/round_trip.ts";
 import { certs, listenTls } from "../support/tls_server.ts";
-import { elapsed, until } from "../support/until.ts";
+import { assertTakes, timed, until } from "../support/until.ts";
 
 type TlsPool = Pool<TlsSocket, TlsLease>;
 
@@ -146,11 +147,10 @@ for (const [fault, [options, message]] of Object.entries(bad)) {
   Deno.test(`tls(): ${fault} rejects the acquire at once, after one dial, and leaves nothing`, async () => {
     await using server = listenTls(echo, { alpnProtocols: ["http/1.1"] });
     await using pool = poolOf(server.port, options, { retry: { attempts: 5, minDelay: 1_000 } });
-    const time = await elapsed(async () => {
+    await assertTakes([0, 800], async () => {
       const error = await assertRejects(() => pool.acquire(), Deno.errors.InvalidData);
       assertStringIncludes(error.message, message);
     });
-    assert(time < 800, `took ${time} ms`);
     const { size, waiting, lingering, dials } = pool.stats;
     assertEquals([size, waiting, lingering, dials.failed], [0, 0, 0, 1]);
     assertEquals(server.accepts, 1);
@@ -232,10 +232,8 @@ Deno.test("tls(): readUntil() stops at its limit, and takes nothing then", () =>
 Deno.test("tls(): ioTimeout ends a read on a mute server, and the socket is not reused", () =>
   withPool(mute, async (pool) => {
     using conn = await pool.acquire();
-    const time = await elapsed(() =>
-      assertRejects(() => conn.readExactly(1), Deno.errors.TimedOut)
-    );
-    assert(time >= 90 && time <= 300, `took ${time} ms`);
+    const read = () => assertRejects(() => conn.readExactly(1), Deno.errors.TimedOut);
+    await assertTakes([90, 300], read);
     conn.release();
     assertEquals(pool.stats.size, 0);
   }, { ioTimeout: 100 }));
@@ -270,18 +268,17 @@ Deno.test("tls(): a small write is not held back until the one before has arrive
     if (peer.received % 2 === 0) await peer.write("!");
   }, async (pool) => {
     using conn = await pool.acquire();
-    const times: number[] = [];
+    const durations: number[] = [];
     for (let i = 0; i < 15; i++) {
-      times.push(
-        await elapsed(async () => {
-          await conn.writeAll("o");
-          await conn.writeAll("k");
-          await conn.readExactly(1);
-        }),
-      );
+      const { turns } = await timed(async () => {
+        await conn.writeAll("o");
+        await conn.writeAll("k");
+        await conn.readExactly(1);
+      });
+      durations.push(turns);
     }
-    const median = times.sort((a, b) => a - b)[7]!;
-    assert(median < 20, `took ${median} ms`);
+    const median = durations.sort((a, b) => a - b)[7]!;
+    assertLess(median, 20, "turns: an acknowledgement is held back for 40 ms");
   }));
 
 // Idle and between two borrowers

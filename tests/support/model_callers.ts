@@ -87,7 +87,9 @@ export class Callers {
     caller.arrived = this.#arrivals++;
     answer.then(() => {}, (error) => {
       if (caller.state === "waiting") this.#refuse(caller, error);
-      else if (error !== thrown) this.#journal.violate(`use() rejects with ${error}`);
+      else if (error !== thrown && !(options.signal?.aborted && error === options.signal.reason)) {
+        this.#journal.violate(`use() rejects with ${error}`);
+      }
     });
   }
 

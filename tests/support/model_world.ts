@@ -89,15 +89,15 @@ export class World implements ConnectorEvents {
       connectTimeout: CONNECT_TIMEOUT,
       checkTimeout: CHECK_TIMEOUT,
       retry: { attempts: config.attempts, ...RETRY },
-      clock: journal.time.clock,
+      clock: { now: () => journal.time.now, wall: journal.time.clock },
       hooks: {
         onConnect: () => this.#dialled(),
         ...(config.hears && {
           onAcquire: () => journal.meddle(),
           onRelease: () => journal.meddle(),
         }),
-        onRetire: (reason, thing) => this.#retired(reason, thing as Thing),
-        onError: (error, source) => this.#failed(error, source),
+        onRetire: ({ reason, resource }) => this.#retired(reason, resource as Thing),
+        onError: ({ error, source }) => this.#failed(error, source),
       },
       ...config.pool,
     });

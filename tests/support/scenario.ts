@@ -75,9 +75,9 @@ class Stage {
     this.#connector = new PlayedConnector(new Set(connector), tell);
     this.#pool = new Pool<Resource>(this.#connector, {
       lifetimeJitter: 0,
-      clock: time.clock,
+      clock: { now: () => time.now, wall: time.clock },
       hooks: {
-        onRetire: (reason, resource) => tell(`retire ${(resource as Resource).number}: ${reason}`),
+        onRetire: ({ reason, resource }) => tell(`retire ${resource.number}: ${reason}`),
       },
       ...options,
     });

@@ -10,6 +10,7 @@ import {
   type PoolOptions,
 } from "../../pool/mod.ts";
 import type { ScriptedConnector, Thing } from "./scripted_connector.ts";
+import { clockOf } from "./clock_of.ts";
 
 /** How long one call of the connector may take in a scene. */
 export const LIMIT = 100;
@@ -53,7 +54,7 @@ export class Scene implements Disposable {
       checkAfter: 0,
       idleTimeout: Infinity,
       maxLifetime: Infinity,
-      clock: () => this.time.now,
+      clock: clockOf(() => this.time.now),
       ...options,
     });
   }

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import {
+  type ConnectContext,
   type EndpointOptions,
   type EndpointsConnector,
   type failover,
@@ -9,6 +10,8 @@ import {
 } from "../../mod.ts";
 import { microtasks, Outcome } from "./scene.ts";
 import { ScriptedConnector, type Thing } from "./scripted_connector.ts";
+import { contextOf } from "./connect_context.ts";
+import { clockOf } from "./clock_of.ts";
 
 const DELAYS: EndpointOptions = { minDelay: 100, maxDelay: 400, attemptDelay: 1_000 };
 
@@ -25,8 +28,14 @@ export class Stage implements Disposable {
   readonly c = this.members[2]!;
   readonly connector: EndpointsConnector<Thing>;
 
-  constructor(combine: typeof failover, options: EndpointOptions = {}) {
-    this.connector = combine(this.members, { ...DELAYS, clock: this.clock, ...options });
+  /** `prepare` may give the endpoints more methods. */
+  constructor(
+    combine: typeof failover,
+    options: EndpointOptions = {},
+    prepare: (members: ScriptedConnector[]) => void = () => {},
+  ) {
+    prepare(this.members);
+    this.connector = combine(this.members, { ...DELAYS, clock: { now: this.clock }, ...options });
   }
 
   [Symbol.dispose](): void {
@@ -35,8 +44,12 @@ export class Stage implements Disposable {
     assertEquals(isTimerLeft, false, "no timer is left");
   }
 
-  dial(signal = new AbortController().signal): Outcome<Thing> {
-    return new Outcome(Promise.resolve(this.connector.connect({ signal })));
+  dial(
+    { signal = new AbortController().signal, ...context }: Partial<ConnectContext> = {},
+  ): Outcome<Thing> {
+    return new Outcome(
+      Promise.resolve(this.connector.connect({ ...contextOf(signal), ...context })),
+    );
   }
 
   /** The first endpoint fails, and its delay passes: the next dial is the probe. */
@@ -72,12 +85,16 @@ export class Stage implements Disposable {
     return this.members.map((member) => member.count("connect"));
   }
 
-  get isUp(): boolean[] {
-    return this.connector.endpoints.map(({ isUp }) => isUp);
+  get up(): boolean[] {
+    return this.connector.endpoints.map(({ up }) => up);
   }
 
   pool(options: PoolOptions): Pool<Thing> {
-    return new Pool(this.connector, { clock: this.clock, checkAfter: Infinity, ...options });
+    return new Pool(this.connector, {
+      clock: clockOf(this.clock),
+      checkAfter: Infinity,
+      ...options,
+    });
   }
 
   async elapse(duration: number, step = 10): Promise<void> {

@@ -1,19 +1,26 @@
-import { delay } from "@std/async";
+import { AssertionError } from "@std/assert";
 
-/** How long a condition that must come true may take: long, for a noisy machine. */
+// The platform's own, whatever a fake time puts in their place.
+const { setTimeout, performance } = globalThis;
+
+/** How many turns a condition that must come true may take: many, for a noisy machine. */
 const PATIENCE = 5_000;
 
-/** Waits for what only the far end can know, by looking at it again and again. */
+/** A turn of the event loop. It lasts a millisecond, and longer where the loop or the machine is busy. */
+const turn = () => new Promise<void>((resolve) => setTimeout(resolve, 1));
+
+/**
+ * Waits for what only the far end can know, by looking at it again and again. The
+ * limit counts turns of the event loop, not milliseconds: whatever holds up the
+ * code under test holds up the count too.
+ */
 export async function until(
   condition: () => boolean,
   { within = PATIENCE }: { within?: number } = {},
 ): Promise<void> {
-  const start = performance.now();
-  while (!condition()) {
-    if (performance.now() - start > within) {
-      throw new Error(`Not within ${within} ms: ${condition}`);
-    }
-    await delay(1);
+  for (let turns = 0; !condition(); turns++) {
+    if (turns >= within) throw new AssertionError(`Not within ${within} turns: ${condition}`);
+    await turn();
   }
 }
 
@@ -25,9 +32,43 @@ export async function sameTurn(): Promise<void> {
   for (let hop = 0; hop < 100; hop++) await undefined;
 }
 
-/** Runs something; answers how many milliseconds it took. */
-export async function elapsed(action: () => PromiseLike<unknown>): Promise<number> {
+/** How long something took: in milliseconds, and in turns of the event loop. */
+export interface Duration {
+  readonly time: number;
+  readonly turns: number;
+}
+
+/** Runs something; answers how long it took. */
+export async function timed(action: () => PromiseLike<unknown>): Promise<Duration> {
+  let isOver = false;
+  let turns = 0;
+  const counting = (async () => {
+    for (await turn(); !isOver; await turn()) turns++;
+  })();
   const start = performance.now();
-  await action();
-  return performance.now() - start;
+  try {
+    await action();
+    return { time: performance.now() - start, turns };
+  } finally {
+    isOver = true;
+    await counting;
+  }
+}
+
+/**
+ * Runs something, and asserts that it takes at least so many milliseconds, and at
+ * most so many turns of the event loop. A busy machine makes both longer.
+ */
+export async function assertTakes(
+  [least, most]: readonly [milliseconds: number, turns: number],
+  action: () => PromiseLike<unknown>,
+): Promise<void> {
+  const { time, turns } = await timed(action);
+  if (time >= least && turns <= most) return;
+  throw new AssertionError(`took ${time} ms and ${turns} turns, not ${least} ms to ${most} turns`);
+}
+
+/** How many milliseconds something takes. No upper bound of that holds on a busy machine: see {@linkcode assertTakes}. */
+export async function elapsed(action: () => PromiseLike<unknown>): Promise<number> {
+  return (await timed(action)).time;
 }

@@ -1,0 +1,922 @@
+import { ignoreResult, isPromiseLike } from "../internal/promise_like.ts";
+import type { Capacity, CapacityUser } from "./_capacity.ts";
+import { type CallEvents, ConnectorCalls, type PreparationKind } from "./_connector_calls.ts";
+import { DeferredActions } from "./_deferred_actions.ts";
+import { type IdleEvents, IdleList } from "./_idle_list.ts";
+import { LeaseTracker } from "./_lease_tracker.ts";
+import { Opener, type OpenerEvents } from "./_opener.ts";
+import { OverloadGuard } from "./_overload_guard.ts";
+import { Reporter } from "./_reporter.ts";
+import { RetirementPolicy } from "./_retirement.ts";
+import { type Slot, type SlotOwner, SlotTable } from "./_slot.ts";
+import {
+  AbortableWaiter,
+  type AcquireRequest,
+  type AcquireSite,
+  Rejection,
+  type Resolve,
+  Waiter,
+  type WaitEvents,
+  WaitQueue,
+} from "./_wait_queue.ts";
+import type { Connector, ConnectorContext, RetireOptions } from "./connector.ts";
+import type { ExhaustedLimit, TimeoutStage } from "./errors.ts";
+import type { ErrorSource } from "./hooks.ts";
+import { Lease } from "./lease.ts";
+import type { ResolvedPoolOptions } from "./options.ts";
+import type { RetireReason } from "./stats.ts";
+
+/**
+ * - `open`: callers are served
+ * - `draining`: no new callers; those who wait are served
+ * - `closing`: nobody is served; resources are being closed
+ * - `closed`: nothing is left
+ */
+export type AllocatorState = "open" | "draining" | "closing" | "closed";
+
+/** What must be awaited before an idle resource is lent. */
+type Need = { readonly probe: PromiseLike<void> | undefined; readonly isCheckDue: boolean };
+
+/**
+ * Decides who gets what, and what is opened and closed. Every public method is an
+ * event: it changes the state synchronously, notes what is to be done in
+ * consequence, and has that done when the state is in order, so that whatever
+ * the connector or a hook does in return finds it so.
+ */
+export class Allocator<T, L extends Lease<T>>
+  implements SlotOwner<T>, CallEvents<T>, IdleEvents<T>, OpenerEvents<T>, WaitEvents, CapacityUser {
+  readonly options: ResolvedPoolOptions;
+  readonly slots = new SlotTable<T>();
+  readonly queue: WaitQueue;
+  readonly reporter: Reporter<T>;
+  readonly opener: Opener<T, L>;
+  readonly #connector: Connector<T, L>;
+  readonly #capacity: Capacity;
+  readonly #actions = new DeferredActions();
+  readonly #policy: RetirementPolicy<T, L>;
+  readonly #idle: IdleList<T, L>;
+  readonly #calls: ConnectorCalls<T, L>;
+  readonly #tracker: LeaseTracker<T>;
+  readonly #overload: OverloadGuard;
+  /** Dials that wait for the connector's leave. */
+  readonly #admitting = new Set<Slot<T>>();
+  /** Expired idle resources that stay until their replacement is open. */
+  readonly #renewing = new Set<Slot<T>>();
+  readonly #onGone = new Map<Slot<T>, () => void>();
+  #closing: AbortController | undefined;
+  /** Whether expired idle resources wait for their turn to be replaced. */
+  #hasOverdue = false;
+  #state: AllocatorState = "open";
+  #isPaused = false;
+  #onDrained = () => {};
+  #onEmpty = () => {};
+
+  constructor(
+    connector: Connector<T, L>,
+    options: ResolvedPoolOptions,
+    capacity: Capacity,
+    key?: string,
+  ) {
+    const { slots } = this;
+    this.#connector = connector;
+    this.options = options;
+    this.#capacity = capacity;
+    const onError = (error: unknown, source: ErrorSource) => this.reporter.error(error, source);
+    this.queue = new WaitQueue(options.clock.now, this);
+    this.reporter = new Reporter(options, this.#actions, slots, this.queue, {
+      connector,
+      capacity,
+      key,
+    });
+    this.#policy = new RetirementPolicy(connector, options, onError);
+    this.#idle = new IdleList(connector, options, slots, this.#policy, this);
+    this.#calls = new ConnectorCalls(connector, options, this);
+    this.opener = new Opener(connector, options, slots, this.queue, capacity, this);
+    this.#tracker = new LeaseTracker(options, slots, {
+      leaked: (slot, now) => this.#leaked(slot, now),
+      collected: (slot) => this.#collected(slot),
+    });
+    this.#overload = new OverloadGuard(options, () => this.#endInterval());
+    capacity.serve(this);
+    this.proceed();
+  }
+
+  get state(): AllocatorState {
+    return this.#state;
+  }
+
+  get isOpen(): boolean {
+    return this.#state === "open";
+  }
+
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  /** Aborted when the pool begins to close. */
+  get closingSignal(): AbortSignal {
+    this.#closing ??= new AbortController();
+    if (!this.isOpen) this.#closing.abort(this.reporter.closedError());
+    return this.#closing.signal;
+  }
+
+  get openSlots(): number {
+    return this.slots.size;
+  }
+
+  get closingSlots(): number {
+    return this.slots.closing;
+  }
+
+  get oldestIdle(): Slot<T> | undefined {
+    return this.#idle.oldest;
+  }
+
+  get hasStranded(): boolean {
+    return this.queue.hasStranded;
+  }
+
+  get firstWaiter(): Waiter | undefined {
+    return this.#isServing ? this.queue.next : undefined;
+  }
+
+  get demand(): number {
+    return this.#isServing ? this.opener.demand : 0;
+  }
+
+  // What callers ask for
+
+  /** Lends an idle resource, or has the caller wait for one. */
+  acquire(request: AcquireRequest): Promise<L> {
+    if (!this.isOpen) return this.#refuse(this.reporter.closedError());
+    const site = this.#tracker.site();
+    const { idle } = this.slots;
+    if (idle.size === 0 || this.queue.size > 0 || this.#isPaused || request.kind === "fresh") {
+      return this.#enqueue(request, site);
+    }
+    const now = this.options.clock.wall();
+    const slot = this.#idle.take(now);
+    if (slot === undefined) return this.#enqueue(request, site);
+    const need = this.#needOf(slot, now);
+    if (need !== undefined) {
+      return this.#enqueue(request, site, (waiter) => this.#prepare(slot, need, waiter));
+    }
+    try {
+      const lease = this.#lend(slot, now, undefined, site);
+      return Promise.resolve(lease);
+    } catch (error) {
+      return this.#refuse(error);
+    } finally {
+      this.#followUp();
+    }
+  }
+
+  /**
+   * Lends an idle resource that can be had this very moment. One that must be
+   * checked first is checked in the background, for the next time.
+   */
+  tryAcquire(): L | undefined {
+    if (!this.isOpen) throw this.reporter.closedError();
+    if (this.queue.size > 0 || this.#isPaused) return undefined;
+    const site = this.#tracker.site();
+    const now = this.options.clock.wall();
+    try {
+      const slot = this.#idle.take(now, (slot) => this.#isReady(slot, now));
+      if (slot !== undefined) return this.#lend(slot, now, undefined, site);
+      const rested = this.#idle.take(now, (slot) => this.#policy.isCheckDue(slot, now));
+      if (rested !== undefined) this.#checkInBackground(rested);
+    } finally {
+      this.#followUp();
+    }
+  }
+
+  // What becomes of a lease
+
+  release(slot: Slot<T>): void {
+    if (slot.state !== "leased") return;
+    const now = this.options.clock.wall();
+    this.reporter.released(slot, now);
+    if (slot.acquiredAt !== undefined) this.#tracker.end(slot);
+    const reason = this.#reasonForReturned(slot, now);
+    if (reason !== undefined) this.retire(slot, reason, slot.condemned?.detail);
+    else if (this.#connector.reset !== undefined) this.#reset(slot);
+    else this.#offer(slot, now, true);
+    this.#followUp();
+  }
+
+  discard(slot: Slot<T>, detail: unknown): void {
+    if (slot.state !== "leased") return;
+    this.#revoke(slot, "discarded", detail);
+    this.proceed();
+  }
+
+  detach(slot: Slot<T>): void {
+    if (slot.state !== "leased") return;
+    this.reporter.ended(slot);
+    this.#tracker.end(slot);
+    slot.permit = undefined; // the resource takes it along
+    this.#free(slot);
+    this.proceed();
+  }
+
+  // What the connector does
+
+  dial(slot: Slot<T>): void {
+    if (this.#connector.admit !== undefined) this.#admitting.add(slot);
+    this.#actions.add(() => {
+      if (slot.state !== "connecting") return;
+      this.#calls.dial(slot, (reason, options) => this.#retireByConnector(slot, reason, options));
+    });
+  }
+
+  opened(slot: Slot<T>, resource: T): boolean {
+    this.#admitting.delete(slot);
+    slot.openedAt = this.options.clock.wall();
+    return this.slots.fill(slot, resource);
+  }
+
+  late(resource: T): void {
+    if (!this.slots.holds(resource)) this.#calls.closeLate(resource);
+  }
+
+  connected(slot: Slot<T>): void {
+    const { duration, order } = this.opener.succeeded(slot);
+    const now = this.options.clock.wall();
+    slot.expiresAt = this.#policy.expiryOf(slot.openedAt);
+    this.reporter.connected(slot, duration);
+    order?.opened(slot);
+    this.#sweepOverdue();
+    const reason = this.#reasonToDrop(slot);
+    if (reason === undefined) this.#offer(slot, now, false);
+    else this.retire(slot, reason, slot.condemned?.detail);
+    this.proceed();
+  }
+
+  dialFailed(slot: Slot<T>, error: unknown): void {
+    const { stage } = slot;
+    this.#admitting.delete(slot);
+    const rejected = this.opener.failed(slot, error);
+    if (slot.waiter !== undefined) this.queue.unassign(slot.waiter);
+    if (this.#state === "open" || this.#state === "draining") {
+      this.reporter.dialFailed(error, stage);
+    }
+    if (slot.hasResource) this.retire(slot, "init", error);
+    else this.#free(slot);
+    for (const waiter of rejected) this.#reject(waiter, error);
+    this.proceed();
+  }
+
+  prepared(slot: Slot<T>, kind: PreparationKind): void {
+    if (slot.state !== "preparing") return;
+    const now = this.options.clock.wall();
+    const { work } = slot;
+    slot.work = undefined;
+    if (work !== undefined) return this.#calls.accept(slot, work);
+    if (kind === "probe" && this.#policy.isCheckDue(slot, now)) return this.#check(slot);
+    this.#readmit(slot, now, kind === "reset");
+  }
+
+  unfit(slot: Slot<T>, kind: PreparationKind, error: unknown): void {
+    if (slot.state !== "preparing") return;
+    const isReported = error !== undefined && kind !== "probe" && kind !== "accept";
+    if (isReported && this.#state !== "closing") this.reporter.error(error, kind);
+    this.retire(slot, REASONS[kind], error);
+    if (kind === "check" && this.#isServing) this.#checkSuspects(slot.idleSince);
+    this.proceed();
+  }
+
+  lost(slot: Slot<T>, detail: unknown): void {
+    if (slot.state !== "idle" && slot.state !== "preparing") return;
+    this.retire(slot, "lost", detail);
+    this.proceed();
+  }
+
+  accept(slot: Slot<T>, work: (context: ConnectorContext) => PromiseLike<void>): void {
+    if (slot.state === "preparing") slot.work = work;
+    if (slot.state !== "idle") return;
+    slot.keepsRest = true;
+    this.slots.move(slot, "preparing");
+    this.#calls.accept(slot, work);
+    this.proceed();
+  }
+
+  closed(slot: Slot<T>): void {
+    this.#free(slot);
+    this.proceed();
+  }
+
+  failed(error: unknown, source: ErrorSource | TimeoutStage): void {
+    this.reporter.error(error, source as ErrorSource);
+    this.proceed();
+  }
+
+  timeoutError(stage: TimeoutStage, limit: number): Error {
+    return this.reporter.timeoutError(stage, limit);
+  }
+
+  // What happens to waiters by themselves
+
+  aborted(waiter: Waiter): void {
+    if (waiter.settled) return;
+    this.#rejectAborted(waiter);
+    this.proceed();
+  }
+
+  timedOut(waiter: Waiter): void {
+    const { timeout } = waiter.request;
+    if (waiter.request.signal?.aborted) return this.aborted(waiter);
+    this.reporter.counters.acquires.timedOut++;
+    this.#overload.record(this.options.clock.now() - waiter.since);
+    this.#reject(waiter, this.reporter.lateError(this.#stageOf(waiter), timeout));
+    this.proceed();
+  }
+
+  // What the owner of the pool asks for
+
+  /** Has resources opened until `count` are idle, as far as there is room. */
+  warm(count: number): Promise<number> {
+    if (!this.isOpen) return Promise.reject(this.reporter.closedError());
+    const opened = this.opener.warm(count);
+    this.proceed();
+    return opened;
+  }
+
+  resize(maxSize: number): void {
+    this.#capacity.resize(maxSize);
+    for (const slot of this.slots.idle) {
+      if (this.#isOverfull) this.retire(slot, "surplus");
+    }
+    this.proceed();
+  }
+
+  clear(detail: unknown): void {
+    this.opener.advance();
+    for (const slot of this.slots.idle) this.retire(slot, "cleared", detail);
+    this.proceed();
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+    this.proceed();
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    this.proceed();
+  }
+
+  /**
+   * Replaces a resource: the new one is opened first where there is room, else the
+   * old one is closed first. A leased one is closed when it is released.
+   */
+  replace(slot: Slot<T>, reason: RetireReason, onDone: (error?: unknown) => void): void {
+    if (slot.state === "closing" || slot.state === "gone") return onDone();
+    const done = () => this.#actions.add(() => onDone());
+    const failed = (error: unknown) => this.#actions.add(() => onDone(error));
+    const opened = () => {
+      this.#condemn(slot, reason);
+      done();
+    };
+    if (this.opener.dialInBackground({ opened, failed }) !== undefined) {
+      this.#onGone.set(slot, () => {
+        const order = { opened: done, failed };
+        if (!this.isOpen || this.opener.dialInBackground(order) !== undefined) done();
+      });
+      this.#condemn(slot, reason);
+    }
+    this.proceed();
+  }
+
+  /** Refuses new callers and serves those who wait; `onDrained` is called when there are none left. */
+  drain(onDrained: () => void): void {
+    this.#state = "draining";
+    this.#onDrained = onDrained;
+    this.#actions.add(() => this.#closing?.abort(this.reporter.closedError()));
+    this.proceed();
+  }
+
+  /** Rejects everybody and stops what is under way; `onEmpty` is called when the last slot is free. */
+  shutDown(onEmpty: () => void): void {
+    this.#state = "closing";
+    this.#onEmpty = onEmpty;
+    this.#rejectAll();
+    this.queue.close();
+    this.#idle.close();
+    this.#tracker.close();
+    this.#overload.close();
+    this.#calls.limits.close();
+    this.opener.close(this.reporter.closedError());
+    for (const slot of this.slots.idle) this.retire(slot, "closed");
+    this.#actions.add(() => this.#abortCalls(this.reporter.closedError()));
+    this.proceed();
+    this.#reportEmpty();
+  }
+
+  /** Waits no longer for borrowers, dials, checks and resets. */
+  force(): void {
+    for (const slot of [...this.slots]) {
+      const isCalling = slot.state === "connecting" || slot.state === "preparing";
+      if (isCalling) slot.call?.giveUp(this.reporter.closedError());
+      if (slot.state === "connecting") this.dialFailed(slot, this.reporter.closedError());
+      else this.#revoke(slot, "closed", this.reporter.closedError());
+    }
+    this.proceed();
+  }
+
+  /** Waits no longer for closes that are under way. */
+  abandonCloses(): void {
+    for (const slot of [...this.slots]) {
+      if (slot.state === "closing") slot.call?.giveUp(this.reporter.closedError());
+    }
+  }
+
+  /** Closes the resource that has been idle longest, as room is needed elsewhere. */
+  evict(): void {
+    const { oldest } = this.#idle;
+    if (oldest !== undefined) this.retire(oldest, "replaced");
+    this.proceed();
+  }
+
+  /** Some idle resources may be due to go or to be checked. */
+  sweep(): void {
+    const now = this.options.clock.wall();
+    for (const slot of this.slots.idle) {
+      const reason = this.#policy.reasonForIdle(slot, now);
+      if (reason !== undefined) this.#expire(slot, reason, now);
+      else if (this.#policy.isKeepaliveDue(slot, now)) this.#checkInBackground(slot);
+    }
+    this.#idle.planSweep(now);
+    this.proceed();
+  }
+
+  retire(slot: Slot<T>, reason: RetireReason, detail?: unknown): void {
+    const { state, call } = slot;
+    if (state === "closing" || state === "gone") return;
+    if (state === "leased" && slot.acquiredAt !== undefined) this.#tracker.end(slot);
+    if (slot.waiter !== undefined) this.queue.unassign(slot.waiter);
+    if (slot.uses === 0) {
+      this.opener.recordUnusedLoss(reason, this.options.clock.wall() - slot.openedAt);
+    }
+    this.slots.move(slot, "closing");
+    call?.giveUp(detail);
+    this.reporter.retired(slot, reason, detail);
+    this.#actions.add(() => this.#calls.close(slot, reason));
+  }
+
+  /** Retires a resource whose lease may not have been released. */
+  #revoke(slot: Slot<T>, reason: RetireReason, detail?: unknown): void {
+    if (slot.state === "leased") this.reporter.ended(slot);
+    this.retire(slot, reason, detail);
+  }
+
+  /** Has all decided and done that can be. */
+  proceed(): void {
+    do this.#decide(); while (this.#actions.run());
+  }
+
+  // Decisions
+
+  get #isServing(): boolean {
+    return (this.#state === "open" || this.#state === "draining") && !this.#isPaused;
+  }
+
+  get #isOverfull(): boolean {
+    return this.#capacity.isExceededBy(this.slots.size - this.slots.closing);
+  }
+
+  /** After an acquire or a release: mostly nothing follows from it. */
+  #followUp(): void {
+    const isQuiet = this.#actions.isEmpty && this.opener.isQuiet && this.queue.size === 0;
+    if (isQuiet && this.isOpen) this.#capacity.review();
+    else this.proceed();
+  }
+
+  #decide(): void {
+    if (this.#isServing && this.queue.next !== undefined) this.#serveWaiters();
+    this.#capacity.review();
+    if (this.#state === "closing" || this.#state === "closed") return;
+    if (this.queue.hasStranded) this.#rejectStranded();
+    for (const slot of this.#admitting) this.#withdrawIfUnneeded(slot);
+    if (this.isOpen && !this.#isPaused) this.opener.work();
+    if (this.#state === "draining" && this.queue.size === 0) this.#onDrained();
+  }
+
+  #enqueue(
+    request: AcquireRequest,
+    site: AcquireSite | undefined,
+    begin?: (waiter: Waiter) => void,
+  ): Promise<L> {
+    const now = this.options.clock.now();
+    const wanted = site === undefined ? request : { ...request, site };
+    // A promise in whose executor `reject` is not mentioned never makes it.
+    return request.signal === undefined
+      ? new Promise((resolve) => this.#join(new Waiter(wanted, now, resolve as Resolve), begin))
+      : new Promise((resolve, reject) =>
+        this.#join(new AbortableWaiter(wanted, now, resolve as Resolve, reject), begin)
+      );
+  }
+
+  #join(waiter: Waiter, begin: ((waiter: Waiter) => void) | undefined): void {
+    // Behind a waiter that takes anything, and gets nothing, nobody gets anything.
+    const isBehind = waiter.request.mayWait && this.queue.nextAny !== undefined;
+    this.queue.add(waiter);
+    begin?.(waiter);
+    if (isBehind && this.queue.next !== waiter) this.#capacity.review();
+    else this.proceed();
+    this.#rejectIfTooMany(waiter);
+    if (!waiter.settled) this.#overload.watch(this.queue.next?.since ?? waiter.since);
+  }
+
+  #rejectIfTooMany(waiter: Waiter): void {
+    if (waiter.settled || waiter.slot !== undefined) return;
+    if (this.queue.unassigned <= this.options.maxWaiting) return;
+    this.#rejectExhausted(waiter, "maxWaiting");
+    this.proceed();
+  }
+
+  #serveWaiters(): void {
+    this.#shed();
+    let waiter = this.queue.next;
+    while (waiter !== undefined) {
+      if (waiter.request.signal?.aborted) this.#rejectAborted(waiter);
+      else if (!this.#serve(waiter)) {
+        // A fresh resource that can't be had now keeps no idle one from those behind.
+        const isFresh = waiter.request.kind === "fresh" && this.slots.idle.size > 0;
+        waiter = isFresh ? this.queue.nextAny : undefined;
+        continue;
+      }
+      waiter = this.queue.next;
+    }
+  }
+
+  /** Gives a waiter an idle resource, or has one made ready. Returns false if neither can be done now. */
+  #serve(waiter: Waiter): boolean {
+    if (waiter.request.kind === "fresh" || this.slots.idle.size === 0) return this.#dialFor(waiter);
+    const now = this.options.clock.wall();
+    const slot = this.#idle.take(now);
+    if (slot === undefined) return this.#dialFor(waiter);
+    const need = this.#needOf(slot, now);
+    if (need !== undefined) {
+      this.#prepare(slot, need, waiter);
+      return true;
+    }
+    const taker = this.#takerOf(slot);
+    if (taker !== undefined) this.#give(slot, taker, now);
+    return taker !== undefined;
+  }
+
+  #dialFor(waiter: Waiter): boolean {
+    const refusal = this.opener.dialFor(waiter);
+    if (refusal === "final") {
+      this.#reject(waiter, this.opener.finalError!.error);
+      return true;
+    }
+    const { oldest } = this.#idle;
+    const isInTheWay = waiter.request.kind === "fresh" && oldest !== undefined;
+    if (refusal === "room" && isInTheWay && this.opener.lacksRoom) this.retire(oldest, "replaced");
+    return refusal === undefined;
+  }
+
+  /** The first waiter that can use the resource. */
+  #takerOf(slot: Slot<T>): Waiter | undefined {
+    if (!this.#isServing) return undefined;
+    let waiter = this.queue.firstFor(slot);
+    while (waiter?.request.signal?.aborted) { // its listener has not been called yet
+      this.#rejectAborted(waiter);
+      waiter = this.queue.firstFor(slot);
+    }
+    return waiter;
+  }
+
+  #reasonForReturned(slot: Slot<T>, now: number): RetireReason | undefined {
+    return this.#reasonToDrop(slot) ?? this.#policy.reasonForReturned(slot, now);
+  }
+
+  /** Why the pool has no more use for a resource, fit or not. */
+  #reasonToDrop(slot: Slot<T>): RetireReason | undefined {
+    if (slot.condemned !== undefined) return slot.condemned.reason;
+    if (this.#state === "closing") return "closed";
+    if (slot.generation < this.opener.generation) return "cleared";
+    if (this.#isOverfull) return "surplus";
+  }
+
+  /** A dial, a reset or a check is over: time has passed, and the resource may have had its own meanwhile. */
+  #readmit(slot: Slot<T>, now: number, isReturned: boolean): void {
+    const reason = this.#reasonForReturned(slot, now);
+    if (reason === undefined) this.#offer(slot, now, isReturned);
+    else this.retire(slot, reason, slot.condemned?.detail);
+    this.proceed();
+  }
+
+  /**
+   * A resource is ready: it goes to the first waiter that can use it, or is idle.
+   * One that its borrower returned is probed first, as an idle one is.
+   */
+  #offer(slot: Slot<T>, now: number, isReturned: boolean): void {
+    const waiter = this.#takerOf(slot);
+    const isInTheWay = this.queue.wantsFreshBefore(waiter) && this.opener.lacksRoom;
+    if (isInTheWay || this.#capacity.mustYieldBefore(waiter)) this.retire(slot, "replaced");
+    else if (waiter === undefined) this.#rest(slot, now);
+    else if (isReturned && this.#connector.watch !== undefined) this.#handOver(slot, now);
+    else this.#give(slot, waiter, now);
+  }
+
+  #rest(slot: Slot<T>, now: number): void {
+    const { maxIdle, minIdle, idleTimeout } = this.options;
+    if (this.#idle.size >= maxIdle) this.retire(slot, "surplus");
+    else if (idleTimeout === 0 && this.#idle.size >= minIdle) this.retire(slot, "idle");
+    else this.#idle.add(slot, now, false);
+  }
+
+  /** Hands a watched resource to the first waiter, as if it had been idle for a moment. */
+  #handOver(slot: Slot<T>, now: number): void {
+    this.#idle.add(slot, now, true);
+    if (slot.state !== "idle") return; // the watch found it lost
+    const need = this.#needOf(slot, now);
+    if (need !== undefined) return this.#prepare(slot, need, this.queue.nextAny);
+    const waiter = this.#takerOf(slot); // the connector may have aborted another
+    if (waiter !== undefined) this.#give(slot, waiter, now);
+  }
+
+  #give(slot: Slot<T>, waiter: Waiter, now: number): void {
+    this.queue.redirect(slot, waiter);
+    const resolve = this.queue.take(waiter);
+    const waited = this.options.clock.now() - waiter.since;
+    this.#overload.record(waited);
+    try {
+      resolve(this.#lend(slot, now, waited, waiter.request.site));
+    } catch (error) {
+      this.reporter.rejected(waiter, error);
+      resolve(new Rejection(error));
+    }
+  }
+
+  #lend(
+    slot: Slot<T>,
+    now: number,
+    waited: number | undefined,
+    site: AcquireSite | undefined,
+  ): L {
+    if (++slot.uses === 1) this.opener.wasUsed();
+    if (waited === undefined) this.#overload.record(0);
+    this.slots.lend(slot);
+    slot.leasedAt = now;
+    try {
+      if (slot.isWatched) this.#idle.unwatch(slot);
+      const lease = this.#connector.lease !== undefined
+        ? this.#leaseOf(slot)
+        : new Lease(slot) as L;
+      if (site !== undefined) this.#tracker.begin(slot, lease, site);
+      this.reporter.acquired(slot, waited);
+      return lease;
+    } catch (error) {
+      this.retire(slot, "broken", error);
+      throw error;
+    }
+  }
+
+  #leaseOf(slot: Slot<T>): L {
+    const lease: unknown = this.#connector.lease!(slot);
+    if (lease instanceof Lease) return lease as L;
+    ignoreResult(lease, (error) => this.failed(error, "lease"));
+    throw new TypeError(
+      `The connector's lease() must give a Lease${isPromiseLike(lease) ? ", not a promise" : ""}`,
+    );
+  }
+
+  /** What must be awaited before an idle resource is lent, if anything. */
+  #needOf(slot: Slot<T>, now: number): Need | undefined {
+    const isCheckDue = this.#policy.isCheckDue(slot, now);
+    const probe = slot.isWatched
+      ? this.#idle.probe(slot, true, now - slot.idleSince >= 1)
+      : undefined;
+    return isCheckDue || probe !== undefined ? { probe, isCheckDue } : undefined;
+  }
+
+  /** Whether an idle resource can be lent this very moment. */
+  #isReady(slot: Slot<T>, now: number): boolean {
+    if (this.#policy.isCheckDue(slot, now)) return false;
+    const probe = this.#idle.probe(slot, false, now - slot.idleSince >= 1);
+    ignoreResult(probe, () => {}); // what waits for it gets the error
+    return probe === undefined;
+  }
+
+  /** Has an idle resource made ready, for a waiter or for later. */
+  #prepare(slot: Slot<T>, { probe }: Need, waiter: Waiter | undefined): void {
+    this.slots.move(slot, "preparing");
+    if (waiter !== undefined) this.queue.assign(waiter, slot);
+    if (probe !== undefined) this.#calls.probe(slot, probe);
+    else this.#actions.add(() => this.#check(slot));
+  }
+
+  #checkInBackground(slot: Slot<T>): void {
+    slot.keepsRest = true;
+    this.#prepare(slot, { probe: undefined, isCheckDue: true }, undefined);
+  }
+
+  /** A check has failed: resources that have been idle as long are checked too, side by side. */
+  #checkSuspects(idleSince: number): void {
+    const now = this.options.clock.wall();
+    for (const slot of this.slots.idle) {
+      if (slot.idleSince > idleSince) return;
+      if (this.#policy.isCheckDue(slot, now)) this.#checkInBackground(slot);
+    }
+  }
+
+  #check(slot: Slot<T>): void {
+    if (slot.state !== "preparing") return;
+    try {
+      this.#idle.unwatch(slot);
+    } catch (error) {
+      return this.lost(slot, error);
+    }
+    this.#calls.check(slot);
+  }
+
+  #reset(slot: Slot<T>): void {
+    this.slots.move(slot, "preparing");
+    this.#actions.add(() => {
+      if (slot.state === "preparing") this.#calls.reset(slot);
+    });
+  }
+
+  /** An idle resource is due to go. `minIdle` of them are replaced before they are closed. */
+  #expire(slot: Slot<T>, reason: RetireReason, now: number): void {
+    const { minIdle, idleTimeout } = this.options;
+    const isNeeded = this.slots.idle.size <= minIdle && this.isOpen;
+    if (!isNeeded || reason === "broken") return this.retire(slot, reason);
+    // When the sweep is a whole timeout late the process has slept, and what it held is stale.
+    const isFresh = now - slot.restingSince < 2 * idleTimeout;
+    if (reason === "idle" && isFresh) this.#policy.restartIdleTimer(slot, now);
+    else this.#renew(slot, reason);
+  }
+
+  #renew(slot: Slot<T>, reason: RetireReason): void {
+    if (this.#renewing.has(slot)) return;
+    const retire = () => {
+      this.#renewing.delete(slot);
+      if (slot.state === "idle") this.retire(slot, reason);
+    };
+    const refusal = this.opener.dialInBackground({ opened: retire, failed: retire });
+    if (refusal === undefined) this.#renewing.add(slot);
+    else if (refusal === "schedule" || this.slots.connecting + this.slots.closing === 0) {
+      this.retire(slot, reason);
+    } else this.#hasOverdue = true; // one at a time
+  }
+
+  #sweepOverdue(): void {
+    if (!this.#hasOverdue) return;
+    this.#hasOverdue = false;
+    this.#actions.add(() => this.sweep());
+  }
+
+  #condemn(slot: Slot<T>, reason: RetireReason, detail?: unknown): void {
+    if (slot.state === "idle") this.retire(slot, reason, detail);
+    else slot.condemned ??= { reason, detail };
+  }
+
+  #retireByConnector(slot: Slot<T>, reason: unknown, options: RetireOptions | undefined): void {
+    const { state } = slot;
+    const isOut = state === "leased" && options?.now !== true || state === "connecting";
+    if (isOut) slot.condemned ??= { reason: "lost", detail: reason };
+    else this.#revoke(slot, "lost", reason);
+    this.proceed();
+  }
+
+  #leaked(slot: Slot<T>, now: number): void {
+    this.reporter.leaked(slot, now);
+    this.proceed();
+  }
+
+  /** A lease was collected unreleased. Its value may still be in use. */
+  #collected(slot: Slot<T>): void {
+    this.reporter.leaked(slot, this.options.clock.wall());
+    this.#revoke(slot, "leaked");
+    this.proceed();
+  }
+
+  /** A dial that waits for leave, and that nobody needs any more, is given up. */
+  #withdrawIfUnneeded(slot: Slot<T>): void {
+    if (slot.state !== "connecting" || slot.stage !== "admit" || slot.call === undefined) return;
+    if (this.opener.isNeeded(slot)) return;
+    slot.call.cancel(new Error("The resource is not needed any more"));
+    this.#admitting.delete(slot);
+    this.opener.withdrawn(slot);
+    this.#free(slot);
+  }
+
+  #free(slot: Slot<T>): void {
+    const { permit } = slot;
+    this.slots.delete(slot);
+    this.#capacity.give();
+    if (permit !== undefined) this.#actions.add(() => this.#giveBack(permit));
+    const onGone = this.#onGone.get(slot);
+    this.#onGone.delete(slot);
+    onGone?.();
+    this.#sweepOverdue();
+    this.#reportEmpty();
+  }
+
+  #giveBack(permit: { release(): void }): void {
+    try {
+      permit.release();
+    } catch (error) {
+      this.failed(error, "admit");
+    }
+  }
+
+  #reportEmpty(): void {
+    if (this.#state !== "closing" || this.slots.size > 0) return;
+    this.#state = "closed";
+    this.#onEmpty();
+  }
+
+  #abortCalls(reason: unknown): void {
+    this.#closing?.abort(reason);
+    this.#calls.abortClosed(reason);
+    for (const slot of [...this.slots]) slot.call?.abort(reason);
+  }
+
+  // Refusals
+
+  /** Rejects a call that does not wait. */
+  #refuse(error: unknown): Promise<never> {
+    this.reporter.refused(error);
+    this.#actions.run();
+    return Promise.reject(error);
+  }
+
+  #reject(waiter: Waiter, error: unknown): void {
+    if (waiter.settled) return;
+    const { signal } = waiter.request;
+    const reason = signal?.aborted ? signal.reason : error; // the abort came first
+    const resolve = this.queue.take(waiter);
+    this.reporter.rejected(waiter, reason);
+    resolve(new Rejection(reason));
+  }
+
+  #rejectAborted(waiter: Waiter): void {
+    const { reject } = waiter;
+    const { reason } = waiter.request.signal!;
+    this.reporter.counters.acquires.aborted++;
+    this.queue.take(waiter);
+    this.reporter.rejected(waiter, reason);
+    reject!(reason);
+  }
+
+  #rejectExhausted(waiter: Waiter, limit: ExhaustedLimit): void {
+    this.reporter.counters.acquires.exhausted++;
+    const resolve = this.queue.take(waiter);
+    const error = this.reporter.exhaustedError(limit);
+    this.reporter.rejected(waiter, error);
+    resolve(new Rejection(error));
+  }
+
+  /** Rejects waiters that do not wait, and for which nothing is being made ready. */
+  #rejectStranded(): void {
+    const stranded = this.queue.strandedBeyond(this.#capacity.coming, this.slots.closing);
+    for (const waiter of stranded) this.#rejectExhausted(waiter, this.#limitNow);
+  }
+
+  /** Rejects waiters that have waited for too long under overload, of the lowest priority first. */
+  #shed(isThorough = false): void {
+    const { horizon } = this.#overload;
+    if (horizon === -Infinity) return;
+    // The head has waited longest, unless it has a priority: then the others are seen at the interval's end.
+    if (!isThorough && (this.queue.next?.since ?? Infinity) >= horizon) return;
+    const now = this.options.clock.now();
+    for (const waiter of this.queue.unassignedSince(horizon).reverse()) {
+      this.reporter.counters.acquires.shed++;
+      this.#reject(waiter, this.reporter.overloadedError(now - waiter.since));
+    }
+  }
+
+  /** An interval of the overload guard is over. */
+  #endInterval(): void {
+    this.#shed(true);
+    this.proceed();
+    const { next } = this.queue;
+    if (next !== undefined) this.#overload.watch(next.since);
+  }
+
+  #rejectAll(): void {
+    for (const waiter of [...this.queue]) this.#reject(waiter, this.reporter.closedError());
+  }
+
+  get #limitNow(): ExhaustedLimit {
+    if (this.#isPaused) return "paused";
+    if (this.#capacity.room === 0) return this.#capacity.limit;
+    return this.opener.mayDial ? this.#capacity.limit : "maxConnecting";
+  }
+
+  #stageOf(waiter: Waiter): TimeoutStage {
+    return waiter.slot?.stage ?? (this.#capacity.room > 0 && !this.#isPaused ? "connect" : "wait");
+  }
+}
+
+const REASONS: Readonly<Record<PreparationKind, RetireReason>> = {
+  probe: "lost",
+  accept: "lost",
+  check: "unhealthy",
+  reset: "reset",
+};

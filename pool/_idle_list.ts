@@ -1,0 +1,133 @@
+import { ignoreResult } from "../internal/promise_like.ts";
+import { SharedTimer } from "../internal/shared_timer.ts";
+import type { RetirementPolicy } from "./_retirement.ts";
+import type { Slot, SlotTable } from "./_slot.ts";
+import type { Connector, ConnectorContext } from "./connector.ts";
+import type { ErrorSource } from "./hooks.ts";
+import type { Lease } from "./lease.ts";
+import type { ResolvedPoolOptions } from "./options.ts";
+import type { RetireReason } from "./stats.ts";
+
+/** What happens to idle resources by themselves. */
+export interface IdleEvents<T> {
+  /** The resource may not be lent any more. */
+  retire(slot: Slot<T>, reason: RetireReason): void;
+  /** The connector has found the resource to be lost. */
+  lost(slot: Slot<T>, detail: unknown): void;
+  /** The connector has work to do on the resource. */
+  accept(slot: Slot<T>, work: (context: ConnectorContext) => PromiseLike<void>): void;
+  /** Some may be due to go or to be checked. */
+  sweep(): void;
+  failed(error: unknown, source: ErrorSource): void;
+}
+
+/** Idle resources: in which order they are lent, and how they are watched. */
+export class IdleList<T, L extends Lease<T>> {
+  readonly #connector: Connector<T, L>;
+  readonly #options: ResolvedPoolOptions;
+  readonly #slots: SlotTable<T>;
+  readonly #policy: RetirementPolicy<T, L>;
+  readonly #events: IdleEvents<T>;
+  readonly #sweeper: SharedTimer;
+
+  constructor(
+    connector: Connector<T, L>,
+    options: ResolvedPoolOptions,
+    slots: SlotTable<T>,
+    policy: RetirementPolicy<T, L>,
+    events: IdleEvents<T>,
+  ) {
+    this.#connector = connector;
+    this.#options = options;
+    this.#slots = slots;
+    this.#policy = policy;
+    this.#events = events;
+    this.#sweeper = new SharedTimer(options.clock.wall, () => events.sweep(), false);
+  }
+
+  get size(): number {
+    return this.#slots.idle.size;
+  }
+
+  /** The one that was returned first. */
+  get oldest(): Slot<T> | undefined {
+    return this.#slots.idle.head;
+  }
+
+  /** Adds a resource. If the connector finds it lost at that, its state is not `idle` afterwards. */
+  add(slot: Slot<T>, now: number, isWanted: boolean): void {
+    slot.idleSince = now;
+    if (!slot.keepsRest) this.#policy.restartIdleTimer(slot, now);
+    this.#slots.rest(slot);
+    slot.keepsRest = false;
+    this.#sweeper.fireBy(this.#policy.sweepDue(slot), now);
+    if (this.#connector.watch !== undefined && !slot.isWatched) this.#watch(slot, isWanted);
+  }
+
+  /**
+   * The resource to be lent next. Those that turn out not to be fit on the way are
+   * retired. With `accept`, others are passed over that it refuses.
+   */
+  take(now: number, accept?: (slot: Slot<T>) => boolean): Slot<T> | undefined {
+    const { idle } = this.#slots;
+    const isLifo = this.#options.order === "lifo";
+    let slot = isLifo ? idle.tail : idle.head;
+    while (slot !== undefined) {
+      const following: Slot<T> | undefined = isLifo ? slot.prev : slot.next;
+      const reason = this.#policy.reasonForIdle(slot, now);
+      if (reason !== undefined) this.#events.retire(slot, reason);
+      else if (accept === undefined || accept(slot)) return slot;
+      slot = following;
+    }
+  }
+
+  /** Has the sweep called again when the next resource is due. */
+  planSweep(now: number): void {
+    for (const slot of this.#slots.idle) {
+      const due = this.#policy.sweepDue(slot);
+      if (due > now) this.#sweeper.fireBy(due, now); // others wait for their replacement
+    }
+  }
+
+  /** Ends the watch, as the resource is about to be used. */
+  unwatch(slot: Slot<T>): void {
+    if (!slot.isWatched) return;
+    slot.isWatched = false;
+    this.#connector.unwatch?.(slot.resource);
+  }
+
+  /** What to await before the resource is lent, if anything. */
+  probe(slot: Slot<T>, wait: boolean, rested: boolean): PromiseLike<void> | undefined {
+    if (this.#connector.probe === undefined || !slot.isWatched) return undefined;
+    try {
+      return this.#connector.probe(slot.resource, { wait, rested });
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Stops the timer. */
+  close(): void {
+    this.#sweeper.clear();
+  }
+
+  #watch(slot: Slot<T>, isWanted: boolean): void {
+    slot.isWatched = true;
+    const context = slot.watch ??= this.#contextOf(slot);
+    (context as { wanted: boolean }).wanted = isWanted;
+    try {
+      const onError = (error: unknown) => this.#events.failed(error, "watch");
+      ignoreResult(this.#connector.watch!(slot.resource, context) as unknown, onError);
+    } catch (error) {
+      context.lost(error);
+    }
+  }
+
+  #contextOf(slot: Slot<T>): NonNullable<Slot<T>["watch"]> {
+    return {
+      wanted: false,
+      lost: (reason) => this.#events.lost(slot, reason),
+      prepare: (work) => this.#events.accept(slot, work),
+    };
+  }
+}

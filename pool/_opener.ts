@@ -1,0 +1,374 @@
+import type { Capacity } from "./_capacity.ts";
+import { FinalFailure, RetrySchedule } from "./_retry_schedule.ts";
+import { Slot, type SlotOwner, type SlotTable } from "./_slot.ts";
+import type { Waiter, WaitQueue } from "./_wait_queue.ts";
+import type { Connector } from "./connector.ts";
+import type { ErrorSource } from "./hooks.ts";
+import type { Lease } from "./lease.ts";
+import type { ResolvedPoolOptions } from "./options.ts";
+import type { RetireReason } from "./stats.ts";
+
+// A loss for one of these reasons is no sign that what is opened does not last.
+const DELIBERATE: ReadonlySet<RetireReason> = new Set([
+  "closed",
+  "cleared",
+  "recycled",
+  "replaced",
+  "surplus",
+]);
+
+/** What the opener asks of the pool. */
+export interface OpenerEvents<T> extends SlotOwner<T> {
+  /** The dial of a new slot is to begin. */
+  dial(slot: Slot<T>): void;
+  /** Dials may begin that had to wait for the schedule. */
+  proceed(): void;
+  failed(error: unknown, source: ErrorSource): void;
+}
+
+/** Something that a resource is opened for in the background. */
+export interface Order<T> {
+  opened(slot: Slot<T>): void;
+  failed(error: unknown): void;
+}
+
+/** What is known of a dial while it is under way. */
+export interface DialRecord<T> {
+  /** The number of the dial, if it is to find out whether a server that was down is back; else 0. */
+  readonly probe: number;
+  /** When it began, by the monotonic clock. */
+  readonly begun: number;
+  /** What it was begun for, if not for a waiter. */
+  readonly order: Order<T> | undefined;
+}
+
+/** Why a dial for a waiter cannot begin; `"final"` if callers are given the last error. */
+export type Refusal = "room" | "maxConnecting" | "schedule" | "final";
+
+/**
+ * Decides whether one more resource is opened: for a waiter, for a warm-up, or
+ * to keep `minIdle` of them. A slot takes room of the capacity for as long as it
+ * exists.
+ */
+export class Opener<T, L extends Lease<T>> {
+  readonly #connector: Connector<T, L>;
+  readonly #options: ResolvedPoolOptions;
+  readonly #slots: SlotTable<T>;
+  readonly #queue: WaitQueue;
+  readonly #capacity: Capacity;
+  readonly #events: OpenerEvents<T>;
+  readonly #schedule: RetrySchedule;
+  /** Slows down the refill while what it opens is lost before anybody uses it. */
+  readonly #refillSchedule: RetrySchedule;
+  readonly #final: FinalFailure;
+  readonly #records = new Map<Slot<T>, DialRecord<T>>();
+  /** How many dials have failed that a waiter was waiting for. */
+  readonly #failures = new WeakMap<Waiter, number>();
+  #warmUps: WarmUp<T>[] = [];
+  #generation = 0;
+
+  constructor(
+    connector: Connector<T, L>,
+    options: ResolvedPoolOptions,
+    slots: SlotTable<T>,
+    queue: WaitQueue,
+    capacity: Capacity,
+    events: OpenerEvents<T>,
+  ) {
+    const { retry, clock } = options;
+    this.#connector = connector;
+    this.#options = options;
+    this.#slots = slots;
+    this.#queue = queue;
+    this.#capacity = capacity;
+    this.#events = events;
+    this.#schedule = new RetrySchedule(retry, clock.now, () => events.proceed());
+    this.#refillSchedule = new RetrySchedule(retry, clock.now, () => events.proceed());
+    this.#final = new FinalFailure(retry, clock.now);
+  }
+
+  /** How often the pool has been cleared: resources of an earlier generation are not lent again. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** For how many waiters a resource would be opened if there were room. */
+  get demand(): number {
+    if (this.#queue.next === undefined || this.#refusal !== undefined) return 0;
+    const most = this.#mayRetry && !this.#schedule.isOpen ? 1 : this.#queue.unassigned;
+    return Math.min(most, this.#options.maxConnecting - this.#slots.connecting);
+  }
+
+  /** Whether there is no room for another dial, nor any about to be. */
+  get lacksRoom(): boolean {
+    return this.#capacity.room === 0 && this.#slots.closing === 0;
+  }
+
+  /** Whether there is nothing to open but for waiters, and no schedule to keep. */
+  get isQuiet(): boolean {
+    return this.#options.minIdle === 0 && this.#warmUps.length === 0 && this.#schedule.isOpen;
+  }
+
+  /** Whether resources are being opened in advance. */
+  get isWarming(): boolean {
+    return this.#warmUps.length > 0;
+  }
+
+  /** Whether one more dial may be in flight. */
+  get mayDial(): boolean {
+    return this.#slots.connecting < this.#options.maxConnecting;
+  }
+
+  /** The last failure that another try can't mend, while it is not tried again. */
+  get finalError(): { readonly error: unknown } | undefined {
+    return this.#final.current;
+  }
+
+  /** Has a resource opened for a waiter. Returns why not, if it can't be done now. */
+  dialFor(waiter: Waiter): Refusal | undefined {
+    const refusal = this.#refusal;
+    // A full pool would not dial: a resource will be returned.
+    if (refusal === "final" && this.#capacity.room === 0) return "room";
+    return refusal ?? this.#dial(waiter, undefined);
+  }
+
+  /** Has a resource opened in the background. Returns why not, if it can't be done now. */
+  dialInBackground(order: Order<T> | undefined): Refusal | undefined {
+    const isReady = this.#schedule.ready && this.#refillSchedule.ready;
+    return isReady ? this.#dial(undefined, order) : "schedule";
+  }
+
+  /** Has resources opened until `count` are idle, as far as there is room. */
+  warm(count: number): Promise<number> {
+    const promised = this.#warmUps.reduce((sum, { wanted }) => sum + wanted, 0);
+    const missing = Math.min(count, this.#options.maxIdle) - this.#ready - promised;
+    const { room } = this.#capacity;
+    const wanted = Math.max(0, Math.min(missing, room + this.#slots.closing));
+    const warmUp = new WarmUp<T>(wanted, (failures) => this.#mayTryAgain(failures));
+    this.#warmUps.push(warmUp);
+    return warmUp.done;
+  }
+
+  /** Opens what no waiter waits for. */
+  work(): void {
+    if (this.isWarming) this.#warmUp();
+    if (this.#options.minIdle > 0) this.#refill();
+    this.#schedule.setRef(this.#queue.size > 0 || this.isWarming);
+  }
+
+  /** A dial has succeeded. Returns how long it took, and the order that it was begun for. */
+  succeeded(slot: Slot<T>): { duration: number; order: Order<T> | undefined } {
+    const { begun, order } = this.#take(slot);
+    const duration = this.#options.clock.now() - begun;
+    this.#schedule.succeeded();
+    this.#final.clear();
+    this.#capacity.dialled(duration);
+    return { duration, order };
+  }
+
+  /** A dial has failed. Returns the waiters that are to be rejected with the error. */
+  failed(slot: Slot<T>, error: unknown): Waiter[] {
+    const { probe, order } = this.#take(slot);
+    const { waiter } = slot;
+    const isFinal = !this.#isRetryable(error);
+    const wasFinalProbe = this.#final.isProbing;
+    if (isFinal) this.#final.failed(error);
+    else this.#final.clear();
+    const wasAwaited = this.#schedule.failed(probe);
+    order?.failed(error);
+    const speaksForAll = (wasAwaited && this.#options.retry.attempts > 1) || wasFinalProbe;
+    if (!speaksForAll) return waiter === undefined ? [] : this.#blamed([waiter], error);
+    const all = [...this.#queue].filter(({ slot: other }) => other === undefined || other === slot);
+    return this.#blamed(all, error);
+  }
+
+  /** A dial was given up that nobody needs any more. */
+  withdrawn(slot: Slot<T>): void {
+    const { probe } = this.#take(slot);
+    this.#schedule.withdrawn(probe);
+    this.#final.withdrawn();
+  }
+
+  /** Whether a dial that waits for leave is of use to somebody. */
+  isNeeded(slot: Slot<T>): boolean {
+    return slot.waiter !== undefined || this.#records.get(slot)?.order !== undefined ||
+      this.#ready <= this.#options.minIdle;
+  }
+
+  /** A resource was lent for the first time. */
+  wasUsed(): void {
+    this.#refillSchedule.succeeded();
+  }
+
+  /** A resource was lost that nobody had used. If it was soon, another may be as well. */
+  recordUnusedLoss(reason: RetireReason, age: number): void {
+    const { minIdle, retry } = this.#options;
+    if (minIdle === 0 || age > retry.maxDelay || DELIBERATE.has(reason)) return;
+    if (this.#refillSchedule.ready) this.#refillSchedule.postpone();
+  }
+
+  /** All resources whose dial has begun before now are out of date. */
+  advance(): void {
+    this.#generation++;
+  }
+
+  /** Stops the timers, and gives up what was to be opened in advance. */
+  close(error: unknown): void {
+    this.#schedule.close();
+    this.#refillSchedule.close();
+    for (const warmUp of this.#warmUps) warmUp.giveUp(error);
+    this.#warmUps = [];
+  }
+
+  /** Whether a failed dial is tried again by the schedule. A caller with a single attempt is told at once. */
+  get #mayRetry(): boolean {
+    return this.#options.retry.attempts > 1 && !this.#final.isSet;
+  }
+
+  /** Why no waiter may dial now, if so. */
+  get #refusal(): Refusal | undefined {
+    if (this.#final.isSet) {
+      if (this.#final.isProbing) return "schedule";
+      return this.#final.current === undefined ? undefined : "final";
+    }
+    return this.#mayRetry && !this.#schedule.ready ? "schedule" : undefined;
+  }
+
+  /** How many resources are idle, or about to be unless a waiter comes. */
+  get #ready(): number {
+    const { idle, connecting, preparing } = this.#slots;
+    return idle.size + connecting + preparing - this.#queue.assigned;
+  }
+
+  #warmUp(): void {
+    for (const warmUp of this.#warmUps) {
+      while (warmUp.wanted > 0 && this.#refusal === undefined) {
+        const refusal = this.#dial(undefined, warmUp);
+        if (refusal === "room" && this.lacksRoom) warmUp.stop();
+        if (refusal !== undefined) break;
+        warmUp.began();
+      }
+    }
+    this.#warmUps = this.#warmUps.filter((warmUp) => !warmUp.isDone);
+  }
+
+  #refill(): void {
+    const isReady = () => this.#schedule.ready && this.#refillSchedule.ready;
+    while (this.#ready < this.#options.minIdle && isReady()) {
+      if (this.#dial(undefined, undefined) !== undefined) return;
+    }
+  }
+
+  #dial(waiter: Waiter | undefined, order: Order<T> | undefined): Refusal | undefined {
+    if (!this.mayDial) return "maxConnecting";
+    if (!this.#capacity.take(waiter)) return "room";
+    const slot = new Slot(this.#events, this.#generation);
+    const probe = this.#schedule.started();
+    this.#final.started();
+    this.#records.set(slot, { probe, begun: this.#options.clock.now(), order });
+    this.#slots.add(slot);
+    if (waiter !== undefined) this.#queue.assign(waiter, slot);
+    this.#events.dial(slot);
+  }
+
+  #take(slot: Slot<T>): DialRecord<T> {
+    const record = this.#records.get(slot)!;
+    this.#records.delete(slot);
+    return record;
+  }
+
+  /** The waiters among these that have no attempt left. */
+  #blamed(waiters: Waiter[], error: unknown): Waiter[] {
+    // When this process is short of descriptors, the server is not to blame: resources will come back.
+    if (this.#mayRetry && isOwnShortage(error) && this.#slots.leased > 0) return [];
+    return waiters.filter((waiter) => {
+      const failures = 1 + (this.#failures.get(waiter) ?? 0);
+      this.#failures.set(waiter, failures);
+      return !(waiter.request.mayWait && this.#mayTryAgain(failures));
+    });
+  }
+
+  #mayTryAgain(failures: number): boolean {
+    return failures < this.#options.retry.attempts && !this.#final.isSet;
+  }
+
+  #isRetryable(error: unknown): boolean {
+    try {
+      return this.#connector.isRetryable?.(error) ?? true;
+    } catch (thrown) {
+      this.#events.failed(thrown, "isRetryable");
+      return false;
+    }
+  }
+}
+
+/** A request for resources to be opened in advance: how many dials are still to begin, and what became of the others. */
+class WarmUp<T> implements Order<T> {
+  /** Resolves to how many were opened, or rejects with the error of the first that could not be. */
+  readonly done: Promise<number>;
+  readonly #mayTryAgain: (failures: number) => boolean;
+  /** How many dials are still to begin. */
+  wanted: number;
+  #pending = 0;
+  #opened = 0;
+  #failures = 0;
+  isDone = false;
+  #resolve!: (opened: number) => void;
+  #reject!: (error: unknown) => void;
+
+  constructor(wanted: number, mayTryAgain: (failures: number) => boolean) {
+    this.wanted = wanted;
+    this.#mayTryAgain = mayTryAgain;
+    this.done = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    this.#check();
+  }
+
+  began(): void {
+    this.wanted--;
+    this.#pending++;
+  }
+
+  opened(): void {
+    this.#pending--;
+    this.#opened++;
+    this.#check();
+  }
+
+  failed(error: unknown): void {
+    this.#pending--;
+    if (this.isDone) return;
+    if (this.#mayTryAgain(++this.#failures)) this.wanted++;
+    else this.giveUp(error);
+  }
+
+  /** There is no room for more: what has been opened is enough. */
+  stop(): void {
+    this.wanted = 0;
+    this.#check();
+  }
+
+  giveUp(error: unknown): void {
+    this.wanted = 0;
+    this.isDone = true;
+    this.#reject(error);
+  }
+
+  #check(): void {
+    if (this.isDone || this.wanted > 0 || this.#pending > 0) return;
+    this.isDone = true;
+    this.#resolve(this.#opened);
+  }
+}
+
+/** Whether this process has no file descriptors or memory left, which is no fault of the server. */
+function isOwnShortage(error: unknown): boolean {
+  try {
+    const code = (error as { code?: unknown } | null | undefined)?.code;
+    return code === "EMFILE" || code === "ENFILE" || code === "ENOBUFS" || code === "ENOMEM";
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,81 @@
+import { SharedTimer } from "../internal/shared_timer.ts";
+import type { Slot, SlotTable } from "./_slot.ts";
+import type { RetireReason } from "./stats.ts";
+
+/** What the recycling asks of the pool. */
+export interface RecyclingPool<T> {
+  readonly slots: SlotTable<T>;
+  replace(slot: Slot<T>, reason: RetireReason, onDone: (error?: unknown) => void): void;
+}
+
+/** Replaces every resource that is open now, one after the other, spread over a time. */
+export class Recycling<T> {
+  /** Resolves when all have been replaced; rejects with the error of the first dial that fails. */
+  readonly done: Promise<void>;
+  readonly #pool: RecyclingPool<T>;
+  readonly #clock: () => number;
+  readonly #timer: SharedTimer;
+  readonly #old: Set<Slot<T>>;
+  readonly #interval: number;
+  #nextAt: number;
+  #state: "running" | "over" = "running";
+  #resolve!: () => void;
+  #reject!: (error: unknown) => void;
+
+  constructor(pool: RecyclingPool<T>, over: number, clock: () => number) {
+    this.#pool = pool;
+    this.#clock = clock;
+    this.#old = new Set([...pool.slots].filter(({ state }) => state !== "closing"));
+    this.#interval = over / Math.max(1, this.#old.size);
+    this.#nextAt = clock();
+    this.#timer = new SharedTimer(clock, () => this.#step(), true);
+    this.done = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    this.#step();
+  }
+
+  /** The pool is closed. */
+  stop(error: unknown): void {
+    if (this.#state === "over") return;
+    this.#end();
+    this.#reject(error);
+  }
+
+  #step(): void {
+    if (this.#state === "over") return;
+    const slot = this.#next();
+    if (slot === undefined) {
+      this.#end();
+      return this.#resolve();
+    }
+    this.#old.delete(slot);
+    this.#nextAt += this.#interval;
+    this.#pool.replace(slot, "recycled", (error) => this.#stepDone(error));
+  }
+
+  #stepDone(error: unknown): void {
+    if (this.#state === "over") return;
+    if (error !== undefined) return this.stop(error);
+    const now = this.#clock();
+    if (this.#nextAt > now && this.#old.size > 0) this.#timer.fireBy(this.#nextAt, now);
+    else this.#step();
+  }
+
+  /** An idle one, if there is one: a leased one is closed only when it is released. */
+  #next(): Slot<T> | undefined {
+    let first: Slot<T> | undefined;
+    for (const slot of this.#old) {
+      if (slot.state === "closing" || slot.state === "gone") this.#old.delete(slot);
+      else if (slot.state === "idle") return slot;
+      else first ??= slot;
+    }
+    return first;
+  }
+
+  #end(): void {
+    this.#state = "over";
+    this.#timer.clear();
+  }
+}

@@ -1,0 +1,326 @@
+import type { Clock } from "../internal/clock.ts";
+import { ignoreResult } from "../internal/promise_like.ts";
+import { oneLine } from "../internal/text.ts";
+import type { Capacity } from "./_capacity.ts";
+import type { DeferredActions } from "./_deferred_actions.ts";
+import type { Slot, SlotTable } from "./_slot.ts";
+import type { Waiter, WaitQueue } from "./_wait_queue.ts";
+import type { Connector } from "./connector.ts";
+import {
+  type ConnectFailure,
+  type ExhaustedLimit,
+  PoolClosedError,
+  PoolExhaustedError,
+  type PoolInfo,
+  PoolOverloadedError,
+  PoolTimeoutError,
+  type TimeoutStage,
+} from "./errors.ts";
+import type { ErrorSource, PoolHooks } from "./hooks.ts";
+import type { ResolvedPoolOptions } from "./options.ts";
+import { framesOf, HELD_SHOWN } from "./report.ts";
+import { Counters, type PoolStats, type RetireReason } from "./stats.ts";
+
+type HookName = keyof PoolHooks;
+type EventOf<N extends HookName> = Parameters<NonNullable<PoolHooks[N]>>[0];
+
+/** A hook, bound to the object that it was given in. */
+type Listener = (event: never) => unknown;
+
+/** A dial that failed, and when. */
+export interface DatedFailure {
+  readonly error: unknown;
+  /** By the monotonic clock. */
+  readonly at: number;
+}
+
+/** Where the reporter finds what it does not keep. */
+export interface ReporterSources {
+  readonly connector: Pick<Connector<unknown>, "place" | "lingering">;
+  readonly capacity: Pick<Capacity, "maxSize" | "shared">;
+  readonly key: string | undefined;
+}
+
+const FAILURES_KEPT = 5;
+
+/** What the pool says of itself: counts what happens, calls hooks once the state is in order, and makes the errors about the pool. */
+export class Reporter<T> {
+  readonly counters = new Counters();
+  /** The last failures of dials, the latest first. */
+  readonly failures: DatedFailure[] = [];
+  readonly #options: ResolvedPoolOptions;
+  readonly #clock: Clock;
+  readonly #actions: DeferredActions;
+  readonly #slots: SlotTable<T>;
+  readonly #queue: WaitQueue;
+  readonly #sources: ReporterSources;
+  readonly #listeners: { [Name in HookName]?: Listener[] } = {};
+  /** Whether the last dial failed. */
+  #isDown = false;
+
+  constructor(
+    options: ResolvedPoolOptions,
+    actions: DeferredActions,
+    slots: SlotTable<T>,
+    queue: WaitQueue,
+    sources: ReporterSources,
+  ) {
+    this.#options = options;
+    this.#clock = options.clock;
+    this.#actions = actions;
+    this.#slots = slots;
+    this.#queue = queue;
+    this.#sources = sources;
+    this.observe(options.hooks);
+  }
+
+  /** Adds hooks. They are read once. Returns a function that takes them away again. */
+  observe(hooks: PoolHooks<never>): () => void {
+    const added: [HookName, Listener][] = [];
+    for (const name of HOOK_NAMES) {
+      const hook = hooks[name];
+      if (hook === undefined) continue;
+      const listener: Listener = (event) => hook.call(hooks, event);
+      added.push([name, listener]);
+    }
+    for (const [name, listener] of added) {
+      this.#listeners[name] = [...this.#listeners[name] ?? [], listener];
+    }
+    return () => {
+      for (const [name, listener] of added) {
+        const rest = this.#listeners[name]!.filter((each) => each !== listener);
+        if (rest.length > 0) this.#listeners[name] = rest;
+        else delete this.#listeners[name];
+      }
+      added.length = 0;
+    };
+  }
+
+  connected(slot: Slot<T>, duration: number): void {
+    this.counters.dials.ok++;
+    this.counters.sums.dial += duration;
+    this.#isDown = false;
+    if (this.#listeners.onConnect !== undefined) {
+      this.#emit("onConnect", { resource: slot.resource, duration });
+    }
+  }
+
+  dialFailed(error: unknown, stage: TimeoutStage): void {
+    this.counters.dials.failed++;
+    this.#isDown = true;
+    this.failures.unshift({ error, at: this.#clock.now() });
+    this.failures.length = Math.min(this.failures.length, FAILURES_KEPT);
+    this.error(error, stage === "init" || stage === "admit" ? stage : "connect");
+  }
+
+  acquired(slot: Slot<T>, waited: number | undefined): void {
+    const { acquires, sums } = this.counters;
+    if (waited === undefined) acquires.direct++;
+    else {
+      acquires.waited++;
+      sums.wait += waited;
+    }
+    if (this.#listeners.onAcquire !== undefined) {
+      const { resource, uses } = slot;
+      this.#emit("onAcquire", { resource, waited: waited ?? 0, reused: uses > 1 });
+    }
+  }
+
+  released(slot: Slot<T>, now: number): void {
+    const held = this.#ended(slot, now);
+    if (this.#listeners.onRelease !== undefined) {
+      this.#emit("onRelease", { resource: slot.resource, held });
+    }
+  }
+
+  /** A lease has ended, in whatever way. */
+  #ended(slot: Slot<T>, now: number): number {
+    const held = now - slot.leasedAt;
+    this.counters.uses++;
+    this.counters.sums.use += held;
+    return held;
+  }
+
+  /** A lease has ended otherwise than by a release. */
+  ended(slot: Slot<T>): void {
+    this.#ended(slot, this.#clock.wall());
+  }
+
+  retired(slot: Slot<T>, reason: RetireReason, detail: unknown): void {
+    this.counters.retired[reason]++;
+    if (this.#listeners.onRetire === undefined) return;
+    const { resource, uses, openedAt } = slot;
+    const age = this.#clock.wall() - openedAt;
+    this.#emit("onRetire", {
+      resource,
+      reason,
+      age,
+      uses,
+      ...(detail !== undefined && { detail }),
+    });
+  }
+
+  rejected(waiter: Waiter, error: unknown): void {
+    if (this.#listeners.onReject === undefined) return;
+    this.#emit("onReject", { error, waited: this.#clock.now() - waiter.since });
+  }
+
+  /** A call was refused that never waited. */
+  refused(error: unknown): void {
+    if (this.#listeners.onReject !== undefined) this.#emit("onReject", { error, waited: 0 });
+  }
+
+  leaked(slot: Slot<T>, now: number): void {
+    if (this.#listeners.onLeak === undefined) return;
+    const { resource, leasedAt, acquiredAt } = slot;
+    const event = { resource, held: now - leasedAt, acquiredAt: framesOf(acquiredAt?.stack) };
+    this.#emit("onLeak", event);
+  }
+
+  error(error: unknown, source: ErrorSource): void {
+    if (this.#listeners.onError !== undefined) this.#emit("onError", { error, source });
+  }
+
+  get stats(): PoolStats {
+    const slots = this.#slots;
+    const { acquires, dials, retired, sums, uses } = this.counters;
+    const { maxSize, shared } = this.#sources.capacity;
+    return {
+      maxSize,
+      size: slots.size,
+      leased: slots.leased,
+      idle: slots.idle.size,
+      connecting: slots.connecting,
+      preparing: slots.preparing,
+      closing: slots.closing,
+      lingering: this.#lingering,
+      waiting: this.#queue.size,
+      ...(shared !== undefined && { shared }),
+      acquires: { ...acquires },
+      dials: { ...dials },
+      retired: { ...retired },
+      durations: {
+        acquire: { count: acquires.direct + acquires.waited, sum: sums.wait },
+        wait: { count: acquires.waited, sum: sums.wait },
+        use: { count: uses, sum: sums.use },
+        dial: { count: dials.ok, sum: sums.dial },
+      },
+    };
+  }
+
+  /** What the pool connects to, in one line. */
+  get place(): string | undefined {
+    try {
+      const { place } = this.#sources.connector;
+      return typeof place === "string" ? oneLine(place) : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Which pool it is, and how it stands, for an error. */
+  get info(): PoolInfo {
+    const { name } = this.#options;
+    const { key } = this.#sources;
+    const { place } = this;
+    return {
+      ...(name !== undefined && { name }),
+      ...(place !== undefined && { place }),
+      ...(key !== undefined && { key }),
+      stats: this.stats,
+    };
+  }
+
+  closedError(): PoolClosedError {
+    return new PoolClosedError(this.info);
+  }
+
+  exhaustedError(limit: ExhaustedLimit): PoolExhaustedError {
+    return new PoolExhaustedError(limit, this.info, this.#lastFailure);
+  }
+
+  overloadedError(waited: number): PoolOverloadedError {
+    return new PoolOverloadedError(waited, this.info);
+  }
+
+  /** For a caller whose time is over. */
+  lateError(stage: TimeoutStage, timeout: number): PoolTimeoutError {
+    return new PoolTimeoutError(stage, timeout, this.info, this.#lastFailure, this.#holders(stage));
+  }
+
+  /** For a call into the connector that took too long. */
+  timeoutError(stage: TimeoutStage, limit: number): PoolTimeoutError {
+    return new PoolTimeoutError(stage, limit, this.info);
+  }
+
+  /** How many connections were given up that the system can't free yet. */
+  get #lingering(): number {
+    try {
+      return Number(this.#sources.connector.lingering?.() ?? 0);
+    } catch {
+      return 0; // figures are asked for in the midst of decisions: that must not fail
+    }
+  }
+
+  get #lastFailure(): ConnectFailure | undefined {
+    const [last] = this.failures;
+    if (!this.#isDown || last === undefined) return undefined;
+    return { error: last.error, ago: this.#clock.now() - last.at };
+  }
+
+  /** Who holds what is waited for. */
+  #holders(stage: TimeoutStage): string {
+    if (stage !== "wait" || this.#slots.leased === 0) return "";
+    if (!this.#options.track) return "; the option `track` tells where leases were acquired";
+    const now = this.#clock.wall();
+    const leased = [...this.#slots].filter(({ state }) => state === "leased");
+    const longest = leased.sort((a, b) => a.leasedAt - b.leasedAt).slice(0, HELD_SHOWN);
+    const lines = longest.map(({ leasedAt, acquiredAt }) =>
+      `\n  held for ${now - leasedAt} ms${placeOf(framesOf(acquiredAt?.stack))}`
+    );
+    return `; the longest held of ${leased.length}:${lines.join("")}`;
+  }
+
+  #emit<N extends HookName>(name: N, event: EventOf<N>): void {
+    const listeners = this.#listeners[name]!;
+    this.#actions.add(() => {
+      for (const listener of listeners) this.#call(listener, event, name);
+    });
+  }
+
+  #call(listener: Listener, event: unknown, name: HookName): void {
+    const onError = (error: unknown) => this.#hookFailed(error, name);
+    try {
+      ignoreResult(listener(event as never), onError);
+    } catch (error) {
+      onError(error);
+    }
+  }
+
+  /** An error of `onError` itself, or one for which there is none, is thrown where the runtime reports it. */
+  #hookFailed(error: unknown, name: HookName): void {
+    const listeners = name === "onError" ? undefined : this.#listeners.onError;
+    if (listeners === undefined) {
+      queueMicrotask(() => {
+        throw error;
+      });
+      return;
+    }
+    for (const listener of listeners) this.#call(listener, { error, source: "hook" }, "onError");
+  }
+}
+
+const HOOK_NAMES: readonly HookName[] = [
+  "onConnect",
+  "onAcquire",
+  "onRelease",
+  "onRetire",
+  "onReject",
+  "onLeak",
+  "onError",
+];
+
+function placeOf(frames: string): string {
+  const [first] = frames.split("\n");
+  return first === "" || first === undefined ? "" : `, acquired ${first.trim()}`;
+}

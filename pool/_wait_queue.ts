@@ -1,0 +1,328 @@
+import type { Bounded } from "../internal/deadline_queue.ts";
+import { DeadlineQueue } from "../internal/deadline_queue.ts";
+import { type Ranked, RemovableQueue } from "../internal/removable_queue.ts";
+import { SignalRegistry } from "../internal/signal_registry.ts";
+import type { TimeoutStage } from "./errors.ts";
+
+/** Where a lease was acquired, and whether it has been reported as leaked. */
+export interface AcquireSite {
+  readonly stack?: string;
+  reported: boolean;
+}
+
+/** What a caller asks for. */
+export interface AcquireRequest {
+  /** Any resource, or one that nobody has used. */
+  readonly kind: "any" | "fresh";
+  readonly signal: AbortSignal | undefined;
+  /** In milliseconds. */
+  readonly timeout: number;
+  /** Whether it waits for a release, or only for what can be made ready at once. */
+  readonly mayWait: boolean;
+  readonly priority: number;
+  /** Where the caller is, with the option `track`. */
+  readonly site?: AcquireSite;
+}
+
+/** Answers a promise, with a lease or a {@linkcode Rejection}. */
+export type Resolve = (answer: unknown) => void;
+
+/** A thenable that rejects: resolving with it rejects the promise. */
+export class Rejection implements PromiseLike<never> {
+  readonly #error: unknown;
+
+  constructor(error: unknown) {
+    this.#error = error;
+  }
+
+  then(_onFulfilled: unknown, onRejected?: ((error: unknown) => unknown) | null): never {
+    return onRejected!(this.#error) as never;
+  }
+}
+
+/** A slot, as far as a waiter is concerned. */
+export interface AssignedSlot {
+  readonly stage: TimeoutStage;
+  readonly uses: number;
+  waiter: Waiter | undefined;
+}
+
+let tickets = 0;
+
+// There are fewer tickets than this, so that a priority comes before any ticket.
+const TICKETS = 2 ** 40;
+
+/** A caller that waits for the pool's answer. There may be very many: it has no field that can be done without. */
+export class Waiter implements Ranked, Bounded {
+  readonly request: AcquireRequest;
+  /** When it came, by the monotonic clock. */
+  readonly since: number;
+  /** Its place among the waiters of all pools: by priority, then first come, first served. */
+  readonly rank: number;
+  /** The slot that is being made ready for it. */
+  slot: AssignedSlot | undefined = undefined;
+  /** How it is answered, until it has been. */
+  resolve: Resolve | undefined;
+
+  constructor(request: AcquireRequest, since: number, resolve: Resolve) {
+    this.request = request;
+    this.since = since;
+    const { priority } = request;
+    const ticket = tickets++;
+    this.rank = priority === 0 ? ticket : ticket - priority * TICKETS;
+    this.resolve = resolve;
+  }
+
+  get deadline(): number {
+    return this.since + this.request.timeout;
+  }
+
+  get settled(): boolean {
+    return this.resolve === undefined;
+  }
+
+  /** How it is rejected in the very turn of an abort, if it has a signal. */
+  get reject(): Resolve | undefined {
+    return undefined;
+  }
+
+  /** Counts as answered from now on; it is to be by what this returns. */
+  settle(): Resolve {
+    const resolve = this.resolve!;
+    this.resolve = undefined;
+    return resolve;
+  }
+}
+
+/**
+ * A waiter with a signal. An abort rejects it in the same microtask. All other
+ * errors reject a waiter one microtask later, by a {@linkcode Rejection}: a
+ * `reject` function for every waiter would take a quarter more memory.
+ */
+export class AbortableWaiter extends Waiter {
+  #reject: Resolve | undefined;
+
+  constructor(request: AcquireRequest, since: number, resolve: Resolve, reject: Resolve) {
+    super(request, since, resolve);
+    this.#reject = reject;
+  }
+
+  override get reject(): Resolve | undefined {
+    return this.#reject;
+  }
+
+  override settle(): Resolve {
+    this.#reject = undefined;
+    return super.settle();
+  }
+}
+
+/** What happens to a waiter by itself. */
+export interface WaitEvents {
+  /** Its signal was aborted. */
+  aborted(waiter: Waiter): void;
+  /** Its deadline has passed. */
+  timedOut(waiter: Waiter): void;
+}
+
+/**
+ * All waiters, in the order in which they are served. For some a slot is being
+ * made ready already: those are assigned. Waiters for any resource and for a
+ * fresh one are kept apart, so that neither is in the way of the other.
+ */
+export class WaitQueue {
+  readonly #any = new Lane();
+  readonly #fresh = new Lane();
+  readonly #aborts: SignalRegistry<Waiter>;
+  readonly #deadlines: DeadlineQueue<Waiter>;
+  /** Waiters that do not wait for a release, and that nothing is being made ready for. */
+  readonly #stranded = new Set<Waiter>();
+
+  constructor(clock: () => number, events: WaitEvents) {
+    this.#aborts = new SignalRegistry((waiter) => events.aborted(waiter));
+    this.#deadlines = new DeadlineQueue(clock, (waiter) => events.timedOut(waiter));
+  }
+
+  get size(): number {
+    return this.#any.queue.size + this.#fresh.queue.size;
+  }
+
+  /** How many waiters have a slot that is being made ready for them. */
+  get assigned(): number {
+    return this.#any.assigned + this.#fresh.assigned;
+  }
+
+  /** How many have none. */
+  get unassigned(): number {
+    return this.size - this.assigned;
+  }
+
+  /** The first waiter without a slot. */
+  get next(): Waiter | undefined {
+    const any = this.#any.next;
+    if (this.#fresh.queue.size === 0) return any;
+    const fresh = this.#fresh.next;
+    if (any === undefined || fresh === undefined) return any ?? fresh;
+    return any.rank < fresh.rank ? any : fresh;
+  }
+
+  /** The first waiter without a slot that takes any resource. */
+  get nextAny(): Waiter | undefined {
+    return this.#any.next;
+  }
+
+  /** All waiters, in order. */
+  *[Symbol.iterator](): Generator<Waiter> {
+    const rest = [...this.#fresh.queue].reverse();
+    for (const waiter of this.#any.queue) {
+      while (rest.length > 0 && rest.at(-1)!.rank < waiter.rank) yield rest.pop()!;
+      yield waiter;
+    }
+    yield* rest.reverse();
+  }
+
+  add(waiter: Waiter): void {
+    const { request } = waiter;
+    this.#laneOf(waiter).add(waiter);
+    this.#deadlines.add(waiter, waiter.since);
+    if (request.signal !== undefined) this.#aborts.add(request.signal, waiter);
+    if (!request.mayWait) this.#stranded.add(waiter);
+  }
+
+  /** Takes a waiter out. It is to be answered by what this returns: nothing else can happen to it. */
+  take(waiter: Waiter): Resolve {
+    const { request } = waiter;
+    this.#laneOf(waiter).remove(waiter);
+    const resolve = waiter.settle();
+    this.#deadlines.drop(waiter);
+    if (request.signal !== undefined) this.#aborts.delete(request.signal, waiter);
+    if (!request.mayWait) this.#stranded.delete(waiter);
+    return resolve;
+  }
+
+  /** A slot is being made ready for this waiter. */
+  assign(waiter: Waiter, slot: AssignedSlot): void {
+    this.#laneOf(waiter).assign(waiter, slot);
+    if (!waiter.request.mayWait) this.#stranded.delete(waiter);
+  }
+
+  /** The slot is not for this waiter any more, which has its old place again. */
+  unassign(waiter: Waiter): void {
+    this.#laneOf(waiter).unassign(waiter);
+    if (!waiter.request.mayWait) this.#stranded.add(waiter);
+  }
+
+  /**
+   * The slot goes to this waiter, for whichever it was made ready. That one gets
+   * in exchange what was being made ready for this waiter, or its place back.
+   */
+  redirect(slot: AssignedSlot, waiter: Waiter): void {
+    const former = slot.waiter;
+    if (former === undefined || former === waiter) return;
+    const other = waiter.slot;
+    const isUseless = other === undefined || (former.request.kind === "fresh" && other.uses > 0);
+    if (isUseless) return this.unassign(former);
+    former.slot = other;
+    other.waiter = former;
+    waiter.slot = slot;
+    slot.waiter = waiter;
+  }
+
+  /** The first waiter that can use the resource of a slot. */
+  firstFor(slot: AssignedSlot): Waiter | undefined {
+    const any = this.#any.queue.head;
+    if (slot.uses > 0 || this.#fresh.queue.size === 0) return any;
+    const fresh = this.#fresh.queue.head!;
+    return any === undefined || fresh.rank < any.rank ? fresh : any;
+  }
+
+  /** Whether the first waiter without a slot wants a fresh resource, and comes before the one given. */
+  wantsFreshBefore(waiter: Waiter | undefined): boolean {
+    if (this.#fresh.queue.size === 0) return false;
+    const { next } = this;
+    if (next?.request.kind !== "fresh") return false;
+    return waiter === undefined || next.rank < waiter.rank;
+  }
+
+  /** Whether there are waiters that do not wait, and that nothing is being made ready for. */
+  get hasStranded(): boolean {
+    return this.#stranded.size > 0;
+  }
+
+  /**
+   * The waiters that do not wait, but for as many as room is being made for:
+   * `coming` for any, and `closing` for those that want a fresh resource.
+   */
+  strandedBeyond(coming: number, closing: number): Waiter[] {
+    return [...this.#stranded].filter(({ request }) =>
+      request.kind === "fresh" && closing > 0 ? closing-- < 1 : coming-- < 1
+    );
+  }
+
+  /** The waiters without a slot that came before this time. */
+  unassignedSince(horizon: number): Waiter[] {
+    return [...this].filter((waiter) => waiter.slot === undefined && waiter.since < horizon);
+  }
+
+  /** Drops the timer when nobody waits any more, and for good. */
+  close(): void {
+    this.#deadlines.close();
+  }
+
+  #laneOf(waiter: Waiter): Lane {
+    return waiter.request.kind === "any" ? this.#any : this.#fresh;
+  }
+}
+
+/** Waiters of one kind, and which is the first without a slot. */
+class Lane {
+  readonly queue = new RemovableQueue<Waiter>();
+  assigned = 0;
+  /** The first waiter without a slot, if others have one: else that is the head. */
+  #nextBehind: Waiter | undefined = undefined;
+
+  get next(): Waiter | undefined {
+    return this.assigned === 0 ? this.queue.head : this.#nextBehind;
+  }
+
+  add(waiter: Waiter): void {
+    this.queue.push(waiter);
+    if (this.assigned > 0) this.#mayBeNext(waiter);
+  }
+
+  remove(waiter: Waiter): void {
+    if (waiter.slot !== undefined) this.#detach(waiter);
+    else if (waiter === this.#nextBehind) this.#nextBehind = this.#unassignedAfter(waiter);
+    this.queue.remove(waiter);
+  }
+
+  assign(waiter: Waiter, slot: AssignedSlot): void {
+    const { next } = this;
+    waiter.slot = slot;
+    slot.waiter = waiter;
+    this.assigned++;
+    this.#nextBehind = waiter === next ? this.#unassignedAfter(waiter) : next;
+  }
+
+  unassign(waiter: Waiter): void {
+    this.#detach(waiter);
+    if (this.assigned > 0) this.#mayBeNext(waiter);
+  }
+
+  #mayBeNext(waiter: Waiter): void {
+    const next = this.#nextBehind;
+    if (next === undefined || waiter.rank < next.rank) this.#nextBehind = waiter;
+  }
+
+  #detach(waiter: Waiter): void {
+    waiter.slot!.waiter = undefined;
+    waiter.slot = undefined;
+    if (--this.assigned === 0) this.#nextBehind = undefined; // or it would be kept in memory
+  }
+
+  #unassignedAfter(waiter: Waiter): Waiter | undefined {
+    let next = this.queue.after(waiter);
+    while (next?.slot !== undefined) next = this.queue.after(next);
+    return next;
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * Drivers for databases: each over our pool, and over its own. What is measured is the CPU time of the
+ * main thread, as the wall time of a request is the server's. Needs the servers, and Linux.
+ */
+
+import { Pool } from "../../mod.ts";
+import type { OwnPool, Rivals } from "../servers/_npm.ts";
+import { reasonToSkip, type Server } from "../servers/_process.ts";
+import type { Case, Contender, Role } from "./_bench.ts";
+
+// Of every pool here.
+const SIZE = 10;
+/** How many requests one sample has. */
+const REQUESTS = 500;
+
+interface Subject {
+  readonly programs: readonly string[];
+  serve(): Promise<Server>;
+  rivals(port: number): Promise<Rivals<object>>;
+}
+
+const npm = () => import("../servers/_npm.ts");
+
+const subjects: Record<string, Subject> = {
+  pg: {
+    programs: ["postgres", "initdb"],
+    async serve() {
+      const { PostgresServer } = await import("../servers/_postgres.ts");
+      return await new PostgresServer().start();
+    },
+    rivals: async (port) => (await npm()).pgOf(port) as Rivals<object>,
+  },
+  mysql2: {
+    programs: ["mariadbd", "mariadb-install-db"],
+    async serve() {
+      const { MariaDbServer } = await import("../servers/_mariadb.ts");
+      return await new MariaDbServer().start();
+    },
+    rivals: async (port) => (await npm()).mysqlOf(port) as Rivals<object>,
+  },
+  redis: {
+    programs: ["redis-server"],
+    async serve() {
+      const { RedisServer } = await import("../servers/_redis.ts");
+      return await new RedisServer().start();
+    },
+    rivals: async (port) => (await npm()).redisOf(port) as unknown as Rivals<object>,
+  },
+};
+
+/** What the main thread has run on a CPU, in nanoseconds. */
+function cpuTime(): number {
+  const path = `/proc/${Deno.pid}/task/${Deno.pid}/schedstat`;
+  return Number(Deno.readTextFileSync(path).split(" ")[0]);
+}
+
+/** Callers who share the requests. */
+async function requests(callers: number, echo: (tag: string) => Promise<unknown>): Promise<void> {
+  let left = REQUESTS;
+  const caller = async () => {
+    while (left-- > 0) await echo("tag");
+  };
+  await Promise.all(Array.from({ length: callers }, caller));
+}
+
+function contender(
+  name: string,
+  role: Role,
+  callers: number,
+  { echo, [Symbol.asyncDispose]: close }: OwnPool,
+): Contender {
+  return {
+    name,
+    role,
+    close,
+    async measure() {
+      const before = cpuTime();
+      await requests(callers, echo);
+      return (cpuTime() - before) / REQUESTS;
+    },
+  };
+}
+
+function sockpool({ connector, echo }: Rivals<object>): OwnPool {
+  const pool = new Pool(connector, { maxSize: SIZE });
+  return {
+    echo: (tag) => pool.use(({ value }) => echo(value, tag)),
+    [Symbol.asyncDispose]: () => pool.close(),
+  };
+}
+
+function request(driver: string, callers: number): Case {
+  const { programs, serve, rivals } = subjects[driver]!;
+  let server: Server | undefined;
+  return {
+    name: `${driver}, ${callers} caller${callers > 1 ? "s" : ""}`,
+    per: "request, CPU of the main thread",
+    unit: "ns",
+    async contenders() {
+      const reason = reasonToSkip(programs);
+      if (reason !== undefined) {
+        console.log(`${driver} is left out: ${reason}\n`);
+        return [];
+      }
+      server = await serve();
+      const both = await rivals(server.port);
+      return [
+        contender("sockpool", "ours", callers, sockpool(both)),
+        contender("its own pool", "peer", callers, both.ownPool(SIZE)),
+      ];
+    },
+    close: () => server?.[Symbol.asyncDispose](),
+  };
+}
+
+export default Object.keys(subjects).flatMap((driver) =>
+  [1, 10, 50].map((callers) => request(driver, callers))
+);

@@ -1,0 +1,7 @@
+/** A program that starts a server, says where it is, and is killed. */
+
+import { RedisServer } from "./_redis.ts";
+
+const { port, directory } = await new RedisServer().start();
+console.log(JSON.stringify({ port, directory }));
+Deno.kill(Deno.pid, "SIGKILL");

@@ -1,0 +1,11 @@
+/** A program that uses a pool of a driver's clients once and never closes it: `DRIVER PORT`. */
+
+import { Pool } from "@x/sockpool";
+import { mysqlOf, pgOf, redisOf, type Rivals } from "./_npm.ts";
+
+const [name, port] = Deno.args;
+const drivers = { pg: pgOf, mysql2: mysqlOf, redis: redisOf };
+const { connector, echo } = drivers[name as keyof typeof drivers](Number(port)) as Rivals<object>;
+const pool = new Pool(connector);
+await pool.use(({ value }) => echo(value, "tag"));
+console.log(`${pool.stats.idle} idle`);

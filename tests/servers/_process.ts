@@ -1,0 +1,331 @@
+/**
+ * Real servers for tests: each runs as a process of its own, in a temporary folder, on free ports of
+ * the loopback interface.
+ */
+
+/** How long something that must happen may take: long, for a busy machine. */
+const PATIENCE = 30_000;
+
+const delay = (time: number) => new Promise<void>((resolve) => setTimeout(resolve, time));
+
+/** Waits for a condition by looking again and again. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  what: string | (() => string) = `${condition}`,
+): Promise<void> {
+  const start = performance.now();
+  while (!await condition()) {
+    if (performance.now() - start > PATIENCE) {
+      const text = typeof what === "string" ? what : what();
+      throw new Error(`Not within ${PATIENCE} ms: ${text}`);
+    }
+    await delay(2);
+  }
+}
+
+const PERMISSIONS = ["run", "read", "write", "env", "net"] as const;
+
+/** The first permission that tests with servers need and that was not given. */
+const lacking = PERMISSIONS.find((name) =>
+  Deno.permissions.querySync({ name }).state !== "granted"
+);
+
+/** Where Debian and others keep programs that are not in everybody's PATH. */
+function* folders(): Generator<string> {
+  yield* (Deno.env.get("PATH") ?? "").split(":").filter((folder) => folder !== "");
+  yield* ["/usr/sbin", "/usr/local/sbin"];
+  const postgres = "/usr/lib/postgresql";
+  if (!exists(postgres)) return;
+  for (const { name } of Deno.readDirSync(postgres)) yield `${postgres}/${name}/bin`;
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function find(program: string): string | undefined {
+  return [...folders()].map((folder) => `${folder}/${program}`).find(exists);
+}
+
+/** The path of a program. */
+export function pathOf(program: string): string {
+  const path = find(program);
+  if (path === undefined) throw new Error(`${program} is not installed`);
+  return path;
+}
+
+/** Why tests that need these programs can't run here, if they can't. */
+export function reasonToSkip(programs: readonly string[]): string | undefined {
+  if (lacking !== undefined) return `no permission: ${lacking}`;
+  if (Deno.build.os !== "linux") return `${Deno.build.os} has no /proc`;
+  const missing = programs.find((program) => find(program) === undefined);
+  return missing === undefined ? undefined : `${missing} is not installed`;
+}
+
+/** A test that needs servers. If it can't run here it is ignored, and its name says why. */
+export function serverTest(
+  programs: readonly string[],
+  name: string,
+  fn: (t: Deno.TestContext) => Promise<void>,
+): void {
+  const reason = reasonToSkip(programs);
+  const shown = reason === undefined ? name : `${name} [skipped: ${reason}]`;
+  Deno.test({ name: shown, ignore: reason !== undefined, fn });
+}
+
+/** Runs a program to its end; throws what it printed if it fails. */
+export async function run(command: readonly string[]): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(command[0]!, {
+    args: command.slice(1),
+  }).output();
+  const decoder = new TextDecoder();
+  if (success) return decoder.decode(stdout);
+  throw new Error(`${command[0]} failed: ${decoder.decode(stdout)}${decoder.decode(stderr)}`);
+}
+
+/** Whether this process is root's. */
+export function isRoot(): boolean {
+  return new TextDecoder().decode(new Deno.Command("id", { args: ["-u"] }).outputSync().stdout) ===
+    "0\n";
+}
+
+/** The same command run by a user who is not root, where this process is root. */
+export function asUser(user: string, command: readonly string[]): string[] {
+  if (!isRoot()) return [...command];
+  const setpriv = [pathOf("setpriv"), `--reuid=${user}`, `--regid=${user}`, "--clear-groups"];
+  return [...setpriv, "--", ...command];
+}
+
+/** Gives a folder and all in it to a user, where this process is root. */
+export async function giveTo(user: string, path: string): Promise<void> {
+  if (isRoot()) await run([pathOf("chown"), "-R", `${user}:`, path]);
+}
+
+// Below those that the system gives to clients: a client could hold the port of a server that is
+// down, and a dial to such a port can even connect to itself.
+const LOWEST_PORT = 10_000;
+const HIGHEST_PORT = 32_000;
+
+/** A TCP port of the loopback interface that nobody listens on. */
+export function freePort(): number {
+  for (;;) {
+    const port = LOWEST_PORT + Math.floor(Math.random() * (HIGHEST_PORT - LOWEST_PORT));
+    try {
+      Deno.listen({ hostname: "127.0.0.1", port }).close();
+      return port;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
+}
+
+/** Reads a file of /proc, which Deno itself may not; "" if there is none. */
+function proc(path: string): string {
+  const { stdout } = new Deno.Command("cat", { args: [`/proc/${path}`], stderr: "null" })
+    .outputSync();
+  return new TextDecoder().decode(stdout);
+}
+
+/** How many file descriptors this process has open, and always as many more for counting them. */
+export function descriptors(): number {
+  const { stdout } = new Deno.Command("ls", { args: [`/proc/${Deno.pid}/fd`] }).outputSync();
+  return new TextDecoder().decode(stdout).trim().split("\n").length;
+}
+
+/** How many TCP connections to a port of this machine are established, as the system counts them. */
+export function connectionsTo(port: number): number {
+  const local = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  const rows = proc("net/tcp").split("\n").map((row) => row.trim().split(/\s+/));
+  return rows.filter(([, from, , state]) => from?.endsWith(local) && state === "01").length;
+}
+
+/** Whether a process runs: one that is dead and has not been waited for does not. */
+function isRunning(pid: number): boolean {
+  const stat = proc(`${pid}/stat`);
+  return stat !== "" && !stat.slice(stat.lastIndexOf(")")).startsWith(") Z");
+}
+
+/** Whether all threads of a process are stopped. */
+function standsStill(pid: number): boolean {
+  const { stdout } = new Deno.Command("sh", { args: ["-c", `cat /proc/${pid}/task/*/stat`] })
+    .outputSync();
+  return new TextDecoder().decode(stdout).trim().split("\n").every((stat) =>
+    stat.slice(stat.lastIndexOf(")")).startsWith(") T")
+  );
+}
+
+/** A process and what it has started, itself first. */
+function family(pid: number): number[] {
+  const children = proc(`${pid}/task/${pid}/children`).trim().split(" ").filter(Boolean);
+  return [pid, ...children.flatMap((child) => family(Number(child)))];
+}
+
+function signal(pid: number, name: Deno.Signal): void {
+  try {
+    Deno.kill(pid, name);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound) && isRunning(pid)) throw error;
+  }
+}
+
+const lasting: string[] = [];
+
+/** Makes a folder for whatever servers have in common; it is removed at the end of the last test. */
+export function folderForAll(): string {
+  const folder = Deno.makeTempDirSync({ prefix: "sockpool-" });
+  lasting.push(folder);
+  addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
+  return folder;
+}
+
+/** Ends the server and removes folders when this process ends in whatever way. */
+const WATCHDOG = `trap "" INT TERM HUP; read -r _; kill -9 "$1" 2>/dev/null; shift; rm -rf "$@"`;
+
+/**
+ * A server. Disposing of it kills it and removes its folder; should this process be killed, a
+ * watchdog does that.
+ *
+ * `await using server = await new RedisServer().start();`
+ */
+export abstract class Server implements AsyncDisposable {
+  /** The folder in which it keeps its files. */
+  readonly directory: string = Deno.makeTempDirSync({ prefix: "sockpool-" });
+  /** The port on which it listens. */
+  port = freePort();
+  #child: Deno.ChildProcess | undefined;
+  #watchdog: Deno.ChildProcess | undefined;
+  #isPrepared = false;
+  #hasEnded = false;
+
+  /** Makes what the server needs in its folder. */
+  protected prepare(): void | Promise<void> {}
+
+  /** The program and its arguments. It must stay in the foreground. */
+  protected abstract command(): string[];
+
+  /** Resolves if the server answers. */
+  protected abstract ping(): Promise<unknown>;
+
+  /** Chooses other ports, as one of those was taken meanwhile. */
+  protected choosePorts(): void {
+    this.port = freePort();
+  }
+
+  /** The id of its main process. */
+  get pid(): number {
+    if (this.#child === undefined) throw new Error("The server is not running");
+    return this.#child.pid;
+  }
+
+  /** Starts it, once more if it was killed. Resolves when it answers. */
+  async start(): Promise<this> {
+    const isRestart = this.#isPrepared;
+    for (let attempt = 1;; attempt++) {
+      try {
+        if (!isRestart) await this.prepare();
+        this.#isPrepared = true;
+        this.#spawn();
+        await this.#answers();
+        return this;
+      } catch (error) {
+        await this.kill();
+        if (!isRestart && attempt < 3) this.choosePorts();
+        else if (attempt === 3) {
+          await this[Symbol.asyncDispose]();
+          throw error;
+        }
+      }
+    }
+  }
+
+  /** Kills it with SIGKILL, and all that it has started; resolves when they are dead. */
+  async kill(): Promise<void> {
+    if (this.#child === undefined) return;
+    const child = this.#child;
+    this.#child = undefined;
+    const pids = family(child.pid);
+    for (const pid of pids) signal(pid, "SIGKILL");
+    await child.status;
+    await until(() => !pids.some(isRunning), `${pids} are dead`);
+    await this.#dismissWatchdog();
+  }
+
+  /**
+   * Stops it and all that it has started, as a machine that hangs does: nothing is closed. Resolves
+   * when they stand still.
+   */
+  async pause(): Promise<void> {
+    const pids = family(this.pid);
+    for (const pid of pids) signal(pid, "SIGSTOP");
+    await until(() => pids.every(standsStill), `${pids} stand still`);
+  }
+
+  /** Lets it go on. */
+  resume(): void {
+    for (const pid of family(this.pid)) signal(pid, "SIGCONT");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+    await Deno.remove(this.directory, { recursive: true });
+  }
+
+  #spawn(): void {
+    const [program, ...args] = this.command();
+    this.#child = new Deno.Command("/bin/sh", {
+      args: ["-c", `log=$1; shift; exec "$@" >"$log" 2>&1`, "sh", this.#log, program!, ...args],
+      stdin: "null",
+    }).spawn();
+    this.#hasEnded = false;
+    const child = this.#child;
+    child.status.then(() => this.#hasEnded ||= child === this.#child);
+    this.#watchdog = new Deno.Command("/bin/sh", {
+      args: ["-c", WATCHDOG, "sh", `${this.#child.pid}`, this.directory, ...lasting],
+      stdin: "piped",
+    }).spawn();
+  }
+
+  get #log(): string {
+    return `${this.directory}/log`;
+  }
+
+  async #answers(): Promise<void> {
+    let failure: unknown;
+    await until(async () => {
+      if (this.#hasEnded) throw new Error(`Ended at once: ${await Deno.readTextFile(this.#log)}`);
+      try {
+        await this.ping();
+        return true;
+      } catch (error) {
+        failure = error;
+        return false;
+      }
+    }, () => `${this.command()[0]} answers: ${failure}`);
+  }
+
+  async #dismissWatchdog(): Promise<void> {
+    const watchdog = this.#watchdog;
+    if (watchdog === undefined) return;
+    this.#watchdog = undefined;
+    watchdog.kill("SIGKILL");
+    await watchdog.status;
+    await watchdog.stdin.close().catch(() => {}); // the pipe is broken
+  }
+}
+
+const certificate = (file: string) =>
+  new URL(`../support/certs/${file}.pem`, import.meta.url).pathname;
+
+/** The files of the certificates that servers of these tests have. */
+export const certificates = {
+  ca: certificate("ca"),
+  server: certificate("server"),
+  key: certificate("server_key"),
+  /** What clients trust. */
+  authority: () => Deno.readTextFileSync(certificate("ca")),
+};

@@ -1,0 +1,150 @@
+import { assertEquals, assertLessOrEqual } from "@std/assert";
+import { Pool, type PoolOptions } from "@x/sockpool";
+import {
+  assertCalls,
+  assertSound,
+  Callers,
+  descriptorsStayFlat,
+  figures,
+  reasons,
+} from "./_load.ts";
+import { MariaDbServer } from "./_mariadb.ts";
+import type { Rivals } from "./_npm.ts";
+import { PostgresServer } from "./_postgres.ts";
+import { type Server, serverTest, until } from "./_process.ts";
+import { RedisServer } from "./_redis.ts";
+
+const CALLERS = 30;
+const OPTIONS: PoolOptions = {
+  maxSize: 10,
+  retry: { attempts: Infinity, minDelay: 20, maxDelay: 100 },
+};
+
+/** A driver, and a server to use it with. */
+interface Subject {
+  readonly needs: readonly string[];
+  serve(): Promise<Server & { clients(): Promise<number> }>;
+  /** Ends all sessions of the driver. */
+  killClients(server: Server): Promise<unknown>;
+  rivals(port: number, timeout?: number): Promise<Rivals<object>>;
+}
+
+const npm = () => import("./_npm.ts");
+
+const subjects: Record<string, Subject> = {
+  pg: {
+    needs: ["postgres", "initdb"],
+    serve: () => new PostgresServer().start(),
+    killClients: (server) => (server as PostgresServer).terminateClients(),
+    rivals: async (...to) => (await npm()).pgOf(...to) as Rivals<object>,
+  },
+  mysql2: {
+    needs: ["mariadbd", "mariadb-install-db"],
+    serve: () => new MariaDbServer().start(),
+    killClients: (server) => (server as MariaDbServer).killClients(),
+    rivals: async (...to) => (await npm()).mysqlOf(...to) as Rivals<object>,
+  },
+  redis: {
+    needs: ["redis-server"],
+    serve: () => new RedisServer().start(),
+    killClients: (server) => (server as RedisServer).killClients(),
+    rivals: async (...to) => (await npm()).redisOf(...to) as unknown as Rivals<object>,
+  },
+};
+
+for (const [name, { needs, serve, killClients, rivals }] of Object.entries(subjects)) {
+  serverTest(needs, `${name} over a pool: its server is killed and started again`, async () => {
+    await using server = await serve();
+    await using _flat = descriptorsStayFlat();
+    const { connector, echo, ownPool } = await rivals(server.port);
+    await using pool = new Pool(connector, OPTIONS);
+    {
+      await using own = ownPool(OPTIONS.maxSize!);
+      await using control = new Callers(CALLERS, (tag) => own.echo(tag));
+      await using callers = new Callers(
+        CALLERS,
+        (tag) => pool.use(({ value }) => echo(value, tag)),
+      );
+      await Promise.all([callers.served(3), control.served(3)]);
+      assertCalls(callers, { errors: 0 });
+
+      await server.kill();
+      await until(() => pool.stats.waiting === CALLERS, "all callers wait");
+      const lost = callers.errors.length;
+      assertLessOrEqual(lost, pool.stats.dials.ok, "one a connection");
+      await server.start();
+      await callers.served(3);
+      await callers.stop();
+      await control.stop();
+      assertCalls(callers, { errors: lost });
+      assertLessOrEqual(lost, control.errors.length + OPTIONS.maxSize!);
+      figures({ lost, served: callers.total, lostByOwnPool: control.errors.length });
+    }
+    await assertSound(pool, () => server.clients());
+  });
+
+  serverTest(
+    needs,
+    `${name} over a pool: sessions are ended while they are idle, and in use`,
+    async () => {
+      await using server = await serve();
+      await using _flat = descriptorsStayFlat();
+      const { connector, echo } = await rivals(server.port);
+      await using pool = new Pool(connector, OPTIONS);
+      await pool.warm(10);
+      await killClients(server);
+      await until(() => pool.stats.size === 0, "the pool has noticed that all are closed");
+      assertEquals(pool.stats.retired.lost, 10);
+      assertEquals(await pool.use(({ value }) => echo(value, "again")), "again");
+
+      await using callers = new Callers(
+        CALLERS,
+        (tag) => pool.use(({ value }) => echo(value, tag)),
+      );
+      for (let round = 0; round < 5; round++) {
+        await callers.servedInAll(120);
+        await killClients(server);
+      }
+      await callers.served();
+      await callers.stop();
+      assertCalls(callers, { errors: 5 * OPTIONS.maxSize! });
+      figures({ lost: callers.errors.length, served: callers.total });
+      await assertSound(pool, () => server.clients());
+    },
+  );
+
+  serverTest(needs, `${name} over a pool: its server hangs, and goes on`, async () => {
+    await using server = await serve();
+    await using _flat = descriptorsStayFlat();
+    const { connector, echo } = await rivals(server.port, 1_000);
+    await using pool = new Pool(connector, { ...OPTIONS, checkAfter: 60_000 });
+    await pool.warm(10);
+    await server.pause();
+    const requests = Array.from(
+      { length: 10 },
+      (_, n) => pool.use(({ value }) => echo(value, `late ${n}`)),
+    );
+    const outcomes = await Promise.allSettled(requests);
+    server.resume();
+    const failed = outcomes.filter(({ status }) => status === "rejected");
+    assertEquals(failed.length, 10, reasons(outcomes));
+
+    await using callers = new Callers(CALLERS, (tag) => pool.use(({ value }) => echo(value, tag)));
+    await callers.served(3);
+    await callers.stop();
+    assertCalls(callers, { errors: 0 });
+    await assertSound(pool, () => server.clients());
+  });
+
+  serverTest(needs, `${name} over a pool: idle clients do not hold the process`, async () => {
+    await using server = await serve();
+    const program = new URL("./_idle_client.ts", import.meta.url).href;
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-check", "--quiet", "-A", program, name, `${server.port}`],
+      env: { NO_COLOR: "1" },
+      signal: AbortSignal.timeout(30_000),
+    }).output();
+    const text = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes)).join("");
+    assertEquals([code, text], [0, "1 idle\n"]);
+  });
+}

@@ -1,0 +1,230 @@
+import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
+import { failover, Pool, type PoolOptions, type Socket, type SocketLease } from "@x/sockpool";
+import {
+  assertCalls,
+  assertSound,
+  Callers,
+  descriptorsStayFlat,
+  figures,
+  reasons,
+} from "./_load.ts";
+import { postgres, PostgresError, PostgresServer, query, select } from "./_postgres.ts";
+import { serverTest, until } from "./_process.ts";
+
+const NEEDS = ["postgres", "initdb"];
+const CALLERS = 30;
+const OPTIONS: PoolOptions = {
+  maxSize: 10,
+  retry: { attempts: Infinity, minDelay: 20, maxDelay: 100 },
+};
+
+type SocketPool = Pool<Socket, SocketLease>;
+
+/** Callers of a pool. */
+const calling = (pool: SocketPool, count = CALLERS, retryStale = false) =>
+  new Callers(count, (tag) => pool.use((conn) => select(conn, tag), { retryStale }));
+
+for (const way of ["tcp", "tls", "unix"] as const) {
+  serverTest(NEEDS, `PostgreSQL over ${way}, killed and started again under load`, async () => {
+    await using server = await new PostgresServer().start();
+    await using _flat = descriptorsStayFlat();
+    await using pool = new Pool(postgres(server, way), OPTIONS);
+    await using callers = calling(pool);
+    await callers.served(3);
+    assertCalls(callers, { errors: 0 });
+    assertEquals(await server.clients(), pool.stats.size);
+
+    await server.kill();
+    await until(() => pool.stats.waiting === CALLERS, "all callers wait");
+    const lost = callers.errors.length;
+    assertCalls(callers, { errors: pool.stats.dials.ok }); // one a connection: what was in flight
+
+    await server.start();
+    await callers.served(3);
+    await callers.stop();
+    assertCalls(callers, { errors: lost }); // none since it is back
+    figures({ lost, served: callers.total });
+    await assertSound(pool, () => server.clients());
+  });
+}
+
+serverTest(NEEDS, "PostgreSQL that terminates all sessions over and over, under load", async () => {
+  await using server = await new PostgresServer().start();
+  await using _flat = descriptorsStayFlat();
+  await using pool = new Pool(postgres(server), OPTIONS);
+  await using callers = calling(pool, CALLERS, true);
+  await callers.served();
+  let terminated = 0;
+  for (let round = 0; round < 8; round++) {
+    terminated += await server.terminateClients();
+    await callers.servedInAll(120);
+  }
+  await callers.stop();
+  assert(terminated > 0);
+  assertCalls(callers, { errors: terminated }); // no request fails that no session died under
+  figures({ terminated, lost: callers.errors.length, served: callers.total });
+  await assertSound(pool, () => server.clients());
+});
+
+serverTest(
+  NEEDS,
+  "PostgreSQL that terminates idle sessions: the pool notices, and serves",
+  async () => {
+    await using server = await new PostgresServer().start();
+    await using _flat = descriptorsStayFlat();
+    await using pool = new Pool(postgres(server), OPTIONS);
+    for (let round = 1; round <= 3; round++) {
+      await pool.warm(10);
+      assertEquals(await server.terminateClients(), 10);
+      await until(() => pool.stats.size === 0, "the pool has noticed that all are closed");
+      assertEquals(await pool.use((conn) => select(conn, `round ${round}`)), `round ${round}`);
+    }
+    assertEquals(pool.stats.retired.lost, 30);
+    await assertSound(pool, () => server.clients());
+  },
+);
+
+serverTest(NEEDS, "PostgreSQL with idle_session_timeout: every request is served", async () => {
+  await using server = await new PostgresServer(["idle_session_timeout=500ms"]).start();
+  await using _flat = descriptorsStayFlat();
+  await using pool = new Pool(postgres(server), OPTIONS);
+  for (let pace = 1; pace <= 3; pace++) {
+    const tags = Array.from({ length: 4 }, (_, n) => `${pace}.${n}`);
+    const replies = await Promise.all(tags.map((tag) => pool.use((conn) => select(conn, tag))));
+    assertEquals(replies, tags);
+    await until(() => pool.stats.size === 0, "the pool has noticed that all are closed");
+  }
+  await until(async () => await server.clients() === 0);
+});
+
+serverTest(
+  NEEDS,
+  "PostgreSQL that hangs: what is in flight times out, what comes later is served",
+  async () => {
+    await using server = await new PostgresServer().start();
+    await using _flat = descriptorsStayFlat();
+    const connector = postgres(server, "tcp", { ioTimeout: 1_000 });
+    await using pool = new Pool(connector, OPTIONS);
+    assertEquals(await pool.warm(10), 10);
+
+    await server.pause();
+    const requests = Array.from(
+      { length: 10 },
+      (_, n) => pool.use((conn) => select(conn, `late ${n}`)),
+    );
+    const outcomes = await Promise.allSettled(requests);
+    server.resume();
+    const timedOut = outcomes.filter((outcome) =>
+      outcome.status === "rejected" && outcome.reason instanceof Deno.errors.TimedOut
+    );
+    assertEquals(timedOut.length, 10, reasons(outcomes));
+
+    await using callers = calling(pool);
+    await callers.served(3);
+    await callers.stop();
+    assertCalls(callers, { errors: 0 });
+    await assertSound(pool, () => server.clients());
+  },
+);
+
+serverTest(
+  NEEDS,
+  "PostgreSQL that is full: the pool lives on what it got, and grows later",
+  async () => {
+    await using server = await new PostgresServer([
+      "max_connections=16",
+      "superuser_reserved_connections=3",
+    ]).start();
+    await using _flat = descriptorsStayFlat();
+    await using others = new Pool(postgres(server), OPTIONS);
+    await others.warm(10);
+    await using pool = new Pool(postgres(server), OPTIONS);
+    await using callers = calling(pool);
+    await until(() => pool.stats.dials.failed >= 5, "dials have been refused");
+    await callers.served(3);
+    assertCalls(callers, { errors: 0 });
+    assertLessOrEqual(pool.stats.leased + pool.stats.idle, 3);
+    await others.close();
+    await callers.served(3);
+    await callers.stop();
+    assertCalls(callers, { errors: 0 });
+    figures({ refused: pool.stats.dials.failed, served: callers.total });
+    await assertSound(pool, () => server.clients());
+  },
+);
+
+const isRefusal = (error: unknown) => error instanceof PostgresError && error.code === "28P01";
+
+serverTest(
+  NEEDS,
+  "PostgreSQL whose password changes: callers are told at once, and it heals",
+  async () => {
+    await using server = await new PostgresServer().start();
+    await using _flat = descriptorsStayFlat();
+    let password = "secret";
+    await using pool = new Pool({
+      ...postgres(server, "tcp", {}, () => password),
+      isRetryable: (error) => !isRefusal(error),
+    }, OPTIONS);
+    await using callers = calling(pool);
+    await callers.served();
+    await server.query("ALTER ROLE app PASSWORD 'new'");
+    await callers.served(); // what was logged in stays so
+    assertCalls(callers, { errors: 0 });
+
+    await server.terminateClients();
+    await until(() => callers.errors.filter(isRefusal).length >= CALLERS, "logins are refused");
+    password = "new";
+    await callers.served();
+    const refused = callers.errors.filter(isRefusal).length;
+    const lost = callers.errors.length - refused;
+    assertLessOrEqual(lost, OPTIONS.maxSize!, "one a connection");
+    await callers.served(3);
+    await callers.stop();
+    assertCalls(callers, { errors: refused + lost });
+    figures({ refused, lost, served: callers.total });
+    await assertSound(pool, () => server.clients());
+  },
+);
+
+serverTest(
+  NEEDS,
+  "Two PostgreSQL behind failover: the second serves while the first is down",
+  async () => {
+    await using first = await new PostgresServer().start();
+    await using second = await new PostgresServer().start();
+    await using _flat = descriptorsStayFlat();
+    const group = failover([postgres(first), postgres(second)], { minDelay: 20, maxDelay: 100 });
+    await using pool = new Pool(group, OPTIONS);
+    await using callers = calling(pool);
+    await callers.served(3);
+    assertEquals([await second.clients(), callers.errors.length], [0, 0]);
+    await first.kill();
+    await callers.served(3);
+    const lost = callers.errors.length;
+    assertLessOrEqual(lost, 2 * OPTIONS.maxSize!); // it may accept a few more while it dies
+    await first.start();
+    await second.kill();
+    await callers.served(3);
+    await callers.stop();
+    assertCalls(callers, { errors: lost + 2 * OPTIONS.maxSize! });
+    figures({ lost: callers.errors.length, served: callers.total });
+    await assertSound(pool, () => first.clients());
+  },
+);
+
+serverTest(
+  NEEDS,
+  "A statement that PostgreSQL refuses costs no connection where it is caught inside",
+  async () => {
+    await using server = await new PostgresServer().start();
+    await using pool = new Pool(postgres(server), OPTIONS);
+    for (let n = 0; n < 20; n++) {
+      const code = await pool.use((conn) =>
+        query(conn, "SELECT 1 / 0").catch((error) => (error as PostgresError).code)
+      );
+      assertEquals(code, "22012");
+    }
+    assertEquals([pool.stats.dials.ok, await server.clients()], [1, 1]);
+  },
+);
