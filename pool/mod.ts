@@ -54,6 +54,7 @@ export type {
 export { Pool } from "./pool.ts";
 export type {
   FailureReport,
+  IdleLimits,
   LeaseReport,
   PoolReport,
   ResourceReport,
