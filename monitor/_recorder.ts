@@ -1,5 +1,5 @@
 import type { PoolHooks } from "../pool/mod.ts";
-import type { TaskPoolHooks } from "../tasks/mod.ts";
+import type { TaskEvents } from "../telemetry/observable.ts";
 import { errorText } from "../internal/text.ts";
 import { type Metric, POOL_METRICS, TASK_METRICS } from "../telemetry/_metrics.ts";
 import { errorType, isOfDial } from "../telemetry/_events.ts";
@@ -91,7 +91,7 @@ export class TaskRecorder {
   readonly wait = new TimeHistogram(TASK_METRICS.queueTime);
   readonly run = new TimeHistogram(TASK_METRICS.runTime);
 
-  readonly hooks: TaskPoolHooks = {
+  readonly hooks: TaskEvents = {
     onStart: ({ waited }) => this.wait.record(waited),
     onEnd: ({ duration }) => this.run.record(duration),
   };

@@ -6,7 +6,6 @@
  */
 
 import type { IdleLimits, KeyedPoolStats, PoolReport, PoolStats } from "../pool/mod.ts";
-import type { TaskPoolStats } from "../tasks/mod.ts";
 import { observe } from "../telemetry/_events.ts";
 import {
   type AnyPool,
@@ -15,6 +14,7 @@ import {
   type ObservableKeyedPool,
   type ObservablePool,
   type ObservableTaskPool,
+  type TaskFigures,
 } from "../telemetry/observable.ts";
 import { PoolRecorder, TaskRecorder, type Times } from "./_recorder.ts";
 
@@ -75,7 +75,7 @@ export interface PoolView {
 export interface TaskView {
   readonly kind: "tasks";
   readonly id: string;
-  readonly stats: TaskPoolStats;
+  readonly stats: TaskFigures;
   readonly wait: Times;
   readonly run: Times;
 }

@@ -5,7 +5,7 @@
  */
 
 import type { PoolHooks } from "../pool/mod.ts";
-import type { TaskPoolHooks } from "../tasks/mod.ts";
+import type { TaskEvents } from "./observable.ts";
 
 interface Channel {
   readonly hasSubscribers: boolean;
@@ -39,7 +39,7 @@ export function channelHooks(pool: string, key?: string): PoolHooks | undefined 
 }
 
 /** Hooks that publish the events of a task pool: `sockpool:task:start` and so on. */
-export function taskChannelHooks(pool: string): TaskPoolHooks | undefined {
+export function taskChannelHooks(pool: string): TaskEvents | undefined {
   const publisher = publisherFor({ pool });
   return publisher && {
     onStart: publisher("sockpool:task:start"),

@@ -5,7 +5,6 @@
  */
 
 import type { IdleLimits, PoolHooks, PoolReport, PoolStats } from "../pool/mod.ts";
-import type { TaskPoolHooks } from "../tasks/mod.ts";
 import type { Attributes } from "./opentelemetry.ts";
 import type { Gauges, Instruments } from "./_instruments.ts";
 import { LABELS, OTHER_STATES, seconds } from "./_metrics.ts";
@@ -15,6 +14,7 @@ import {
   type ObservableKeyedPool,
   type ObservablePool,
   type ObservableTaskPool,
+  type TaskEvents,
 } from "./observable.ts";
 
 /** The label of all keys beyond those that have one of their own. */
@@ -65,7 +65,7 @@ export function measureTasks(
   to: Instruments,
   labels: Attributes,
 ): Disposable {
-  const hooks: TaskPoolHooks = {
+  const hooks: TaskEvents = {
     onStart: ({ waited }) => to.queueTime.record(seconds(waited), labels),
     onEnd: ({ duration, outcome }) =>
       to.runTime.record(seconds(duration), { ...labels, [LABELS.outcome]: outcome }),

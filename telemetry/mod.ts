@@ -42,6 +42,8 @@ export type {
   ObservableKeyedPool,
   ObservablePool,
   ObservableTaskPool,
+  TaskEvents,
+  TaskFigures,
 } from "./observable.ts";
 
 /** How a pool is instrumented. */

@@ -6,7 +6,6 @@
  */
 
 import type { KeyedPoolStats, PoolHooks, PoolReport, PoolStats } from "../pool/mod.ts";
-import type { TaskPoolHooks, TaskPoolStats } from "../tasks/mod.ts";
 
 /** A `Pool`, as far as it is observed. */
 export interface ObservablePool {
@@ -38,12 +37,40 @@ export interface ObservableKeyedPool {
   observe(hooks: (key: unknown, text: string) => PoolHooks): Disposable;
 }
 
+/** How a task pool stands, as far as it is observed. */
+export interface TaskFigures {
+  /** How many tasks may run at once. */
+  readonly size: number;
+  /** How many slots are held, the overdue ones included. */
+  readonly running: number;
+  /** How many tasks wait for a slot. */
+  readonly queued: number;
+  /** How many bodies still run although their caller was told of a timeout or a cancellation. */
+  readonly overdue: number;
+  /** How many tasks have had a result so far. */
+  readonly fulfilled: number;
+  /** How many tasks have failed so far. */
+  readonly rejected: number;
+  /** How many tasks have been cancelled so far. */
+  readonly cancelled: number;
+}
+
+/** What is called when something happens in a task pool. Times are in milliseconds. */
+export interface TaskEvents {
+  /** A body is about to be called. */
+  onStart?(event: { readonly waited: number }): void;
+  /** A body has ended. */
+  onEnd?(event: { readonly outcome: string; readonly duration: number }): void;
+  /** Every slot is held by a task that waits for work which it has itself given to the pool. */
+  onStandstill?(event: object): void;
+}
+
 /** A `TaskPool`, as far as it is observed. */
 export interface ObservableTaskPool {
   /** Its gauges and counters. */
-  readonly stats: TaskPoolStats;
+  readonly stats: TaskFigures;
   /** Adds hooks. */
-  observe(hooks: TaskPoolHooks): Disposable;
+  observe(hooks: TaskEvents): Disposable;
 }
 
 /** What can be instrumented and shown: a `Pool`, a `KeyedPool` or a `TaskPool`. */
