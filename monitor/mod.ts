@@ -102,7 +102,7 @@ const SECURITY = {
  * using handler = monitor({ cache });
  * await using server = Deno.serve({ hostname: "127.0.0.1", port: 0 }, handler);
  * const metrics = await fetch(`http://127.0.0.1:${server.addr.port}/metrics`);
- * console.log(await metrics.text()); // db_client_connection_count{…} 0
+ * console.log((await metrics.text()).split("\n")[2]); // db_client_connection_count{…} 0
  * ```
  */
 export function monitor(

@@ -98,4 +98,4 @@ const late = full.submit(({ signal }) => {
 await assert.rejects(late.result, TaskTimeoutError);
 await full[Symbol.asyncDispose]();
 
-console.log(`node ${process.version}: Semaphore, Pool and TaskPool work`);
+console.log(`node ${process.version}: Semaphore, Pool, TaskPool and telemetry work`);
