@@ -54,6 +54,8 @@ export class DeadlineQueue<W extends Bounded> {
   #list: W[] = [];
   /** The index of the first entry of the list. */
   #first = 0;
+  /** The deadline of its last entry. */
+  #lastOfList = -Infinity;
   #live = 0;
   #state: QueueState = "waiting";
   #cancelTurn: () => void = () => {};
@@ -70,18 +72,19 @@ export class DeadlineQueue<W extends Bounded> {
     const { deadline } = waiter;
     if (deadline === Infinity) return;
     if (this.#live++ === 0) this.#timer.setRef(true);
-    const list = this.#list;
-    const last = list[list.length - 1];
-    if (last === undefined || last.deadline <= deadline) list.push(waiter);
-    else this.#pushHeap(waiter);
-    if (this.#state === "waiting") this.#fireBy(deadline, now);
+    if (deadline >= this.#lastOfList) {
+      this.#lastOfList = deadline;
+      this.#list.push(waiter);
+    } else this.#pushHeap(waiter);
+    if (deadline < this.#timer.due && this.#state === "waiting") this.#fireBy(deadline, now);
   }
 
   /** To be called once for an added waiter, after it has been settled. */
   drop(waiter: W): void {
     if (waiter.deadline === Infinity) return;
-    if (--this.#live === 0) this.#rest();
-    else if (this.#list.length + this.#heap.length > SMALLEST_SWEEP) this.#sweepIfMostlySettled();
+    if (--this.#live === 0) return this.#rest();
+    if (this.#list[this.#first] === waiter) this.#first++; // the usual case
+    if (this.#list.length + this.#heap.length > SMALLEST_SWEEP) this.#sweepIfMostlySettled();
   }
 
   /** Forgets all entries, and stops the timer. */
@@ -111,9 +114,10 @@ export class DeadlineQueue<W extends Bounded> {
   }
 
   #empty(): void {
-    if (this.#first > 0 || this.#list.length > SMALLEST_SWEEP) this.#list = [];
+    if (this.#list.length > SMALLEST_SWEEP) this.#list = [];
     else this.#list.length = 0;
     this.#first = 0;
+    this.#lastOfList = -Infinity;
     this.#heap.length = 0;
   }
 
@@ -171,10 +175,15 @@ export class DeadlineQueue<W extends Bounded> {
   }
 
   #sweepIfMostlySettled(): void {
-    const { length } = this.#list;
-    if (2 * this.#live >= length + this.#heap.length) return;
-    this.#list = this.#list.slice(this.#first).filter((waiter) => !waiter.settled);
+    const list = this.#list;
+    if (2 * this.#live >= list.length + this.#heap.length) return;
+    let kept = 0;
+    for (let index = this.#first; index < list.length; index++) {
+      if (!list[index]!.settled) list[kept++] = list[index]!;
+    }
+    list.length = kept;
     this.#first = 0;
+    if (this.#heap.length === 0) return;
     const rest = this.#heap.filter((waiter) => !waiter.settled);
     this.#heap.length = 0;
     for (const waiter of rest) this.#pushHeap(waiter);

@@ -20,7 +20,7 @@ export class RemovableQueue<M extends Ranked> {
   size = 0;
 
   get head(): M | undefined {
-    return this.size === 0 ? undefined : this.#places[this.#first] as M;
+    return this.#places[this.#first] as M | undefined; // when it is empty there is none
   }
 
   /** Adds a member in the order of ranks: mostly at the end. */
@@ -33,7 +33,8 @@ export class RemovableQueue<M extends Ranked> {
   }
 
   remove(member: M): void {
-    this.#removeAt(this.#indexOf(member), member);
+    const isHead = this.#places[this.#first] === member;
+    this.#removeAt(isHead ? this.#first : this.#indexOf(member), member);
   }
 
   /** Removes the head, if there is one. */

@@ -16,7 +16,10 @@ export class SharedTimer {
   readonly #clock: () => number;
   readonly #onFire: (due: number) => void;
   #timer: Timer | undefined;
-  #due = Infinity;
+  /** When it fires, by the clock; `Infinity` if it is not set. */
+  due = Infinity;
+  /** Whether the timer has been set to fire at once: nothing is gained by setting it anew. */
+  #isImminent = false;
   #isRef: boolean;
 
   /** `isRef`: whether the pending timer keeps the process alive. */
@@ -26,21 +29,17 @@ export class SharedTimer {
     this.#isRef = isRef;
   }
 
-  /** When it fires, by the clock; `Infinity` if it is not set. */
-  get due(): number {
-    return this.#due;
-  }
-
   /**
    * Fires at `due` at the latest. An earlier setting stays as it is, unless the
    * clock has leapt past it, of which the platform's timer knows nothing.
    */
   fireBy(due: number, now: number = this.#clock()): void {
-    if (due >= this.#due && now < this.#due) return;
-    due = Math.min(due, this.#due);
+    if (due >= this.due && (now < this.due || this.#isImminent)) return;
+    due = Math.min(due, this.due);
     this.clear();
     const delay = Math.min(Math.max(Math.ceil(due - now), 0), LONGEST_DELAY);
-    this.#due = Math.min(due, now + LONGEST_DELAY);
+    this.due = Math.min(due, now + LONGEST_DELAY);
+    this.#isImminent = delay === 0;
     this.#timer = setTimeout(() => this.#fire(), delay);
     if (!this.#isRef) this.#refCounted().unref?.();
   }
@@ -49,7 +48,7 @@ export class SharedTimer {
     if (this.#timer === undefined) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#due = Infinity;
+    this.due = Infinity;
   }
 
   /** Changes whether the timer keeps the process alive; far cheaper than clearing it. */
@@ -62,9 +61,9 @@ export class SharedTimer {
   }
 
   #fire(): void {
-    const due = this.#due;
+    const due = this.due;
     this.#timer = undefined;
-    this.#due = Infinity;
+    this.due = Infinity;
     this.#onFire(due);
   }
 

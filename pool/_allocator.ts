@@ -149,7 +149,7 @@ export class Allocator<T, L extends Lease<T>>
   /** Lends an idle resource, or has the caller wait for one. */
   acquire(request: AcquireRequest): Promise<L> {
     if (!this.isOpen) return this.#refuse(this.reporter.closedError());
-    const site = this.#tracker.site();
+    const site = this.options.track ? this.#tracker.site() : undefined;
     const { idle } = this.slots;
     if (idle.size === 0 || this.queue.size > 0 || this.#isPaused || request.kind === "fresh") {
       return this.#enqueue(request, site);
@@ -161,13 +161,18 @@ export class Allocator<T, L extends Lease<T>>
     if (need !== undefined) {
       return this.#enqueue(request, site, (waiter) => this.#prepare(slot, need, waiter));
     }
+    return this.#lendNow(slot, now, site);
+  }
+
+  #lendNow(slot: Slot<T>, now: number, site: AcquireSite | undefined): Promise<L> {
     try {
       const lease = this.#lend(slot, now, undefined, site);
-      return Promise.resolve(lease);
-    } catch (error) {
-      return this.#refuse(error);
-    } finally {
       this.#followUp();
+      // What has just been read has a known class, which spares `resolve` a search for `then`.
+      return lease.ended ? this.#refuse(this.reporter.closedError()) : Promise.resolve(lease);
+    } catch (error) {
+      this.#followUp();
+      return this.#refuse(error);
     }
   }
 
@@ -484,10 +489,14 @@ export class Allocator<T, L extends Lease<T>>
     return this.#capacity.isExceededBy(this.slots.size - this.slots.closing);
   }
 
-  /** After an acquire or a release: mostly nothing follows from it. */
+  /**
+   * After an acquire or a release. A resource that passed from a borrower to a waiter,
+   * or to the idle ones while nobody waits, leaves no more for others than before: then
+   * nothing follows.
+   */
   #followUp(): void {
-    const isQuiet = this.#actions.isEmpty && this.opener.isQuiet && this.queue.size === 0;
-    if (isQuiet && this.isOpen) this.#capacity.review();
+    const isQuiet = this.#actions.isEmpty && this.opener.isQuiet && this.#state === "open";
+    if (isQuiet) this.#capacity.review();
     else this.proceed();
   }
 
@@ -523,8 +532,10 @@ export class Allocator<T, L extends Lease<T>>
     begin?.(waiter);
     if (isBehind && this.queue.next !== waiter) this.#capacity.review();
     else this.proceed();
-    this.#rejectIfTooMany(waiter);
-    if (!waiter.settled) this.#overload.watch(this.queue.next?.since ?? waiter.since);
+    if (this.options.maxWaiting < Infinity) this.#rejectIfTooMany(waiter);
+    if (this.options.overload !== undefined && !waiter.settled) {
+      this.#overload.watch(this.queue.next?.since ?? waiter.since);
+    }
   }
 
   #rejectIfTooMany(waiter: Waiter): void {
@@ -605,7 +616,7 @@ export class Allocator<T, L extends Lease<T>>
     const reason = this.#reasonForReturned(slot, now);
     if (reason === undefined) this.#offer(slot, now, isReturned);
     else this.retire(slot, reason, slot.condemned?.detail);
-    this.proceed();
+    this.#followUp();
   }
 
   /**
@@ -613,8 +624,9 @@ export class Allocator<T, L extends Lease<T>>
    * One that its borrower returned is probed first, as an idle one is.
    */
   #offer(slot: Slot<T>, now: number, isReturned: boolean): void {
-    const waiter = this.#takerOf(slot);
-    const isInTheWay = this.queue.wantsFreshBefore(waiter) && this.opener.lacksRoom;
+    const waiter = this.queue.size === 0 ? undefined : this.#takerOf(slot);
+    const isInTheWay = this.queue.hasFresh && this.queue.wantsFreshBefore(waiter) &&
+      this.opener.lacksRoom;
     if (isInTheWay || this.#capacity.mustYieldBefore(waiter)) this.retire(slot, "replaced");
     else if (waiter === undefined) this.#rest(slot, now);
     else if (isReturned && this.#connector.watch !== undefined) this.#handOver(slot, now);
@@ -639,10 +651,10 @@ export class Allocator<T, L extends Lease<T>>
   }
 
   #give(slot: Slot<T>, waiter: Waiter, now: number): void {
-    this.queue.redirect(slot, waiter);
+    if (slot.waiter !== undefined) this.queue.redirect(slot, waiter);
     const resolve = this.queue.take(waiter);
     const waited = this.options.clock.now() - waiter.since;
-    this.#overload.record(waited);
+    if (this.options.overload !== undefined) this.#overload.record(waited);
     try {
       resolve(this.#lend(slot, now, waited, waiter.request.site));
     } catch (error) {
@@ -658,7 +670,7 @@ export class Allocator<T, L extends Lease<T>>
     site: AcquireSite | undefined,
   ): L {
     if (++slot.uses === 1) this.opener.wasUsed();
-    if (waited === undefined) this.#overload.record(0);
+    if (waited === undefined && this.options.overload !== undefined) this.#overload.record(0);
     this.slots.lend(slot);
     slot.leasedAt = now;
     try {

@@ -65,7 +65,8 @@ export class Opener<T, L extends Lease<T>> {
   /** How many dials have failed that a waiter was waiting for. */
   readonly #failures = new WeakMap<Waiter, number>();
   #warmUps: WarmUp<T>[] = [];
-  #generation = 0;
+  /** How often the pool has been cleared: resources of an earlier generation are not lent again. */
+  generation = 0;
 
   constructor(
     connector: Connector<T, L>,
@@ -85,11 +86,6 @@ export class Opener<T, L extends Lease<T>> {
     this.#schedule = new RetrySchedule(retry, clock.now, () => events.proceed());
     this.#refillSchedule = new RetrySchedule(retry, clock.now, () => events.proceed());
     this.#final = new FinalFailure(retry, clock.now);
-  }
-
-  /** How often the pool has been cleared: resources of an earlier generation are not lent again. */
-  get generation(): number {
-    return this.#generation;
   }
 
   /** For how many waiters a resource would be opened if there were room. */
@@ -209,7 +205,7 @@ export class Opener<T, L extends Lease<T>> {
 
   /** All resources whose dial has begun before now are out of date. */
   advance(): void {
-    this.#generation++;
+    this.generation++;
   }
 
   /** Stops the timers, and gives up what was to be opened in advance. */
@@ -262,7 +258,7 @@ export class Opener<T, L extends Lease<T>> {
   #dial(waiter: Waiter | undefined, order: Order<T> | undefined): Refusal | undefined {
     if (!this.mayDial) return "maxConnecting";
     if (!this.#capacity.take(waiter)) return "room";
-    const slot = new Slot(this.#events, this.#generation);
+    const slot = new Slot(this.#events, this.generation);
     const probe = this.#schedule.started();
     this.#final.started();
     this.#records.set(slot, { probe, begun: this.#options.clock.now(), order });

@@ -127,23 +127,19 @@ export class Reporter<T> {
   }
 
   released(slot: Slot<T>, now: number): void {
-    const held = this.#ended(slot, now);
+    const { counters } = this;
+    const held = now - slot.leasedAt;
+    counters.uses++;
+    counters.sums.use += held;
     if (this.#listeners.onRelease !== undefined) {
       this.#emit("onRelease", { resource: slot.resource, held });
     }
   }
 
-  /** A lease has ended, in whatever way. */
-  #ended(slot: Slot<T>, now: number): number {
-    const held = now - slot.leasedAt;
-    this.counters.uses++;
-    this.counters.sums.use += held;
-    return held;
-  }
-
   /** A lease has ended otherwise than by a release. */
   ended(slot: Slot<T>): void {
-    this.#ended(slot, this.#clock.wall());
+    this.counters.uses++;
+    this.counters.sums.use += this.#clock.wall() - slot.leasedAt;
   }
 
   retired(slot: Slot<T>, reason: RetireReason, detail: unknown): void {

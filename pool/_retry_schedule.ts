@@ -34,9 +34,8 @@ export class RetrySchedule {
     }, false);
   }
 
-  get isOpen(): boolean {
-    return this.#state === "open";
-  }
+  /** Whether the server answers, as far as is known. */
+  isOpen = true;
 
   /** Whether a dial may begin now. */
   get ready(): boolean {
@@ -53,6 +52,7 @@ export class RetrySchedule {
   succeeded(): void {
     if (this.#state === "closed") return;
     this.#state = "open";
+    this.isOpen = true;
     this.#backoff.reset();
     this.#timer.clear();
   }
@@ -76,6 +76,7 @@ export class RetrySchedule {
   postpone(): void {
     if (this.#state === "closed") return;
     this.#state = "waiting";
+    this.isOpen = false;
     this.#timer.fireBy(this.#clock() + this.#backoff.next());
   }
 
@@ -86,6 +87,7 @@ export class RetrySchedule {
 
   close(): void {
     this.#state = "closed";
+    this.isOpen = false;
     this.#timer.clear();
   }
 }

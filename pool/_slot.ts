@@ -120,13 +120,10 @@ export class SlotTable<T> {
   readonly #resources = new Set<unknown>();
   /** Slots with an idle resource, in the order in which these were returned. */
   readonly idle = new LinkedList<Slot<T>>();
+  size = 0;
   connecting = 0;
   preparing = 0;
   closing = 0;
-
-  get size(): number {
-    return this.#all.size;
-  }
 
   get leased(): number {
     return this.size - this.idle.size - this.connecting - this.preparing - this.closing;
@@ -139,6 +136,7 @@ export class SlotTable<T> {
   /** Adds a slot whose dial is about to begin. */
   add(slot: Slot<T>): void {
     this.#all.add(slot);
+    this.size++;
     this.connecting++;
   }
 
@@ -157,14 +155,18 @@ export class SlotTable<T> {
 
   /** The resource is idle. One that was not used keeps its place among the others. */
   rest(slot: Slot<T>): void {
-    this.#leave(slot);
+    if (slot.state !== "leased") this.#leave(slot);
     slot.state = "idle";
-    if (!slot.keepsRest) slot.idleOrder = returns++;
-    this.idle.insert(slot, slot.keepsRest ? this.#firstReturnedAfter(slot.idleOrder) : undefined);
+    if (slot.keepsRest) this.idle.insert(slot, this.#firstReturnedAfter(slot.idleOrder));
+    else {
+      slot.idleOrder = returns++;
+      this.idle.push(slot);
+    }
   }
 
   lend(slot: Slot<T>): void {
-    this.#leave(slot);
+    if (slot.state === "idle") this.idle.remove(slot);
+    else this.#leave(slot);
     slot.state = "leased";
   }
 
@@ -182,6 +184,7 @@ export class SlotTable<T> {
     this.#leave(slot);
     slot.state = "gone";
     this.#all.delete(slot);
+    this.size--;
     this.#resources.delete(slot.resource);
   }
 

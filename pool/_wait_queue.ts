@@ -143,9 +143,8 @@ export class WaitQueue {
     this.#deadlines = new DeadlineQueue(clock, (waiter) => events.timedOut(waiter));
   }
 
-  get size(): number {
-    return this.#any.queue.size + this.#fresh.queue.size;
-  }
+  /** How many waiters there are. */
+  size = 0;
 
   /** How many waiters have a slot that is being made ready for them. */
   get assigned(): number {
@@ -183,6 +182,7 @@ export class WaitQueue {
 
   add(waiter: Waiter): void {
     const { request } = waiter;
+    this.size++;
     this.#laneOf(waiter).add(waiter);
     this.#deadlines.add(waiter, waiter.since);
     if (request.signal !== undefined) this.#aborts.add(request.signal, waiter);
@@ -192,6 +192,7 @@ export class WaitQueue {
   /** Takes a waiter out. It is to be answered by what this returns: nothing else can happen to it. */
   take(waiter: Waiter): Resolve {
     const { request } = waiter;
+    this.size--;
     this.#laneOf(waiter).remove(waiter);
     const resolve = waiter.settle();
     this.#deadlines.drop(waiter);
@@ -228,6 +229,11 @@ export class WaitQueue {
     slot.waiter = waiter;
   }
 
+  /** Whether any waiter wants a fresh resource. */
+  get hasFresh(): boolean {
+    return this.#fresh.queue.size > 0;
+  }
+
   /** The first waiter that can use the resource of a slot. */
   firstFor(slot: AssignedSlot): Waiter | undefined {
     const any = this.#any.queue.head;
@@ -238,7 +244,6 @@ export class WaitQueue {
 
   /** Whether the first waiter without a slot wants a fresh resource, and comes before the one given. */
   wantsFreshBefore(waiter: Waiter | undefined): boolean {
-    if (this.#fresh.queue.size === 0) return false;
     const { next } = this;
     if (next?.request.kind !== "fresh") return false;
     return waiter === undefined || next.rank < waiter.rank;
