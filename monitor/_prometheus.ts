@@ -11,7 +11,7 @@ import {
   OTHER_STATES,
   POOL_METRICS,
   TASK_METRICS,
-} from "../telemetry/_metrics.ts";
+} from "../telemetry/metrics.ts";
 import type { Times } from "./_recorder.ts";
 import type { PoolView, Snapshot, TaskView, View } from "./_snapshot.ts";
 

@@ -1,8 +1,8 @@
 import type { PoolHooks } from "../pool/mod.ts";
 import type { TaskEvents } from "../telemetry/observable.ts";
 import { errorText } from "../internal/text.ts";
-import { type Metric, POOL_METRICS, TASK_METRICS } from "../telemetry/_metrics.ts";
-import { errorType, isOfDial } from "../telemetry/_events.ts";
+import { type Metric, POOL_METRICS, TASK_METRICS } from "../telemetry/metrics.ts";
+import { errorType, isOfDial } from "../telemetry/events.ts";
 
 /** Other classes of errors than the first so many are counted together. */
 const MOST_ERROR_TYPES = 30;

@@ -6,7 +6,7 @@
  */
 
 import type { IdleLimits, KeyedPoolStats, PoolReport, PoolStats } from "../pool/mod.ts";
-import { observe } from "../telemetry/_events.ts";
+import { observe } from "../telemetry/events.ts";
 import {
   type AnyPool,
   isKeyedPool,

@@ -11,7 +11,7 @@ import {
   type Rule,
   typed,
 } from "../internal/validate.ts";
-import { together } from "../telemetry/_events.ts";
+import { together } from "../telemetry/events.ts";
 import type {
   AnyPool,
   ObservableKeyedPool,

@@ -7,7 +7,7 @@ import type {
   MetricOptions,
   ObservableInstrument,
 } from "./opentelemetry.ts";
-import { type Metric, POOL_METRICS, TASK_METRICS } from "./_metrics.ts";
+import { type Metric, POOL_METRICS, TASK_METRICS } from "./metrics.ts";
 
 /** Gives the values of one pool's observable instruments. */
 export type Gauges = (

@@ -7,8 +7,8 @@
 import type { IdleLimits, PoolHooks, PoolReport, PoolStats } from "../pool/mod.ts";
 import type { Attributes } from "./opentelemetry.ts";
 import type { Gauges, Instruments } from "./_instruments.ts";
-import { LABELS, OTHER_STATES, seconds } from "./_metrics.ts";
-import { errorType, isOfDial, isTimeout, observe, together } from "./_events.ts";
+import { LABELS, OTHER_STATES, seconds } from "./metrics.ts";
+import { errorType, isOfDial, isTimeout, observe, together } from "./events.ts";
 import {
   isKeyedPool,
   type ObservableKeyedPool,

@@ -1,7 +1,11 @@
 import type { Context, Meter, Span, Tracer } from "./opentelemetry.ts";
 
+interface MeterProvider {
+  getMeter(name: string): Meter;
+}
+
 interface Providers {
-  readonly meters: { getMeter(name: string): Meter } | undefined;
+  readonly meters: MeterProvider | undefined;
   readonly tracers: { getTracer(name: string): Tracer } | undefined;
 }
 
@@ -13,7 +17,16 @@ const SPAN = Symbol.for("OpenTelemetry Context Key SPAN");
 
 /** The meter of the runtime, or of what is registered with `@opentelemetry/api`, if there is one. */
 export function findMeter(): Meter | undefined {
-  return first(({ meters }) => meters?.getMeter(SCOPE));
+  return first(({ meters }) => meters && meterOf(meters));
+}
+
+const metersOf = new WeakMap<MeterProvider, Meter>();
+
+/** Always the same: Deno gives a new one each time, whose pools would not know each other's names. */
+function meterOf(provider: MeterProvider): Meter {
+  const meter = metersOf.get(provider) ?? provider.getMeter(SCOPE);
+  metersOf.set(provider, meter);
+  return meter;
 }
 
 /** The tracer of the runtime, or of what is registered with `@opentelemetry/api`, if there is one. */

@@ -8,8 +8,8 @@
 import type { PoolHooks } from "../pool/mod.ts";
 import { contextOf } from "./_providers.ts";
 import type { Attributes, Context, Span, SpanOptions, Tracer } from "./opentelemetry.ts";
-import { LABELS } from "./_metrics.ts";
-import { errorType, isOfDial, keyText, observe, together } from "./_events.ts";
+import { LABELS } from "./metrics.ts";
+import { errorType, isOfDial, keyText, observe, together } from "./events.ts";
 import { isKeyedPool, type ObservableKeyedPool, type ObservablePool } from "./observable.ts";
 
 const INTERNAL = 0;

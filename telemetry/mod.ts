@@ -12,9 +12,9 @@ import type { Attributes, Meter, Tracer } from "./opentelemetry.ts";
 import { channelHooks, taskChannelHooks } from "./_channels.ts";
 import { Instruments } from "./_instruments.ts";
 import { measurePool, measureTasks } from "./_measure.ts";
-import { LABELS } from "./_metrics.ts";
+import { LABELS } from "./metrics.ts";
 import { trace } from "./_spans.ts";
-import { observe, together } from "./_events.ts";
+import { observe, together } from "./events.ts";
 import {
   type AnyPool,
   isTaskPool,

@@ -50,7 +50,15 @@ async function metrics(): Promise<Disposable[]> {
   await tasks.run(() => Promise.reject(new Error("a task fails"))).catch(() => {});
   for (let i = 0; i < 3; i++) tasks.submit(() => new Promise(() => {}));
   await until(() => tasks.stats.running === 2);
-  return [observing, instrument(spare), observingDown, observingHosts, observingTasks];
+  const another = new Pool(connector, { name: "spare" });
+  return [
+    observing,
+    instrument(spare),
+    instrument(another),
+    observingDown,
+    observingHosts,
+    observingTasks,
+  ];
 }
 
 async function spans(): Promise<Disposable[]> {

@@ -103,6 +103,10 @@ Deno.test({
       assertEquals(value("db.client.connection.idle.min", pool("spare")), 0);
     });
 
+    await t.step("with a number after a name that is taken", () => {
+      assertEquals(value("db.client.connection.max", pool("spare#2")), 10);
+    });
+
     await t.step("with timeouts, from 0 on", () => {
       assertEquals(value("db.client.connection.timeouts", cache), 1);
       assertEquals(value("db.client.connection.timeouts", pool("down")), 0);
