@@ -24,12 +24,19 @@ const RULES = { signal: abortSignal };
 const checkPermits = countFrom(0);
 
 class Waiter extends ListNode<Waiter> {
+  readonly signal: AbortSignal | undefined;
+  readonly resolve: (permit: Permit) => void;
+  readonly reject: (reason: unknown) => void;
+
   constructor(
-    readonly signal: AbortSignal | undefined,
-    readonly resolve: (permit: Permit) => void,
-    readonly reject: (reason: unknown) => void,
+    signal: AbortSignal | undefined,
+    resolve: (permit: Permit) => void,
+    reject: (reason: unknown) => void,
   ) {
     super();
+    this.signal = signal;
+    this.resolve = resolve;
+    this.reject = reject;
   }
 }
 

@@ -98,4 +98,5 @@ const late = full.submit(({ signal }) => {
 await assert.rejects(late.result, TaskTimeoutError);
 await full[Symbol.asyncDispose]();
 
-console.log(`node ${process.version}: Semaphore, Pool, TaskPool and telemetry work`);
+const runtime = process.versions.bun ? `bun ${process.versions.bun}` : `node ${process.version}`;
+console.log(`${runtime}: Semaphore, Pool, TaskPool and telemetry work`);

@@ -5,6 +5,7 @@ const examples = new URL("../../examples/", import.meta.url);
 
 /** What each example prints at its end, as its header says. */
 const endings: Record<string, string> = {
+  "cluster.ts": "3 were used at once at most, 0 are in use now",
   "echo.ts": "A-Y a client   + a login   . idle   blank: not open",
   "https_server.ts": "8 requests over 4 connections",
   "many_hosts.ts": "connections for 200 requests, at most 8 at once",

@@ -1,0 +1,765 @@
+import { SignalRegistry } from "../internal/signal_registry.ts";
+import { Backoff } from "../internal/backoff.ts";
+import { LinkedList, ListNode } from "../internal/linked_list.ts";
+import { LONGEST_DELAY, type Timer } from "../internal/timer.ts";
+import { type ClusterClock, elapsedBetween, type Mark, mark } from "./_clock.ts";
+import type { ClusterStatus, Engine, ExchangeReply, ExchangeRequest, Grant } from "./engine.ts";
+import {
+  ClusterClosedError,
+  ClusterEngineError,
+  ClusterPermitLostError,
+  ClusterTimeoutError,
+} from "./errors.ts";
+import { HeldPermit, type PermitHolder } from "./permit.ts";
+
+/** Shares of `leaseTime`: when it is renewed, until when a permit is valid, when the engine takes it away. */
+const RENEW_SHARE = 1 / 3;
+const VALID_SHARE = 0.8;
+const TTL_SHARE = 0.85;
+
+const NONE: readonly never[] = [];
+
+/** So many entries of one session may be in the engine's queue; later callers wait here. */
+const MAX_ENTRIES = 32;
+
+const MIN_RETRY_DELAY = 50;
+const MAX_RETRY_DELAY = 1_000;
+
+/** Settings of a {@linkcode Session}, checked. */
+export interface SessionOptions {
+  readonly engine: Engine;
+  readonly key: string;
+  readonly permits: number;
+  readonly leaseTime: number;
+  readonly engineTimeout: number;
+  readonly clock: ClusterClock;
+}
+
+/** Something that can give up one permit when somebody elsewhere waits. */
+export interface Yielder {
+  /** Gives up one, if it can; its release follows. */
+  giveUp(): boolean;
+}
+
+/** A caller that waits. */
+class Waiter extends ListNode<Waiter> {
+  /** What it has been sent with: nothing yet, or an entry of the engine's queue. */
+  entry: Entry | undefined = undefined;
+  readonly signal: AbortSignal | undefined;
+  readonly timeout: number;
+  readonly deadline: number;
+  readonly resolve: (permit: HeldPermit) => void;
+  readonly reject: (reason: unknown) => void;
+
+  constructor(
+    call: { signal: AbortSignal | undefined; timeout: number; deadline: number },
+    resolve: (permit: HeldPermit) => void,
+    reject: (reason: unknown) => void,
+  ) {
+    super();
+    this.signal = call.signal;
+    this.timeout = call.timeout;
+    this.deadline = call.deadline;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+}
+
+/** An entry of the engine's queue, and its waiters. */
+class Entry {
+  readonly id: number;
+  readonly waiters = new LinkedList<Waiter>();
+  /** How many permits the engine still owes it, as far as is known. */
+  owed = 0;
+  /** How many of these no caller waits for any more; the engine has not heard of it yet. */
+  unwanted = 0;
+
+  constructor(id: number) {
+    this.id = id;
+  }
+}
+
+interface Attempt {
+  resolve(permit: HeldPermit | undefined): void;
+  reject(reason: unknown): void;
+}
+
+interface InFlight {
+  readonly request: ExchangeRequest;
+  readonly attempts: readonly Attempt[];
+  readonly sentAt: Mark;
+}
+
+/** What {@linkcode Session.counts} tells. */
+export interface SessionCounts {
+  readonly held: number;
+  readonly waiting: number;
+  readonly waitingElsewhere: number;
+  readonly granted: number;
+  readonly lost: number;
+  readonly failures: number;
+  readonly lastError: unknown;
+  readonly isDown: boolean;
+}
+
+/**
+ * One semaphore's share in the permits: which it holds, its callers that wait for more, and
+ * what the engine is still to be told. One exchange is in flight at a time; what
+ * is asked for meanwhile goes into the next.
+ */
+export class Session implements PermitHolder {
+  readonly #options: SessionOptions;
+  readonly #id: string = crypto.randomUUID();
+  readonly #held = new Map<number, HeldPermit>();
+  /** Waiters that have not been sent to the engine yet, in order. */
+  readonly #fresh = new LinkedList<Waiter>();
+  readonly #entries = new Map<number, Entry>();
+  readonly #attempts: Attempt[] = [];
+  readonly #releases = new Set<number>();
+  readonly #yielders = new Set<Yielder>();
+  readonly #aborts = new SignalRegistry<Waiter>((waiter, reason) => this.#give(waiter, reason));
+  readonly #backoff: Backoff;
+  readonly #watchBackoff: Backoff;
+  #lastEntry = 0;
+  #waiting = 0;
+  #state: "open" | "closing" | "closed" = "open";
+  /** Whether the engine may have something of this session. */
+  #joined = false;
+  /** Whether the outcome of an exchange is unknown, so that the next one must reconcile. */
+  #unsure = false;
+  #isPlanned = false;
+  #inFlight: InFlight | undefined;
+  /** Aborted when the exchange in flight is given up; the same for all until then, as few are. */
+  #giveUp = new AbortController();
+  /** When the last successful exchange was begun: all permits are valid from then. */
+  #renewedAt: Mark = { now: -Infinity, wall: -Infinity };
+  /** When the next exchange is due without anybody asking for it, by `now`. */
+  #nextAt = Infinity;
+  /** When the engine began to fail. */
+  #downSince: number | undefined;
+  #lastError: unknown;
+  /** Whether it may be asked to give up a permit; undefined if there is nothing that could. */
+  #offer: boolean | undefined;
+  /** Whether it is giving one up, and the release has not been heard of by the engine. */
+  #isYielding = false;
+  #watch: { readonly controller: AbortController; readonly ended: Promise<void> } | undefined;
+  /** Not before then, by `now`, as the last one has failed. */
+  #watchAt = -Infinity;
+  #timer: Timer | undefined;
+  #timerDue = Infinity;
+  #earliestDeadline = Infinity;
+  /** Whether limits that are exceeded have been given one more turn of the event loop. */
+  #hasLooked = false;
+  #granted = 0;
+  #lost = 0;
+  #failures = 0;
+  #waitingElsewhere = 0;
+  #closed: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    const maxDelay = Math.max(MIN_RETRY_DELAY, Math.min(MAX_RETRY_DELAY, options.leaseTime / 6));
+    this.#backoff = new Backoff({ minDelay: MIN_RETRY_DELAY, maxDelay });
+    this.#watchBackoff = new Backoff({ minDelay: MIN_RETRY_DELAY, maxDelay });
+  }
+
+  get counts(): SessionCounts {
+    return {
+      held: this.#held.size,
+      waiting: this.#waiting,
+      waitingElsewhere: this.#waitingElsewhere,
+      granted: this.#granted,
+      lost: this.#lost,
+      failures: this.#failures,
+      lastError: this.#lastError,
+      isDown: this.#downSince !== undefined,
+    };
+  }
+
+  get isClosed(): boolean {
+    return this.#state !== "open";
+  }
+
+  acquire(signal: AbortSignal | undefined, timeout: number): Promise<HeldPermit> {
+    if (this.isClosed) return Promise.reject(this.#closedError());
+    if (timeout === 0) return this.#acquireAtOnce(signal);
+    return new Promise((resolve, reject) => {
+      const deadline = timeout === Infinity ? Infinity : this.#options.clock.now() + timeout;
+      const waiter = new Waiter({ signal, timeout, deadline }, resolve, reject);
+      this.#fresh.push(waiter);
+      this.#waiting++;
+      if (signal !== undefined) this.#aborts.add(signal, waiter);
+      this.#earliestDeadline = Math.min(this.#earliestDeadline, deadline);
+      this.#plan();
+      this.#setTimer();
+    });
+  }
+
+  attempt(): Promise<HeldPermit | undefined> {
+    if (this.isClosed) return Promise.reject(this.#closedError());
+    if (this.#waiting > 0) return Promise.resolve(undefined);
+    return new Promise((resolve, reject) => {
+      this.#attempts.push({ resolve, reject });
+      this.#plan();
+      this.#holdProcess();
+    });
+  }
+
+  /** For a caller that waits for no longer than the engine's answer takes. */
+  async #acquireAtOnce(signal: AbortSignal | undefined): Promise<HeldPermit> {
+    const attempt = this.attempt();
+    const permit = await (signal === undefined ? attempt : unlessAborted(attempt, signal));
+    if (permit !== undefined) return permit;
+    throw new ClusterTimeoutError(this.#options.key, 0, this.summary, this.#lastErrorNow());
+  }
+
+  /** The engine's count, or an error if it fails, or takes longer than an exchange may. */
+  async status(): Promise<ClusterStatus> {
+    const { engine, key } = this.#options;
+    let timer: Timer | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(
+        () => reject(this.#lateError()),
+        Math.min(this.#exchangeLimit, LONGEST_DELAY),
+      );
+    });
+    try {
+      return await Promise.race([engine.status(key), late]);
+    } catch (error) {
+      throw new ClusterEngineError(key, engine.place, error);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  isInTime(): boolean {
+    if (this.#isRenewed(mark(this.#options.clock))) return true;
+    // What listeners of `lost` do is not for a getter to do.
+    if (this.#held.size > 0) queueMicrotask(() => this.#loseIfOver());
+    return false;
+  }
+
+  giveBack(permit: HeldPermit): void {
+    this.#held.delete(permit.token);
+    this.#releases.add(permit.token);
+    this.#plan();
+  }
+
+  /** From its next exchange on the session may be asked for a permit: something here can give one up. */
+  offer(): void {
+    this.#offer ??= true;
+  }
+
+  addYielder(yielder: Yielder): void {
+    this.#yielders.add(yielder);
+    this.#watchIfNeeded();
+  }
+
+  deleteYielder(yielder: Yielder): void {
+    this.#yielders.delete(yielder);
+  }
+
+  get leaseTime(): number {
+    return this.#options.leaseTime;
+  }
+
+  /** A yielder that had nothing to give up has something now. */
+  offerAgain(): void {
+    if (this.#offer !== false || this.isClosed) return;
+    this.#offer = true;
+    this.#plan();
+  }
+
+  close(): Promise<void> {
+    if (this.#closed !== undefined) return this.#closed.promise;
+    let resolve = () => {};
+    const promise = new Promise<void>((done) => resolve = done);
+    this.#closed = { promise, resolve };
+    this.#state = "closing";
+    const error = this.#closedError();
+    for (const waiter of this.#allWaiters()) this.#give(waiter, error);
+    for (const attempt of this.#attempts.splice(0)) attempt.reject(error);
+    for (const attempt of this.#inFlight?.attempts ?? []) attempt.reject(error);
+    this.#loseAll(() => error);
+    this.#watch?.controller.abort();
+    if (this.#inFlight === undefined) this.#begin();
+    return promise;
+  }
+
+  get summary(): string {
+    return `held ${this.#held.size}, waiting ${this.#waiting}, permits ${this.#options.permits}`;
+  }
+
+  // What is sent ------------------------------------------------------------------------------
+
+  /** Begins an exchange in a microtask, with all that is asked for until then; when the engine fails, a timer does. */
+  #plan(): void {
+    if (this.#isPlanned || this.#inFlight !== undefined || this.#downSince !== undefined) return;
+    if (this.#state !== "open") return;
+    this.#isPlanned = true;
+    queueMicrotask(() => {
+      this.#isPlanned = false;
+      if (this.#inFlight === undefined && this.#state === "open") this.#begin();
+    });
+  }
+
+  #begin(): void {
+    if (this.#isPlanned && this.#state === "open") return;
+    if (!this.#hasStake && !this.#joined && this.#releases.size === 0) return this.#rest();
+    const attempts = this.#attempts.splice(0);
+    const sentAt = mark(this.#options.clock);
+    const request = this.#compose(attempts.length, sentAt);
+    const inFlight = { request, attempts, sentAt };
+    this.#inFlight = inFlight;
+    this.#joined = true;
+    this.#exchange(request).then(
+      (reply) => this.#inFlight === inFlight && this.#onReply(inFlight, reply),
+      (error) => this.#inFlight === inFlight && this.#onFailure(inFlight, error),
+    );
+    this.#setTimer();
+  }
+
+  #exchange(request: ExchangeRequest): Promise<ExchangeReply> {
+    try {
+      return this.#options.engine.exchange(this.#options.key, request, {
+        signal: this.#giveUp.signal,
+      });
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #compose(attempt: number, now: Mark): ExchangeRequest {
+    const reconciles = this.#unsure || this.#isRenewalDue(now);
+    const known = this.#entries.size === 0 ? NONE : [...this.#entries.values()];
+    const acquire = this.#nextEntry();
+    return {
+      session: this.#id,
+      permits: this.#options.permits,
+      ttl: Math.round(this.#options.leaseTime * TTL_SHARE),
+      release: this.#releases.size === 0 ? NONE : [...this.#releases],
+      // A cancel is not to be counted twice: after a doubt the engine's count tells what is left to cancel.
+      cancel: reconciles || known === NONE ? NONE : known.filter(({ unwanted }) => unwanted > 0)
+        .map(({ id, unwanted }) => ({ entry: id, count: unwanted })),
+      acquire: acquire && { entry: acquire.id, count: acquire.owed },
+      attempt,
+      offer: this.#offer && this.#held.size + this.#waiting > 0,
+      reconcile: reconciles ? known.map(({ id }) => id) : undefined,
+      leave: this.#held.size === 0 && this.#waiting === 0,
+    };
+  }
+
+  #isRenewalDue(now: Mark): boolean {
+    return this.#joined && this.#hasStake &&
+      elapsedBetween(this.#renewedAt, now) >= this.#renewEvery;
+  }
+
+  /** All waiters that have not been sent yet, as one entry. */
+  #nextEntry(): Entry | undefined {
+    if (this.#fresh.size === 0 || this.#entries.size >= MAX_ENTRIES) return undefined;
+    const entry = new Entry(++this.#lastEntry);
+    entry.owed = this.#fresh.size;
+    for (const waiter of this.#fresh) {
+      this.#fresh.remove(waiter);
+      entry.waiters.push(waiter);
+      waiter.entry = entry;
+    }
+    this.#entries.set(entry.id, entry);
+    return entry;
+  }
+
+  get #hasStake(): boolean {
+    return this.#held.size > 0 || this.#entries.size > 0 || this.#fresh.size > 0 ||
+      this.#attempts.length > 0;
+  }
+
+  /** Whether the engine is to be told something now. */
+  get #hasNews(): boolean {
+    if (this.#releases.size > 0 || this.#attempts.length > 0) return true;
+    if (this.#fresh.size > 0 && this.#entries.size < MAX_ENTRIES) return true;
+    for (const { unwanted } of this.#entries.values()) if (unwanted > 0) return true;
+    return false;
+  }
+
+  // What comes back ---------------------------------------------------------------------------
+
+  #onReply({ request, attempts, sentAt }: InFlight, reply: ExchangeReply): void {
+    this.#inFlight = undefined;
+    const now = mark(this.#options.clock);
+    this.#loseIfOver(now);
+    this.#downSince = undefined;
+    this.#backoff.reset();
+    this.#renewedAt = sentAt;
+    this.#unsure = false;
+    if (request.release.length > 0) this.#isYielding = false;
+    for (const token of request.release) this.#releases.delete(token);
+    for (const { entry, count } of request.cancel) this.#settleCancel(entry, count);
+    const open = attempts.length === 0 ? [] : [...attempts];
+    for (const grant of reply.granted) this.#accept(grant, open, now);
+    if (reply.held !== undefined) {
+      this.#reconcileHeld(reply.held, open, now);
+      this.#reconcileQueue(reply, request);
+    }
+    for (const attempt of open) attempt.resolve(undefined);
+    let owed = 0;
+    for (const entry of this.#entries.values()) owed += entry.owed;
+    this.#waitingElsewhere = Math.max(0, reply.waiting - owed);
+    if (request.leave && this.#held.size + this.#entries.size === 0) this.#joined = false;
+    if (reply.asked && !this.#isYielding) this.#yieldOne();
+    this.#planNext(reply, now.now);
+  }
+
+  #settleCancel(id: number, count: number): void {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return;
+    entry.unwanted -= count;
+    entry.owed -= count;
+    this.#dropIfDone(entry);
+  }
+
+  #accept({ token, entry: id }: Grant, attempts: Attempt[], now: Mark): void {
+    if (this.#held.has(token) || this.#releases.has(token)) return;
+    const entry = this.#entries.get(id);
+    const waiter = entry?.waiters.head;
+    if (entry !== undefined) {
+      entry.owed--;
+      if (waiter === undefined) entry.unwanted = Math.max(0, entry.unwanted - 1);
+    }
+    const attempt = id === 0 ? attempts.shift() : undefined;
+    const isWanted = waiter !== undefined || attempt !== undefined;
+    if (!isWanted || this.isClosed || !this.#isRenewed(now)) {
+      this.#releases.add(token);
+      if (attempt !== undefined) attempt.resolve(undefined);
+      if (waiter !== undefined) this.#sendAgain(waiter);
+    } else {
+      const permit = new HeldPermit(token, this);
+      this.#held.set(token, permit);
+      this.#granted++;
+      if (waiter !== undefined) this.#take(waiter).resolve(permit);
+      else attempt!.resolve(permit);
+    }
+    if (entry !== undefined) this.#dropIfDone(entry);
+  }
+
+  /** Whether what is held here is what the engine says is held. */
+  #reconcileHeld(held: readonly Grant[], attempts: Attempt[], now: Mark): void {
+    const tokens = new Set(held.map(({ token }) => token));
+    for (const permit of [...this.#held.values()]) {
+      if (tokens.has(permit.token)) continue;
+      this.#lose(permit, this.#lostError(permit, "the engine no longer has it"));
+    }
+    for (const grant of held) this.#accept(grant, attempts, now);
+  }
+
+  /** Has the entries hold what the engine says they hold; those it does not know are sent again. */
+  #reconcileQueue(reply: ExchangeReply, request: ExchangeRequest): void {
+    const counts = new Map(reply.queued?.map(({ entry, count }) => [entry, count]));
+    const sent = new Set(request.reconcile);
+    if (request.acquire !== undefined) sent.add(request.acquire.entry);
+    for (const entry of [...this.#entries.values()].reverse()) {
+      // After a reply to a session that was not known, nothing is left of what came before.
+      if (!sent.has(entry.id) && reply.known) continue;
+      const count = counts.get(entry.id) ?? 0;
+      while (entry.waiters.size > count) this.#sendAgain(entry.waiters.tail!);
+      entry.owed = count;
+      entry.unwanted = count - entry.waiters.size;
+      this.#dropIfDone(entry);
+    }
+  }
+
+  #dropIfDone(entry: Entry): void {
+    if (entry.owed <= 0 && entry.waiters.size === 0) this.#entries.delete(entry.id);
+  }
+
+  /** Back to the head of the waiters that have not been sent. */
+  #sendAgain(waiter: Waiter): void {
+    waiter.entry?.waiters.remove(waiter);
+    waiter.entry = undefined;
+    this.#fresh.insert(waiter, this.#fresh.head);
+  }
+
+  #onFailure({ attempts }: InFlight, error: unknown): void {
+    this.#inFlight = undefined;
+    this.#failures++;
+    this.#lastError = error;
+    this.#unsure = true;
+    const now = this.#options.clock.now();
+    this.#downSince ??= now;
+    for (const attempt of attempts) attempt.reject(this.#engineError());
+    for (const attempt of this.#attempts.splice(0)) attempt.reject(this.#engineError());
+    if (now - this.#downSince >= this.#options.engineTimeout) {
+      for (const waiter of this.#allWaiters()) this.#give(waiter, this.#engineError());
+    }
+    // What nobody renews any more the engine takes away by itself.
+    if (this.#state === "closing") return this.#rest();
+    this.#nextAt = now + this.#backoff.next();
+    const silence = elapsedBetween(this.#renewedAt, mark(this.#options.clock));
+    const isForgotten = silence >= this.#options.leaseTime;
+    if (!this.#hasStake && isForgotten) {
+      this.#releases.clear();
+      this.#joined = false;
+      this.#downSince = undefined;
+      this.#nextAt = Infinity;
+    }
+    this.#setTimer();
+  }
+
+  #planNext(reply: ExchangeReply, now: number): void {
+    if (this.#state === "closing") {
+      if (this.#joined || this.#hasNews) this.#begin();
+      else this.#rest();
+      return;
+    }
+    this.#nextAt = this.#held.size + this.#entries.size === 0 ? Infinity : Math.max(
+      now,
+      this.#renewedAt.now + this.#renewEvery,
+    );
+    if (this.#entries.size > 0) this.#nextAt = Math.min(this.#nextAt, now + reply.nextExpiry + 1);
+    if (this.#hasNews || (!this.#hasStake && this.#joined)) this.#plan();
+    this.#watchIfNeeded();
+    this.#setTimer();
+  }
+
+  /** Nothing is left to do: ends a close that is under way. */
+  #rest(): void {
+    this.#nextAt = Infinity;
+    if (this.#state !== "closing") return this.#setTimer();
+    this.#state = "closed";
+    this.#clearTimer();
+    const watch = this.#watch?.ended ?? Promise.resolve();
+    watch.then(() => this.#closed!.resolve());
+  }
+
+  // What is woken -----------------------------------------------------------------------------
+
+  #watchIfNeeded(): void {
+    if (this.#watch !== undefined || this.#state !== "open") return;
+    const mayBeAsked = this.#yielders.size > 0 && this.#held.size > 0;
+    if (this.#entries.size === 0 && !mayBeAsked) return;
+    if (this.#options.clock.now() < this.#watchAt) return;
+    const controller = new AbortController();
+    this.#watch = { controller, ended: this.#awaitWake(controller.signal) };
+  }
+
+  async #awaitWake(signal: AbortSignal): Promise<void> {
+    const { engine, key } = this.#options;
+    try {
+      await engine.wake(key, this.#id, { signal });
+      this.#watch = undefined;
+      this.#watchBackoff.reset();
+      if (this.#state !== "open") return;
+      if (this.#entries.size > 0 || this.#yielders.size > 0) this.#plan();
+    } catch (error) {
+      this.#watch = undefined;
+      this.#failures++;
+      this.#lastError = error;
+      // Grants come with the next exchange all the same, only later.
+      this.#watchAt = this.#options.clock.now() + this.#watchBackoff.next();
+      this.#nextAt = Math.min(this.#nextAt, this.#watchAt);
+      this.#setTimer();
+    }
+  }
+
+  #yieldOne(): void {
+    for (const yielder of [...this.#yielders]) {
+      this.#yielders.delete(yielder);
+      this.#yielders.add(yielder); // the others come first next time
+      if (!yielder.giveUp()) continue;
+      this.#isYielding = true;
+      return;
+    }
+    this.#offer = false;
+    this.#plan();
+  }
+
+  // Time --------------------------------------------------------------------------------------
+
+  get #validFor(): number {
+    return this.#options.leaseTime * VALID_SHARE;
+  }
+
+  get #renewEvery(): number {
+    return this.#options.leaseTime * RENEW_SHARE;
+  }
+
+  /** How long one exchange may take, before it is taken for failed. */
+  get #exchangeLimit(): number {
+    const limit = Math.min(this.#options.engineTimeout, this.#renewEvery);
+    return limit > 0 ? limit : this.#renewEvery;
+  }
+
+  #setTimer(): void {
+    if (this.#state === "closed") return;
+    let due = this.#earliestDeadline;
+    const inFlight = this.#inFlight;
+    if (inFlight !== undefined) due = Math.min(due, inFlight.sentAt.now + this.#exchangeLimit);
+    else due = Math.min(due, this.#nextAt);
+    if (this.#held.size > 0) due = Math.min(due, this.#renewedAt.now + this.#validFor);
+    // An earlier timer is left standing: it looks, and is set again.
+    if (due >= this.#timerDue) return this.#holdProcess();
+    this.#clearTimer();
+    if (due === Infinity) return;
+    this.#timerDue = due;
+    const delay = Math.ceil(due - this.#options.clock.now());
+    this.#timer = setTimeout(
+      () => this.#onTimer(),
+      Math.min(Math.max(delay, 0), LONGEST_DELAY),
+    );
+    this.#holdProcess();
+  }
+
+  /** A caller that waits keeps the process alive; a permit that is only held does not. */
+  #holdProcess(): void {
+    const timer = this.#timer as unknown as { ref?(): void; unref?(): void } | undefined;
+    const isAwaited = this.#waiting > 0 || this.#attempts.length > 0 ||
+      (this.#inFlight?.attempts.length ?? 0) > 0 || this.#state === "closing";
+    if (isAwaited) timer?.ref?.();
+    else timer?.unref?.();
+  }
+
+  #clearTimer(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#timerDue = Infinity;
+  }
+
+  #onTimer(): void {
+    this.#timer = undefined;
+    const now = Math.max(this.#options.clock.now(), this.#timerDue);
+    this.#timerDue = Infinity;
+    this.#loseIfOver();
+    if (this.#state === "closed") return;
+    const inFlight = this.#inFlight;
+    const isLate = inFlight !== undefined && now >= inFlight.sentAt.now + this.#exchangeLimit;
+    if ((isLate || now >= this.#earliestDeadline) && !this.#hasLooked) {
+      // The loop may have been held up: what has come meanwhile is heard first.
+      this.#hasLooked = true;
+      this.#timerDue = now;
+      this.#timer = setTimeout(() => this.#onTimer(), 0);
+      return;
+    }
+    this.#hasLooked = false;
+    if (isLate) this.#giveUpOn(inFlight);
+    this.#expireWaiters(now);
+    if (this.#inFlight === undefined && now >= this.#nextAt) {
+      this.#nextAt = Infinity;
+      if (this.#hasStake || this.#joined) this.#begin();
+    }
+    this.#setTimer();
+  }
+
+  #giveUpOn(inFlight: InFlight): void {
+    const error = this.#lateError();
+    const controller = this.#giveUp;
+    this.#giveUp = new AbortController();
+    controller.abort(error);
+    this.#onFailure(inFlight, error);
+  }
+
+  #expireWaiters(now: number): void {
+    if (now < this.#earliestDeadline) return;
+    this.#earliestDeadline = Infinity;
+    for (const waiter of this.#allWaiters()) {
+      if (waiter.deadline > now) {
+        this.#earliestDeadline = Math.min(this.#earliestDeadline, waiter.deadline);
+        continue;
+      }
+      const { key } = this.#options;
+      const cause = this.#lastErrorNow();
+      this.#give(waiter, new ClusterTimeoutError(key, waiter.timeout, this.summary, cause));
+    }
+  }
+
+  /** Whether what is held is valid, by its last renewal. */
+  #isRenewed(now: Mark): boolean {
+    return elapsedBetween(this.#renewedAt, now) < this.#validFor;
+  }
+
+  #loseIfOver(now: Mark = mark(this.#options.clock)): void {
+    if (this.#held.size === 0 || this.#isRenewed(now)) return;
+    const why = "it could not be renewed in time";
+    this.#loseAll((permit) => this.#lostError(permit, why, this.#lastErrorNow()));
+    this.#plan();
+  }
+
+  #loseAll(reasonFor: (permit: HeldPermit) => unknown): void {
+    for (const permit of [...this.#held.values()]) this.#lose(permit, reasonFor(permit));
+  }
+
+  #lose(permit: HeldPermit, reason: unknown): void {
+    if (!this.#held.delete(permit.token)) return; // a listener of another one has released it
+    this.#releases.add(permit.token);
+    if (!this.isClosed) this.#lost++;
+    permit.lose(reason);
+  }
+
+  // Waiters -----------------------------------------------------------------------------------
+
+  #allWaiters(): Waiter[] {
+    const all: Waiter[] = [];
+    for (const { waiters } of this.#entries.values()) all.push(...waiters);
+    all.push(...this.#fresh);
+    return all;
+  }
+
+  /** Takes a waiter out of wherever it stands: it is being answered. */
+  #take(waiter: Waiter): Waiter {
+    (waiter.entry?.waiters ?? this.#fresh).remove(waiter);
+    this.#waiting--;
+    if (waiter.signal !== undefined) this.#aborts.delete(waiter.signal, waiter);
+    if (this.#waiting === 0) this.#earliestDeadline = Infinity;
+    return waiter;
+  }
+
+  /** Rejects a waiter; the engine is told that its permit is not wanted. */
+  #give(waiter: Waiter, reason: unknown): void {
+    const { entry } = waiter;
+    this.#take(waiter).reject(reason);
+    if (entry === undefined) return;
+    entry.unwanted++;
+    this.#dropIfDone(entry);
+    this.#plan();
+  }
+
+  // Errors ------------------------------------------------------------------------------------
+
+  #lastErrorNow(): unknown {
+    return this.#downSince === undefined ? undefined : this.#lastError;
+  }
+
+  #lateError(): DOMException {
+    return new DOMException(
+      `The engine has not answered within ${Math.round(this.#exchangeLimit)} ms`,
+      "TimeoutError",
+    );
+  }
+
+  #engineError(): ClusterEngineError {
+    const { engine, key } = this.#options;
+    return new ClusterEngineError(key, engine.place, this.#lastError);
+  }
+
+  #closedError(): ClusterClosedError {
+    return new ClusterClosedError(this.#options.key);
+  }
+
+  #lostError(permit: HeldPermit, why: string, cause?: unknown): ClusterPermitLostError {
+    return new ClusterPermitLostError(this.#options.key, permit.token, why, cause);
+  }
+}
+
+/** The attempt's outcome, or a rejection at an abort: what is granted after that is given back. */
+function unlessAborted(
+  attempt: Promise<HeldPermit | undefined>,
+  signal: AbortSignal,
+): Promise<HeldPermit | undefined> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    attempt.then((permit) => {
+      signal.removeEventListener("abort", onAbort);
+      if (signal.aborted) permit?.release();
+      resolve(permit);
+    }, reject);
+  });
+}

@@ -1,0 +1,125 @@
+import type { ClusterClock, Engine, ExchangeReply, ExchangeRequest } from "../../cluster/mod.ts";
+
+interface VirtualTimer {
+  readonly due: number;
+  readonly fire: () => void;
+}
+
+/**
+ * Stands in for `setTimeout`, so that a run depends on its seed alone. Time can
+ * pass with timers, or leap past them as when a machine sleeps.
+ */
+export class VirtualTime implements Disposable {
+  /** What timers go by. */
+  now = 0;
+  /** For how long the machines have slept. */
+  #slept = 0;
+  #timers: VirtualTimer[] = [];
+  readonly #platform = {
+    setTimeout: globalThis.setTimeout,
+    clearTimeout: globalThis.clearTimeout,
+  };
+
+  constructor() {
+    globalThis.setTimeout = ((fire: () => void, delay = 0) => {
+      const timer = { due: this.now + delay, fire };
+      this.#timers.push(timer);
+      return timer;
+    }) as unknown as typeof setTimeout;
+    globalThis.clearTimeout = ((timer: VirtualTimer | undefined) => {
+      this.#timers = this.#timers.filter((each) => each !== timer);
+    }) as unknown as typeof clearTimeout;
+  }
+
+  [Symbol.dispose](): void {
+    Object.assign(globalThis, this.#platform);
+  }
+
+  /** What a process goes by; `ahead`: by how much its date is wrong. */
+  clock(ahead = 0): ClusterClock {
+    return { now: () => this.now, wall: () => this.now + this.#slept + ahead };
+  }
+
+  /** What the engine goes by. */
+  readonly engineNow = (): number => 1_000_000 + this.now + this.#slept;
+
+  get pending(): number {
+    return this.#timers.length;
+  }
+
+  sleep(duration: number): void {
+    this.#slept += duration;
+  }
+
+  /** Lets time pass, and all happen that is due. */
+  async pass(duration: number, afterEach = () => {}): Promise<void> {
+    const until = this.now + duration;
+    await settle();
+    for (;;) {
+      const next = this.#timers.reduce<VirtualTimer | undefined>(
+        (first, timer) => first === undefined || timer.due < first.due ? timer : first,
+        undefined,
+      );
+      if (next === undefined || next.due > until) break;
+      this.now = Math.max(this.now, next.due);
+      this.#timers = this.#timers.filter((timer) => timer !== next);
+      next.fire();
+      afterEach();
+      await settle();
+      afterEach();
+    }
+    this.now = until;
+  }
+}
+
+/** Lets all microtasks run. */
+export async function settle(): Promise<void> {
+  for (let hop = 0; hop < 60; hop++) await undefined;
+}
+
+/** How the way to the engine is: as it should be; cut; cut on the way back; or slow. */
+export type Way = "fine" | "cut" | "deaf" | { readonly delay: number };
+
+/** An engine as one process reaches it. */
+export class RemoteEngine implements Engine {
+  readonly place = "remote";
+  way: Way = "fine";
+  exchanges = 0;
+  readonly requests: ExchangeRequest[] = [];
+  readonly #engine: Engine;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  async exchange(
+    key: string,
+    request: ExchangeRequest,
+    options: { signal: AbortSignal },
+  ): Promise<ExchangeReply> {
+    this.exchanges++;
+    this.requests.push(request);
+    const { way } = this;
+    if (way === "cut") throw new Error("cut off");
+    if (typeof way === "object") await passed(way.delay);
+    const reply = await this.#engine.exchange(key, structuredClone(request), options);
+    if (way === "deaf") throw new Error("the reply was lost");
+    if (typeof way === "object") await passed(way.delay);
+    return reply;
+  }
+
+  async wake(key: string, session: string, options: { signal: AbortSignal }): Promise<void> {
+    if (this.way === "cut") throw new Error("cut off");
+    await this.#engine.wake(key, session, options);
+    if (this.way === "deaf") throw new Error("the wake was lost");
+  }
+
+  async status(key: string) {
+    if (this.way === "cut") throw new Error("cut off");
+    return await this.#engine.status(key);
+  }
+}
+
+function passed(duration: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, duration));
+}
