@@ -242,7 +242,7 @@ export function client(browser: Browser, interval: number): void {
     };
   }
 
-  /** A dot for each of those who wait. */
+  /** A dot for each waiter. */
   function queue() {
     const text = h("span", { class: "queue-text" });
     const dots = h("span", { class: "dots", "aria-hidden": "true" });
@@ -409,7 +409,7 @@ export function client(browser: Browser, interval: number): void {
       body,
     );
     return {
-      // Scrolls on a narrow screen; who uses a keyboard must be able to get there.
+      // It scrolls on a narrow screen: the keyboard must reach it.
       element: h(
         "div",
         { class: "scroll", tabindex: "0", role: "region", "aria-label": title },
@@ -569,7 +569,7 @@ export function client(browser: Browser, interval: number): void {
     };
   }
 
-  /** One sentence for who has no time. */
+  /** How the pool stands, in one sentence. */
   function judge(pool: PoolView, past: Past): Verdict {
     const { stats, leases } = pool;
     const lately = (amount: (view: PoolView) => number) =>

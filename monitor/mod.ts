@@ -54,7 +54,7 @@ export interface MonitorHandler extends Disposable {
   (request: Request): Promise<Response>;
 }
 
-/** So long one snapshot serves all who ask, in milliseconds. */
+/** How long one snapshot serves all requests, in milliseconds. */
 const MAX_AGE = 500;
 
 const SHORTEST_INTERVAL = 250;
@@ -173,7 +173,7 @@ class Site {
     return new Response(body, { headers: { ...SECURITY, "content-type": type } });
   }
 
-  /** One snapshot for all who ask within its time. */
+  /** One snapshot for all requests within its time. */
   #current(): Snapshot {
     const now = performance.now();
     if (now - this.#taken < MAX_AGE) return this.#snapshot;

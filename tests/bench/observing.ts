@@ -23,7 +23,7 @@ const ECHOES = 10;
 const EFFORT = { rounds: 25 };
 
 /** How a pool is observed: its options, and what is done with it. */
-interface Manner {
+interface Observation {
   readonly name: string;
   readonly role: Role;
   readonly options?: { hooks?: { onAcquire(): void; onRelease(): void }; track?: boolean };
@@ -34,7 +34,7 @@ const meters = new MeterProvider();
 const measure = (pool: ObservablePool) =>
   instrument(pool, { meter: meters.getMeter("bench"), name: "things" });
 
-const MANNERS: readonly Manner[] = [
+const OBSERVATIONS: readonly Observation[] = [
   { name: "never observed", role: "floor" },
   {
     name: "off",
@@ -50,9 +50,9 @@ const MANNERS: readonly Manner[] = [
   { name: "instrumented", role: "ours", observe: measure },
 ];
 
-/** All manners, each with its own copy of the loops. */
+/** All of them, each with its own copy of the loops. */
 async function all(run: (loops: Loops, rival: Rival) => unknown): Promise<Contender[]> {
-  return await Promise.all(MANNERS.map(async ({ name, role, options = {}, observe }) => {
+  return await Promise.all(OBSERVATIONS.map(async ({ name, role, options = {}, observe }) => {
     const loops: Loops = await import(`./_loops.ts?observing-${name}`);
     const { open, close } = trivial();
     const pool = new Pool({ connect: open, close }, { maxSize: SIZE, ...options });
@@ -74,9 +74,9 @@ async function all(run: (loops: Loops, rival: Rival) => unknown): Promise<Conten
   }));
 }
 
-/** Ten borrowers who each send a message to a server in another process, and wait for its return. */
+/** Ten borrowers: each sends a message to a server in another process, and waits for its return. */
 function echoes(port: number): Contender[] {
-  return MANNERS.map(({ name, role, options = {}, observe }) => {
+  return OBSERVATIONS.map(({ name, role, options = {}, observe }) => {
     const pool = new Pool(tcp({ port }), { maxSize: SIZE, ...options });
     const observing = observe?.(pool);
     const borrowers = Array.from({ length: SIZE }, () => exchange(64));
