@@ -23,20 +23,22 @@ export { tls, type TlsConnector, type TlsOptions } from "./tls.ts";
 export { TlsLease } from "./tls_lease.ts";
 export { TlsSocket, type TlsSocketConn } from "./tls_socket.ts";
 export { unix, type UnixOptions } from "./unix.ts";
-export { webSocket, type WebSocketConnector } from "./websocket.ts";
 export {
-  type ReceiveOptions,
+  webSocket,
   WebSocketConnection,
-  type WebSocketMessage,
-} from "./websocket_connection.ts";
+  type WebSocketConnector,
+  type WebSocketConnectorOptions,
+  WebSocketLease,
+} from "./websocket.ts";
 export {
   WebSocketClosedError,
   type WebSocketClosing,
   WebSocketConnectError,
 } from "./websocket_errors.ts";
-export { WebSocketLease } from "./websocket_lease.ts";
 export type {
-  WebSocketConnectorOptions,
+  FlushedOptions,
+  ReceiveOptions,
   WebSocketDrainOptions,
+  WebSocketMessage,
   WebSocketPingOptions,
-} from "./websocket_options.ts";
+} from "./websocket_messages.ts";

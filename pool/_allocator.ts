@@ -230,6 +230,7 @@ export class Allocator<T, L extends Lease<T>>
     if (this.#connector.admit !== undefined) this.#admitting.add(slot);
     this.#actions.add(() => {
       if (slot.state !== "connecting") return;
+      if (this.#state === "closing") return this.#withdraw(slot); // closed by what was done before
       this.#calls.dial(slot, (reason, options) => this.#retireByConnector(slot, reason, options));
     });
   }
@@ -328,10 +329,10 @@ export class Allocator<T, L extends Lease<T>>
   }
 
   timedOut(waiter: Waiter): void {
-    const { timeout } = waiter.request;
-    if (waiter.request.signal?.aborted) return this.aborted(waiter);
+    const { timeout, priority, signal } = waiter.request;
+    if (signal?.aborted) return this.aborted(waiter);
     this.reporter.counters.acquires.timedOut++;
-    this.#overload.record(this.options.clock.now() - waiter.since);
+    if (this.#isServing) this.#overload.recordTimeout(priority);
     this.#reject(waiter, this.reporter.lateError(this.#stageOf(waiter), timeout));
     this.proceed();
   }
@@ -367,6 +368,7 @@ export class Allocator<T, L extends Lease<T>>
 
   resume(): void {
     this.#isPaused = false;
+    this.#overload.restart();
     this.proceed();
   }
 
@@ -533,9 +535,7 @@ export class Allocator<T, L extends Lease<T>>
     if (isBehind && this.queue.next !== waiter) this.#capacity.review();
     else this.proceed();
     if (this.options.maxWaiting < Infinity) this.#rejectIfTooMany(waiter);
-    if (this.options.overload !== undefined && !waiter.settled) {
-      this.#overload.watch(this.queue.next?.since ?? waiter.since);
-    }
+    if (this.options.overload !== undefined && !waiter.settled) this.#overload.watch();
   }
 
   #rejectIfTooMany(waiter: Waiter): void {
@@ -627,7 +627,8 @@ export class Allocator<T, L extends Lease<T>>
     const waiter = this.queue.size === 0 ? undefined : this.#takerOf(slot);
     const isInTheWay = this.queue.hasFresh && this.queue.wantsFreshBefore(waiter) &&
       this.opener.lacksRoom;
-    if (isInTheWay || this.#capacity.mustYieldBefore(waiter)) this.retire(slot, "replaced");
+    const mustYield = isInTheWay || this.#capacity.mustYieldBefore(waiter, slot.openedAt);
+    if (mustYield) this.retire(slot, "replaced");
     else if (waiter === undefined) this.#rest(slot, now);
     else if (isReturned && this.#connector.watch !== undefined) this.#handOver(slot, now);
     else this.#give(slot, waiter, now);
@@ -654,7 +655,9 @@ export class Allocator<T, L extends Lease<T>>
     if (slot.waiter !== undefined) this.queue.redirect(slot, waiter);
     const resolve = this.queue.take(waiter);
     const waited = this.options.clock.now() - waiter.since;
-    if (this.options.overload !== undefined) this.#overload.record(waited);
+    if (this.options.overload !== undefined) {
+      this.#overload.recordWait(waited, waiter.request.priority);
+    }
     try {
       resolve(this.#lend(slot, now, waited, waiter.request.site));
     } catch (error) {
@@ -670,7 +673,7 @@ export class Allocator<T, L extends Lease<T>>
     site: AcquireSite | undefined,
   ): L {
     if (++slot.uses === 1) this.opener.wasUsed();
-    if (waited === undefined && this.options.overload !== undefined) this.#overload.record(0);
+    if (waited === undefined && this.options.overload !== undefined) this.#overload.recordNoWait();
     this.slots.lend(slot);
     slot.leasedAt = now;
     try {
@@ -810,8 +813,12 @@ export class Allocator<T, L extends Lease<T>>
   /** A dial that waits for leave, and that nobody needs any more, is given up. */
   #withdrawIfUnneeded(slot: Slot<T>): void {
     if (slot.state !== "connecting" || slot.stage !== "admit" || slot.call === undefined) return;
-    if (this.opener.isNeeded(slot)) return;
-    slot.call.cancel(new Error("The resource is not needed any more"));
+    if (!this.opener.isNeeded(slot)) this.#withdraw(slot);
+  }
+
+  /** A dial is given up before it has begun. */
+  #withdraw(slot: Slot<T>): void {
+    slot.call?.cancel(new Error("The resource is not needed any more"));
     this.#admitting.delete(slot);
     this.opener.withdrawn(slot);
     this.#free(slot);
@@ -905,10 +912,13 @@ export class Allocator<T, L extends Lease<T>>
 
   /** An interval of the overload guard is over. */
   #endInterval(): void {
-    this.#shed(true);
-    this.proceed();
     const { next } = this.queue;
-    if (next !== undefined) this.#overload.watch(next.since);
+    if (next === undefined) return;
+    const waited = this.options.clock.now() - next.since;
+    if (this.#isServing) this.#overload.recordStanding(waited, next.request.priority);
+    this.#overload.watch();
+    if (this.#isServing) this.#shed(true); // a pause is no overload
+    this.proceed();
   }
 
   #rejectAll(): void {

@@ -100,7 +100,7 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
     return this.#options.acquireTimeout;
   }
 
-  acquire(options: AcquireOptions | undefined): Promise<L> {
+  acquire(options: AcquireOptions | undefined, within = Infinity): Promise<L> {
     if (options === undefined) return this.#allocator.acquire(this.#default);
     try {
       checkAcquireOptions(options);
@@ -108,7 +108,7 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
     } catch (error) {
       return Promise.reject(error);
     }
-    return this.#allocator.acquire(this.#requestOf(options));
+    return this.#allocator.acquire(this.#requestOf(options, within));
   }
 
   tryAcquire(): L | undefined {
@@ -226,14 +226,14 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
     return this.#shutdown.done;
   }
 
-  #requestOf(options: AcquireOptions): AcquireRequest {
+  #requestOf(options: AcquireOptions, within = Infinity): AcquireRequest {
     const { acquireTimeout, connectTimeout } = this.#options;
     const { signal, timeout = acquireTimeout, fresh = false, priority = 0 } = options;
     return {
       kind: fresh ? "fresh" : "any",
       signal,
       // A caller that does not wait for a release still waits for a dial that can begin at once.
-      timeout: timeout > 0 ? timeout : connectTimeout,
+      timeout: Math.min(timeout > 0 ? timeout : connectTimeout, within),
       mayWait: timeout > 0,
       priority,
     };

@@ -12,6 +12,12 @@ export interface ConnectorContext {
   readonly signal: AbortSignal;
 }
 
+/** What the pool passes to {@linkcode Connector.admit}. */
+export interface AdmitContext extends ConnectorContext {
+  /** Whether no caller waits for the dial: it is for a warm-up, or to keep `minIdle`. */
+  readonly background?: boolean;
+}
+
 /** What the pool passes to {@linkcode Connector.connect}. */
 export interface ConnectContext extends ConnectorContext {
   /**
@@ -97,7 +103,7 @@ export interface Connector<T, L extends Lease<T> = Lease<T>> {
    * not counted in `connectTimeout`. The pool gives it back when the resource is
    * closed or the dial has failed; a detached resource takes it along.
    */
-  admit?(context: ConnectorContext): Permit | PromiseLike<Permit>;
+  admit?(context: AdmitContext): Permit | PromiseLike<Permit>;
 
   /** Opens a resource. Bounded by `connectTimeout`; what it gives after that is closed. */
   connect(context: ConnectContext): T | PromiseLike<T>;

@@ -6,6 +6,7 @@
  */
 
 export type {
+  AdmitContext,
   ConnectContext,
   Connector,
   ConnectorContext,
