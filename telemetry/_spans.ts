@@ -44,25 +44,33 @@ function wrapCalls(pool: ObservablePool | ObservableKeyedPool, spans: Spans): Di
   const keyOf = (args: unknown[]) => first === 1 ? keyText(args[0]) : undefined;
 
   const wrapped: Callable = {
-    acquire(...args) {
+    async acquire(...args) {
       const span = spans.begin(keyOf(args));
-      const lease = acquire.apply(pool, args);
-      lease.then((lease) => span.end(lease), (error) => span.fail(error));
-      return lease;
+      try {
+        const lease = await acquire.apply(pool, args);
+        span.end(lease);
+        return lease;
+      } catch (error) {
+        span.fail(error);
+        throw error;
+      }
     },
-    use(...args) {
+    async use(...args) {
       const body = args[first];
-      if (typeof body !== "function") return use.apply(pool, args); // which refuses it
+      if (typeof body !== "function") return await use.apply(pool, args); // which refuses it
       let span = spans.begin(keyOf(args));
       let runs = 0;
-      args[first] = async (lease: unknown) => {
+      const wrappedBody = async (lease: unknown) => {
         if (runs++ > 0) span = spans.begin(keyOf(args)); // a retry, of which only the lease is seen
         span.end(lease);
         return await body(lease);
       };
-      const result = use.apply(pool, args);
-      result.then(undefined, (error) => span.fail(error));
-      return result;
+      try {
+        return await use.apply(pool, args.with(first, wrappedBody));
+      } catch (error) {
+        span.fail(error);
+        throw error;
+      }
     },
   };
 

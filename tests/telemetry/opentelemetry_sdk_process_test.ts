@@ -178,3 +178,21 @@ Deno.test({
     ]);
   },
 });
+
+Deno.test({
+  ...needs("telemetry: a rejection that no caller handles is reported under a tracer too", PROCESS),
+  async fn() {
+    await using sdk = new Sdk();
+    await using pool = new Pool(resources());
+    using _telemetry = instrument(pool, { tracer: sdk.tracers.getTracer("app") });
+    const reported = new Promise<unknown>((resolve) =>
+      addEventListener("unhandledrejection", (event) => {
+        event.preventDefault();
+        resolve(event.reason);
+      }, { once: true })
+    );
+    pool.acquire({ signal: AbortSignal.abort("no") });
+    assertEquals(await reported, "no");
+    assertEquals(sdk.spans.map(({ status }) => status.code), [2]);
+  },
+});
