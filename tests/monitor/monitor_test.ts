@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { KeyedPool, Pool, TaskPool, tcp } from "../../mod.ts";
-import { monitor } from "../../monitor/mod.ts";
+import { type AnyPool as Observed, monitor } from "../../monitor/mod.ts";
 import { EchoServer, unusedPort } from "../support/echo_server.ts";
 import { until } from "../support/until.ts";
 import { parsePrometheus } from "./_prometheus_parser.ts";
@@ -210,6 +210,38 @@ Deno.test("monitor: it says why callers fail, and ends with its disposal", async
   const since = performance.now();
   await until(() => performance.now() - since > 600); // until the snapshot is too old
   assertEquals((await look()).failedDials, 1);
+});
+
+Deno.test("monitor: a lease that is held for too long is counted, with the line that acquired it", async () => {
+  let leaks = 0;
+  await using pool = new Pool(() => ({}), {
+    leakTimeout: 5,
+    hooks: { onLeak: () => void leaks++ },
+  });
+  using handler = monitor({ pool });
+  using _lease = await pool.acquire();
+  await until(() => leaks > 0);
+  const { pools: [view] } = await (await get(handler, "/stats.json")).json();
+  assertEquals(view.leaks, 1);
+  assertMatch(view.lastLeak.acquiredAt, /monitor_test\.ts:\d+/);
+  assertMatch(view.leases[0].acquiredAt, /monitor_test\.ts:\d+/);
+  const families = parsePrometheus(await (await get(handler, "/metrics")).text());
+  assertEquals(families.get("sockpool_lease_leaks_total")!.samples[0]!.value, 1);
+});
+
+Deno.test("monitor: a pool that is paused or closed is shown as such", async () => {
+  const state = async (pool: Observed) => {
+    using handler = monitor({ pool });
+    return (await (await get(handler, "/stats.json")).json()).pools[0].state;
+  };
+  const pools = [new Pool(() => ({})), new KeyedPool((_key: string) => () => ({}))];
+  for (const pool of pools) {
+    assertEquals(await state(pool), "open");
+    pool.pause();
+    assertEquals(await state(pool), "paused");
+    await pool.close();
+    assertEquals(await state(pool), "closed");
+  }
 });
 
 Deno.test("monitor: options that are not valid are refused, and named", () => {
