@@ -8,7 +8,7 @@ import { abortSignal, bytesOrString, checkOptions, duration } from "../internal/
 import type { ConnectContext, Connector, ConnectorContext } from "../pool/connector.ts";
 import { LeaseReleasedError } from "../pool/errors.ts";
 import { Lease, type LeaseSlot } from "../pool/lease.ts";
-import { isFinal } from "./_socket_connector.ts";
+import { isFinal } from "./_dial_error.ts";
 import { checkClose, ClosingHandshakes } from "./websocket/close.ts";
 import type { Connection } from "./websocket/connection.ts";
 import { dial, isPassing, protocolError } from "./websocket/dial.ts";
@@ -224,7 +224,7 @@ export function webSocket<S = undefined>(
       return new WebSocketLease(slot);
     },
     watch: (resource, { lost }) => connectionOf(resource).watch(lost),
-    probe: (resource) => connectionOf(resource).probe(),
+    probe: (resource, { wait }) => connectionOf(resource).probe(wait),
     unwatch: (resource) => connectionOf(resource).unwatch(),
     lingering: () => closings.lingering,
     ...(init && {

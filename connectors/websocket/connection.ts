@@ -1,5 +1,5 @@
 import { monotonicNow } from "../../internal/clock.ts";
-import { eventLoop } from "../../internal/event_loop_lag.ts";
+import { eventLoopLag } from "../../internal/event_loop_lag.ts";
 import { errorText, oneLine } from "../../internal/text.ts";
 import { LeaseReleasedError } from "../../pool/errors.ts";
 import { WebSocketClosedError, type WebSocketClosing } from "../websocket_errors.ts";
@@ -51,6 +51,8 @@ export class Connection {
   #wasAbandoned = false;
   /** Settles when what was left to be sent at the beginning of the watch is sent. */
   #flushing: Promise<void> | undefined;
+  /** Settles when what it shared with other connections is closed with the last of them. */
+  #released: Promise<void> | undefined;
   /** Whether a message has come since the connection was lent. */
   #hasReceived = false;
 
@@ -69,14 +71,14 @@ export class Connection {
     this.closed = new Promise((resolve) => {
       socket.addEventListener("close", (event) => {
         this.#onClose(event);
-        resolve();
+        resolve(this.#released);
       });
     });
     socket.addEventListener("error", (event) => {
       this.#lastError = (event as ErrorEvent).error;
     });
     socket.addEventListener("message", ({ data }) => this.#onMessage(data));
-    eventLoop.join();
+    eventLoopLag.join();
   }
 
   get protocol(): string {
@@ -137,6 +139,7 @@ export class Connection {
   lend(): void {
     this.#hasReceived = false;
     this.#handler = this.#queue;
+    eventLoopLag.touch();
   }
 
   /** The lease has ended: calls that still wait are rejected. */
@@ -156,6 +159,7 @@ export class Connection {
 
   /** Watches the idle connection. Calls `onLost` once when it is closed or a message comes that may not be dropped. */
   watch(onLost: (reason: unknown) => void): void {
+    eventLoopLag.touch();
     this.#watch.begin(onLost);
     this.#setHandler(this.#watch);
     this.#flushing = this.#isClosed || this.bufferedAmount === 0 ? undefined : this.#flush();
@@ -165,9 +169,9 @@ export class Connection {
    * What to await before the watched connection is lent, so that nothing is
    * overlooked that could be known, and what was left to be sent is sent.
    */
-  probe(): Promise<void> | undefined {
-    if (this.#flushing !== undefined) return this.#flushing.then(() => this.#catchUp());
-    return this.#catchUp();
+  probe(mayWait: boolean): Promise<void> | undefined {
+    if (this.#flushing !== undefined) return this.#flushing.then(() => this.#catchUp(true));
+    return this.#catchUp(mayWait);
   }
 
   /** Ends the watch. What comes before the next use breaks the connection. */
@@ -196,8 +200,8 @@ export class Connection {
     return this.#end !== undefined || this.#socket.readyState !== WebSocket.OPEN;
   }
 
-  #catchUp(): Promise<void> | undefined {
-    return eventLoop.catchUp(monotonicNow()) ?? this.#watch.settling;
+  #catchUp(mayWait: boolean): Promise<void> | undefined {
+    return eventLoopLag.catchUp(monotonicNow(), mayWait) ?? this.#watch.settling;
   }
 
   /** Waits for what the last borrower left to be sent. A peer that does not read it loses the connection. */
@@ -277,7 +281,7 @@ export class Connection {
     if (this.#state !== "open") return;
     this.#state = state;
     this.#end = error;
-    eventLoop.leave();
+    this.#released = eventLoopLag.leave();
     this.#queue.ended(error);
     this.#backlog.ended(error);
     if (this.#handler !== this.#queue) this.#handler.ended(error);

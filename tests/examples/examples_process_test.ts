@@ -10,6 +10,8 @@ const endings: Record<string, string> = {
   "https_server.ts": "8 requests over 4 connections",
   "many_hosts.ts": "connections for 200 requests, at most 8 at once",
   "socket_pool.ts": "9 measurements over 3 sockets took",
+  "starttls.ts": "2 handshakes for 6 clients",
+  "proxy.ts": "the proxy was asked for echo.internal:7, echo.internal:7",
   "tls_echo.ts": "3 handshakes for 12 clients",
   "websocket.ts": "3 WebSockets for 5 quotes, 2 of them lost while idle",
   "http_server.ts": "12 requests over",

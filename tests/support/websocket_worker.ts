@@ -4,8 +4,11 @@
  * plain JavaScript in a `blob:` URL, so that no permission to read is needed.
  */
 const CODE = `
+  const sockets = new Set();
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
     const { socket, response } = Deno.upgradeWebSocket(request);
+    sockets.add(socket);
+    socket.onclose = () => sockets.delete(socket);
     socket.onmessage = ({ data }) => {
       for (const [text, after] of JSON.parse(data)) {
         const act = () => {
@@ -19,6 +22,15 @@ const CODE = `
     };
     return response;
   });
+  const turn = () => new Promise((resolve) => setTimeout(resolve, 0));
+  self.onmessage = async ({ data: { command, flags } }) => {
+    for (const socket of sockets) {
+      if (command === "stray") socket.send("stray");
+      else socket.close(1001);
+    }
+    for (let turns = 0; turns < 3; turns++) await turn(); // by then it is written
+    Atomics.store(flags, 0, 1);
+  };
   self.postMessage(server.addr.port);
 `;
 
@@ -41,6 +53,18 @@ export class WebSocketWorker implements Disposable {
     });
     URL.revokeObjectURL(script);
     return new WebSocketWorker(worker, port);
+  }
+
+  /**
+   * Has the server send a message that nobody asked for, or close, on every
+   * connection, and holds up the event loop until that is done, and for so many
+   * milliseconds at least.
+   */
+  stallDuring(command: "stray" | "close", milliseconds: number): void {
+    const flags = new Int32Array(new SharedArrayBuffer(4));
+    this.#worker.postMessage({ command, flags });
+    stall(milliseconds);
+    while (Atomics.load(flags, 0) === 0);
   }
 
   [Symbol.dispose](): void {

@@ -14,7 +14,7 @@ import type { WebSocketPool } from "../support/websocket_scene.ts";
 /** Runs something with a pool whose server is on another thread. */
 async function withWorker(
   options: Partial<WebSocketConnectorOptions>,
-  body: (pool: WebSocketPool) => Promise<void>,
+  body: (pool: WebSocketPool, worker: WebSocketWorker) => Promise<void>,
   poolOptions: PoolOptions = {},
 ): Promise<void> {
   using worker = await WebSocketWorker.start();
@@ -22,7 +22,7 @@ async function withWorker(
     maxSize: 1,
     ...poolOptions,
   });
-  await body(pool);
+  await body(pool, worker);
 }
 
 /** Asks for these replies; returns the first. */
@@ -33,6 +33,23 @@ async function ask(ws: WebSocketLease, ...replies: [string | null, number][]): P
 
 const STALLS = [10, 20, 30, 40, 60, 90, 150];
 const QUIET = 30;
+
+for (const command of ["stray", "close"] as const) {
+  const what = command === "stray" ? "A message that comes to" : "A close of";
+  Deno.test(`${what} an idle WebSocket during a stall is never lent over`, () =>
+    withWorker({}, async (pool, worker) => {
+      const received: unknown[] = [];
+      for (let round = 0; round < 50; round++) {
+        await pool.use((ws) => ask(ws, ["A", 0]));
+        await delay(round % 10);
+        worker.stallDuring(command, STALLS[round % STALLS.length]!);
+        received.push(await pool.use((ws) => ask(ws, ["B", 0])).catch(String));
+      }
+      assertEquals(received.filter((reply) => reply !== "B"), []);
+      const { lost, broken } = pool.stats.retired;
+      assertEquals(lost + broken, 50); // the platform may know of the close before it tells
+    }));
+}
 
 Deno.test("Drain: what comes in a stall over the end of the silence never reaches the next borrower", () =>
   withWorker({ drain: { quiet: QUIET } }, async (pool) => {

@@ -1,5 +1,5 @@
-import type { ConnectContext } from "../pool/connector.ts";
-import { Semaphore } from "../pool/semaphore.ts";
+import type { ConnectContext, ConnectorContext } from "../../pool/connector.ts";
+import { type Permit, Semaphore } from "../../pool/semaphore.ts";
 
 /** A connection that is ready to be used. */
 export interface Established {
@@ -11,7 +11,7 @@ export interface Established {
 export interface Route {
   open(signal: AbortSignal): Promise<Deno.TlsConn>;
   /** Whether `open` stops at the signal. */
-  readonly heedsSignal: boolean;
+  readonly stopsAtSignal: boolean;
 }
 
 /**
@@ -23,8 +23,10 @@ export interface Route {
  * found dead, and the socket is closed then. That is what makes it possible to
  * count them and to bound them.
  */
-export class Handshakes {
+export class TlsDialer {
   readonly #permits: Semaphore;
+  /** Those that were given to who has not dialled yet. */
+  readonly #reserved: Permit[] = [];
   #lingering = 0;
 
   constructor(limit: number) {
@@ -36,10 +38,24 @@ export class Handshakes {
     return this.#lingering;
   }
 
-  /** Opens a connection and sees its handshake through, unless the signal says to give up. */
-  async run(route: Route, { signal, closed }: ConnectContext): Promise<Established> {
+  /**
+   * Leave to dial. It is the next dial's, of whatever caller; given back, it is
+   * free for others, unless a dial has taken it, which gives it back itself.
+   */
+  async admit({ signal }: ConnectorContext): Promise<Permit> {
     this.#refuseIfFull();
-    const permit = await this.#permits.acquire({ signal });
+    this.#reserved.push(await this.#permits.acquire({ signal }));
+    let isHeld = true;
+    const release = () => {
+      if (isHeld) this.#reserved.pop()?.release();
+      isHeld = false;
+    };
+    return { release, [Symbol.dispose]: release };
+  }
+
+  /** Opens a connection and sees its handshake through, unless the signal is aborted. */
+  async run(route: Route, { signal, closed }: ConnectContext): Promise<Established> {
+    const permit = this.#reserved.pop() ?? await this.#waitForLeave(signal);
     if (signal.aborted) {
       permit.release();
       throw signal.reason;
@@ -53,7 +69,7 @@ export class Handshakes {
       };
       const onAbort = () => {
         // What is about to stop by itself is given up only if it is too late for that.
-        if (route.heedsSignal && handshake.isOpening) handshake.opened.then(giveUp, () => {});
+        if (route.stopsAtSignal && handshake.isOpening) handshake.opened.then(giveUp, () => {});
         else giveUp();
       };
       signal.addEventListener("abort", onAbort, { once: true });
@@ -62,6 +78,11 @@ export class Handshakes {
         permit.release();
       });
     });
+  }
+
+  #waitForLeave(signal: AbortSignal): Promise<Permit> {
+    this.#refuseIfFull();
+    return this.#permits.acquire({ signal });
   }
 
   #refuseIfFull(): void {
