@@ -192,7 +192,7 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
   }
 
   explain(): PoolReport {
-    const { clock, name } = this.#options;
+    const { clock, name, minIdle, maxIdle } = this.#options;
     const { slots, queue, reporter, state, isPaused } = this.#allocator;
     const wall = clock.wall();
     const now = clock.now();
@@ -206,6 +206,7 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
       state: state === "open" && isPaused ? "paused" : state,
       waitingFor: this.#waitingFor(),
       stats: reporter.stats,
+      limits: { minIdle, maxIdle },
       leases: leased.sort((a, b) => a.leasedAt - b.leasedAt).map((
         { leasedAt, uses, acquiredAt },
       ) => ({

@@ -54,7 +54,7 @@ interface Entry<K, L> {
 
 /** Hooks that were added, and what takes them away from each key. */
 interface Observation<K> {
-  readonly hooksOf: (key: K) => PoolHooks<never>;
+  readonly hooksOf: (key: K, text: string) => PoolHooks<never>;
   readonly attached: Map<unknown, Disposable>;
 }
 
@@ -388,16 +388,17 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
   /**
    * Adds hooks to every key, present and later, until the result is disposed of.
    *
-   * @param hooks Functions that are called when something happens, or a function that makes those of one key.
+   * @param hooks Functions that are called when something happens, or a function that makes those of one key. It gets
+   * the key, and the text by which errors and reports name it.
    * @returns What takes the hooks away again.
    * @throws {TypeError} If a hook is unknown or no function.
    */
-  observe(hooks: PoolHooks<T> | ((key: K) => PoolHooks<T>)): Disposable {
+  observe(hooks: PoolHooks<T> | ((key: K, text: string) => PoolHooks<T>)): Disposable {
     if (typeof hooks !== "function") checkHooks(hooks);
     const hooksOf = typeof hooks === "function" ? checkedHooks(hooks) : () => hooks;
     const observation: Observation<K> = { hooksOf, attached: new Map() };
     for (const [id, { key, core }] of [...this.#entries]) {
-      observation.attached.set(id, core.observe(hooksOf(key)));
+      observation.attached.set(id, core.observe(hooksOf(key, textOf(id, key))));
     }
     this.#observations.add(observation);
     return {
@@ -485,7 +486,7 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
     this.#entries.set(id, entry);
     if (this.paused) core.pause();
     for (const { hooksOf, attached } of this.#observations) {
-      attached.set(id, core.observe(hooksOf(key)));
+      attached.set(id, core.observe(hooksOf(key, textOf(id, key))));
     }
     return entry;
   }
