@@ -35,13 +35,6 @@ import type { TaskPoolStats } from "./stats.ts";
 import type { ItemOutcome, ItemSource, ItemTask, Task } from "./task.ts";
 import type { CancelReport, TaskHandle } from "./task_handle.ts";
 
-let schedulerOf: (pool: TaskPool) => TaskScheduler;
-
-/** Has hooks told of what happens in a pool from now on, beside its own. What it returns ends that. */
-export function addTaskHooks(pool: TaskPool, hooks: TaskPoolHooks): () => void {
-  return schedulerOf(pool).observer.add(hooks);
-}
-
 /**
  * Runs asynchronous tasks, at most `size` of them at once, first come, first
  * served. A task has its slot until its body has really ended, whatever its
@@ -64,10 +57,6 @@ export function addTaskHooks(pool: TaskPool, hooks: TaskPoolHooks): () => void {
  * ```
  */
 export class TaskPool implements AsyncDisposable {
-  static {
-    schedulerOf = (pool) => pool.#scheduler;
-  }
-
   readonly #scheduler: TaskScheduler;
   readonly #onDispose: "join" | "cancel";
   #closing: Promise<void> | undefined;
@@ -167,6 +156,17 @@ export class TaskPool implements AsyncDisposable {
   get stats(): TaskPoolStats {
     const { slots: { size, held }, tally } = this.#scheduler;
     return { size, running: held, ...tally };
+  }
+
+  /**
+   * Adds hooks, as the option `hooks` does, for the time until the result is disposed of.
+   *
+   * @param hooks Functions that are called when something happens.
+   * @returns What takes the hooks away again.
+   */
+  observe(hooks: TaskPoolHooks): Disposable {
+    const stop = this.#scheduler.observer.add(hooks);
+    return { [Symbol.dispose]: stop };
   }
 
   /**
