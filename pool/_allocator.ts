@@ -59,10 +59,10 @@ export class Allocator<T, L extends Lease<T>>
   readonly #tracker: LeaseTracker<T>;
   readonly #overload: OverloadGuard;
   /** Dials that wait for the connector's leave. */
-  readonly #admitting = new Set<Slot<T>>();
+  #admitting: Set<Slot<T>> | undefined;
   /** Expired idle resources that stay until their replacement is open. */
-  readonly #renewing = new Set<Slot<T>>();
-  readonly #onGone = new Map<Slot<T>, () => void>();
+  #renewing: Set<Slot<T>> | undefined;
+  #onGone: Map<Slot<T>, () => void> | undefined;
   #closing: AbortController | undefined;
   /** Whether expired idle resources wait for their turn to be replaced. */
   #hasOverdue = false;
@@ -222,7 +222,7 @@ export class Allocator<T, L extends Lease<T>>
   // What the connector does
 
   dial(slot: Slot<T>): void {
-    if (this.#connector.admit !== undefined) this.#admitting.add(slot);
+    if (this.#connector.admit !== undefined) (this.#admitting ??= new Set()).add(slot);
     this.#actions.add(() => {
       if (slot.state !== "connecting") return;
       this.#calls.dial(slot, (reason, options) => this.#retireByConnector(slot, reason, options));
@@ -230,7 +230,7 @@ export class Allocator<T, L extends Lease<T>>
   }
 
   opened(slot: Slot<T>, resource: T): boolean {
-    this.#admitting.delete(slot);
+    this.#admitting?.delete(slot);
     slot.openedAt = this.options.clock.wall();
     return this.slots.fill(slot, resource);
   }
@@ -254,7 +254,7 @@ export class Allocator<T, L extends Lease<T>>
 
   dialFailed(slot: Slot<T>, error: unknown): void {
     const { stage } = slot;
-    this.#admitting.delete(slot);
+    this.#admitting?.delete(slot);
     const rejected = this.opener.failed(slot, error);
     if (slot.waiter !== undefined) this.queue.unassign(slot.waiter);
     if (this.#state === "open" || this.#state === "draining") {
@@ -378,7 +378,7 @@ export class Allocator<T, L extends Lease<T>>
       done();
     };
     if (this.opener.dialInBackground({ opened, failed }) !== undefined) {
-      this.#onGone.set(slot, () => {
+      (this.#onGone ??= new Map()).set(slot, () => {
         const order = { opened: done, failed };
         if (!this.isOpen || this.opener.dialInBackground(order) !== undefined) done();
       });
@@ -496,7 +496,7 @@ export class Allocator<T, L extends Lease<T>>
     this.#capacity.review();
     if (this.#state === "closing" || this.#state === "closed") return;
     if (this.queue.hasStranded) this.#rejectStranded();
-    for (const slot of this.#admitting) this.#withdrawIfUnneeded(slot);
+    this.#admitting?.forEach((slot) => this.#withdrawIfUnneeded(slot));
     if (this.isOpen && !this.#isPaused) this.opener.work();
     if (this.#state === "draining" && this.queue.size === 0) this.#onDrained();
   }
@@ -751,13 +751,13 @@ export class Allocator<T, L extends Lease<T>>
   }
 
   #renew(slot: Slot<T>, reason: RetireReason): void {
-    if (this.#renewing.has(slot)) return;
+    if (this.#renewing?.has(slot)) return;
     const retire = () => {
-      this.#renewing.delete(slot);
+      this.#renewing?.delete(slot);
       if (slot.state === "idle") this.retire(slot, reason);
     };
     const refusal = this.opener.dialInBackground({ opened: retire, failed: retire });
-    if (refusal === undefined) this.#renewing.add(slot);
+    if (refusal === undefined) (this.#renewing ??= new Set()).add(slot);
     else if (refusal === "schedule" || this.slots.connecting + this.slots.closing === 0) {
       this.retire(slot, reason);
     } else this.#hasOverdue = true; // one at a time
@@ -799,7 +799,7 @@ export class Allocator<T, L extends Lease<T>>
     if (slot.state !== "connecting" || slot.stage !== "admit" || slot.call === undefined) return;
     if (this.opener.isNeeded(slot)) return;
     slot.call.cancel(new Error("The resource is not needed any more"));
-    this.#admitting.delete(slot);
+    this.#admitting?.delete(slot);
     this.opener.withdrawn(slot);
     this.#free(slot);
   }
@@ -809,8 +809,8 @@ export class Allocator<T, L extends Lease<T>>
     this.slots.delete(slot);
     this.#capacity.give();
     if (permit !== undefined) this.#actions.add(() => this.#giveBack(permit));
-    const onGone = this.#onGone.get(slot);
-    this.#onGone.delete(slot);
+    const onGone = this.#onGone?.get(slot);
+    this.#onGone?.delete(slot);
     onGone?.();
     this.#sweepOverdue();
     this.#reportEmpty();

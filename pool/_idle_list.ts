@@ -28,7 +28,7 @@ export class IdleList<T, L extends Lease<T>> {
   readonly #slots: SlotTable<T>;
   readonly #policy: RetirementPolicy<T, L>;
   readonly #events: IdleEvents<T>;
-  readonly #sweeper: SharedTimer;
+  #sweeper: SharedTimer | undefined;
 
   constructor(
     connector: Connector<T, L>,
@@ -42,7 +42,6 @@ export class IdleList<T, L extends Lease<T>> {
     this.#slots = slots;
     this.#policy = policy;
     this.#events = events;
-    this.#sweeper = new SharedTimer(options.clock.wall, () => events.sweep(), false);
   }
 
   get size(): number {
@@ -60,7 +59,7 @@ export class IdleList<T, L extends Lease<T>> {
     if (!slot.keepsRest) this.#policy.restartIdleTimer(slot, now);
     this.#slots.rest(slot);
     slot.keepsRest = false;
-    this.#sweeper.fireBy(this.#policy.sweepDue(slot), now);
+    this.#sweepBy(this.#policy.sweepDue(slot), now);
     if (this.#connector.watch !== undefined && !slot.isWatched) this.#watch(slot, isWanted);
   }
 
@@ -85,7 +84,7 @@ export class IdleList<T, L extends Lease<T>> {
   planSweep(now: number): void {
     for (const slot of this.#slots.idle) {
       const due = this.#policy.sweepDue(slot);
-      if (due > now) this.#sweeper.fireBy(due, now); // others wait for their replacement
+      if (due > now) this.#sweepBy(due, now); // others wait for their replacement
     }
   }
 
@@ -108,7 +107,16 @@ export class IdleList<T, L extends Lease<T>> {
 
   /** Stops the timer. */
   close(): void {
-    this.#sweeper.clear();
+    this.#sweeper?.clear();
+  }
+
+  #sweepBy(due: number, now: number): void {
+    this.#sweeper ??= new SharedTimer(
+      this.#options.clock.wall,
+      () => this.#events.sweep(),
+      false,
+    );
+    this.#sweeper.fireBy(due, now);
   }
 
   #watch(slot: Slot<T>, isWanted: boolean): void {

@@ -9,7 +9,8 @@ import type { ResolvedPoolOptions } from "./options.ts";
  */
 export class OverloadGuard {
   readonly #options: ResolvedPoolOptions;
-  readonly #timer: SharedTimer;
+  readonly #onInterval: () => void;
+  #timer: SharedTimer | undefined;
   #intervalEnd = 0;
   #leastWait = Infinity;
   #isOverloaded = false;
@@ -17,7 +18,7 @@ export class OverloadGuard {
   /** `onInterval` is called at the end of an interval in which callers wait. */
   constructor(options: ResolvedPoolOptions, onInterval: () => void) {
     this.#options = options;
-    this.#timer = new SharedTimer(options.clock.now, onInterval, false);
+    this.#onInterval = onInterval;
   }
 
   /** A caller has timed out. Nobody knows how long it would have had to wait: it hides no delay of others. */
@@ -52,11 +53,12 @@ export class OverloadGuard {
     if (overload === undefined) return;
     const now = clock.now();
     if (now >= this.#intervalEnd) this.record(now - since);
+    this.#timer ??= new SharedTimer(clock.now, this.#onInterval, false);
     this.#timer.fireBy(this.#intervalEnd, now);
   }
 
   /** Stops the timer. */
   close(): void {
-    this.#timer.clear();
+    this.#timer?.clear();
   }
 }

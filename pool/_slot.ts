@@ -39,6 +39,22 @@ export interface PendingCall {
   cancel(reason: unknown): void;
 }
 
+/** Something that a resource is opened for in the background. */
+export interface Order<T> {
+  opened(slot: Slot<T>): void;
+  failed(error: unknown): void;
+}
+
+/** What is known of a dial while it is under way. */
+export interface DialRecord<T> {
+  /** The number of the dial, if it is to find out whether a server that was down is back; else 0. */
+  readonly probe: number;
+  /** When it began, by the monotonic clock. */
+  readonly begun: number;
+  /** What it was begun for, if not for a waiter. */
+  readonly order: Order<T> | undefined;
+}
+
 /** Why a slot's resource must go when its lease ends. */
 export interface Condemnation {
   readonly reason: RetireReason;
@@ -66,6 +82,8 @@ export class Slot<T> extends ListNode<Slot<T>> implements LeaseSlot<T>, Assigned
   dueAt = Infinity;
   /** For which waiter it is being made ready. */
   waiter: Waiter | undefined = undefined;
+  /** What is known of its dial, while that is under way. */
+  dial: DialRecord<T> | undefined = undefined;
   /** The latest call into the connector. */
   call: PendingCall | undefined = undefined;
   /** The connector's leave to dial, given back when the resource is closed. */

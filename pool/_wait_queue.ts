@@ -133,14 +133,16 @@ export interface WaitEvents {
 export class WaitQueue {
   readonly #any = new Lane();
   readonly #fresh = new Lane();
-  readonly #aborts: SignalRegistry<Waiter>;
-  readonly #deadlines: DeadlineQueue<Waiter>;
+  readonly #clock: () => number;
+  readonly #events: WaitEvents;
+  #aborts: SignalRegistry<Waiter> | undefined;
+  #deadlines: DeadlineQueue<Waiter> | undefined;
   /** Waiters that do not wait for a release, and that nothing is being made ready for. */
-  readonly #stranded = new Set<Waiter>();
+  #stranded: Set<Waiter> | undefined;
 
   constructor(clock: () => number, events: WaitEvents) {
-    this.#aborts = new SignalRegistry((waiter) => events.aborted(waiter));
-    this.#deadlines = new DeadlineQueue(clock, (waiter) => events.timedOut(waiter));
+    this.#clock = clock;
+    this.#events = events;
   }
 
   get size(): number {
@@ -184,9 +186,8 @@ export class WaitQueue {
   add(waiter: Waiter): void {
     const { request } = waiter;
     this.#laneOf(waiter).add(waiter);
-    this.#deadlines.add(waiter, waiter.since);
-    if (request.signal !== undefined) this.#aborts.add(request.signal, waiter);
-    if (!request.mayWait) this.#stranded.add(waiter);
+    this.#bound(waiter);
+    if (!request.mayWait) this.#strand(waiter);
   }
 
   /** Takes a waiter out. It is to be answered by what this returns: nothing else can happen to it. */
@@ -194,22 +195,22 @@ export class WaitQueue {
     const { request } = waiter;
     this.#laneOf(waiter).remove(waiter);
     const resolve = waiter.settle();
-    this.#deadlines.drop(waiter);
-    if (request.signal !== undefined) this.#aborts.delete(request.signal, waiter);
-    if (!request.mayWait) this.#stranded.delete(waiter);
+    this.#deadlines!.drop(waiter);
+    if (request.signal !== undefined) this.#aborts!.delete(request.signal, waiter);
+    if (!request.mayWait) this.#stranded!.delete(waiter);
     return resolve;
   }
 
   /** A slot is being made ready for this waiter. */
   assign(waiter: Waiter, slot: AssignedSlot): void {
     this.#laneOf(waiter).assign(waiter, slot);
-    if (!waiter.request.mayWait) this.#stranded.delete(waiter);
+    if (!waiter.request.mayWait) this.#stranded!.delete(waiter);
   }
 
   /** The slot is not for this waiter any more, which has its old place again. */
   unassign(waiter: Waiter): void {
     this.#laneOf(waiter).unassign(waiter);
-    if (!waiter.request.mayWait) this.#stranded.add(waiter);
+    if (!waiter.request.mayWait) this.#strand(waiter);
   }
 
   /**
@@ -246,7 +247,7 @@ export class WaitQueue {
 
   /** Whether there are waiters that do not wait, and that nothing is being made ready for. */
   get hasStranded(): boolean {
-    return this.#stranded.size > 0;
+    return this.#stranded !== undefined && this.#stranded.size > 0;
   }
 
   /**
@@ -254,7 +255,7 @@ export class WaitQueue {
    * `coming` for any, and `closing` for those that want a fresh resource.
    */
   strandedBeyond(coming: number, closing: number): Waiter[] {
-    return [...this.#stranded].filter(({ request }) =>
+    return [...this.#stranded ?? []].filter(({ request }) =>
       request.kind === "fresh" && closing > 0 ? closing-- < 1 : coming-- < 1
     );
   }
@@ -266,7 +267,22 @@ export class WaitQueue {
 
   /** Drops the timer when nobody waits any more, and for good. */
   close(): void {
-    this.#deadlines.close();
+    this.#deadlines?.close();
+  }
+
+  /** From now on the waiter's deadline and its signal count. */
+  #bound(waiter: Waiter): void {
+    const events = this.#events;
+    const { signal } = waiter.request;
+    this.#deadlines ??= new DeadlineQueue(this.#clock, (late) => events.timedOut(late));
+    this.#deadlines.add(waiter, waiter.since);
+    if (signal === undefined) return;
+    this.#aborts ??= new SignalRegistry((aborted) => events.aborted(aborted));
+    this.#aborts.add(signal, waiter);
+  }
+
+  #strand(waiter: Waiter): void {
+    (this.#stranded ??= new Set()).add(waiter);
   }
 
   #laneOf(waiter: Waiter): Lane {

@@ -472,7 +472,8 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
   #open(id: unknown, key: K): Entry<K, L> {
     const { common, weightOf, hooksOf } = this.#options;
     const connector = toConnector(this.#connectorOf(key), NEW_KEY, "connectorOf(key)");
-    const options = { ...common, hooks: hooksOf(key) };
+    const hooks = hooksOf(key);
+    const options = hooks === common.hooks ? common : { ...common, hooks };
     const weight = weightOf(key);
     // Each of these functions may have closed the pool, or used it with the same key.
     if (this.closed) throw this.#closedError();
