@@ -400,16 +400,19 @@ export class Allocator<T, L extends Lease<T>>
     this.#state = "closing";
     this.#onEmpty = onEmpty;
     this.#rejectAll();
-    this.queue.close();
-    this.#idle.close();
-    this.#tracker.close();
-    this.#overload.close();
-    this.#calls.limits.close();
+    this.#stopTimers();
     this.opener.close(this.reporter.closedError());
     for (const slot of this.slots.idle) this.retire(slot, "closed");
     this.#actions.add(() => this.#abortCalls(this.reporter.closedError()));
     this.proceed();
     this.#reportEmpty();
+  }
+
+  /** The pool is empty, and nobody has it any more: to close it would make errors for nobody. */
+  drop(): void {
+    this.#state = "closed";
+    this.#stopTimers();
+    this.opener.close(undefined);
   }
 
   /** Waits no longer for borrowers, dials, checks and resets. */
@@ -822,6 +825,14 @@ export class Allocator<T, L extends Lease<T>>
     } catch (error) {
       this.failed(error, "admit");
     }
+  }
+
+  #stopTimers(): void {
+    this.queue.close();
+    this.#idle.close();
+    this.#tracker.close();
+    this.#overload.close();
+    this.#calls.stopTimer();
   }
 
   #reportEmpty(): void {

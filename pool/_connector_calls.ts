@@ -69,6 +69,11 @@ export class ConnectorCalls<T, L extends Lease<T>> {
     return (this.#closed ??= new AbortController()).signal;
   }
 
+  /** From now on no timer stays behind when no call is under way. */
+  stopTimer(): void {
+    this.#limits?.close();
+  }
+
   abortClosed(reason: unknown): void {
     this.#closed?.abort(reason);
   }

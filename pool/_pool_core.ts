@@ -47,6 +47,8 @@ export interface PoolView<L> {
   observe(hooks: PoolHooks<never>): Disposable;
   explain(): PoolReport;
   close(options: CloseOptions): Promise<void>;
+  /** Lets go of a pool that is empty: it only stops timers. */
+  drop(): void;
 }
 
 /** Turns what callers ask for into requests to the allocator, and reports how it stands. */
@@ -230,6 +232,11 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
     const error = this.#allocator.reporter.closedError();
     for (const recycling of this.#recyclings ?? []) recycling.stop(error);
     return shutdown.done;
+  }
+
+  drop(): void {
+    this.#allocator.drop();
+    this.#borrowing?.close();
   }
 
   #requestOf(options: AcquireOptions): AcquireRequest {

@@ -536,7 +536,7 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
     this.#sum.add(stats);
     capacity.drop();
     for (const { attached } of this.#observations) attached.delete(id);
-    core.close({ force: true }); // nothing is open: it only clears timers
+    core.drop();
   }
 }
 
