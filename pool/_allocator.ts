@@ -89,7 +89,7 @@ export class Allocator<T, L extends Lease<T>>
       key,
     });
     this.#policy = new RetirementPolicy(connector, options, onError);
-    this.#idle = new IdleList(connector, options, slots, this.#policy, this);
+    this.#idle = new IdleList(connector, options, slots, this.#policy, this, capacity.timers);
     this.#calls = new ConnectorCalls(connector, options, this);
     this.opener = new Opener(connector, options, slots, this.queue, capacity, this);
     this.#tracker = new LeaseTracker(options, slots, {

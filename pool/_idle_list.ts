@@ -1,5 +1,6 @@
 import { ignoreResult } from "../internal/promise_like.ts";
 import { SharedTimer } from "../internal/shared_timer.ts";
+import type { GroupTimer, TimerGroup } from "../internal/timer_group.ts";
 import type { RetirementPolicy } from "./_retirement.ts";
 import type { Slot, SlotTable } from "./_slot.ts";
 import type { Connector, ConnectorContext } from "./connector.ts";
@@ -28,7 +29,8 @@ export class IdleList<T, L extends Lease<T>> {
   readonly #slots: SlotTable<T>;
   readonly #policy: RetirementPolicy<T, L>;
   readonly #events: IdleEvents<T>;
-  #sweeper: SharedTimer | undefined;
+  readonly #timers: TimerGroup | undefined;
+  #sweeper: SharedTimer | GroupTimer | undefined;
 
   constructor(
     connector: Connector<T, L>,
@@ -36,12 +38,14 @@ export class IdleList<T, L extends Lease<T>> {
     slots: SlotTable<T>,
     policy: RetirementPolicy<T, L>,
     events: IdleEvents<T>,
+    timers: TimerGroup | undefined,
   ) {
     this.#connector = connector;
     this.#options = options;
     this.#slots = slots;
     this.#policy = policy;
     this.#events = events;
+    this.#timers = timers;
   }
 
   get size(): number {
@@ -111,12 +115,14 @@ export class IdleList<T, L extends Lease<T>> {
   }
 
   #sweepBy(due: number, now: number): void {
-    this.#sweeper ??= new SharedTimer(
-      this.#options.clock.wall,
-      () => this.#events.sweep(),
-      false,
-    );
+    if (due === Infinity) return;
+    this.#sweeper ??= this.#newSweeper();
     this.#sweeper.fireBy(due, now);
+  }
+
+  #newSweeper(): SharedTimer | GroupTimer {
+    const sweep = () => this.#events.sweep();
+    return this.#timers?.timer(sweep) ?? new SharedTimer(this.#options.clock.wall, sweep, false);
   }
 
   #watch(slot: Slot<T>, isWanted: boolean): void {
