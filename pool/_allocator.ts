@@ -57,7 +57,8 @@ export class Allocator<T, L extends Lease<T>>
   readonly #idle: IdleList<T, L>;
   readonly #calls: ConnectorCalls<T, L>;
   readonly #tracker: LeaseTracker<T>;
-  readonly #overload: OverloadGuard;
+  /** Made when it is first needed: see `#overload`. */
+  #guard: OverloadGuard | undefined;
   /** Dials that wait for the connector's leave. */
   #admitting: Set<Slot<T>> | undefined;
   /** Expired idle resources that stay until their replacement is open. */
@@ -96,7 +97,6 @@ export class Allocator<T, L extends Lease<T>>
       leaked: (slot, now) => this.#leaked(slot, now),
       collected: (slot) => this.#collected(slot),
     });
-    this.#overload = new OverloadGuard(options, () => this.#endInterval());
     capacity.serve(this);
     this.proceed();
   }
@@ -326,7 +326,7 @@ export class Allocator<T, L extends Lease<T>>
     const { timeout } = waiter.request;
     if (waiter.request.signal?.aborted) return this.aborted(waiter);
     this.reporter.counters.acquires.timedOut++;
-    this.#overload.recordTimeout();
+    this.#overload?.recordTimeout();
     this.#reject(waiter, this.reporter.lateError(this.#stageOf(waiter), timeout));
     this.proceed();
   }
@@ -479,6 +479,12 @@ export class Allocator<T, L extends Lease<T>>
 
   // Decisions
 
+  /** The overload guard, if there is to be one: the option may be given while the pool is open. */
+  get #overload(): OverloadGuard | undefined {
+    if (this.options.overload === undefined) return undefined;
+    return this.#guard ??= new OverloadGuard(this.options, () => this.#endInterval());
+  }
+
   get #isServing(): boolean {
     return (this.#state === "open" || this.#state === "draining") && !this.#isPaused;
   }
@@ -527,7 +533,7 @@ export class Allocator<T, L extends Lease<T>>
     if (isBehind && this.queue.next !== waiter) this.#capacity.review();
     else this.proceed();
     this.#rejectIfTooMany(waiter);
-    if (!waiter.settled) this.#overload.watch(this.queue.next?.since ?? waiter.since);
+    if (!waiter.settled) this.#overload?.watch(this.queue.next?.since ?? waiter.since);
   }
 
   #rejectIfTooMany(waiter: Waiter): void {
@@ -644,7 +650,7 @@ export class Allocator<T, L extends Lease<T>>
     this.queue.redirect(slot, waiter);
     const resolve = this.queue.take(waiter);
     const waited = this.options.clock.now() - waiter.since;
-    this.#overload.record(waited);
+    this.#overload?.record(waited);
     try {
       resolve(this.#lend(slot, now, waited, waiter.request.site));
     } catch (error) {
@@ -660,7 +666,7 @@ export class Allocator<T, L extends Lease<T>>
     site: AcquireSite | undefined,
   ): L {
     if (++slot.uses === 1) this.opener.wasUsed();
-    if (waited === undefined) this.#overload.record(0);
+    if (waited === undefined) this.#overload?.record(0);
     this.slots.lend(slot);
     slot.leasedAt = now;
     try {
@@ -831,7 +837,7 @@ export class Allocator<T, L extends Lease<T>>
     this.queue.close();
     this.#idle.close();
     this.#tracker.close();
-    this.#overload.close();
+    this.#guard?.close();
     this.#calls.stopTimer();
   }
 
@@ -890,8 +896,8 @@ export class Allocator<T, L extends Lease<T>>
 
   /** Rejects waiters that have waited for too long under overload, of the lowest priority first. */
   #shed(isThorough = false): void {
-    const { horizon } = this.#overload;
-    if (horizon === -Infinity) return;
+    const horizon = this.#overload?.horizon;
+    if (horizon === undefined) return;
     // The head has waited longest, unless it has a priority: then the others are seen at the interval's end.
     if (!isThorough && (this.queue.next?.since ?? Infinity) >= horizon) return;
     const now = this.options.clock.now();
@@ -906,7 +912,7 @@ export class Allocator<T, L extends Lease<T>>
     this.#shed(true);
     this.proceed();
     const { next } = this.queue;
-    if (next !== undefined) this.#overload.watch(next.since);
+    if (next !== undefined) this.#overload?.watch(next.since);
   }
 
   #rejectAll(): void {

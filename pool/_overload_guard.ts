@@ -40,10 +40,10 @@ export class OverloadGuard {
     this.#leastWait = waited;
   }
 
-  /** Callers that came before this time, by the monotonic clock, are to be refused now. */
-  get horizon(): number {
+  /** Callers that came before this time, by the monotonic clock, are to be refused now, if any. */
+  get horizon(): number | undefined {
     const { overload, clock } = this.#options;
-    if (overload === undefined || !this.#isOverloaded) return -Infinity;
+    if (overload === undefined || !this.#isOverloaded) return undefined;
     return clock.now() - 2 * overload.target;
   }
 
