@@ -3,7 +3,7 @@ import type { Capacity, CapacityUser } from "./_capacity.ts";
 import { type CallEvents, ConnectorCalls, type PreparationKind } from "./_connector_calls.ts";
 import { DeferredActions } from "./_deferred_actions.ts";
 import { type IdleEvents, IdleList } from "./_idle_list.ts";
-import { LeaseTracker } from "./_lease_tracker.ts";
+import { LeaseTracker, type TrackerEvents } from "./_lease_tracker.ts";
 import { Opener, type OpenerEvents } from "./_opener.ts";
 import { OverloadGuard } from "./_overload_guard.ts";
 import { Reporter } from "./_reporter.ts";
@@ -44,7 +44,14 @@ type Need = { readonly probe: PromiseLike<void> | undefined; readonly isCheckDue
  * the connector or a hook does in return finds it so.
  */
 export class Allocator<T, L extends Lease<T>>
-  implements SlotOwner<T>, CallEvents<T>, IdleEvents<T>, OpenerEvents<T>, WaitEvents, CapacityUser {
+  implements
+    SlotOwner<T>,
+    CallEvents<T>,
+    IdleEvents<T>,
+    OpenerEvents<T>,
+    WaitEvents,
+    CapacityUser,
+    TrackerEvents<T> {
   readonly options: ResolvedPoolOptions;
   readonly slots = new SlotTable<T>();
   readonly queue: WaitQueue;
@@ -69,8 +76,8 @@ export class Allocator<T, L extends Lease<T>>
   #hasOverdue = false;
   #state: AllocatorState = "open";
   #isPaused = false;
-  #onDrained = () => {};
-  #onEmpty = () => {};
+  #onDrained = nothing;
+  #onEmpty = nothing;
 
   constructor(
     connector: Connector<T, L>,
@@ -93,10 +100,7 @@ export class Allocator<T, L extends Lease<T>>
     this.#idle = new IdleList(connector, options, slots, this.#policy, this, capacity.timers);
     this.#calls = new ConnectorCalls(connector, options, this);
     this.opener = new Opener(connector, options, slots, this.queue, capacity, this);
-    this.#tracker = new LeaseTracker(options, slots, {
-      leaked: (slot, now) => this.#leaked(slot, now),
-      collected: (slot) => this.#collected(slot),
-    });
+    this.#tracker = new LeaseTracker(options, slots, this);
     capacity.serve(this);
     this.proceed();
   }
@@ -312,6 +316,20 @@ export class Allocator<T, L extends Lease<T>>
 
   timeoutError(stage: TimeoutStage, limit: number): Error {
     return this.reporter.timeoutError(stage, limit);
+  }
+
+  // What happens to leases by themselves
+
+  leaked(slot: Slot<T>, now: number): void {
+    this.reporter.leaked(slot, now);
+    this.proceed();
+  }
+
+  /** A lease was collected unreleased. Its value may still be in use. */
+  collected(slot: Slot<T>): void {
+    this.reporter.leaked(slot, this.options.clock.wall());
+    this.#revoke(slot, "leaked");
+    this.proceed();
   }
 
   // What happens to waiters by themselves
@@ -791,18 +809,6 @@ export class Allocator<T, L extends Lease<T>>
     this.proceed();
   }
 
-  #leaked(slot: Slot<T>, now: number): void {
-    this.reporter.leaked(slot, now);
-    this.proceed();
-  }
-
-  /** A lease was collected unreleased. Its value may still be in use. */
-  #collected(slot: Slot<T>): void {
-    this.reporter.leaked(slot, this.options.clock.wall());
-    this.#revoke(slot, "leaked");
-    this.proceed();
-  }
-
   /** A dial that waits for leave, and that nobody needs any more, is given up. */
   #withdrawIfUnneeded(slot: Slot<T>): void {
     if (slot.state !== "connecting" || slot.stage !== "admit" || slot.call === undefined) return;
@@ -929,6 +935,8 @@ export class Allocator<T, L extends Lease<T>>
     return waiter.slot?.stage ?? (this.#capacity.room > 0 && !this.#isPaused ? "connect" : "wait");
   }
 }
+
+function nothing(): void {}
 
 const REASONS: Readonly<Record<PreparationKind, RetireReason>> = {
   probe: "lost",

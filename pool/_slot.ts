@@ -135,7 +135,7 @@ let returns = 0;
 /** All slots of a pool, counted by state. */
 export class SlotTable<T> {
   readonly #all = new Set<Slot<T>>();
-  readonly #resources = new Set<unknown>();
+  #resources: Set<unknown> | undefined;
   /** Slots with an idle resource, in the order in which these were returned. */
   readonly idle = new LinkedList<Slot<T>>();
   connecting = 0;
@@ -161,7 +161,7 @@ export class SlotTable<T> {
   }
 
   holds(resource: T): boolean {
-    return this.#resources.has(resource);
+    return this.#resources !== undefined && this.#resources.has(resource);
   }
 
   /** Stores what the dial gave. Returns false if another slot has it already. */
@@ -169,7 +169,7 @@ export class SlotTable<T> {
     if (this.holds(resource)) return false;
     slot.resource = resource;
     slot.hasResource = true;
-    if (hasIdentity(resource)) this.#resources.add(resource);
+    if (hasIdentity(resource)) (this.#resources ??= new Set()).add(resource);
     return true;
   }
 
@@ -200,7 +200,7 @@ export class SlotTable<T> {
     this.#leave(slot);
     slot.state = "gone";
     this.#all.delete(slot);
-    this.#resources.delete(slot.resource);
+    this.#resources?.delete(slot.resource);
   }
 
   #leave(slot: Slot<T>): void {
