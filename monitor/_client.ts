@@ -575,10 +575,8 @@ export function client(browser: Browser, interval: number): void {
     const lately = (amount: (view: PoolView) => number) =>
       difference(past, RECENT * 2, (view) => amount(view as PoolView));
     if (pool.state !== "open") return ["bad", `The pool is ${pool.state}.`];
-    const failed = lately(({ stats }) => stats.dials.failed);
-    const said = pool.failures[0]?.error ?? pool.lastError?.text ?? "";
-    if (failed > 0 && lately(({ stats }) => stats.dials.ok) === 0) {
-      return ["bad", `Dials fail: ${said}`];
+    if (isFailing(past)) {
+      return ["bad", `Dials fail: ${pool.failures[0]?.error ?? pool.lastError?.text ?? ""}`];
     }
     const longest = duration(pool.longestWait);
     const full = stats.maxSize !== null && stats.leased >= stats.maxSize;
@@ -603,6 +601,18 @@ export function client(browser: Browser, interval: number): void {
       return ["busy", `${plural(stats.waiting, "caller")} waiting, the longest for ${longest}.`];
     }
     return ["good", `${count(stats.leased)} of ${count(stats.maxSize)} in use, no long wait.`];
+  }
+
+  /** Whether the last dials that ended in this minute have all failed. */
+  function isFailing({ all, now }: Past): boolean {
+    for (const [i, { at, view }] of [...all.entries()].reverse()) {
+      if (now - at > WINDOW) return false;
+      const { ok, failed } = (view as PoolView).stats.dials;
+      const before = all[i - 1] && (all[i - 1]!.view as PoolView).stats.dials;
+      if (ok > (before?.ok ?? 0)) return false;
+      if (failed > (before?.failed ?? 0)) return true;
+    }
+    return false;
   }
 
   function waitText({ stats, stages, longestWait }: PoolView): string {
