@@ -156,8 +156,8 @@ export class Allocator<T, L extends Lease<T>>
     }
     const now = this.options.clock.wall();
     const slot = this.#idle.take(now);
-    if (slot === undefined) return this.#enqueue(request, site);
-    const need = this.#needOf(slot, now);
+    const need = slot && this.#needOf(slot, now);
+    if (slot?.state !== "idle") return this.#enqueue(request, site);
     if (need !== undefined) {
       return this.#enqueue(request, site, (waiter) => this.#prepare(slot, need, waiter));
     }
@@ -369,6 +369,7 @@ export class Allocator<T, L extends Lease<T>>
   resume(): void {
     this.#isPaused = false;
     this.#overload.restart();
+    this.queue.unassignFirst(this.slots.idle.size); // what was returned meanwhile comes sooner than a dial
     this.proceed();
   }
 
@@ -566,9 +567,15 @@ export class Allocator<T, L extends Lease<T>>
     const now = this.options.clock.wall();
     const slot = this.#idle.take(now);
     if (slot === undefined) return this.#dialFor(waiter);
+    return this.#pass(slot, now);
+  }
+
+  /** Passes an idle resource to the first waiter that can use it, or has it made ready. Returns false if nobody can use it. */
+  #pass(slot: Slot<T>, now: number): boolean {
     const need = this.#needOf(slot, now);
+    if (slot.state !== "idle") return true; // what was asked has called the pool
     if (need !== undefined) {
-      this.#prepare(slot, need, waiter);
+      this.#prepare(slot, need, this.queue.nextAny);
       return true;
     }
     const taker = this.#takerOf(slot);
@@ -590,7 +597,6 @@ export class Allocator<T, L extends Lease<T>>
 
   /** The first waiter that can use the resource. */
   #takerOf(slot: Slot<T>): Waiter | undefined {
-    if (!this.#isServing) return undefined;
     let waiter = this.queue.firstFor(slot);
     while (waiter?.request.signal?.aborted) { // its listener has not been called yet
       this.#rejectAborted(waiter);
@@ -624,6 +630,7 @@ export class Allocator<T, L extends Lease<T>>
    * One that its borrower returned is probed first, as an idle one is.
    */
   #offer(slot: Slot<T>, now: number, isReturned: boolean): void {
+    if (!this.#isServing) return this.#rest(slot, now);
     const waiter = this.queue.size === 0 ? undefined : this.#takerOf(slot);
     const isInTheWay = this.queue.hasFresh && this.queue.wantsFreshBefore(waiter) &&
       this.opener.lacksRoom;
@@ -636,6 +643,7 @@ export class Allocator<T, L extends Lease<T>>
 
   #rest(slot: Slot<T>, now: number): void {
     const { maxIdle, minIdle, idleTimeout } = this.options;
+    if (slot.waiter !== undefined) this.queue.unassign(slot.waiter); // the pool is paused
     if (this.#idle.size >= maxIdle) this.retire(slot, "surplus");
     else if (idleTimeout === 0 && this.#idle.size >= minIdle) this.retire(slot, "idle");
     else this.#idle.add(slot, now, false);
@@ -644,11 +652,7 @@ export class Allocator<T, L extends Lease<T>>
   /** Hands a watched resource to the first waiter, as if it had been idle for a moment. */
   #handOver(slot: Slot<T>, now: number): void {
     this.#idle.add(slot, now, true);
-    if (slot.state !== "idle") return; // the watch found it lost
-    const need = this.#needOf(slot, now);
-    if (need !== undefined) return this.#prepare(slot, need, this.queue.nextAny);
-    const waiter = this.#takerOf(slot); // the connector may have aborted another
-    if (waiter !== undefined) this.#give(slot, waiter, now);
+    if (slot.state === "idle") this.#pass(slot, now); // else the watch found it lost
   }
 
   #give(slot: Slot<T>, waiter: Waiter, now: number): void {
@@ -900,7 +904,7 @@ export class Allocator<T, L extends Lease<T>>
   /** Rejects waiters that have waited for too long under overload, of the lowest priority first. */
   #shed(isThorough = false): void {
     const { horizon } = this.#overload;
-    if (horizon === -Infinity) return;
+    if (horizon === -Infinity || !this.isOpen) return; // a draining pool serves all who wait
     // The head has waited longest, unless it has a priority: then the others are seen at the interval's end.
     if (!isThorough && (this.queue.next?.since ?? Infinity) >= horizon) return;
     const now = this.options.clock.now();

@@ -29,6 +29,8 @@ export interface PoolView<L> {
   readonly isPaused: boolean;
   /** Whether there are neither resources nor callers. */
   readonly isEmpty: boolean;
+  /** Whether it must remember when to dial again. */
+  readonly isPacing: boolean;
   readonly stats: PoolStats;
   readonly place: string | undefined;
   acquire(options: AcquireOptions | undefined): Promise<L>;
@@ -86,6 +88,10 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
   get isEmpty(): boolean {
     const { slots, queue, opener, isPaused } = this.#allocator;
     return slots.size === 0 && queue.size === 0 && !opener.isWarming && !isPaused;
+  }
+
+  get isPacing(): boolean {
+    return this.#allocator.opener.isPacing;
   }
 
   get stats(): PoolStats {

@@ -217,6 +217,14 @@ export class WaitQueue {
     if (!waiter.request.mayWait) this.#stranded.add(waiter);
   }
 
+  /** Of the first waiters that take any resource, so many have no slot any more. */
+  unassignFirst(count: number): void {
+    for (const waiter of this.#any.queue) {
+      if (count-- <= 0) return;
+      if (waiter.slot !== undefined) this.unassign(waiter);
+    }
+  }
+
   /**
    * The slot goes to this waiter, for whichever it was made ready. That one gets
    * in exchange what was being made ready for this waiter, or its place back.

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { oneLine, shown } from "../internal/text.ts";
+import { oneLine, shown, withoutPasswords } from "../internal/text.ts";
 import { typed } from "../internal/validate.ts";
 import { PoolCore, type PoolView } from "./_pool_core.ts";
 import { KeyCapacity, SharedCapacity } from "./_shared_capacity.ts";
@@ -58,7 +58,7 @@ interface Observation<K> {
   readonly attached: Map<unknown, Disposable>;
 }
 
-// How many keys whose dials linger are looked at when a key has become empty.
+// How many empty keys that could not be dropped are looked at when another has become empty.
 const LINGERING_KEYS_CHECKED = 8;
 
 /** What a keyed pool says of itself at one moment: a report for each key. */
@@ -113,8 +113,8 @@ export interface KeyView<T, L extends Lease<T> = Lease<T>> {
  * key, is closed for one that is wanted. A resource stays with a key that has
  * waiters for it until a caller of another key has waited for ten milliseconds, or
  * eight dials if that is longer: see `docs/keys.md`. A key that has neither
- * resources nor callers leaves nothing behind, what was learnt of its server
- * included: which of several endpoints is down, and when to try again. A
+ * resources nor callers leaves nothing behind once it may dial again. What its
+ * connector has learnt, such as which of several endpoints is down, goes too. A
  * connector that is to remember that has to be kept, and given again by
  * `connectorOf`.
  *
@@ -519,13 +519,16 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
     }
   }
 
-  /** A key whose given-up dials still linger stays, since it is its connector that bounds them. */
+  /**
+   * A key whose given-up dials still linger stays, since it is its connector that
+   * bounds them; so does one whose server is down, until it may be dialled again.
+   */
   #dropIfEmpty(id: unknown): void {
     const entry = this.#entries.get(id);
     if (entry === undefined || !entry.core.isEmpty) return;
     const { core, capacity } = entry;
     const { stats } = core;
-    if (stats.lingering > 0) {
+    if (stats.lingering > 0 || core.isPacing) {
       this.#lingering.add(id);
       return;
     }
@@ -542,6 +545,6 @@ const LONGEST_KEY_TEXT = 100;
 /** How errors and reports name a key. */
 function textOf(id: unknown, key: unknown): string {
   const value = typeof key === "object" && key !== null ? id : key;
-  const text = typeof value === "string" ? oneLine(value) : shown(value);
+  const text = withoutPasswords(typeof value === "string" ? oneLine(value) : shown(value));
   return text.length <= LONGEST_KEY_TEXT ? text : `${text.slice(0, LONGEST_KEY_TEXT)}…`;
 }

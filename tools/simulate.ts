@@ -18,6 +18,8 @@
  * What it is like: TIMES is `20ms` (always), `exp:20ms` (exponential, by its mean)
  * or `lognormal:20ms,1` (by its mean, and the standard deviation of its logarithm)
  * - `--use TIMES`: how long a resource is used: `exp:20ms`
+ * - `--cores N`: so many uses at once take that long; more share the server, and take longer. Any number, unless said
+ *   otherwise
  * - `--dial TIMES`: how long a dial takes: `5ms`
  * - `--failing SHARE`: the share of dials that fail
  * - `--down FROM-TO`: the server is down: `--down 20s-25s`; may be given again
@@ -27,15 +29,16 @@
  * - `--set NAME=VALUE,…`: options of the pool; may be given again
  * - `--against NAME=FROM..TO/STEP` or `NAME=VALUE,…`: varies an option of the pool, or `rate`
  *
- * What comes out: a table, or with `--json` all figures. `--svg FILE` draws waits and goodput over what
- * `--against` varies. `--seed N` gives other chances; the same seed gives the same figures.
+ * What comes out: a table of waits, of wait and use together (`total`), and of what became of the callers, or with `--json` all figures. `--svg FILE` draws waits and goodput over what
+ * `--against` varies. `--seed N` gives other chances; the same seed gives the same figures. `--help`
+ * shows this.
  *
  * @module
  */
 
 import { FlagError, parseFlags, type Request, varied } from "./simulate/flags.ts";
 import { Progress } from "./simulate/progress.ts";
-import { simulate } from "./simulate/simulation.ts";
+import { EndlessError, simulate } from "./simulate/simulation.ts";
 import { type Result, table } from "./simulate/table.ts";
 
 /** Not imported unless it is wanted: it fetches packages. */
@@ -60,21 +63,27 @@ async function run({ scenario, sets, against }: Request): Promise<Result[]> {
   return results;
 }
 
-function parse(): Request {
-  try {
-    return parseFlags(Deno.args, (path) => Deno.readTextFileSync(path));
-  } catch (error) {
-    if (!(error instanceof FlagError)) throw error;
-    console.error(error.message);
-    Deno.exit(2);
-  }
+/** What is said at the top of this file. */
+async function help(): Promise<string> {
+  const text = await (await fetch(import.meta.url)).text();
+  return text.slice(4, text.indexOf(" *\n * @module")).replaceAll(/^ \* ?/gm, "");
 }
 
-const request = parse();
-const results = await run(request);
-const { against, svg, json } = request;
-console.log(json ? JSON.stringify(results, undefined, 2) : table(results, against?.name));
-if (svg !== undefined) {
+async function main(args: string[]): Promise<void> {
+  if (args.includes("--help")) return console.log((await help()).trimEnd());
+  const request = parseFlags(args, (path) => Deno.readTextFileSync(path));
+  const results = await run(request);
+  const { against, svg, json } = request;
+  console.log(json ? JSON.stringify(results, undefined, 2) : table(results, against?.name));
+  if (svg === undefined) return;
   const { plot } = await import(PLOT) as PlotModule;
   await Deno.writeTextFile(svg, plot(results, against!.name));
+}
+
+try {
+  await main(Deno.args);
+} catch (error) {
+  if (!(error instanceof FlagError || error instanceof EndlessError)) throw error;
+  console.error(error.message);
+  Deno.exit(2);
 }

@@ -1,4 +1,4 @@
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { needs, PROCESS } from "../support/needs.ts";
 
 const program = new URL("../../tools/simulate.ts", import.meta.url).href;
@@ -6,7 +6,7 @@ const decoder = new TextDecoder();
 
 async function simulate(...args: string[]) {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", "--quiet", "--no-lock", program, ...args],
+    args: ["run", "--no-prompt", "--quiet", "--no-lock", "--allow-read", program, ...args],
     env: { NO_COLOR: "1" },
     stdin: "null",
   }).output();
@@ -42,5 +42,17 @@ Deno.test({
     assertEquals([code, stdout], [2, ""]);
     assertStringIncludes(stderr, "'maxSize' must be");
     assertEquals(stderr.trimEnd().split("\n").length, 1);
+  },
+});
+
+Deno.test({
+  ...needs("simulate --help tells of every flag", PROCESS),
+  async fn() {
+    const { stderr } = await simulate("--unknown");
+    const { code, stdout } = await simulate("--help");
+    assertEquals(code, 0);
+    const flags = stderr.match(/(?<=There are: .*)--[a-z-]+/g)!;
+    assert(flags.length > 15);
+    for (const flag of flags) assertStringIncludes(stdout, `\`${flag}`);
   },
 });

@@ -1,10 +1,10 @@
-import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 import { bursts, merged, parseTrace, poisson, trace } from "../../tools/simulate/arrivals.ts";
 import { constant, exponentialTime, lognormal } from "../../tools/simulate/distribution.ts";
 import { FlagError, parseFlags } from "../../tools/simulate/flags.ts";
 import { Times } from "../../tools/simulate/outcome.ts";
 import { seededRandom } from "../../tools/simulate/random.ts";
-import { type Scenario, simulate } from "../../tools/simulate/simulation.ts";
+import { EndlessError, type Scenario, simulate } from "../../tools/simulate/simulation.ts";
 import { table } from "../../tools/simulate/table.ts";
 
 const USE = 20;
@@ -20,6 +20,7 @@ const calm: Scenario = {
   duration: 10_000,
   warmUp: 0,
   use: exponentialTime(USE),
+  cores: Infinity,
   dial: constant(0),
   failing: 0,
   urgent: 0,
@@ -71,6 +72,22 @@ Deno.test("simulate halves the wait where every use takes the same time, as Poll
   const scenario = { ...calm, arrivals: poisson(25), duration: 2_000_000, use: constant(USE) };
   const { waits } = await simulate(scenario, { maxSize: 1 });
   assertWithin(waits.mean, erlangWait(1, 0.5, USE) / 2, 0.06);
+});
+
+Deno.test("simulate has uses share a server, each twice as long at half its load, as theory says of any distribution", async () => {
+  for (const use of [constant(USE), exponentialTime(USE), lognormal(USE, 1)]) {
+    const scenario = { ...calm, arrivals: poisson(25), duration: 2_000_000, use, cores: 1 };
+    const { waits, totals } = await simulate(scenario, { maxSize: Infinity });
+    assertEquals(waits.p99, 0);
+    assertWithin(totals.mean, 2 * USE, 0.06);
+  }
+});
+
+Deno.test("simulate serves no more over many connections than the server can", async () => {
+  const few = await simulate({ ...doubled, cores: SIZE }, { maxSize: SIZE, overload });
+  const many = await simulate({ ...doubled, cores: SIZE }, { maxSize: 10 * SIZE, overload });
+  for (const { goodput } of [few, many]) assertWithin(goodput, CAPACITY, 0.1);
+  assert(many.totals.p50 > 2 * few.totals.p50);
 });
 
 Deno.test("simulate does the same for the same seed, and something else for another", async () => {
@@ -135,17 +152,19 @@ Deno.test("callers that time out before the target hide no overload", async () =
 });
 
 Deno.test("callers of a higher priority hide no overload from the others", async () => {
-  const { waits, goodput, shed } = await simulate({ ...doubled, duration: 30_000, urgent: 0.3 }, {
+  const scenario = { ...doubled, duration: 30_000, urgent: 0.3 };
+  const { waits, goodput, shed, urgent } = await simulate(scenario, {
     maxSize: SIZE,
     acquireTimeout: 10 * DEADLINE,
     overload,
   });
-  assert(shed > 0);
+  assert(shed > 0 && urgent.arrived > 1_000);
+  assertEquals(urgent.refused, 0);
   assert(waits.p90 < 4 * TARGET, `${waits.p90}`);
   assert(goodput >= 0.9 * CAPACITY, `${goodput}`);
 });
 
-Deno.test("a pause is no overload: whoever waited for its end is served", async () => {
+Deno.test("a pause is no overload: callers that waited for its end are served", async () => {
   const pauses = [{ from: 3_000, to: 6_000 }];
   const scenario = { ...calm, arrivals: poisson(CAPACITY / 10), pauses };
   const { arrived, served, longestQueue } = await simulate(scenario, { maxSize: SIZE, overload });
@@ -179,6 +198,12 @@ Deno.test("a trace is run as it was recorded", async () => {
 Deno.test("a dial that fails costs its caller", async () => {
   const { arrived, failed, served } = await simulate({ ...calm, failing: 1 }, { maxSize: SIZE });
   assertEquals([failed, served], [arrived, 0]);
+});
+
+Deno.test("a simulation in which callers wait for ever ends with an error", async () => {
+  const options = { acquireTimeout: Infinity, retry: { attempts: Infinity } };
+  const scenario = { ...calm, duration: 100, failing: 1 };
+  await assertRejects(() => simulate(scenario, options), EndlessError, "callers wait for ever");
 });
 
 Deno.test("distributions have the mean that they are given", () => {

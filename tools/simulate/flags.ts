@@ -50,6 +50,7 @@ const NAMES = [
   "duration",
   "warm-up",
   "use",
+  "cores",
   "dial",
   "failing",
   "down",
@@ -86,6 +87,7 @@ export function parseFlags(args: readonly string[], read: (path: string) => stri
     duration,
     warmUp,
     use: one("use", distribution, exponentialTime(20)),
+    cores: one("cores", positive, Infinity),
     dial: one("dial", distribution, constant(5)),
     patience: one("patience", distribution, undefined),
     failing: one("failing", share, 0),
@@ -126,7 +128,7 @@ function valuesOf(args: readonly string[]): Values {
   for (let i = 0; i < args.length; i++) {
     const [, name, given] = args[i]!.match(/^--([a-z-]+)(?:=(.*))?$/s) ?? [];
     if (name === undefined || !NAMES.includes(name)) {
-      const known = NAMES.map((name) => `--${name}`).join(" ");
+      const known = [...NAMES, "help"].map((name) => `--${name}`).join(" ");
       throw new FlagError(`There is no ${args[i]}. There are: ${known}`);
     }
     const isNext = given === undefined && name !== "json";

@@ -31,8 +31,8 @@ export class Times {
   }
 }
 
-/** How long callers waited, in milliseconds. */
-export interface Waits {
+/** How times are spread, in milliseconds. */
+export interface Spread {
   readonly mean: number;
   readonly p50: number;
   readonly p90: number;
@@ -46,7 +46,9 @@ export interface Outcome {
   /** How many got a resource. */
   readonly served: number;
   /** How long those waited. */
-  readonly waits: Waits;
+  readonly waits: Spread;
+  /** How long they took, wait and use together. */
+  readonly totals: Spread;
   /** Uses that ended well, in a second. */
   readonly goodput: number;
   /** Callers refused with `PoolOverloadedError`. */
@@ -58,11 +60,13 @@ export interface Outcome {
   /** Callers whose dial failed, or whose connection was lost in use. */
   readonly failed: number;
   readonly dials: { readonly ok: number; readonly failed: number };
+  /** Those with priority 1: how many came, and how many were not served. */
+  readonly urgent: { readonly arrived: number; readonly refused: number };
   /** The largest number of callers that waited at once. */
   readonly longestQueue: number;
 }
 
-export function waitsOf(times: Times): Waits {
+export function spreadOf(times: Times): Spread {
   return {
     mean: times.mean,
     p50: times.quantile(0.5),

@@ -14,12 +14,21 @@ import { VirtualTime } from "../../tests/support/virtual_time.ts";
 import type { Arrival, Arrivals } from "./arrivals.ts";
 import type { Distribution } from "./distribution.ts";
 import { repeat } from "./event_loop.ts";
-import { type Outcome, Times, waitsOf } from "./outcome.ts";
+import { type Outcome, spreadOf, Times } from "./outcome.ts";
+import { Processor } from "./processor.ts";
 import { type Random, seededRandom } from "./random.ts";
 import { type Connection, type DialOptions, Server } from "./server.ts";
 
 /** Steps between two reports of progress. */
 const REPORT_STEPS = 4_096;
+
+/** Callers that still wait so long after the last one came will wait for ever. In milliseconds. */
+const LONGEST_END = 24 * 3_600_000;
+
+/** A simulation that has no end. */
+export class EndlessError extends Error {
+  override readonly name = "EndlessError";
+}
 
 /** A time from and to, in milliseconds. */
 export interface Span {
@@ -36,6 +45,8 @@ export interface Scenario extends DialOptions {
   readonly warmUp: number;
   /** How long a resource is used. */
   readonly use: Distribution;
+  /** How many uses the server works on at full speed; more share it. */
+  readonly cores: number;
   /** How long a caller waits, if not for the pool's `acquireTimeout`. */
   readonly patience?: Distribution | undefined;
   /** Which share of the callers has priority 1 instead of 0. */
@@ -104,8 +115,11 @@ class Simulation {
   readonly #chances: Chances;
   readonly #pool: SimulatedPool;
   readonly #arrivals: Iterator<Arrival>;
+  readonly #processor: Processor;
   readonly #waits = new Times();
+  readonly #totals = new Times();
   readonly #counts = { arrived: 0, completed: 0, shed: 0, timedOut: 0, exhausted: 0, failed: 0 };
+  readonly #urgent = { arrived: 0, refused: 0 };
   #waiting = 0;
   #using = 0;
   #longestQueue = 0;
@@ -125,6 +139,7 @@ class Simulation {
     const clock = { now: time.clock, wall: time.clock };
     const key = () => Math.floor(keys() * scenario.keys);
     this.#pool = makePool(scenario.keys, server, { ...options, clock }, key);
+    this.#processor = new Processor(scenario.cores, () => time.now);
     this.#arrivals = scenario.arrivals(arrivals)[Symbol.iterator]();
     this.#plan(server);
     this.#awaitNext();
@@ -136,8 +151,10 @@ class Simulation {
     return {
       ...counts,
       served: this.#waits.count,
-      waits: waitsOf(this.#waits),
+      waits: spreadOf(this.#waits),
+      totals: spreadOf(this.#totals),
       goodput: completed / (duration - warmUp) * 1_000,
+      urgent: this.#urgent,
       dials: this.#pool.stats.dials,
       longestQueue: this.#longestQueue,
     };
@@ -148,8 +165,13 @@ class Simulation {
     this.#longestQueue = Math.max(this.#longestQueue, this.#waiting);
     if (this.#state === "ending" && this.#waiting + this.#using === 0) this.#close();
     if (this.#state === "closed") return false;
+    const isEndless = this.#time.now > this.#scenario.duration + LONGEST_END;
+    if (isEndless || this.#time.pending === 0 && this.#state !== "closing") {
+      throw new EndlessError(
+        `${this.#waiting} callers wait for ever: give them a --patience, or an acquireTimeout`,
+      );
+    }
     if (this.#time.pending > 0) this.#time.advance(Infinity);
-    else if (this.#state !== "closing") throw new Error("The simulated pool stands still");
     return true;
   }
 
@@ -187,33 +209,38 @@ class Simulation {
     const isCounted = began >= warmUp;
     const priority = urgent > 0 && callers() < urgent ? 1 : 0;
     const timeout = patience === undefined ? {} : { timeout: patience(callers) };
+    const isUrgent = isCounted && priority === 1;
     if (isCounted) this.#counts.arrived++;
+    if (isUrgent) this.#urgent.arrived++;
     this.#waiting++;
     this.#pool.acquire({ priority, ...timeout }).then(
       (lease) => {
         this.#waiting--;
         if (isCounted) this.#waits.add(this.#time.now - began);
-        this.#use(lease, use, isCounted);
+        this.#use(lease, use, isCounted ? began : undefined);
       },
       (error: unknown) => {
         this.#waiting--;
+        if (isUrgent) this.#urgent.refused++;
         if (isCounted) this.#refused(error);
       },
     );
     this.#awaitNext();
   }
 
-  #use(lease: Lease<Connection>, time: number, isCounted: boolean): void {
+  /** `began`: when the caller came, if it is counted. */
+  #use(lease: Lease<Connection>, work: number, began: number | undefined): void {
     const connection = lease.value;
     this.#using++;
-    setTimeout(() => {
+    this.#processor.run(work, () => {
       this.#using--;
       lease.release();
       const { now } = this.#time;
       const { warmUp, duration } = this.#scenario;
-      if (connection.lost) this.#counts.failed += isCounted ? 1 : 0;
+      if (began !== undefined) this.#totals.add(now - began);
+      if (connection.lost) this.#counts.failed += began === undefined ? 0 : 1;
       else if (now >= warmUp && now < duration) this.#counts.completed++;
-    }, time);
+    });
   }
 
   #refused(error: unknown): void {

@@ -12,6 +12,7 @@ const COLUMNS: Record<string, (outcome: Outcome) => string> = {
   "wait p50": ({ waits }) => time(waits.p50),
   "p90": ({ waits }) => time(waits.p90),
   "p99": ({ waits }) => time(waits.p99),
+  "total p99": ({ totals }) => time(totals.p99),
   "goodput": ({ goodput }) => `${goodput < 100 ? goodput.toFixed(1) : whole(goodput)}/s`,
   "shed": ({ shed }) => whole(shed),
   "timed out": ({ timedOut }) => whole(timedOut),

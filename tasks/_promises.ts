@@ -28,13 +28,6 @@ export function latestResolve<R>(): (value: R | PromiseLike<R>) => void {
   return latest;
 }
 
-/** A rejection that is never an unhandled one. */
-export function rejected(reason: unknown): Promise<never> {
-  const promise = Promise.reject(reason);
-  promise.catch(ignore);
-  return promise;
-}
-
 /** Whatever goes wrong becomes a rejection that is never an unhandled one. */
 export function attempt<R>(action: () => Promise<R>): Promise<R> {
   try {
@@ -42,7 +35,9 @@ export function attempt<R>(action: () => Promise<R>): Promise<R> {
     promise.catch(ignore);
     return promise;
   } catch (error) {
-    return rejected(error);
+    const promise = Promise.reject(error);
+    promise.catch(ignore);
+    return promise;
   }
 }
 

@@ -1,9 +1,10 @@
-/** What a ring holds where nothing has been put. */
+/** What a buffer holds where nothing has been put. */
 export const EMPTY = Symbol("empty");
 
-/** Numbered values, put in any order near the first, and taken in that of their numbers. */
-export class Ring<V> {
+/** Numbered values, put in any order and taken in that of their numbers: a ring buffer that grows. */
+export class ReorderBuffer<V> {
   #cells: (V | typeof EMPTY)[] = new Array(16).fill(EMPTY);
+  /** The lowest number not yet taken. */
   #first = 0;
 
   put(index: number, value: V): void {

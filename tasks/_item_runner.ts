@@ -1,6 +1,8 @@
 import { BodyContext } from "./_context.ts";
-import { Deferred } from "./_deferred.ts";
-import type { Marker } from "./_nesting.ts";
+import type { TaskTimes } from "./_observer.ts";
+import { pacer } from "./_pacing.ts";
+import { Deferred } from "./_promises.ts";
+import type { SlotHolder } from "./_reentrancy.ts";
 import type { TimeLimit } from "./_time_limits.ts";
 
 /**
@@ -10,19 +12,28 @@ import type { TimeLimit } from "./_time_limits.ts";
  *
  * A late one works on an item whose end nobody waits for any more.
  */
-export class Lane {
+export class ItemRunner {
   state: "resting" | "working" | "late" = "resting";
   /** What the body of its present item is told. */
   context = new BodyContext();
   limit: TimeLimit | undefined = undefined;
+  times: TaskTimes | undefined = undefined;
+  /** As the bodies are known that it calls. */
+  readonly holder: SlotHolder;
   #slot = new Deferred<void>();
 
-  /** `marker`: how the bodies are known to run inside the pool. */
-  constructor(readonly marker: Marker | undefined) {}
+  constructor(holder: SlotHolder) {
+    this.holder = holder;
+  }
 
   /** Resolves when it has a slot. */
   get slot(): Promise<void> {
     return this.#slot.promise;
+  }
+
+  /** Whether there may be something to wait for before its next item. */
+  get mustPause(): boolean {
+    return pacer.isDue() || this.holder.inner !== undefined;
   }
 
   rest(): void {
@@ -42,5 +53,12 @@ export class Lane {
   giveUp(reason: unknown): void {
     this.state = "late";
     this.context.abort(reason);
+  }
+
+  /** Resolves when the work from inside the item has ended that takes turns in its slot. */
+  innerIdle(): Promise<void> | undefined {
+    const { inner } = this.holder;
+    if (inner === undefined || inner.isIdle) return undefined;
+    return new Promise((resolve) => this.holder.onInnerIdle = resolve);
   }
 }
