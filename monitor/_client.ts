@@ -575,7 +575,7 @@ export function client(browser: Browser, interval: number): void {
     const lately = (amount: (view: PoolView) => number) =>
       difference(past, RECENT * 2, (view) => amount(view as PoolView));
     if (pool.state !== "open") return ["bad", `The pool is ${pool.state}.`];
-    if (isFailing(past)) {
+    if (isFailing(pool)) {
       return ["bad", `Dials fail: ${pool.failures[0]?.error ?? pool.lastError?.text ?? ""}`];
     }
     const longest = duration(pool.longestWait);
@@ -603,16 +603,9 @@ export function client(browser: Browser, interval: number): void {
     return ["good", `${count(stats.leased)} of ${count(stats.maxSize)} in use, no long wait.`];
   }
 
-  /** Whether the last dials that ended in this minute have all failed. */
-  function isFailing({ all, now }: Past): boolean {
-    for (const [i, { at, view }] of [...all.entries()].reverse()) {
-      if (now - at > WINDOW) return false;
-      const { ok, failed } = (view as PoolView).stats.dials;
-      const before = all[i - 1] && (all[i - 1]!.view as PoolView).stats.dials;
-      if (ok > (before?.ok ?? 0)) return false;
-      if (failed > (before?.failed ?? 0)) return true;
-    }
-    return false;
+  /** Whether a dial has failed in this minute, and none was successful since, as far as that can be seen. */
+  function isFailing({ failures: [last], youngest = Infinity }: PoolView): boolean {
+    return last !== undefined && last.ago < Math.min(WINDOW, youngest);
   }
 
   function waitText({ stats, stages, longestWait }: PoolView): string {
