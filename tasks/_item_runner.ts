@@ -31,9 +31,9 @@ export class ItemRunner {
     return this.#slot.promise;
   }
 
-  /** Whether there may be something to wait for before its next item. */
+  /** Whether there is something to wait for before its next item. */
   get mustPause(): boolean {
-    return pacer.isDue() || this.holder.inner !== undefined;
+    return this.holder.inner !== undefined || pacer.isDue();
   }
 
   rest(): void {

@@ -221,10 +221,9 @@ export abstract class Job<T = unknown, R = unknown> implements SourceListener {
     } while (this.phase === "open");
   }
 
-  /** Waits before a runner's next item, if it is time for that. Answers whether it may go on. */
+  /** Waits before a runner's next item. Answers whether it may go on. */
   async #pause(runner: ItemRunner): Promise<boolean> {
-    await runner.innerIdle();
-    await pacer.pause();
+    await (runner.innerIdle() ?? pacer.turn());
     return this.#mayContinue;
   }
 

@@ -1,20 +1,27 @@
-import type { Job } from "./_job.ts";
+/** What is known here of a job. */
+interface RegisteredJob {
+  readonly signal: AbortSignal | undefined;
+  /** Whether somebody waits for it. */
+  readonly isBusy: boolean;
+  ref: JobRef | undefined;
+  cancel(reason: unknown): void;
+}
 
 /** A job as its pool knows it: held only while somebody waits for it. */
 export class JobRef {
   readonly signal: AbortSignal | undefined;
-  readonly jobs: Jobs;
+  readonly jobs: { forget(ref: JobRef): void };
   /** The job, as long as somebody waits for it. */
-  busy: Job | undefined = undefined;
-  readonly #job: WeakRef<Job>;
+  busy: RegisteredJob | undefined = undefined;
+  readonly #job: WeakRef<RegisteredJob>;
 
-  constructor(job: Job, jobs: Jobs) {
+  constructor(job: RegisteredJob, jobs: { forget(ref: JobRef): void }) {
     this.jobs = jobs;
     this.#job = new WeakRef(job);
     this.signal = job.signal;
   }
 
-  get job(): Job | undefined {
+  get job(): RegisteredJob | undefined {
     return this.busy ?? this.#job.deref();
   }
 
@@ -27,7 +34,7 @@ export class JobRef {
  * The jobs of a pool. A stream that rests is its consumer's alone: when that has
  * forgotten it, the garbage collector takes it, and nothing remains here.
  */
-export class Jobs {
+export class Jobs<J extends RegisteredJob> {
   /** How many somebody waits for. */
   busy = 0;
   readonly #refs = new Set<JobRef>();
@@ -43,11 +50,13 @@ export class Jobs {
   }
 
   /** Those that are not over. */
-  get all(): Job[] {
-    return [...this.#refs].map(({ job }) => job).filter((job) => job !== undefined);
+  get all(): J[] {
+    return [...this.#refs].map(({ job }) => job as J | undefined).filter((job) =>
+      job !== undefined
+    );
   }
 
-  add(job: Job): JobRef {
+  add(job: J): JobRef {
     const ref = job.ref = new JobRef(job, this);
     this.#refs.add(ref);
     collected.register(job, ref, ref);
@@ -56,14 +65,14 @@ export class Jobs {
   }
 
   /** Answers whether somebody waits for it who did not before, or the other way round. */
-  update(job: Job): boolean {
+  update(job: J): boolean {
     const { ref } = job;
     if (ref === undefined || job.isBusy === (ref.busy !== undefined)) return false;
     this.#setBusy(ref, job.isBusy ? job : undefined);
     return true;
   }
 
-  delete(job: Job): void {
+  delete(job: J): void {
     const { ref } = job;
     if (ref === undefined) return;
     job.ref = undefined;
@@ -78,7 +87,7 @@ export class Jobs {
     this.#onCollected(ref);
   }
 
-  #setBusy(ref: JobRef, job: Job | undefined): void {
+  #setBusy(ref: JobRef, job: J | undefined): void {
     ref.busy = job;
     this.busy += job === undefined ? -1 : 1;
   }

@@ -32,31 +32,33 @@ class Pacer {
   #runBegan = 0;
   #run: "none" | "under way" = "none";
 
-  /** To be asked after each item: whether it is time to look at the clock. */
+  /** To be asked after each item: whether it is time to let the loop have its turn. */
   isDue(): boolean {
-    return --this.#left <= 0;
+    return --this.#left <= 0 && this.#look();
   }
 
-  /** Looks at the clock. Answers what to wait for before the next item, if it is time for that. */
-  pause(): Promise<void> | undefined {
+  /** Lets the loop have its turn. */
+  async turn(): Promise<void> {
+    await (++this.#turns % TURNS_PER_TIMER === 0 ? nextFullTurn() : nextTurn());
+    this.#lastLook = performance.now();
+  }
+
+  #look(): boolean {
     const now = performance.now();
     const perItem = (now - this.#lastLook) / this.#stride;
-    this.#stride = Math.ceil(Math.min(LOOK_INTERVAL / perItem, MOST_BETWEEN_LOOKS));
+    // A small integer, which V8 counts down faster than a double.
+    this.#stride = Math.max(1, Math.min(LOOK_INTERVAL / perItem, MOST_BETWEEN_LOOKS) | 0);
     this.#left = this.#stride;
     this.#lastLook = now;
-    if (this.#run === "none") this.#beginRun(now);
-    else if (now - this.#runBegan >= LONGEST_RUN) return this.#turn();
+    if (this.#run === "under way") return now - this.#runBegan >= LONGEST_RUN;
+    this.#beginRun(now);
+    return false;
   }
 
   #beginRun(now: number): void {
     this.#run = "under way";
     this.#runBegan = now;
     setImmediate(() => this.#run = "none");
-  }
-
-  async #turn(): Promise<void> {
-    await (++this.#turns % TURNS_PER_TIMER === 0 ? nextFullTurn() : nextTurn());
-    this.#lastLook = performance.now();
   }
 }
 

@@ -63,7 +63,7 @@ export class TaskScheduler implements RunHost, JobHost {
   readonly #outside: Admission;
   /** Made when the first nested work waits. */
   #standstill: StandstillWatch | undefined = undefined;
-  readonly #jobs = new Jobs((ref) => this.#forget(ref));
+  readonly #jobs = new Jobs<Job>((ref) => this.#forget(ref));
   /** The slots of the tasks that have nested work in them, with `nested: "inline"`. */
   readonly #inner = new Map<Slots, SlotHolder>();
   readonly #aborts = new SignalRegistry<Stoppable>((each, reason) => each.cancel(reason));

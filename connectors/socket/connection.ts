@@ -25,7 +25,7 @@ export interface ConnectionPlan {
 }
 
 // How long a peer may take to make room for what was written last.
-const FLUSH_MS = 500;
+const FLUSH_MS = 2_000;
 
 // A farewell is short. What is longer is none, and is not kept.
 const LONGEST_FAREWELL_BYTES = 16_384;

@@ -8,7 +8,7 @@ const ACCEPT_ATTEMPTS = 8;
 
 /** A connection of this program with itself, which is opened when it is first needed. */
 class LoopbackPair {
-  #isClosed = false;
+  #state: "opening" | "open" | "closed" = "opening";
   readonly #parts: Disposable[] = [];
   readonly #ends: Promise<[reader: Deno.TcpConn, writer: Deno.TcpConn]>;
 
@@ -25,11 +25,12 @@ class LoopbackPair {
     if (await read !== 1) throw new Deno.errors.UnexpectedEof("The loopback pair has ended");
   }
 
-  /** Closes what there is of it at once, and what is about to be opened then. */
-  async close(): Promise<void> {
-    this.#isClosed = true;
+  /** Closes what there is of it at once. What is about to be opened is closed then: that takes time. */
+  close(): Promise<void> | undefined {
+    const wasOpening = this.#state === "opening";
+    this.#state = "closed";
     for (const part of this.#parts) part[Symbol.dispose]();
-    await this.#ends.catch(() => {});
+    return wasOpening ? this.#ends.then(() => {}, () => {}) : undefined;
   }
 
   async #open(): Promise<[Deno.TcpConn, Deno.TcpConn]> {
@@ -38,7 +39,8 @@ class LoopbackPair {
     const writer = this.#keep(await Deno.connect({ hostname: HOSTNAME, port }));
     writer.setNoDelay(true);
     const reader = await this.#accept(listener, writer.localAddr.port);
-    listener.close();
+    listener[Symbol.dispose]();
+    if (this.#state === "opening") this.#state = "open";
     return [reader, writer];
   }
 
@@ -54,7 +56,7 @@ class LoopbackPair {
 
   #keep<P extends Disposable>(part: P): P {
     this.#parts.push(part);
-    if (this.#isClosed) part[Symbol.dispose]();
+    if (this.#state === "closed") part[Symbol.dispose]();
     return part;
   }
 }

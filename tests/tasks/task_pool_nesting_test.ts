@@ -19,7 +19,12 @@ const calls: Record<string, (pool: TaskPool) => Promise<unknown>> = {
 /** Notes what is told of standstills. */
 function standstills() {
   const events: StandstillEvent[] = [];
-  return { events, hooks: { onStandstill: (event: StandstillEvent) => void events.push(event) } };
+  const { promise: first, resolve } = Promise.withResolvers<void>();
+  const onStandstill = (event: StandstillEvent) => {
+    events.push(event);
+    resolve();
+  };
+  return { events, first, hooks: { onStandstill } };
 }
 
 for (const nested of ["queue", "inline"] as const) {
@@ -158,6 +163,20 @@ Deno.test("nested: a pool with long tasks and a queue does not stand still", asy
   assertEquals(pool.stats.standstills, 0);
 });
 
+Deno.test("nested: a standstill of tasks that are not all known is told too, after a second", async () => {
+  const { events, hooks } = standstills();
+  const pool = new TaskPool({ size: 6, hooks });
+  const runs = Array.from(
+    { length: 6 },
+    () => pool.run(() => delay(1).then(() => pool.run(() => 1))),
+  );
+  await assertRejects(() => pool.join(), TaskDeadlockError);
+  assertEquals(events.length, 1);
+  pool.size = 7;
+  assertEquals(await Promise.all(runs), [1, 1, 1, 1, 1, 1]);
+  await pool.join();
+});
+
 Deno.test("nested: a paused pool does not stand still", async () => {
   const pool = new TaskPool(1);
   const nested = pool.submit(() => pool.run(() => 1));
@@ -185,17 +204,17 @@ Deno.test("nested: a busy event loop is no standstill", async () => {
 });
 
 Deno.test("nested: a scope and a disposal wait on where the pool stands still, as others may move it", async () => {
-  const { events, hooks } = standstills();
+  const { events, first, hooks } = standstills();
   let inner!: TaskPool;
-  const scope = new Outcome(TaskPool.scope({ size: 1, hooks }, (pool) => {
+  const ending = TaskPool.scope({ size: 1, hooks }, (pool) => {
     inner = pool;
     pool.submit(() => pool.run(() => 1));
-  }));
-  await delay(300);
+  });
+  const scope = new Outcome(ending);
+  await first;
   assertEquals([scope.state, events.length], ["pending", 1]);
   inner.size = 2;
-  await inner.join();
-  await delay(1);
+  await ending;
   assertEquals(scope.state, "fulfilled");
 });
 
