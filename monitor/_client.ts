@@ -575,10 +575,8 @@ export function client(browser: Browser, interval: number): void {
     const lately = (amount: (view: PoolView) => number) =>
       difference(past, RECENT * 2, (view) => amount(view as PoolView));
     if (pool.state !== "open") return ["bad", `The pool is ${pool.state}.`];
-    const failed = lately(({ stats }) => stats.dials.failed);
-    const said = pool.failures[0]?.error ?? pool.lastError?.text ?? "";
-    if (failed > 0 && lately(({ stats }) => stats.dials.ok) === 0) {
-      return ["bad", `Dials fail: ${said}`];
+    if (isFailing(pool)) {
+      return ["bad", `Dials fail: ${pool.failures[0]?.error ?? pool.lastError?.text ?? ""}`];
     }
     const longest = duration(pool.longestWait);
     const full = stats.maxSize !== null && stats.leased >= stats.maxSize;
@@ -603,6 +601,11 @@ export function client(browser: Browser, interval: number): void {
       return ["busy", `${plural(stats.waiting, "caller")} waiting, the longest for ${longest}.`];
     }
     return ["good", `${count(stats.leased)} of ${count(stats.maxSize)} in use, no long wait.`];
+  }
+
+  /** Whether a dial has failed in this minute, and none was successful since, as far as that can be seen. */
+  function isFailing({ failures: [last], youngest = Infinity }: PoolView): boolean {
+    return last !== undefined && last.ago < Math.min(WINDOW, youngest);
   }
 
   function waitText({ stats, stages, longestWait }: PoolView): string {

@@ -63,8 +63,9 @@ export interface PoolView {
   /** How many callers wait at each stage, and how long the one that waits longest has waited. */
   readonly stages: Readonly<Record<string, number>>;
   readonly longestWait: number;
-  /** The age of the oldest resource. */
-  readonly oldest: number;
+  /** The ages of the oldest resource that is open, and of the one that was opened last. */
+  readonly oldest?: number;
+  readonly youngest?: number;
   readonly failures: readonly Failure[];
   /** Of a keyed pool: the keys with the most waiters and resources, and how many there are. */
   readonly keys?: readonly KeyView[];
@@ -188,21 +189,29 @@ function viewOfKeyed(pool: ObservableKeyedPool) {
 function held(reports: readonly Report[]) {
   const stages: Record<string, number> = {};
   let longestWait = 0;
-  let oldest = 0;
-  for (const { waiters, resources } of reports) {
+  for (const { waiters } of reports) {
     for (const { stage, waited } of waiters) {
       stages[stage] = (stages[stage] ?? 0) + 1;
       longestWait = Math.max(longestWait, waited);
     }
-    for (const { age } of resources) oldest = Math.max(oldest, age);
   }
   return {
     stages,
     longestWait,
-    oldest,
+    ...agesOf(reports),
     leases: all(reports, "leases").sort((a, b) => b.held - a.held).slice(0, MOST_LEASES),
     failures: all(reports, "failures").sort((a, b) => a.ago - b.ago).slice(0, 5),
   };
+}
+
+function agesOf(reports: readonly Report[]): { oldest?: number; youngest?: number } {
+  let [oldest, youngest] = [0, Infinity];
+  for (const { state, age } of reports.flatMap(({ resources }) => resources)) {
+    if (state === "connecting") continue;
+    oldest = Math.max(oldest, age);
+    youngest = Math.min(youngest, age);
+  }
+  return youngest === Infinity ? {} : { oldest, youngest };
 }
 
 function all<P extends "leases" | "failures">(

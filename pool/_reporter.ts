@@ -54,7 +54,16 @@ export class Reporter<T> {
   readonly #slots: SlotTable<T>;
   readonly #queue: WaitQueue;
   readonly #sources: ReporterSources;
-  readonly #listeners: { [Name in HookName]?: Listener[] } = {};
+  /** All names are there from the start: objects of one shape are the quickest to look things up in. */
+  readonly #listeners: Record<HookName, Listener[] | undefined> = {
+    onConnect: undefined,
+    onAcquire: undefined,
+    onRelease: undefined,
+    onRetire: undefined,
+    onReject: undefined,
+    onLeak: undefined,
+    onError: undefined,
+  };
   /** Whether the last dial failed. */
   #isDown = false;
 
@@ -89,8 +98,7 @@ export class Reporter<T> {
     return () => {
       for (const [name, listener] of added) {
         const rest = this.#listeners[name]!.filter((each) => each !== listener);
-        if (rest.length > 0) this.#listeners[name] = rest;
-        else delete this.#listeners[name];
+        this.#listeners[name] = rest.length > 0 ? rest : undefined;
       }
       added.length = 0;
     };
