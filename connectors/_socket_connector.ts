@@ -1,44 +1,68 @@
 import type { ConnectContext, Connector } from "../pool/connector.ts";
 import type { Lease, LeaseSlot } from "../pool/lease.ts";
-import type { Socket } from "./socket.ts";
-import type { SocketLease } from "./socket_lease.ts";
+import { isFinal } from "./_dial_error.ts";
+import { connectionOf, lend, type Socket, type SocketConnectorOptions } from "./socket.ts";
 
-/** A connector whose resources are sockets and whose leases are `Deno.Conn`s. */
-export type SocketConnector<A extends Deno.Addr = Deno.Addr> = Connector<Socket<A>, SocketLease<A>>;
+/** What a connector of sockets is made of. */
+export interface SocketConnectorParts<Fresh, S, L, State> {
+  readonly place: string;
+  readonly options: SocketConnectorOptions<Fresh, S, State>;
+  readonly LeaseType: new (slot: LeaseSlot<S>) => L;
+  /** Opens a socket. */
+  connect(context: ConnectContext): Promise<S>;
+}
 
-/** Makes a connector of a way to open a socket, of the class of its leases, and of what errors call it. */
-export function socketConnector<S extends Socket<Deno.Addr>, L extends Lease<S>>(
-  connect: (context: ConnectContext) => Promise<S>,
-  LeaseType: new (slot: LeaseSlot<S>) => L,
-  place: string,
+/** Makes a connector of a way to open a socket, of the class of its leases, and of its options. */
+export function socketConnector<
+  Fresh,
+  S extends Socket<Deno.Addr, State>,
+  L extends Lease<S>,
+  State,
+>(
+  { place, options, LeaseType, connect }: SocketConnectorParts<Fresh, S, L, State>,
 ): Connector<S, L> {
-  return {
+  const { init, accept, isFatal } = options;
+  const connector: Connector<S, L> = {
     place,
-    connect,
-    close: (socket) => socket.close(),
-    isBroken: (socket) => socket.isBroken,
-    isStale: (socket) => socket.isStale,
+    connect: async (context) => {
+      const socket = await connect(context);
+      const connection = connectionOf(socket);
+      connection.poolClosed = context.closed;
+      if (accept !== undefined) {
+        connection.accept = (signal) => accept.call(options, socket, { signal });
+      }
+      return socket;
+    },
+    close: (socket, reason) => {
+      const connection = connectionOf(socket);
+      return connection.close(reason === "closed" ? connection.poolClosed?.reason : undefined);
+    },
+    isBroken: (socket) => connectionOf(socket).isBroken,
+    isStale: (socket) => connectionOf(socket).isStale,
     isRetryable: (error) => !isFinal(error),
     lease: (slot) => {
-      slot.resource.lend();
+      lend(slot.resource);
       return new LeaseType(slot);
     },
-    watch: (socket, { lost, wanted }) => socket.watch(lost, wanted),
-    probe: (socket, { wait, rested }) => socket.settle(!wait, rested),
-    unwatch: (socket) => socket.unwatch(),
+    watch: (socket, context) => connectionOf(socket).beginWatch(context),
+    probe: (socket, { wait, rested }) => connectionOf(socket).watch.probe(wait, rested),
+    unwatch: (socket) => connectionOf(socket).watch.end(),
   };
-}
-
-/** What errors call an address of host and port. */
-export function nameOf(scheme: string, hostname: string, port: number): string {
-  return `${scheme}://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
-}
-
-/** Whether trying again can't help: no permission, a bad certificate, bad arguments. */
-export function isFinal(error: unknown): boolean {
-  return error instanceof Deno.errors.PermissionDenied ||
-    error instanceof Deno.errors.NotCapable ||
-    error instanceof Deno.errors.InvalidData ||
-    error instanceof TypeError ||
-    error instanceof RangeError;
+  if (init !== undefined) {
+    connector.init = async (socket, context) => {
+      const connection = connectionOf(socket);
+      connection.state = await init.call(options, socket as unknown as Fresh, context);
+      connection.assertFit("init");
+    };
+  }
+  if (accept !== undefined) {
+    connector.reset = (socket, { signal }) => {
+      const connection = connectionOf(socket);
+      if (connection.reader.unread > 0) return connection.acceptBytes(signal);
+    };
+  }
+  if (isFatal !== undefined) {
+    connector.isFatal = (error, socket) => isFatal.call(options, error, socket) !== false;
+  }
+  return connector;
 }

@@ -15,28 +15,44 @@ export {
   failover,
   roundRobin,
 } from "./endpoints.ts";
-export { type ReadUntilOptions, Socket, type SocketConn, type SocketOptions } from "./socket.ts";
-export type { SocketConnector } from "./_socket_connector.ts";
-export { SocketLease } from "./socket_lease.ts";
-export { tcp, type TcpOptions } from "./tcp.ts";
-export { tls, type TlsConnector, type TlsOptions } from "./tls.ts";
-export { TlsLease } from "./tls_lease.ts";
-export { TlsSocket, type TlsSocketConn } from "./tls_socket.ts";
-export { unix, type UnixOptions } from "./unix.ts";
-export { webSocket, type WebSocketConnector } from "./websocket.ts";
 export {
-  type ReceiveOptions,
+  type OptionSource,
+  type ReadOptions,
+  type ReadUntilOptions,
+  Socket,
+  type SocketConn,
+  type SocketConnector,
+  type SocketConnectorOptions,
+  SocketLease,
+  type SocketOptions,
+} from "./socket.ts";
+export { tcp, type TcpDialOptions, type TcpOptions } from "./tcp.ts";
+export {
+  tls,
+  type TlsConnector,
+  type TlsDialOptions,
+  TlsLease,
+  type TlsOptions,
+  TlsSocket,
+  type TlsSocketConn,
+} from "./tls.ts";
+export { unix, type UnixOptions } from "./unix.ts";
+export {
+  webSocket,
   WebSocketConnection,
-  type WebSocketMessage,
-} from "./websocket_connection.ts";
+  type WebSocketConnector,
+  type WebSocketConnectorOptions,
+  WebSocketLease,
+} from "./websocket.ts";
 export {
   WebSocketClosedError,
   type WebSocketClosing,
   WebSocketConnectError,
 } from "./websocket_errors.ts";
-export { WebSocketLease } from "./websocket_lease.ts";
 export type {
-  WebSocketConnectorOptions,
+  FlushedOptions,
+  ReceiveOptions,
   WebSocketDrainOptions,
+  WebSocketMessage,
   WebSocketPingOptions,
-} from "./websocket_options.ts";
+} from "./websocket_messages.ts";

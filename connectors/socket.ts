@@ -1,15 +1,58 @@
 /**
- * The resource in a pool of sockets.
+ * The resource in a pool of sockets, and the lease on it.
  *
  * @module
  */
 
-import { bytesOrString, checkOptions, countFrom, finiteCountFrom } from "../internal/validate.ts";
-import { Connection } from "./_connection.ts";
-import { type ChunkSource, readableOf, writableOf } from "./_streams.ts";
+import {
+  abortSignal,
+  bytesOrString,
+  checkOptions,
+  countFrom,
+  finiteCountFrom,
+} from "../internal/validate.ts";
+import { shown } from "../internal/text.ts";
+import type { Connector, ConnectorContext } from "../pool/connector.ts";
+import { LeaseReleasedError } from "../pool/errors.ts";
+import { Lease, type LeaseSlot } from "../pool/lease.ts";
+import { Connection } from "./socket/connection.ts";
+import { cancelRequest, chunkRequest, readableOf, writableOf } from "./socket/streams.ts";
+
+/** Options of a read. */
+export interface ReadOptions {
+  /**
+   * Gives up the read when it is aborted: it rejects at once with
+   * `signal.reason`. Bytes that have come stay for the next read of the lease.
+   * The socket is not lent to others after that, unless more has come and all of
+   * it has been read.
+   */
+  signal?: AbortSignal | undefined;
+}
+
+/** Options of {@linkcode SocketConn.readUntil}. */
+export interface ReadUntilOptions extends ReadOptions {
+  /**
+   * How many bytes there may be, those of the delimiter included.
+   *
+   * @default {65_536}
+   */
+  limit?: number | undefined;
+}
 
 /** A `Deno.Conn` that can also read and write whole messages. */
 export interface SocketConn<A extends Deno.Addr = Deno.Addr> extends Deno.Conn<A> {
+  /** How many bytes have come since the socket was lent. */
+  readonly received: number;
+
+  /**
+   * Reads as many bytes as there are, and fit.
+   *
+   * @param target Where they go.
+   * @param options A signal to give up the read.
+   * @returns How many bytes were read; null at the end.
+   */
+  read(target: Uint8Array, options?: ReadOptions): Promise<number | null>;
+
   /**
    * Writes all bytes, in as many writes as it takes.
    *
@@ -21,15 +64,16 @@ export interface SocketConn<A extends Deno.Addr = Deno.Addr> extends Deno.Conn<A
    * Reads just so many bytes, however they arrive.
    *
    * @param count How many: an integer of at least 0.
+   * @param options A signal to give up the read.
    * @returns The bytes. The promise rejects with `Deno.errors.UnexpectedEof` if the peer ends before.
    */
-  readExactly(count: number): Promise<Uint8Array<ArrayBuffer>>;
+  readExactly(count: number, options?: ReadOptions): Promise<Uint8Array<ArrayBuffer>>;
 
   /**
    * Reads up to a delimiter, and with it.
    *
    * @param delimiter Bytes, or a string that stands for its UTF-8 bytes; not empty.
-   * @param options How far to look.
+   * @param options How far to look, and a signal to give up the read.
    * @returns The bytes, the delimiter at their end. The promise rejects with
    * `Deno.errors.UnexpectedEof` if the peer ends before, and with a `RangeError`
    * if the delimiter does not come within the limit; nothing is taken then.
@@ -40,43 +84,78 @@ export interface SocketConn<A extends Deno.Addr = Deno.Addr> extends Deno.Conn<A
   ): Promise<Uint8Array<ArrayBuffer>>;
 }
 
-/** Options of {@linkcode SocketConn.readUntil}. */
-export interface ReadUntilOptions {
-  /**
-   * How many bytes there may be, those of the delimiter included.
-   *
-   * @default {65_536}
-   */
-  limit?: number;
-}
-
 /** Options of a {@linkcode Socket}. */
 export interface SocketOptions {
   /**
-   * How long one read or write may go without a byte moved, in milliseconds.
+   * How long one read or write may go without a byte moved, in milliseconds. The
+   * time for which the event loop is held up is not counted.
    *
    * @default {Infinity}
    */
   ioTimeout?: number | undefined;
 }
 
+/** An option's value, or a function that gives it, asked at each dial. */
+export type OptionSource<V> = V | ((context: ConnectorContext) => V | PromiseLike<V>);
+
+/**
+ * Options of every connector of sockets.
+ *
+ * @typeParam Fresh The type of a socket that has just been opened.
+ * @typeParam S The type of the socket after that.
+ * @typeParam State What `init` gives.
+ */
+export interface SocketConnectorOptions<Fresh, S, State> extends SocketOptions {
+  /**
+   * Makes a new connection ready for its first use, such as by a login. It is part
+   * of the dial, and bounded with it by `connectTimeout`; if it fails, the
+   * connection is closed. What it returns is the `state` of the socket and of each
+   * lease on it. It has to read all that it has asked for.
+   */
+  init?(conn: Fresh, context: ConnectorContext): State | PromiseLike<State>;
+
+  /**
+   * Reads what the server says unasked: while the socket is idle, or, where bytes
+   * are unread, when it is returned. Bounded by `checkTimeout`. A throw, or bytes
+   * left unread, retire the socket. Without it such bytes do.
+   */
+  accept?(conn: S, context: ConnectorContext): unknown;
+
+  /**
+   * Whether an error thrown out of `use` spoils the socket, which is closed then.
+   * By default every error does.
+   */
+  isFatal?(error: unknown, conn: S): boolean;
+
+  /**
+   * Whether these bytes, all that came during a lease, only say that the server
+   * hangs up without having done anything, such as PostgreSQL's error 57P01. With
+   * `retryStale` the request is sent once more then.
+   */
+  farewell?(bytes: Uint8Array<ArrayBuffer>): boolean;
+}
+
 const DEFAULT_LIMIT = 65_536;
 
-const READ_UNTIL_RULES = { limit: countFrom(1) };
+const READ_RULES = { signal: abortSignal };
+const READ_UNTIL_RULES = { ...READ_RULES, limit: countFrom(1) };
 const checkCount = finiteCountFrom(0);
 const encoder = new TextEncoder();
 
-/** What a socket has for its streams and those of its lease, without the methods that users see. */
-export let chunksOf: (socket: Socket<Deno.Addr>) => ChunkSource;
+/** What connectors and leases do with a socket, without methods that users see. */
+export let connectionOf: <A extends Deno.Addr>(socket: Socket<A, unknown>) => Connection<A>;
+
+/** Tells a socket that it has a new borrower, who owes nothing to the former one. */
+export let lend: (socket: Socket<Deno.Addr, unknown>) => void;
 
 /**
  * The resource in a pool of sockets: a connection that keeps bytes which have
- * come and have not been read, knows whether it is fit for another borrower,
- * and can be watched while nobody uses it.
+ * come and have not been read.
  *
  * @typeParam A The type of its addresses.
+ * @typeParam State What the connector's `init` has given.
  */
-export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
+export class Socket<A extends Deno.Addr = Deno.Addr, State = undefined> implements SocketConn<A> {
   readonly #connection: Connection<A>;
   /** Whether the user has said so. */
   #isUnrefed = false;
@@ -84,8 +163,18 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
   #writable: WritableStream<Uint8Array<ArrayBufferLike>> | undefined = undefined;
 
   /** Takes charge of a connection, which must not be used otherwise from then on. */
-  constructor(conn: Deno.Conn<A>, { ioTimeout = Infinity }: SocketOptions = {}) {
-    this.#connection = new Connection(conn, ioTimeout);
+  constructor(conn: Deno.Conn<A>, options: SocketOptions = {}) {
+    this.#connection = new Connection(conn, options);
+  }
+
+  /** What the connector's `init` has given. */
+  get state(): State {
+    return this.#connection.state as State;
+  }
+
+  /** How many bytes have come since the socket was lent. */
+  get received(): number {
+    return this.#connection.received;
   }
 
   /** The local address of the connection. */
@@ -108,14 +197,16 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
     return this.#writable ??= writableOf(() => this);
   }
 
-  /** Reads as many bytes as there are, and fit; resolves to null at the end. */
-  read(target: Uint8Array): Promise<number | null> {
-    return this.#connection.reader.read(target);
+  /** {@inheritDoc SocketConn.read} */
+  read(target: Uint8Array, options?: ReadOptions): Promise<number | null> {
+    const isPlain = options === undefined && target instanceof Uint8Array;
+    return isPlain ? this.#connection.reader.read(target) : this.#readWith(target, options);
   }
 
   /** Writes some of the bytes; resolves to how many. */
   write(bytes: Uint8Array): Promise<number> {
-    return this.#connection.writer.write(bytes);
+    if (bytes instanceof Uint8Array) return this.#connection.writer.write(bytes);
+    return Promise.reject(notBytes("write", "bytes", bytes));
   }
 
   /** {@inheritDoc SocketConn.writeAll} */
@@ -125,9 +216,9 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
   }
 
   /** {@inheritDoc SocketConn.readExactly} */
-  async readExactly(count: number): Promise<Uint8Array<ArrayBuffer>> {
+  async readExactly(count: number, options?: ReadOptions): Promise<Uint8Array<ArrayBuffer>> {
     checkCount(count, "count", "read");
-    return await this.#connection.reader.readExactly(count);
+    return await this.#connection.reader.readExactly(count, signalOf(options));
   }
 
   /** {@inheritDoc SocketConn.readUntil} */
@@ -139,7 +230,8 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
     bytesOrString(delimiter, "delimiter", "read");
     const bytes = toBytes(delimiter);
     if (bytes.length === 0) throw new RangeError("Cannot read as 'delimiter' must not be empty");
-    return await this.#connection.reader.readUntil(bytes, options.limit ?? DEFAULT_LIMIT);
+    const { limit = DEFAULT_LIMIT, signal } = options;
+    return await this.#connection.reader.readUntil(bytes, limit, signal);
   }
 
   /** Says that no more will be written. The peer may still answer; the socket will not be reused. */
@@ -169,50 +261,173 @@ export class Socket<A extends Deno.Addr = Deno.Addr> implements SocketConn<A> {
     this.#connection.conn.unref();
   }
 
-  /**
-   * Whether nobody may use the socket any more: it has failed, the peer has
-   * ended, or the last borrower left it half-closed, in the middle of a read or
-   * write, or with bytes unread.
-   */
-  get isBroken(): boolean {
-    return this.#connection.isBroken;
-  }
-
-  /** Whether the peer had hung up on the present borrower before it gave anything back. */
-  get isStale(): boolean {
-    return this.#connection.isStale;
-  }
-
-  /**
-   * Watches the socket while nobody uses it: whatever comes then means that it
-   * is lost. It does not keep the process alive meanwhile.
-   *
-   * @param onLost Called with the reason, once, unless the watch ends before.
-   * @param isWanted Whether somebody is waiting for the socket.
-   */
-  watch(onLost: (reason: unknown) => void, isWanted: boolean): void {
-    this.#connection.beginWatch(onLost, isWanted);
-  }
-
-  /** What to await before the watched socket is used, so that nothing is overlooked that could be seen. */
-  settle(isHurried: boolean, hasRested: boolean): Promise<void> | undefined {
-    return this.#connection.watch.settle(isHurried, hasRested);
-  }
-
-  /** Ends the watch: whoever uses the socket now takes over what has been begun to be read. */
-  unwatch(): void {
-    this.#connection.watch.end();
-  }
-
-  /** The socket has a new borrower, who owes nothing to the former one. */
-  lend(): void {
-    this.#connection.lend();
-    if (this.#isUnrefed) this.ref();
+  async #readWith(target: Uint8Array, options: ReadOptions | undefined): Promise<number | null> {
+    if (!(target instanceof Uint8Array)) throw notBytes("read", "target", target);
+    return await this.#connection.reader.read(target, signalOf(options));
   }
 
   static {
-    chunksOf = (socket) => socket.#connection.reader;
+    connectionOf = (socket) => socket.#connection;
+    lend = (socket) => {
+      socket.#connection.lend();
+      if (socket.#isUnrefed) socket.ref();
+    };
   }
+}
+
+/**
+ * A lease on a socket, which is itself a `Deno.Conn`: whatever takes one takes
+ * it. Leaving the scope of `using` gives the socket back to the pool; `close()`
+ * closes it for good. Once the lease has ended every use throws
+ * `LeaseReleasedError`, whoever holds the socket by then.
+ *
+ * The socket is reused only if it is fit to be: not if an operation failed or is
+ * still in flight, the peer ended, or bytes are left unread.
+ *
+ * @typeParam A The type of its addresses.
+ * @typeParam State What the connector's `init` gives.
+ * @typeParam S The type of the socket.
+ */
+export class SocketLease<
+  A extends Deno.Addr = Deno.Addr,
+  State = undefined,
+  S extends Socket<A, State> = Socket<A, State>,
+> extends Lease<S> implements SocketConn<A> {
+  #readable: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
+  #writable: WritableStream<Uint8Array<ArrayBufferLike>> | undefined;
+  /** What `readable` waits for. */
+  readonly #request = chunkRequest();
+
+  /** Made by the connector. */
+  constructor(slot: LeaseSlot<S>) {
+    super(slot);
+  }
+
+  /** What the connector's `init` has given. It belongs to the socket, and is gone with it. */
+  get state(): State {
+    return this.value.state;
+  }
+
+  /** How many bytes have come since the socket was lent. */
+  get received(): number {
+    return this.value.received;
+  }
+
+  /** The local address of the connection. */
+  get localAddr(): A {
+    return this.value.localAddr;
+  }
+
+  /** The remote address of the connection. */
+  get remoteAddr(): A {
+    return this.value.remoteAddr;
+  }
+
+  /**
+   * What comes in, as a stream: one for each lease. Ending or cancelling it does
+   * not close the socket, and loses no byte.
+   */
+  get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    return this.#readable ??= readableOf(() => connectionOf(this.value).reader, this.#request);
+  }
+
+  /** What goes out, as a stream: one for each lease. Closing or aborting it does not close the socket. */
+  get writable(): WritableStream<Uint8Array<ArrayBufferLike>> {
+    return this.#writable ??= writableOf(() => this.value);
+  }
+
+  /** {@inheritDoc SocketConn.read} */
+  read(target: Uint8Array, options?: ReadOptions): Promise<number | null> {
+    try {
+      return this.value.read(target, options);
+    } catch (error) {
+      return Promise.reject(error); // the lease has ended
+    }
+  }
+
+  /** Writes some of the bytes; resolves to how many. */
+  write(bytes: Uint8Array): Promise<number> {
+    try {
+      return this.value.write(bytes);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** {@inheritDoc SocketConn.writeAll} */
+  writeAll(bytes: Uint8Array | string): Promise<void> {
+    return this.ended ? ended() : this.value.writeAll(bytes);
+  }
+
+  /** {@inheritDoc SocketConn.readExactly} */
+  readExactly(count: number, options?: ReadOptions): Promise<Uint8Array<ArrayBuffer>> {
+    return this.ended ? ended() : this.value.readExactly(count, options);
+  }
+
+  /** {@inheritDoc SocketConn.readUntil} */
+  readUntil(
+    delimiter: string | Uint8Array,
+    options?: ReadUntilOptions,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    return this.ended ? ended() : this.value.readUntil(delimiter, options);
+  }
+
+  /** Says that no more will be written. The peer may still answer; the socket will not be reused. */
+  closeWrite(): Promise<void> {
+    return this.ended ? ended() : this.value.closeWrite();
+  }
+
+  /** Closes the socket for good, and frees its slot. */
+  close(): void {
+    this.discard("closed by the borrower");
+  }
+
+  /**
+   * Takes the socket out of the pool: its slot is free, and closing it is the
+   * caller's business. What the lease's `readable` waits for goes to the socket.
+   */
+  override detach(): S {
+    const socket = super.detach();
+    cancelRequest(this.#request);
+    return socket;
+  }
+
+  /** Makes the socket keep the process alive while an operation is in flight; it does by default. */
+  ref(): void {
+    this.value.ref();
+  }
+
+  /** Makes the socket not keep the process alive, for the time of this lease. */
+  unref(): void {
+    this.value.unref();
+  }
+}
+
+/**
+ * A connector whose resources are sockets and whose leases are `Deno.Conn`s.
+ *
+ * @typeParam A The type of its addresses.
+ * @typeParam State What its `init` gives.
+ */
+export type SocketConnector<A extends Deno.Addr = Deno.Addr, State = undefined> = Connector<
+  Socket<A, State>,
+  SocketLease<A, State>
+>;
+
+function ended(): Promise<never> {
+  return Promise.reject(new LeaseReleasedError());
+}
+
+function signalOf(options: ReadOptions | undefined): AbortSignal | undefined {
+  if (options === undefined) return undefined;
+  checkOptions(options, READ_RULES, "read");
+  return options.signal;
+}
+
+function notBytes(subject: string, name: string, value: unknown): TypeError {
+  return new TypeError(
+    `Cannot ${subject} as '${name}' must be a Uint8Array: received ${shown(value)}`,
+  );
 }
 
 function toBytes(data: string | Uint8Array): Uint8Array {

@@ -4,30 +4,44 @@
  * @module
  */
 
+import { oneLine } from "../internal/text.ts";
+import { checkOptions, nonEmptyString, oneOf, type Rule } from "../internal/validate.ts";
+import { checkRuntime, PLATFORM_ERRORS } from "./_dial_error.ts";
+import { socketConnector } from "./_socket_connector.ts";
 import {
-  checkOptions,
-  nonEmptyString,
-  oneOf,
-  positiveDuration,
-  type Rule,
-} from "../internal/validate.ts";
-import { type SocketConnector, socketConnector } from "./_socket_connector.ts";
-import { Socket, type SocketOptions } from "./socket.ts";
-import { SocketLease } from "./socket_lease.ts";
+  type OptionSource,
+  Socket,
+  type SocketConnector,
+  type SocketConnectorOptions,
+  SocketLease,
+} from "./socket.ts";
+import { orFunctions, resolveSources, SOCKET_RULES } from "./socket/options.ts";
+import { naming } from "./socket/tcp_dialer.ts";
 
-/** Options of {@linkcode unix}. */
-export interface UnixOptions extends SocketOptions {
-  /** The path of the socket. */
-  path: string;
+/**
+ * Options of {@linkcode unix}.
+ *
+ * @typeParam State What `init` gives.
+ */
+export interface UnixOptions<State = undefined>
+  extends SocketConnectorOptions<Socket<Deno.UnixAddr>, Socket<Deno.UnixAddr, State>, State> {
+  /** The path of the socket, or a function that gives it at each dial. */
+  path: OptionSource<string>;
   /** As in a listener's `Deno.UnixAddr`: `"unix"`, nothing else will do. */
-  transport?: Deno.UnixAddr["transport"];
+  transport?: Deno.UnixAddr["transport"] | undefined;
 }
 
+const SUBJECT = "create a Unix connector";
+const SOURCE_RULES = { path: nonEmptyString };
 const RULES: Record<keyof UnixOptions, Rule> = {
-  path: nonEmptyString,
+  ...SOCKET_RULES,
+  ...orFunctions(SOURCE_RULES),
   transport: oneOf("unix"),
-  ioTimeout: positiveDuration,
 };
+
+// How soon a server whose backlog is full is tried again, at first and at most.
+const FIRST_RETRY_MS = 2;
+const LAST_RETRY_MS = 50;
 
 /**
  * Connects to a Unix domain socket. The lease is a `Deno.Conn`.
@@ -35,10 +49,14 @@ const RULES: Record<keyof UnixOptions, Rule> = {
  * Needs the permission `--allow-net=unix:PATH` or `--allow-net`, and
  * `--allow-read` and `--allow-write` for the path. Not available on Windows.
  *
+ * A server whose backlog is full is tried again within the `connectTimeout`.
+ *
+ * @typeParam State What `init` gives: the `state` of each lease.
  * @param options Where to, and how.
  * @returns A connector for a pool.
  * @throws {TypeError} If an option is missing, unknown or of the wrong type.
  * @throws {RangeError} If an option is out of range.
+ * @throws {Deno.errors.NotSupported} If Deno is older than 2.9.
  *
  * @example
  * ```ts
@@ -47,13 +65,56 @@ const RULES: Record<keyof UnixOptions, Rule> = {
  * await using docker = new Pool(unix({ path: "/var/run/docker.sock" }));
  * ```
  */
-export function unix(options: UnixOptions): SocketConnector<Deno.UnixAddr> {
-  checkOptions(options, RULES, "create a Unix connector", ["path"]);
-  const { path, ioTimeout } = options;
-  // Deno heeds no signal here; a connection that comes too late is closed by the pool.
-  return socketConnector(
-    async () => new Socket(await Deno.connect({ transport: "unix", path }), { ioTimeout }),
-    SocketLease<Deno.UnixAddr>,
-    `unix:${path}`,
-  );
+export function unix<State = undefined>(
+  options: UnixOptions<State>,
+): SocketConnector<Deno.UnixAddr, State> {
+  checkOptions(options, RULES, SUBJECT, ["path"]);
+  checkRuntime(SUBJECT);
+  const given = { ...options };
+  return socketConnector({
+    place: placeOf(typeof given.path === "function" ? "*" : given.path),
+    options: given,
+    LeaseType: SocketLease<Deno.UnixAddr, State>,
+    connect: async (context) => {
+      const { signal } = context;
+      const { path } = await resolveSources({ path: given.path }, SOURCE_RULES, "dial", context);
+      const dial = () => connectUnix(path, signal);
+      const conn = await naming(placeOf(path), signal, dial, PLATFORM_ERRORS);
+      return new Socket<Deno.UnixAddr, State>(conn, given);
+    },
+  });
+}
+
+/**
+ * Opens a connection. Where TCP waits for room in the backlog, this fails at once,
+ * and is tried again. Deno ignores the signal of such a dial; a connection that
+ * comes too late is closed by the pool.
+ */
+async function connectUnix(path: string, signal: AbortSignal): Promise<Deno.UnixConn> {
+  for (let delay = FIRST_RETRY_MS;; delay = Math.min(2 * delay, LAST_RETRY_MS)) {
+    try {
+      return await Deno.connect({ transport: "unix", path });
+    } catch (error) {
+      if (!(error instanceof Deno.errors.WouldBlock)) throw error;
+    }
+    await pause(delay, signal);
+  }
+}
+
+function pause(delay: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      if (signal.aborted) reject(signal.reason);
+      else resolve();
+    };
+    const timer = setTimeout(end, delay);
+    signal.addEventListener("abort", end);
+    if (signal.aborted) end();
+  });
+}
+
+function placeOf(path: string): string {
+  return oneLine(`unix:${path}`);
 }

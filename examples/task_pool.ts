@@ -112,7 +112,8 @@ progress(`timeout: ${isLate ? "one page was too slow" : "none was too slow"}`);
 const hopeless = pool.submitAll([1, 2], (_n, _index, { signal }) => load("slow", signal));
 const { requested, cancelled, ignored } = await pool.cancel("enough", ...hopeless);
 progress(`cancel(): ${requested} asked, ${cancelled} ended, ${ignored} did not listen`);
-await pool[Symbol.asyncDispose]();
+await pool.close();
+progress(`close(): closed is ${pool.closed}`);
 
 const sum = await TaskPool.scope(2, async (small) => {
   const [one, two] = [small.submit(() => 1), small.submit(() => 2)];

@@ -52,7 +52,7 @@ let drained = 0;
   const quote = async (client: string, symbol: string) => {
     using ws = await pool.acquire();
     ws.send(symbol);
-    const answer = await ws.receive({ signal: AbortSignal.timeout(1_000) });
+    const answer = await ws.receive({ timeout: 1_000 });
     console.log(`${client}: ${answer} (${ws.reused ? "reused" : "new"} WebSocket)`);
   };
 

@@ -15,6 +15,11 @@ export function oneLine(text: string): string {
   });
 }
 
+/** A text without the passwords of the URLs in it. */
+export function withoutPasswords(text: string): string {
+  return text.replace(/\/\/([^\s/?#:@]*):[^\s/?#]*@/g, "//$1:***@");
+}
+
 /** What an error says, in one line. It may be anything: a symbol, an object without a prototype. */
 export function errorText(error: unknown): string {
   try {

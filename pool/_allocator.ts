@@ -156,8 +156,8 @@ export class Allocator<T, L extends Lease<T>>
     }
     const now = this.options.clock.wall();
     const slot = this.#idle.take(now);
-    if (slot === undefined) return this.#enqueue(request, site);
-    const need = this.#needOf(slot, now);
+    const need = slot && this.#needOf(slot, now);
+    if (slot?.state !== "idle") return this.#enqueue(request, site);
     if (need !== undefined) {
       return this.#enqueue(request, site, (waiter) => this.#prepare(slot, need, waiter));
     }
@@ -230,6 +230,7 @@ export class Allocator<T, L extends Lease<T>>
     if (this.#connector.admit !== undefined) this.#admitting.add(slot);
     this.#actions.add(() => {
       if (slot.state !== "connecting") return;
+      if (this.#state === "closing") return this.#withdraw(slot); // closed by what was done before
       this.#calls.dial(slot, (reason, options) => this.#retireByConnector(slot, reason, options));
     });
   }
@@ -328,10 +329,10 @@ export class Allocator<T, L extends Lease<T>>
   }
 
   timedOut(waiter: Waiter): void {
-    const { timeout } = waiter.request;
-    if (waiter.request.signal?.aborted) return this.aborted(waiter);
+    const { timeout, priority, signal } = waiter.request;
+    if (signal?.aborted) return this.aborted(waiter);
     this.reporter.counters.acquires.timedOut++;
-    this.#overload.record(this.options.clock.now() - waiter.since);
+    if (this.#isServing) this.#overload.recordTimeout(priority);
     this.#reject(waiter, this.reporter.lateError(this.#stageOf(waiter), timeout));
     this.proceed();
   }
@@ -367,6 +368,8 @@ export class Allocator<T, L extends Lease<T>>
 
   resume(): void {
     this.#isPaused = false;
+    this.#overload.restart();
+    this.queue.unassignFirst(this.slots.idle.size); // what was returned meanwhile comes sooner than a dial
     this.proceed();
   }
 
@@ -533,9 +536,7 @@ export class Allocator<T, L extends Lease<T>>
     if (isBehind && this.queue.next !== waiter) this.#capacity.review();
     else this.proceed();
     if (this.options.maxWaiting < Infinity) this.#rejectIfTooMany(waiter);
-    if (this.options.overload !== undefined && !waiter.settled) {
-      this.#overload.watch(this.queue.next?.since ?? waiter.since);
-    }
+    if (this.options.overload !== undefined && !waiter.settled) this.#overload.watch();
   }
 
   #rejectIfTooMany(waiter: Waiter): void {
@@ -566,9 +567,15 @@ export class Allocator<T, L extends Lease<T>>
     const now = this.options.clock.wall();
     const slot = this.#idle.take(now);
     if (slot === undefined) return this.#dialFor(waiter);
+    return this.#pass(slot, now);
+  }
+
+  /** Passes an idle resource to the first waiter that can use it, or has it made ready. Returns false if nobody can use it. */
+  #pass(slot: Slot<T>, now: number): boolean {
     const need = this.#needOf(slot, now);
+    if (slot.state !== "idle") return true; // what was asked has called the pool
     if (need !== undefined) {
-      this.#prepare(slot, need, waiter);
+      this.#prepare(slot, need, this.queue.nextAny);
       return true;
     }
     const taker = this.#takerOf(slot);
@@ -590,7 +597,6 @@ export class Allocator<T, L extends Lease<T>>
 
   /** The first waiter that can use the resource. */
   #takerOf(slot: Slot<T>): Waiter | undefined {
-    if (!this.#isServing) return undefined;
     let waiter = this.queue.firstFor(slot);
     while (waiter?.request.signal?.aborted) { // its listener has not been called yet
       this.#rejectAborted(waiter);
@@ -624,10 +630,12 @@ export class Allocator<T, L extends Lease<T>>
    * One that its borrower returned is probed first, as an idle one is.
    */
   #offer(slot: Slot<T>, now: number, isReturned: boolean): void {
+    if (!this.#isServing) return this.#rest(slot, now);
     const waiter = this.queue.size === 0 ? undefined : this.#takerOf(slot);
     const isInTheWay = this.queue.hasFresh && this.queue.wantsFreshBefore(waiter) &&
       this.opener.lacksRoom;
-    if (isInTheWay || this.#capacity.mustYieldBefore(waiter)) this.retire(slot, "replaced");
+    const mustYield = isInTheWay || this.#capacity.mustYieldBefore(waiter, slot.openedAt);
+    if (mustYield) this.retire(slot, "replaced");
     else if (waiter === undefined) this.#rest(slot, now);
     else if (isReturned && this.#connector.watch !== undefined) this.#handOver(slot, now);
     else this.#give(slot, waiter, now);
@@ -635,6 +643,7 @@ export class Allocator<T, L extends Lease<T>>
 
   #rest(slot: Slot<T>, now: number): void {
     const { maxIdle, minIdle, idleTimeout } = this.options;
+    if (slot.waiter !== undefined) this.queue.unassign(slot.waiter); // the pool is paused
     if (this.#idle.size >= maxIdle) this.retire(slot, "surplus");
     else if (idleTimeout === 0 && this.#idle.size >= minIdle) this.retire(slot, "idle");
     else this.#idle.add(slot, now, false);
@@ -643,18 +652,16 @@ export class Allocator<T, L extends Lease<T>>
   /** Hands a watched resource to the first waiter, as if it had been idle for a moment. */
   #handOver(slot: Slot<T>, now: number): void {
     this.#idle.add(slot, now, true);
-    if (slot.state !== "idle") return; // the watch found it lost
-    const need = this.#needOf(slot, now);
-    if (need !== undefined) return this.#prepare(slot, need, this.queue.nextAny);
-    const waiter = this.#takerOf(slot); // the connector may have aborted another
-    if (waiter !== undefined) this.#give(slot, waiter, now);
+    if (slot.state === "idle") this.#pass(slot, now); // else the watch found it lost
   }
 
   #give(slot: Slot<T>, waiter: Waiter, now: number): void {
     if (slot.waiter !== undefined) this.queue.redirect(slot, waiter);
     const resolve = this.queue.take(waiter);
     const waited = this.options.clock.now() - waiter.since;
-    if (this.options.overload !== undefined) this.#overload.record(waited);
+    if (this.options.overload !== undefined) {
+      this.#overload.recordWait(waited, waiter.request.priority);
+    }
     try {
       resolve(this.#lend(slot, now, waited, waiter.request.site));
     } catch (error) {
@@ -670,7 +677,7 @@ export class Allocator<T, L extends Lease<T>>
     site: AcquireSite | undefined,
   ): L {
     if (++slot.uses === 1) this.opener.wasUsed();
-    if (waited === undefined && this.options.overload !== undefined) this.#overload.record(0);
+    if (waited === undefined && this.options.overload !== undefined) this.#overload.recordNoWait();
     this.slots.lend(slot);
     slot.leasedAt = now;
     try {
@@ -810,8 +817,12 @@ export class Allocator<T, L extends Lease<T>>
   /** A dial that waits for leave, and that nobody needs any more, is given up. */
   #withdrawIfUnneeded(slot: Slot<T>): void {
     if (slot.state !== "connecting" || slot.stage !== "admit" || slot.call === undefined) return;
-    if (this.opener.isNeeded(slot)) return;
-    slot.call.cancel(new Error("The resource is not needed any more"));
+    if (!this.opener.isNeeded(slot)) this.#withdraw(slot);
+  }
+
+  /** A dial is given up before it has begun. */
+  #withdraw(slot: Slot<T>): void {
+    slot.call?.cancel(new Error("The resource is not needed any more"));
     this.#admitting.delete(slot);
     this.opener.withdrawn(slot);
     this.#free(slot);
@@ -893,7 +904,7 @@ export class Allocator<T, L extends Lease<T>>
   /** Rejects waiters that have waited for too long under overload, of the lowest priority first. */
   #shed(isThorough = false): void {
     const { horizon } = this.#overload;
-    if (horizon === -Infinity) return;
+    if (horizon === -Infinity || !this.isOpen) return; // a draining pool serves all who wait
     // The head has waited longest, unless it has a priority: then the others are seen at the interval's end.
     if (!isThorough && (this.queue.next?.since ?? Infinity) >= horizon) return;
     const now = this.options.clock.now();
@@ -905,10 +916,13 @@ export class Allocator<T, L extends Lease<T>>
 
   /** An interval of the overload guard is over. */
   #endInterval(): void {
-    this.#shed(true);
-    this.proceed();
     const { next } = this.queue;
-    if (next !== undefined) this.#overload.watch(next.since);
+    if (next === undefined) return;
+    const waited = this.options.clock.now() - next.since;
+    if (this.#isServing) this.#overload.recordStanding(waited, next.request.priority);
+    this.#overload.watch();
+    if (this.#isServing) this.#shed(true); // a pause is no overload
+    this.proceed();
   }
 
   #rejectAll(): void {

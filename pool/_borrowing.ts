@@ -8,7 +8,8 @@ import type { AcquireOptions, UseOptions } from "./options.ts";
 /** What `use` needs of a pool. */
 export interface Lender<L> {
   readonly acquireTimeout: number;
-  acquire(options: AcquireOptions | undefined): Promise<L>;
+  /** `within` bounds it beside the `timeout` of the options, in milliseconds. */
+  acquire(options: AcquireOptions | undefined, within?: number): Promise<L>;
   /** Whether the lease's resource, used before, failed before anything came back. */
   isStale(lease: L, error: unknown): boolean;
   /** Whether the error has spoilt the lease's resource. */
@@ -35,17 +36,20 @@ export class Borrowing<L extends Lease<unknown>> {
     body: (lease: L) => R | PromiseLike<R>,
     options: UseOptions | undefined,
   ): Promise<R> {
-    const lease = await this.#lender.acquire(options && this.#acquireOptions(options, 0));
     const begun = options === undefined ? 0 : this.#clock();
+    const lease = options === undefined
+      ? await this.#lender.acquire(undefined)
+      : await this.#acquire(options, options.fresh, begun, 0);
+    const waited = options === undefined ? 0 : this.#clock() - begun;
     try {
-      const result = await (isBounded(options) ? this.#bounded(body, lease, options) : body(lease));
+      const result = await this.#call(body, lease, options, begun);
       lease.release();
       return result;
     } catch (error) {
       const isStale = options?.retryStale === true && this.#lender.isStale(lease, error);
       this.#endFailed(lease, error);
       if (!isStale || options?.signal?.aborted) throw error;
-      return await this.#retry(body, options!, error, this.#clock() - begun);
+      return await this.#retry(body, options!, error, begun, waited);
     }
   }
 
@@ -59,20 +63,17 @@ export class Borrowing<L extends Lease<unknown>> {
     body: (lease: L) => R | PromiseLike<R>,
     options: UseOptions,
     first: unknown,
-    elapsed: number,
+    begun: number,
+    waited: number,
   ): Promise<R> {
-    const { retryStale: _, ...others } = options;
-    const acquireOptions = { ...this.#acquireOptions(options, elapsed), fresh: true };
     let lease: L;
     try {
-      lease = await this.#lender.acquire(acquireOptions);
+      lease = await this.#acquire(options, true, begun, waited);
     } catch (second) {
       throw withFirst(second, first, options.signal);
     }
-    const left = options.deadline === undefined ? undefined : options.deadline - elapsed;
-    const bounds = { ...others, deadline: left };
     try {
-      const result = await (isBounded(bounds) ? this.#bounded(body, lease, bounds) : body(lease));
+      const result = await this.#call(body, lease, options, begun);
       lease.release();
       return result;
     } catch (error) {
@@ -81,14 +82,23 @@ export class Borrowing<L extends Lease<unknown>> {
     }
   }
 
+  #call<R>(
+    body: (lease: L) => R | PromiseLike<R>,
+    lease: L,
+    options: UseOptions | undefined,
+    begun: number,
+  ): R | PromiseLike<R> {
+    return isBounded(options) ? this.#bounded(body, lease, options, begun) : body(lease);
+  }
+
   #bounded<R>(
     body: (lease: L) => R | PromiseLike<R>,
     lease: L,
     { signal, deadline = Infinity }: UseOptions,
+    begun: number,
   ): Promise<R> {
     return new Promise((resolve, reject) => {
-      const now = this.#clock();
-      const use = new Use(deadline, now + deadline, (reason) => {
+      const use = new Use(deadline, begun + deadline, (reason) => {
         end();
         if (!lease.ended) lease.discard(reason);
         reject(reason);
@@ -98,7 +108,7 @@ export class Borrowing<L extends Lease<unknown>> {
         this.#limits.drop(use);
         if (signal !== undefined) this.#aborts.delete(signal, use);
       };
-      this.#limits.add(use, now);
+      this.#limits.add(use, this.#clock());
       if (signal !== undefined) this.#aborts.add(signal, use);
       if (signal?.aborted) return use.cut(signal.reason);
       const settle = <V>(tell: (value: V) => void) => (value: V) => {
@@ -116,18 +126,18 @@ export class Borrowing<L extends Lease<unknown>> {
     else lease.release();
   }
 
-  /** The options of an acquire, with what is left of the time. */
-  #acquireOptions(options: UseOptions, elapsed: number): AcquireOptions {
-    const { signal, timeout, fresh, priority, deadline = Infinity } = options;
-    const budget = timeout ?? this.#lender.acquireTimeout;
-    const least = Math.min(budget, deadline);
-    const left = least === timeout && elapsed === 0 ? timeout : Math.max(0, least - elapsed);
-    return {
-      signal,
-      fresh,
-      priority,
-      ...(left !== this.#lender.acquireTimeout && { timeout: left }),
-    };
+  /** Acquires within what is left of the time: all acquires share one `timeout`. */
+  #acquire(
+    options: UseOptions,
+    fresh: boolean | undefined,
+    begun: number,
+    waited: number,
+  ): Promise<L> {
+    const { acquireTimeout } = this.#lender;
+    const { signal, priority, timeout = acquireTimeout, deadline = Infinity } = options;
+    const budget = timeout > 0 ? timeout - waited : Infinity; // with 0 there is no wait to bound
+    const left = Math.max(0, Math.min(budget, begun + deadline - this.#clock()));
+    return this.#lender.acquire({ signal, timeout, fresh, priority }, left);
   }
 }
 

@@ -40,8 +40,8 @@ export interface Capacity {
   give(): void;
   /** Whether so many resources are more than there should be. */
   isExceededBy(open: number): boolean;
-  /** Whether a free resource must make room for a waiter of another pool, instead of going to this waiter or being idle. */
-  mustYieldBefore(waiter: Waiter | undefined): boolean;
+  /** Whether a free resource, opened then, must make room for a waiter of another pool, instead of going to this waiter or being idle. */
+  mustYieldBefore(waiter: Waiter | undefined, openedAt: number): boolean;
   /** For how many waiters room is being made elsewhere. */
   readonly coming: number;
   /** A dial has taken so many milliseconds. */

@@ -262,8 +262,9 @@ class Dial<T, L extends Lease<T>> extends BoundedCall {
   begin(): void {
     const { connector } = this.#calls;
     if (connector.admit === undefined) return this.#connect();
+    const background = this.#slot.waiter === undefined;
     this.#await(
-      () => connector.admit!({ signal: this.signal }),
+      () => connector.admit!({ signal: this.signal, background }),
       (permit) => this.#admitted(permit),
     );
   }

@@ -72,11 +72,11 @@ export class IdleList<T, L extends Lease<T>> {
     const { idle } = this.#slots;
     const isLifo = this.#options.order === "lifo";
     let slot = isLifo ? idle.tail : idle.head;
-    while (slot !== undefined) {
+    while (slot?.state === "idle") { // what is asked on the way may call the pool
       const following: Slot<T> | undefined = isLifo ? slot.prev : slot.next;
       const reason = this.#policy.reasonForIdle(slot, now);
       if (reason !== undefined) this.#events.retire(slot, reason);
-      else if (accept === undefined || accept(slot)) return slot;
+      else if ((accept === undefined || accept(slot)) && slot.state === "idle") return slot;
       slot = following;
     }
   }

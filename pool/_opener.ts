@@ -12,6 +12,7 @@ import type { RetireReason } from "./stats.ts";
 const DELIBERATE: ReadonlySet<RetireReason> = new Set([
   "closed",
   "cleared",
+  "idle",
   "recycled",
   "replaced",
   "surplus",
@@ -110,6 +111,11 @@ export class Opener<T, L extends Lease<T>> {
     return this.#warmUps.length > 0;
   }
 
+  /** Whether callers must wait before the next dial, or are given the last error until then. */
+  get isPacing(): boolean {
+    return this.#refusal !== undefined;
+  }
+
   /** Whether one more dial may be in flight. */
   get mayDial(): boolean {
     return this.#slots.connecting < this.#options.maxConnecting;
@@ -200,6 +206,7 @@ export class Opener<T, L extends Lease<T>> {
   recordUnusedLoss(reason: RetireReason, age: number): void {
     const { minIdle, retry } = this.#options;
     if (minIdle === 0 || age > retry.maxDelay || DELIBERATE.has(reason)) return;
+    if (reason === "lifetime" && age >= retry.minDelay) return; // that is a pace by itself
     if (this.#refillSchedule.ready) this.#refillSchedule.postpone();
   }
 

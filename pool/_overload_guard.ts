@@ -6,12 +6,18 @@ import type { ResolvedPoolOptions } from "./options.ts";
  * least time that a caller waited within an interval is over the target. A short
  * queue empties within any interval, so that its least wait is small; only a
  * queue that stands is overload.
+ *
+ * Each priority has a queue of its own, in effect: that callers of a high one are
+ * served at once says nothing of the others, who may stand.
  */
 export class OverloadGuard {
   readonly #options: ResolvedPoolOptions;
   readonly #timer: SharedTimer;
   #intervalEnd = 0;
-  #leastWait = Infinity;
+  /** Of this interval, by priority. */
+  readonly #leastWaits = new Map<number, number>();
+  /** Whether a caller was served at once within this interval: nobody waited then. */
+  #wasEmpty = false;
   #isOverloaded = false;
 
   /** `onInterval` is called at the end of an interval in which callers wait. */
@@ -20,18 +26,29 @@ export class OverloadGuard {
     this.#timer = new SharedTimer(options.clock.now, onInterval, false);
   }
 
-  /** A caller has waited for so long: it was served, or it has timed out. */
-  record(waited: number): void {
-    const { overload, clock } = this.#options;
-    if (overload === undefined) return;
-    const now = clock.now();
-    if (now < this.#intervalEnd) {
-      this.#leastWait = Math.min(this.#leastWait, waited);
-      return;
-    }
-    this.#isOverloaded = this.#leastWait > overload.target && this.#leastWait < Infinity;
-    this.#intervalEnd = now + overload.interval;
-    this.#leastWait = waited;
+  /** A caller was served at once. */
+  recordNoWait(): void {
+    if (this.#options.overload === undefined) return;
+    this.#judge();
+    this.#wasEmpty = true;
+  }
+
+  /** A caller was served after so long. */
+  recordWait(waited: number, priority: number): void {
+    if (this.#options.overload === undefined) return;
+    this.#judge();
+    const least = this.#leastWaits.get(priority) ?? Infinity;
+    this.#leastWaits.set(priority, Math.min(least, waited));
+  }
+
+  /** A caller's time ran out: it would have waited for longer, however short its time was. */
+  recordTimeout(priority: number): void {
+    this.recordWait(Infinity, priority);
+  }
+
+  /** The first caller, of this priority, still waits after so long: that counts if none was served. */
+  recordStanding(waited: number, priority: number): void {
+    if (!this.#leastWaits.has(priority)) this.recordWait(waited, priority);
   }
 
   /** Callers that came before this time, by the monotonic clock, are to be refused now. */
@@ -41,17 +58,36 @@ export class OverloadGuard {
     return clock.now() - 2 * overload.target;
   }
 
-  /** Callers wait, the first of them since this time. */
-  watch(since: number): void {
+  /** Callers wait. */
+  watch(): void {
     const { overload, clock } = this.#options;
     if (overload === undefined) return;
-    const now = clock.now();
-    if (now >= this.#intervalEnd) this.record(now - since);
-    this.#timer.fireBy(this.#intervalEnd, now);
+    this.#judge();
+    this.#timer.fireBy(this.#intervalEnd, clock.now());
+  }
+
+  /** Begins an interval anew: what was before says nothing of what comes. */
+  restart(): void {
+    this.#intervalEnd = -Infinity;
+    if (this.#options.overload !== undefined) this.#judge();
   }
 
   /** Stops the timer. */
   close(): void {
     this.#timer.clear();
+  }
+
+  /** Decides at the end of an interval, and begins the next one. */
+  #judge(): void {
+    const { clock } = this.#options;
+    const { target, interval } = this.#options.overload!;
+    const now = clock.now();
+    if (now < this.#intervalEnd) return;
+    const isRecent = now < this.#intervalEnd + interval;
+    const stands = [...this.#leastWaits.values()].some((waited) => waited > target);
+    this.#isOverloaded = isRecent && stands && !this.#wasEmpty;
+    this.#intervalEnd = now + interval;
+    this.#leastWaits.clear();
+    this.#wasEmpty = false;
   }
 }

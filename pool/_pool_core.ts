@@ -29,6 +29,8 @@ export interface PoolView<L> {
   readonly isPaused: boolean;
   /** Whether there are neither resources nor callers. */
   readonly isEmpty: boolean;
+  /** Whether it must remember when to dial again. */
+  readonly isPacing: boolean;
   readonly stats: PoolStats;
   readonly place: string | undefined;
   acquire(options: AcquireOptions | undefined): Promise<L>;
@@ -88,6 +90,10 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
     return slots.size === 0 && queue.size === 0 && !opener.isWarming && !isPaused;
   }
 
+  get isPacing(): boolean {
+    return this.#allocator.opener.isPacing;
+  }
+
   get stats(): PoolStats {
     return this.#allocator.reporter.stats;
   }
@@ -100,7 +106,7 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
     return this.#options.acquireTimeout;
   }
 
-  acquire(options: AcquireOptions | undefined): Promise<L> {
+  acquire(options: AcquireOptions | undefined, within = Infinity): Promise<L> {
     if (options === undefined) return this.#allocator.acquire(this.#default);
     try {
       checkAcquireOptions(options);
@@ -108,7 +114,7 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
     } catch (error) {
       return Promise.reject(error);
     }
-    return this.#allocator.acquire(this.#requestOf(options));
+    return this.#allocator.acquire(this.#requestOf(options, within));
   }
 
   tryAcquire(): L | undefined {
@@ -186,7 +192,7 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
   }
 
   explain(): PoolReport {
-    const { clock, name } = this.#options;
+    const { clock, name, minIdle, maxIdle } = this.#options;
     const { slots, queue, reporter, state, isPaused } = this.#allocator;
     const wall = clock.wall();
     const now = clock.now();
@@ -200,6 +206,7 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
       state: state === "open" && isPaused ? "paused" : state,
       waitingFor: this.#waitingFor(),
       stats: reporter.stats,
+      limits: { minIdle, maxIdle },
       leases: leased.sort((a, b) => a.leasedAt - b.leasedAt).map((
         { leasedAt, uses, acquiredAt },
       ) => ({
@@ -225,14 +232,14 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
     return this.#shutdown.done;
   }
 
-  #requestOf(options: AcquireOptions): AcquireRequest {
+  #requestOf(options: AcquireOptions, within = Infinity): AcquireRequest {
     const { acquireTimeout, connectTimeout } = this.#options;
     const { signal, timeout = acquireTimeout, fresh = false, priority = 0 } = options;
     return {
       kind: fresh ? "fresh" : "any",
       signal,
       // A caller that does not wait for a release still waits for a dial that can begin at once.
-      timeout: timeout > 0 ? timeout : connectTimeout,
+      timeout: Math.min(timeout > 0 ? timeout : connectTimeout, within),
       mayWait: timeout > 0,
       priority,
     };

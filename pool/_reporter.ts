@@ -1,6 +1,6 @@
 import type { Clock } from "../internal/clock.ts";
 import { ignoreResult } from "../internal/promise_like.ts";
-import { oneLine } from "../internal/text.ts";
+import { oneLine, withoutPasswords } from "../internal/text.ts";
 import type { Capacity } from "./_capacity.ts";
 import type { DeferredActions } from "./_deferred_actions.ts";
 import type { Slot, SlotTable } from "./_slot.ts";
@@ -204,11 +204,11 @@ export class Reporter<T> {
     };
   }
 
-  /** What the pool connects to, in one line. */
+  /** What the pool connects to, in one line and without passwords. */
   get place(): string | undefined {
     try {
       const { place } = this.#sources.connector;
-      return typeof place === "string" ? oneLine(place) : undefined;
+      return typeof place === "string" ? withoutPasswords(oneLine(place)) : undefined;
     } catch {
       return undefined;
     }

@@ -21,7 +21,7 @@ const SMOOTHING = 0.2;
  *
  * To serve a waiter of the same key costs nothing, a change of key costs a dial.
  * So a resource stays with its key until the first waiter of another key has
- * waited for `patience`.
+ * waited for `patience`, and for one mean dial at least.
  */
 export class SharedCapacity {
   readonly #clock: Clock;
@@ -74,14 +74,14 @@ export class SharedCapacity {
   }
 
   /** Whether a resource of this key goes to a claim of another key rather than to this waiter. */
-  mustYieldBefore(key: KeyCapacity, waiter: Waiter | undefined): boolean {
+  mustYieldBefore(key: KeyCapacity, waiter: Waiter | undefined, openedAt: number): boolean {
     if (this.#claims.size === 0 || this.isEnoughComing) return false;
     const rival = this.#firstRivalOf(key)?.waiter;
     if (rival === undefined) return false;
     if (waiter !== undefined) {
       const difference = rival.request.priority - waiter.request.priority;
       if (difference !== 0) return difference > 0;
-      if (waiter.rank < rival.rank) return false;
+      if (waiter.rank < rival.rank || this.#isNew(openedAt, key)) return false;
     }
     return this.#hasWaitedEnough(rival, key);
   }
@@ -198,6 +198,14 @@ export class SharedCapacity {
     const idle = this.#clock.wall() - oldest.key.user.oldestIdle!.idleSince;
     const waited = this.#clock.now() - rival.since;
     return Math.ceil(Math.min(this.#meanDial - idle, this.patience * weight - waited));
+  }
+
+  /**
+   * Whether a resource has not been of use for as long as its dial took. When all
+   * callers have waited for `patience`, each request would cost a dial otherwise.
+   */
+  #isNew(openedAt: number, key: KeyCapacity): boolean {
+    return this.#clock.wall() - openedAt < this.#meanDial * key.weight;
   }
 
   #hasWaitedEnough(rival: Waiter, key: KeyCapacity): boolean {
@@ -317,8 +325,8 @@ export class KeyCapacity implements Capacity {
     return open > this.maxSize || this.#shared.isOverfull;
   }
 
-  mustYieldBefore(waiter: Waiter | undefined): boolean {
-    return this.#shared.mustYieldBefore(this, waiter);
+  mustYieldBefore(waiter: Waiter | undefined, openedAt: number): boolean {
+    return this.#shared.mustYieldBefore(this, waiter, openedAt);
   }
 
   dialled(duration: number): void {

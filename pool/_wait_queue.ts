@@ -137,6 +137,8 @@ export class WaitQueue {
   readonly #deadlines: DeadlineQueue<Waiter>;
   /** Waiters that do not wait for a release, and that nothing is being made ready for. */
   readonly #stranded = new Set<Waiter>();
+  /** How many have a priority other than 0. */
+  #prioritised = 0;
 
   constructor(clock: () => number, events: WaitEvents) {
     this.#aborts = new SignalRegistry((waiter) => events.aborted(waiter));
@@ -187,6 +189,7 @@ export class WaitQueue {
     this.#deadlines.add(waiter, waiter.since);
     if (request.signal !== undefined) this.#aborts.add(request.signal, waiter);
     if (!request.mayWait) this.#stranded.add(waiter);
+    if (request.priority !== 0) this.#prioritised++;
   }
 
   /** Takes a waiter out. It is to be answered by what this returns: nothing else can happen to it. */
@@ -198,6 +201,7 @@ export class WaitQueue {
     this.#deadlines.drop(waiter);
     if (request.signal !== undefined) this.#aborts.delete(request.signal, waiter);
     if (!request.mayWait) this.#stranded.delete(waiter);
+    if (request.priority !== 0) this.#prioritised--;
     return resolve;
   }
 
@@ -211,6 +215,14 @@ export class WaitQueue {
   unassign(waiter: Waiter): void {
     this.#laneOf(waiter).unassign(waiter);
     if (!waiter.request.mayWait) this.#stranded.add(waiter);
+  }
+
+  /** Of the first waiters that take any resource, so many have no slot any more. */
+  unassignFirst(count: number): void {
+    for (const waiter of this.#any.queue) {
+      if (count-- <= 0) return;
+      if (waiter.slot !== undefined) this.unassign(waiter);
+    }
   }
 
   /**
@@ -266,7 +278,12 @@ export class WaitQueue {
 
   /** The waiters without a slot that came before this time. */
   unassignedSince(horizon: number): Waiter[] {
-    return [...this].filter((waiter) => waiter.slot === undefined && waiter.since < horizon);
+    const found: Waiter[] = [];
+    for (const waiter of this) {
+      if (waiter.since < horizon) found.push(waiter);
+      else if (this.#prioritised === 0) break; // all behind it came later
+    }
+    return found.filter((waiter) => waiter.slot === undefined);
   }
 
   /** Drops the timer when nobody waits any more, and for good. */

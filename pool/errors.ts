@@ -4,7 +4,7 @@
  * @module
  */
 
-import { errorText } from "../internal/text.ts";
+import { errorText, oneLine } from "../internal/text.ts";
 import { type PoolStats, summary } from "./stats.ts";
 
 /** Which pool an error is about, and how it stood. */
@@ -160,7 +160,7 @@ export class LeaseReleasedError extends Error {
 
 function subjectOf({ name, place, key }: PoolInfo): string {
   const parts = [
-    name === undefined ? "" : `pool ${name}`,
+    name === undefined ? "" : `pool ${oneLine(name)}`,
     key === undefined ? "" : `key ${key}`,
     place ?? "",
   ].filter((part) => part !== "");

@@ -94,9 +94,11 @@ export function resolveKeyedPoolOptions<K>(
 }
 
 /** Refuses what is not a key's hooks before anything is opened for the key. */
-export function checkedHooks<K>(hooksOf: (key: K) => PoolHooks<never>): (key: K) => PoolHooks {
-  return (key) => {
-    const hooks = hooksOf(key);
+export function checkedHooks<A extends unknown[]>(
+  hooksOf: (...args: A) => PoolHooks<never>,
+): (...args: A) => PoolHooks {
+  return (...args) => {
+    const hooks = hooksOf(...args);
     hooksRule(hooks, "hooks(key)", NEW_KEY);
     return hooks as PoolHooks;
   };

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { oneLine, shown } from "../internal/text.ts";
+import { oneLine, shown, withoutPasswords } from "../internal/text.ts";
 import { typed } from "../internal/validate.ts";
 import { PoolCore, type PoolView } from "./_pool_core.ts";
 import { KeyCapacity, SharedCapacity } from "./_shared_capacity.ts";
@@ -54,11 +54,11 @@ interface Entry<K, L> {
 
 /** Hooks that were added, and what takes them away from each key. */
 interface Observation<K> {
-  readonly hooksOf: (key: K) => PoolHooks<never>;
+  readonly hooksOf: (key: K, text: string) => PoolHooks<never>;
   readonly attached: Map<unknown, Disposable>;
 }
 
-// How many keys whose dials linger are looked at when a key has become empty.
+// How many empty keys that could not be dropped are looked at when another has become empty.
 const LINGERING_KEYS_CHECKED = 8;
 
 /** What a keyed pool says of itself at one moment: a report for each key. */
@@ -113,8 +113,8 @@ export interface KeyView<T, L extends Lease<T> = Lease<T>> {
  * key, is closed for one that is wanted. A resource stays with a key that has
  * waiters for it until a caller of another key has waited for ten milliseconds, or
  * eight dials if that is longer: see `docs/keys.md`. A key that has neither
- * resources nor callers leaves nothing behind, what was learnt of its server
- * included: which of several endpoints is down, and when to try again. A
+ * resources nor callers leaves nothing behind once it may dial again. What its
+ * connector has learnt, such as which of several endpoints is down, goes too. A
  * connector that is to remember that has to be kept, and given again by
  * `connectorOf`.
  *
@@ -388,16 +388,17 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
   /**
    * Adds hooks to every key, present and later, until the result is disposed of.
    *
-   * @param hooks Functions that are called when something happens, or a function that makes those of one key.
+   * @param hooks Functions that are called when something happens, or a function that makes those of one key. It gets
+   * the key, and the text by which errors and reports name it.
    * @returns What takes the hooks away again.
    * @throws {TypeError} If a hook is unknown or no function.
    */
-  observe(hooks: PoolHooks<T> | ((key: K) => PoolHooks<T>)): Disposable {
+  observe(hooks: PoolHooks<T> | ((key: K, text: string) => PoolHooks<T>)): Disposable {
     if (typeof hooks !== "function") checkHooks(hooks);
     const hooksOf = typeof hooks === "function" ? checkedHooks(hooks) : () => hooks;
     const observation: Observation<K> = { hooksOf, attached: new Map() };
     for (const [id, { key, core }] of [...this.#entries]) {
-      observation.attached.set(id, core.observe(hooksOf(key)));
+      observation.attached.set(id, core.observe(hooksOf(key, textOf(id, key))));
     }
     this.#observations.add(observation);
     return {
@@ -485,7 +486,7 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
     this.#entries.set(id, entry);
     if (this.paused) core.pause();
     for (const { hooksOf, attached } of this.#observations) {
-      attached.set(id, core.observe(hooksOf(key)));
+      attached.set(id, core.observe(hooksOf(key, textOf(id, key))));
     }
     return entry;
   }
@@ -518,13 +519,16 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
     }
   }
 
-  /** A key whose given-up dials still linger stays, since it is its connector that bounds them. */
+  /**
+   * A key whose given-up dials still linger stays, since it is its connector that
+   * bounds them; so does one whose server is down, until it may be dialled again.
+   */
   #dropIfEmpty(id: unknown): void {
     const entry = this.#entries.get(id);
     if (entry === undefined || !entry.core.isEmpty) return;
     const { core, capacity } = entry;
     const { stats } = core;
-    if (stats.lingering > 0) {
+    if (stats.lingering > 0 || core.isPacing) {
       this.#lingering.add(id);
       return;
     }
@@ -541,6 +545,6 @@ const LONGEST_KEY_TEXT = 100;
 /** How errors and reports name a key. */
 function textOf(id: unknown, key: unknown): string {
   const value = typeof key === "object" && key !== null ? id : key;
-  const text = typeof value === "string" ? oneLine(value) : shown(value);
+  const text = withoutPasswords(typeof value === "string" ? oneLine(value) : shown(value));
   return text.length <= LONGEST_KEY_TEXT ? text : `${text.slice(0, LONGEST_KEY_TEXT)}…`;
 }

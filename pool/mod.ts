@@ -55,6 +55,7 @@ export type {
 export { Pool } from "./pool.ts";
 export type {
   FailureReport,
+  IdleLimits,
   LeaseReport,
   PoolReport,
   ResourceReport,

@@ -47,6 +47,14 @@ export interface FailureReport {
   readonly ago: number;
 }
 
+/** How many idle resources a pool keeps. */
+export interface IdleLimits {
+  /** The option `minIdle`. */
+  readonly minIdle: number;
+  /** The option `maxIdle`. */
+  readonly maxIdle: number;
+}
+
 /**
  * What a pool says of itself at one moment: `String(report)` reads well in a log,
  * `JSON.stringify(report)` is for programs.
@@ -64,6 +72,8 @@ export interface PoolReport {
   readonly waitingFor: string;
   /** The gauges and counters. */
   readonly stats: PoolStats;
+  /** How many idle resources are kept. */
+  readonly limits: IdleLimits;
   /** The leases, the longest held first. */
   readonly leases: readonly LeaseReport[];
   /** The waiters, in the order in which they will be served. */
@@ -95,6 +105,7 @@ export class PoolReportText implements PoolReport {
   declare readonly state: PoolReport["state"];
   declare readonly waitingFor: string;
   declare readonly stats: PoolStats;
+  declare readonly limits: IdleLimits;
   declare readonly leases: readonly LeaseReport[];
   declare readonly waiters: readonly WaiterReport[];
   declare readonly resources: readonly ResourceReport[];

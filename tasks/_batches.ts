@@ -1,7 +1,8 @@
-import { attempt } from "./_deferred.ts";
 import { setTimer } from "../internal/timer.ts";
+import { attempt } from "./_promises.ts";
+import { monotonicNow } from "./_time_limits.ts";
 
-/** Results that never let the event loop have its turn let no timer ring either. */
+/** Results that never let the event loop have its turn let no timer fire either. */
 const LONGEST_TURN = 10;
 
 /**
@@ -44,7 +45,7 @@ async function* generate<R>(
   }
 }
 
-/** Tells the results themselves: a generator that waits for one would not hear of it. */
+/** Closes the results themselves: a generator that waits for one could not. */
 async function stop<R>(
   results: AsyncIterableIterator<R>,
   batches: AsyncGenerator<R[]>,
@@ -62,6 +63,6 @@ function elapsed(interval: number) {
   const promise = new Promise<undefined>((resolve) => {
     timer = setTimer(interval, () => resolve(undefined));
   });
-  const end = Date.now() + Math.max(interval, LONGEST_TURN);
-  return { promise, isOver: () => Date.now() >= end, stop: () => clearTimeout(timer) };
+  const end = monotonicNow() + Math.max(interval, LONGEST_TURN);
+  return { promise, isOver: () => monotonicNow() >= end, stop: () => clearTimeout(timer) };
 }

@@ -1,27 +1,22 @@
 import type { BodyContext } from "./_context.ts";
 import type { Job } from "./_job.ts";
 import type { TaskRun } from "./_task_run.ts";
+import type { TimeLimits } from "./_time_limits.ts";
+import type { CancelReport } from "./task_handle.ts";
 
 /** How long a body that has looked at its signal may take to end before it counts as having ignored it. */
 const GRACE = 100;
 
-/** What has become of a cancellation. */
-export interface CancelReport {
-  /** How many tasks were queued or running. */
-  readonly requested: number;
-  /** How many of them have ended. */
-  readonly cancelled: number;
-  /** How many of them still run, whatever their signal says. */
-  readonly ignored: number;
-  /** The outcomes of the handles; of those that had ended before, as they were. */
-  readonly results: PromiseSettledResult<unknown>[];
-}
-
 /** Waits for the bodies of cancelled tasks, as long as there is hope. */
 export class Cancellation {
+  readonly #limits: TimeLimits;
   readonly #bodies: BodyContext[] = [];
   readonly #outcomes: Promise<PromiseSettledResult<unknown>>[] = [];
   #requested = 0;
+
+  constructor(limits: TimeLimits) {
+    this.#limits = limits;
+  }
 
   cancelRun(run: TaskRun<unknown>, reason: unknown): void {
     const isNews = run.cancel(reason);
@@ -41,21 +36,23 @@ export class Cancellation {
   async finish(): Promise<CancelReport> {
     const results = await Promise.all(this.#outcomes);
     const listening = this.#bodies.filter((body) => body.wasRead && !body.hasEnded);
-    if (listening.length > 0) await allEnded(listening);
+    if (listening.length > 0) await this.#allEnded(listening);
     const ignored = this.#bodies.filter((body) => !body.hasEnded).length;
     return { requested: this.#requested, cancelled: this.#requested - ignored, ignored, results };
   }
-}
 
-/** Resolves when all have ended, or their time is over. */
-function allEnded(bodies: BodyContext[]): Promise<void> {
-  return new Promise((resolve) => {
-    let left = bodies.length;
-    const finish = () => {
-      clearTimeout(timer);
-      resolve();
-    };
-    const timer = setTimeout(finish, GRACE);
-    for (const body of bodies) body.onEnd = () => --left === 0 && finish();
-  });
+  /** Resolves when all have ended, or their time is over. */
+  #allEnded(bodies: BodyContext[]): Promise<void> {
+    return new Promise((resolve) => {
+      let left = bodies.length;
+      const limit = this.#limits.set(GRACE, resolve);
+      for (const body of bodies) {
+        body.onEnd = () => {
+          if (--left > 0) return;
+          this.#limits.lift(limit);
+          resolve();
+        };
+      }
+    });
+  }
 }

@@ -2,7 +2,7 @@ import type { TaskContext } from "./task.ts";
 
 /** What one body is told, from its call to its end. */
 export class BodyContext implements TaskContext {
-  /** Told when the body has ended; for whoever has aborted it. */
+  /** Called when the body has ended, for the code that has aborted it. */
   onEnd: (() => void) | undefined = undefined;
   #controller: AbortController | undefined = undefined;
   #reason: unknown = undefined;
@@ -15,6 +15,11 @@ export class BodyContext implements TaskContext {
       if (this.#state === "aborted") this.#controller.abort(this.#reason);
     }
     return this.#controller.signal;
+  }
+
+  /** What it was aborted with. */
+  get reason(): unknown {
+    return this.#reason;
   }
 
   /** Whether the body can know that it was aborted. */

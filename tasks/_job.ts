@@ -1,49 +1,76 @@
-import { Claim } from "./_claim.ts";
+import { QueueEntry } from "./_admission_queue.ts";
 import type { BodyContext } from "./_context.ts";
-import { ignore } from "./_deferred.ts";
-import { Lane } from "./_lane.ts";
-import { captureContext, type Marker, type Nesting } from "./_nesting.ts";
-import type { Scheduler } from "./_scheduler.ts";
+import { ItemRunner } from "./_item_runner.ts";
+import type { Observer } from "./_observer.ts";
+import { pacer } from "./_pacing.ts";
+import { ProgressCount } from "./_progress.ts";
+import { ignore } from "./_promises.ts";
+import { captureContext, type ReentrancyGuard, type SlotHolder } from "./_reentrancy.ts";
+import type { Slots } from "./_slots.ts";
 import { NOTHING, openSource, type Source, type SourceListener } from "./_source.ts";
 import type { TimeLimits } from "./_time_limits.ts";
+import type { UnreadFailures } from "./_unread_failures.ts";
+import type { JobRef } from "./_jobs.ts";
 import { TaskTimeoutError } from "./errors.ts";
+import type { Progress } from "./options.ts";
 import type { ItemSource, ItemTask } from "./task.ts";
 
-/** A job's claim to one slot more. */
-class Ticket extends Claim {
-  standing: "waiting" | "over" = "waiting";
+/** A job's place in the queue for slots of one item runner more. */
+class JobEntry extends QueueEntry {
+  status: "waiting" | "over" = "waiting";
+  readonly #job: Job;
+  readonly #parent: SlotHolder | undefined;
 
-  constructor(readonly job: { enter(): void }) {
+  constructor(job: Job, parent: SlotHolder | undefined) {
     super();
+    this.#job = job;
+    this.#parent = parent;
+    parent?.queued();
   }
 
   get isCalled(): boolean {
     return false;
   }
 
+  get weight(): number {
+    return this.#job.weight;
+  }
+
   enter(): void {
-    this.standing = "over";
-    this.segment.served();
-    this.job.enter();
+    this.status = "over";
+    this.#parent?.unqueued();
+    this.chunk.served();
+    this.#job.enter();
   }
 
   withdraw(): void {
-    this.standing = "over";
-    this.segment.withdrawn();
+    this.status = "over";
+    this.#parent?.unqueued();
+    this.chunk.withdrawn(this);
   }
 
-  awake(): void {}
+  refuse(reason: unknown): void {
+    this.#job.sourceFailed(reason);
+  }
+
+  onReady(): void {}
 
   call(): void {}
 }
 
 /** What the jobs of a pool know of it. */
 export interface JobHost {
-  readonly scheduler: Scheduler;
-  readonly nesting: Nesting;
+  readonly slots: Slots;
+  readonly guard: ReentrancyGuard;
   readonly limits: TimeLimits;
+  readonly failures: UnreadFailures;
+  readonly observer: Observer;
+  /** Where what is called now is to wait and run, and what for. */
+  admission(): { slots: Slots; parent: SlotHolder | undefined };
   /** The job begins to pull. Throws if the pool takes no more. */
   jobBegins(job: Job): void;
+  /** The job is waited for from now on, or no longer. */
+  jobChanged(job: Job): void;
   /** The job pulls no more, whatever still runs. */
   jobOver(job: Job): void;
 }
@@ -53,21 +80,28 @@ export interface JobPlan<T, R> {
   readonly items: ItemSource<T>;
   readonly task: ItemTask<T, R>;
   readonly priority: number;
+  readonly weight: number;
   readonly timeout: number;
   readonly signal: AbortSignal | undefined;
+  readonly progress: ((progress: Progress) => void) | undefined;
 }
 
 /**
- * Many items through one function. A job claims a slot as long as it has work
- * for one more; with each a lane takes item after item, until there are none or
- * somebody else waits for the slot. So an item costs no queueing.
+ * Many items through one function. A job queues for a slot as long as it has work
+ * for one item runner more, which then takes item after item, until there are none
+ * or somebody else waits for the slot. So an item costs no queueing.
  */
 export abstract class Job<T = unknown, R = unknown> implements SourceListener {
   readonly signal: AbortSignal | undefined;
+  readonly weight: number;
+  /** As its pool knows it, as long as it is not over. */
+  ref: JobRef | undefined = undefined;
   protected readonly source: Source<T>;
   protected readonly host: JobHost;
-  /** How many items have been pulled. */
+  protected slots: Slots;
+  /** How many items have been pulled, and of how many the outcome is known. */
   protected pulled = 0;
+  protected settled = 0;
   /** How many bodies run. */
   protected active = 0;
   /** Open: takes items; draining: takes no more, and waits for those that run; over: has been answered. */
@@ -75,17 +109,22 @@ export abstract class Job<T = unknown, R = unknown> implements SourceListener {
   readonly #task: ItemTask<T, R>;
   readonly #priority: number;
   readonly #timeout: number;
-  readonly #lanes: Lane[] = [];
-  readonly #resting: Lane[] = [];
+  readonly #progress: ProgressCount | undefined;
+  readonly #runners: ItemRunner[] = [];
+  readonly #resting: ItemRunner[] = [];
   readonly #inContext = captureContext();
-  #ticket: Ticket | undefined;
+  #parent: SlotHolder | undefined;
+  #entry: JobEntry | undefined;
 
   constructor(host: JobHost, plan: JobPlan<T, R>) {
     this.host = host;
     this.signal = plan.signal;
+    this.weight = plan.weight;
     this.#task = plan.task;
     this.#priority = plan.priority;
     this.#timeout = plan.timeout;
+    this.#progress = plan.progress && new ProgressCount(host.observer, plan.progress, plan.items);
+    this.slots = host.slots;
     this.source = openSource(plan.items, this);
   }
 
@@ -95,7 +134,7 @@ export abstract class Job<T = unknown, R = unknown> implements SourceListener {
   protected abstract readonly mayPull: boolean;
   protected abstract itemDone(index: number, value: R): void;
   protected abstract itemFailed(index: number, reason: unknown): void;
-  /** The input itself has failed. */
+  /** The input itself has failed, or the job can't get a slot. */
   abstract sourceFailed(reason: unknown): void;
   /** Is all done? */
   protected abstract review(): void;
@@ -104,7 +143,7 @@ export abstract class Job<T = unknown, R = unknown> implements SourceListener {
 
   /** What the bodies are told that are waited for. */
   get bodies(): BodyContext[] {
-    return this.#working.map((lane) => lane.context);
+    return this.#working.map((runner) => runner.context);
   }
 
   sourceChanged(): void {
@@ -116,57 +155,77 @@ export abstract class Job<T = unknown, R = unknown> implements SourceListener {
   seekWork(): void {
     if (this.phase !== "open" || !this.mayPull) return;
     this.source.prefetch();
-    if (this.#ticket !== undefined || !this.source.isReady) return;
-    const { scheduler } = this.host;
-    if (scheduler.tryEnter()) return this.enter();
-    this.#ticket = new Ticket(this);
-    scheduler.queue.push(this.#ticket, this.#priority);
+    if (this.#entry !== undefined || !this.source.isReady) return;
+    const { slots } = this;
+    if (slots.tryEnter(this.weight)) return this.enter();
+    this.#entry = new JobEntry(this as unknown as Job, this.#parent);
+    slots.queue.push(this.#entry, this.#priority);
+    if (slots.meter !== undefined) slots.dispatch();
   }
 
-  /** One slot more is the job's. */
+  /** Slots for one runner more are the job's. */
   enter(): void {
-    this.#ticket = undefined;
-    const lane = this.#resting.pop();
-    if (lane === undefined) return this.#inContext(() => this.#openLane());
-    this.host.nesting.enter(lane.marker);
-    lane.goOn();
+    this.#entry = undefined;
+    const runner = this.#resting.pop();
+    if (runner === undefined) return this.#inContext(() => this.#openRunner());
+    runner.holder.enter();
+    runner.goOn();
   }
 
-  #openLane(): void {
-    const { nesting } = this.host;
-    const open = (_: undefined, marker: Marker | undefined) => {
-      nesting.enter(marker);
-      const lane = new Lane(marker);
-      this.#lanes.push(lane);
-      lane.goOn();
-      this.#work(lane);
-    };
-    if (nesting.marksLanes) nesting.mark(open, undefined);
-    else open(undefined, undefined);
+  /** Finds out where it is called from, for its place in the queue. Throws if that is refused. */
+  protected locate(): void {
+    const { slots, parent } = this.host.admission();
+    this.slots = slots;
+    this.#parent = parent;
   }
 
-  async #work(lane: Lane): Promise<void> {
+  #openRunner(): void {
+    this.host.guard.mark(
+      (_, holder) => {
+        const runner = new ItemRunner(holder);
+        this.#runners.push(runner);
+        runner.goOn();
+        this.#work(runner);
+      },
+      undefined,
+      this.weight,
+    );
+  }
+
+  async #work(runner: ItemRunner): Promise<void> {
     do {
-      await lane.slot;
+      await runner.slot;
       do {
         const item = this.#take();
         if (item === NOTHING) break;
         const index = this.pulled++;
         this.active++;
-        const context = lane.begin();
-        if (this.#timeout !== Infinity) this.#limit(lane, index);
+        const context = runner.begin();
+        if (this.#timeout !== Infinity) this.#limit(runner, index);
         this.seekWork();
+        if (this.host.observer.isActive) this.#tellStart(runner, index);
         let value: R;
         try {
           value = await this.#task(item, index, context);
         } catch (reason) {
-          if (this.#bodyEnded(lane)) this.#rejected(index, reason);
+          if (this.#bodyEnded(runner, "rejected", reason)) this.#rejected(index, reason);
           continue;
         }
-        if (this.#bodyEnded(lane)) this.#fulfilled(index, value);
-      } while (this.#mayContinue);
-      this.#rest(lane);
+        if (this.#bodyEnded(runner, "fulfilled", undefined)) this.#fulfilled(index, value);
+      } while (
+        this.#mayContinue &&
+        (!runner.mustPause || await this.#pause(runner))
+      );
+      if (runner.holder.inner !== undefined) await runner.innerIdle();
+      this.#rest(runner);
     } while (this.phase === "open");
+  }
+
+  /** Waits before a runner's next item, if it is time for that. Answers whether it may go on. */
+  async #pause(runner: ItemRunner): Promise<boolean> {
+    await runner.innerIdle();
+    await pacer.pause();
+    return this.#mayContinue;
   }
 
   /** Ends the pulling, and has the caller's answer stand. */
@@ -180,15 +239,15 @@ export abstract class Job<T = unknown, R = unknown> implements SourceListener {
   /** Finishes and aborts the bodies that still run. */
   protected finishEarly(reason: unknown): void {
     if (this.phase === "over") return;
-    const { tally } = this.host.scheduler;
+    const { tally } = this.slots;
     const left = this.#working;
     tally.cancelled += left.length;
     tally.overdue += left.length;
     this.finish();
     this.source.close().catch(ignore);
-    for (const lane of left) {
-      this.host.limits.lift(lane.limit);
-      lane.giveUp(reason);
+    for (const runner of left) {
+      this.host.limits.lift(runner.limit);
+      runner.giveUp(reason);
     }
   }
 
@@ -200,78 +259,102 @@ export abstract class Job<T = unknown, R = unknown> implements SourceListener {
     this.source.close().catch(ignore);
   }
 
-  get #working(): Lane[] {
-    return this.#lanes.filter((lane) => lane.state === "working");
+  get #working(): ItemRunner[] {
+    return this.#runners.filter((runner) => runner.state === "working");
   }
 
   get #mayTake(): boolean {
     return this.phase === "open" && this.source.isReady && this.mayPull;
   }
 
-  /** Whether a lane may keep its slot: there is work, nobody else waits, and there are slots enough. */
+  /** Whether a runner may keep its slot: there is work, nothing else waits, and there are slots enough. */
   get #mayContinue(): boolean {
-    const { running, size, isPaused, queue } = this.host.scheduler;
-    const own = this.#ticket === undefined ? 0 : 1;
-    return this.#mayTake && running <= size && !isPaused && queue.size === own;
+    const own = this.#entry === undefined ? 0 : 1;
+    return this.#mayTake && this.slots.mayKeep && this.slots.queue.size === own;
   }
 
   #take(): T | typeof NOTHING {
     if (!this.#mayTake) return NOTHING;
     try {
-      return this.source.take();
+      const item = this.source.take();
+      // The input itself may have cancelled the job while it was pulled.
+      return this.phase === "open" ? item : NOTHING;
     } catch (reason) {
       this.sourceFailed(reason);
       return NOTHING;
     }
   }
 
-  #rest(lane: Lane): void {
-    const { scheduler, nesting } = this.host;
-    nesting.leave(lane.marker);
+  #rest(runner: ItemRunner): void {
+    runner.holder.leave();
     if (this.phase === "open") {
-      lane.rest();
-      this.#resting.push(lane);
+      runner.rest();
+      this.#resting.push(runner);
     }
     this.seekWork();
     this.review();
-    scheduler.leave();
+    this.slots.leave(this.weight);
   }
 
   #withdraw(): void {
-    if (this.#ticket === undefined) return;
-    this.#ticket.withdraw();
-    this.#ticket = undefined;
-    this.host.scheduler.withdrawn();
+    if (this.#entry === undefined) return;
+    this.#entry.withdraw();
+    this.#entry = undefined;
+    this.slots.withdrawn();
   }
 
-  #limit(lane: Lane, index: number): void {
-    const { limits, scheduler: { tally } } = this.host;
-    lane.limit = limits.set(this.#timeout, () => {
+  #limit(runner: ItemRunner, index: number): void {
+    const { host: { limits }, slots: { tally } } = this;
+    runner.limit = limits.set(this.#timeout, () => {
       const error = new TaskTimeoutError(this.#timeout);
       tally.overdue++;
-      lane.giveUp(error);
+      runner.giveUp(error);
       this.#rejected(index, error);
+      this.review();
     });
   }
 
+  #tellStart(runner: ItemRunner, index: number): void {
+    const { observer } = this.host;
+    runner.times = { queuedAt: observer.now(), startedAt: 0, index };
+    observer.started(runner.times);
+  }
+
   /** Answers whether somebody has waited for it. */
-  #bodyEnded(lane: Lane): boolean {
-    const isAwaited = lane.state === "working";
+  #bodyEnded(runner: ItemRunner, end: "fulfilled" | "rejected", reason: unknown): boolean {
+    const { slots } = this;
+    const isAwaited = runner.state === "working";
+    const { context, times } = runner;
     this.active--;
-    lane.state = "resting";
-    lane.context.end();
-    this.host.limits.lift(lane.limit);
-    if (!isAwaited) this.host.scheduler.tally.overdue--;
+    slots.moves++;
+    runner.state = "resting";
+    context.end();
+    this.host.limits.lift(runner.limit);
+    if (!isAwaited) slots.tally.overdue--;
+    if (times !== undefined) {
+      runner.times = undefined;
+      if (isAwaited) this.host.observer.ended(times, end, reason);
+      else this.host.observer.ended(times, ...outcomeOf(context));
+    }
     return isAwaited;
   }
 
   #fulfilled(index: number, value: R): void {
-    this.host.scheduler.tally.fulfilled++;
+    this.settled++;
+    this.slots.tally.fulfilled++;
     this.itemDone(index, value);
+    this.#progress?.ended("fulfilled");
   }
 
   #rejected(index: number, reason: unknown): void {
-    this.host.scheduler.tally.rejected++;
+    this.settled++;
+    this.slots.tally.rejected++;
     this.itemFailed(index, reason);
+    this.#progress?.ended("rejected");
   }
+}
+
+/** What has become of an item that nobody waited for any more. */
+function outcomeOf({ reason }: BodyContext): ["rejected" | "cancelled", unknown] {
+  return [reason instanceof TaskTimeoutError ? "rejected" : "cancelled", reason];
 }

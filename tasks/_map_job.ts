@@ -1,5 +1,6 @@
-import { Deferred } from "./_deferred.ts";
+import { Deferred } from "./_promises.ts";
 import { Job, type JobHost, type JobPlan } from "./_job.ts";
+import { giveOut } from "./_unread_failures.ts";
 
 /** A map: all results, in the order of the items, or the first failure. */
 export class MapJob<T, R> extends Job<T, R> {
@@ -14,10 +15,12 @@ export class MapJob<T, R> extends Job<T, R> {
   }
 
   start(): Promise<unknown[]> {
+    giveOut(this.#answer.promise);
     try {
+      this.locate();
       this.host.jobBegins(this as unknown as Job);
     } catch (error) {
-      this.cancel(error); // it has opened its input
+      this.#fail(error); // it has opened its input
     }
     this.seekWork();
     return this.#answer.promise;
@@ -28,7 +31,7 @@ export class MapJob<T, R> extends Job<T, R> {
   }
 
   override sourceFailed(reason: unknown): void {
-    this.cancel(reason);
+    this.#fail(reason);
   }
 
   override cancel(reason: unknown): void {
@@ -38,21 +41,27 @@ export class MapJob<T, R> extends Job<T, R> {
   }
 
   protected override get mayPull(): boolean {
-    return this.active < this.host.scheduler.size;
+    return this.active < this.slots.size;
   }
 
   protected override itemDone(index: number, value: R): void {
-    this.#results[index] = this.#settles ? { status: "fulfilled", value } : value;
+    this.#results[index] = this.#settles ? { index, status: "fulfilled", value } : value;
   }
 
   protected override itemFailed(index: number, reason: unknown): void {
-    if (this.#settles) this.#results[index] = { status: "rejected", reason };
-    else this.cancel(reason);
+    if (this.#settles) this.#results[index] = { index, status: "rejected", reason };
+    else this.#fail(reason);
   }
 
   protected override review(): void {
-    if (this.phase === "over" || !this.source.isDone || this.active > 0) return;
+    if (this.phase === "over" || !this.source.isDone || this.settled < this.pulled) return;
     this.finish();
     this.#answer.resolve(this.#results);
+  }
+
+  #fail(reason: unknown): void {
+    if (this.phase === "over") return;
+    this.finishEarly(reason);
+    this.host.failures.reject(this.#answer as Deferred<unknown>, reason);
   }
 }

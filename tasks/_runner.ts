@@ -1,12 +1,16 @@
 import { BodyContext } from "./_context.ts";
-import type { Marker } from "./_nesting.ts";
+import type { BodyCaller, ReentrancyGuard, SlotHolder } from "./_reentrancy.ts";
 import type { Task } from "./task.ts";
 
 /** How many may be idle: a pool that was busy once is not to keep them all. */
 const MOST_IDLE = 100;
 
+// A task may return a promise whose own `then` does anything. `await` does not call that either.
+const { then } = Promise.prototype;
+
 /** What is told of the end of its body. */
 export interface Run {
+  readonly weight: number;
   ended(end: "fulfilled" | "rejected", value: unknown): void;
 }
 
@@ -14,11 +18,11 @@ export interface Run {
  * Calls one body after the other, and hears of their ends by the same two
  * functions. An async function for each would be several objects more.
  */
-export class Runner<R extends Run> {
+export class Runner<R extends Run> implements BodyCaller {
   /** Where it stands among the runners of the pool; kept by them. */
   place: number;
   run: R | undefined = undefined;
-  marker: Marker | undefined = undefined;
+  holder: SlotHolder | undefined = undefined;
   /** What the body is told. */
   context: BodyContext | undefined = undefined;
   readonly #fulfilled = (value: unknown) => this.run!.ended("fulfilled", value);
@@ -28,34 +32,47 @@ export class Runner<R extends Run> {
     this.place = place;
   }
 
-  call(task: Task<unknown>): void {
+  get weight(): number {
+    return this.run!.weight;
+  }
+
+  call(task: Task<unknown>, guard: ReentrancyGuard): void {
     let end: Promise<unknown>;
+    guard.calling = this;
     try {
       end = Promise.resolve(task(this.context!));
     } catch (reason) {
       end = Promise.reject(reason);
     }
-    end.then(this.#fulfilled, this.#rejected);
+    guard.calling = undefined;
+    try {
+      then.call(end, this.#fulfilled, this.#rejected);
+    } catch (reason) { // its `constructor` throws
+      Promise.reject(reason).catch(this.#rejected);
+    }
   }
 }
+
+// A literal would soon be allocated among the old objects, and its members kept until they are collected.
+const NONE: never[] = [];
 
 /** As many runners as bodies run; some are kept for those to come. */
 export class Runners<R extends Run> {
   /** Those that are busy come first. */
-  readonly #all: Runner<R>[] = [];
+  readonly #all: Runner<R>[] = NONE.slice();
   #busy = 0;
 
-  take(run: R, marker: Marker | undefined): Runner<R> {
+  take(run: R, holder: SlotHolder | undefined): Runner<R> {
     if (this.#busy === this.#all.length) this.#all.push(new Runner(this.#busy));
     const runner = this.#all[this.#busy++]!;
     runner.run = run;
-    runner.marker = marker;
+    runner.holder = holder;
     runner.context = new BodyContext();
     return runner;
   }
 
   release(runner: Runner<R>): void {
-    runner.run = runner.marker = runner.context = undefined;
+    runner.run = runner.holder = runner.context = undefined;
     const last = --this.#busy;
     this.#put(this.#all[last]!, runner.place);
     this.#put(runner, last);

@@ -1,4 +1,4 @@
-import { ignore } from "./_deferred.ts";
+import { ignore } from "./_promises.ts";
 import type { ItemSource } from "./task.ts";
 
 /** What a source gives when it has no item to give. */
@@ -28,6 +28,7 @@ export interface SourceListener {
 /** Opens what items come from. */
 export function openSource<T>(items: ItemSource<T>, listener: SourceListener): Source<T> {
   const given = items as Partial<AsyncIterable<T> & Iterable<T>> | null | undefined;
+  if (items instanceof ReadableStream) return new AsyncSource(readerOf<T>(items), listener);
   if (typeof given?.[Symbol.asyncIterator] === "function") {
     return new AsyncSource(given[Symbol.asyncIterator]!(), listener);
   }
@@ -35,40 +36,88 @@ export function openSource<T>(items: ItemSource<T>, listener: SourceListener): S
     return new SyncSource(given[Symbol.iterator]!());
   }
   throw new TypeError(
-    `Cannot use items as 'items' must be iterable or async iterable: received ${String(items)}`,
+    `Cannot use items as 'items' must be iterable or async iterable: received ${describe(items)}`,
   );
+}
+
+function describe(value: unknown): string {
+  return typeof value === "object" && value !== null ? "an object" : String(value);
+}
+
+/** A stream's own iterator is not closed as long as a read is pending, which may be for ever. */
+function readerOf<T>(stream: ReadableStream<T>): AsyncIterator<T> {
+  const reader = stream.getReader();
+  return {
+    async next() {
+      try {
+        const step = await reader.read();
+        if (step.done) reader.releaseLock();
+        return step as IteratorResult<T>;
+      } catch (reason) {
+        reader.releaseLock();
+        throw reason;
+      }
+    },
+    async return() {
+      const cancelled = reader.cancel();
+      reader.releaseLock();
+      await cancelled;
+      return { done: true, value: undefined };
+    },
+  };
+}
+
+/** As `for` loops do it. */
+function checkStep(step: unknown): void {
+  if (typeof step === "object" && step !== null || typeof step === "function") return;
+  throw new TypeError(`Cannot use items as their iterator's next() gave ${String(step)}`);
 }
 
 class SyncSource<T> implements Source<T> {
   readonly #iterator: Iterator<T>;
-  isDone = false;
+  #state: "resting" | "pulling" | "done" = "resting";
 
   constructor(iterator: Iterator<T>) {
     this.#iterator = iterator;
   }
 
   get isReady(): boolean {
-    return !this.isDone;
+    return this.#state === "resting";
+  }
+
+  get isDone(): boolean {
+    return this.#state === "done";
   }
 
   take(): T | typeof NOTHING {
+    if (this.#state !== "resting") return NOTHING;
+    this.#state = "pulling";
     let step: IteratorResult<T>;
     try {
       step = this.#iterator.next();
+      checkStep(step);
     } catch (reason) {
-      this.isDone = true;
+      this.#state = "done";
       throw reason;
     }
-    if (!step.done) return step.value;
-    this.isDone = true;
-    return NOTHING;
+    if (step.done) {
+      this.#state = "done";
+      return NOTHING;
+    }
+    if (this.isDone) { // the input has itself had it closed, and could not be then
+      this.#iterator.return?.();
+      return NOTHING;
+    }
+    this.#state = "resting";
+    return step.value;
   }
 
   prefetch(): void {}
 
   close(): Promise<void> {
-    if (this.isDone) return Promise.resolve();
-    this.isDone = true;
+    const state = this.#state;
+    this.#state = "done";
+    if (state !== "resting") return Promise.resolve();
     try {
       this.#iterator.return?.();
     } catch (reason) {
@@ -114,6 +163,7 @@ class AsyncSource<T> implements Source<T> {
     try {
       const step = await this.#iterator.next();
       if (this.isDone) return;
+      checkStep(step);
       this.#state = step.done ? "done" : "holding";
       if (!step.done) this.#item = step.value;
     } catch (reason) {

@@ -1,6 +1,7 @@
-import { attempt, Deferred, rejected } from "./_deferred.ts";
 import { Job, type JobHost, type JobPlan } from "./_job.ts";
-import { EMPTY, Ring } from "./_ring.ts";
+import { attempt, Deferred, ignore } from "./_promises.ts";
+import { EMPTY, ReorderBuffer } from "./_reorder_buffer.ts";
+import { giveOut } from "./_unread_failures.ts";
 import { cancelReason } from "./errors.ts";
 
 /** How a stream hands over its results. */
@@ -9,13 +10,15 @@ export interface StreamPlan {
   readonly buffer: number;
   /** Whether a failure is a result like any other. */
   readonly settles: boolean;
-  /** Throws where the stream must not be waited for. */
-  readonly refuseNested: () => void;
 }
 
 /** A result that is to be thrown. */
 class Failure {
-  constructor(readonly reason: unknown) {}
+  readonly reason: unknown;
+
+  constructor(reason: unknown) {
+    this.reason = reason;
+  }
 }
 
 const END = { done: true, value: undefined } as const;
@@ -23,8 +26,8 @@ const END = { done: true, value: undefined } as const;
 /** A stream: results as they are asked for, and no more work ahead than that allows. */
 export class StreamJob<T, R> extends Job<T, R> {
   readonly #plan: StreamPlan;
-  #ready = new Ring<unknown>();
-  readonly #requests = new Ring<Deferred<IteratorResult<unknown>>>();
+  #ready = new ReorderBuffer<unknown>();
+  readonly #requests = new ReorderBuffer<Deferred<IteratorResult<unknown>>>();
   /** How many results there have been. */
   #done = 0;
   /** How many were asked for; of those, how many had to be waited for, and how many were given. */
@@ -32,6 +35,8 @@ export class StreamJob<T, R> extends Job<T, R> {
   #waited = 0;
   #given = 0;
   #failure: Failure | undefined;
+  /** Whether that is a cancellation, which is no failure to be told by others. */
+  #isCancelled = false;
   #state: "new" | "started" = "new";
 
   constructor(host: JobHost, plan: JobPlan<T, R>, streamPlan: StreamPlan) {
@@ -45,12 +50,14 @@ export class StreamJob<T, R> extends Job<T, R> {
     const answer = result === EMPTY ? this.#wait() : this.#handNow(result);
     this.seekWork();
     this.review();
+    this.host.jobChanged(this as unknown as Job);
     return answer;
   }
 
   async stop(): Promise<IteratorResult<unknown>> {
     this.#state = "started";
     if (this.phase === "over") return END;
+    this.#isCancelled = true;
     const closed = this.source.close();
     this.finishEarly(cancelReason());
     this.#end();
@@ -70,23 +77,23 @@ export class StreamJob<T, R> extends Job<T, R> {
 
   override cancel(reason: unknown): void {
     if (this.phase === "over") return;
-    this.#failure = new Failure(reason);
-    this.finishEarly(reason);
-    this.#end();
+    this.#isCancelled = true;
+    this.#fail(reason);
   }
 
   protected override get mayPull(): boolean {
     return this.#state === "started" &&
-      this.pulled - this.#given < this.host.scheduler.size + this.#plan.buffer;
+      this.pulled - this.#given < this.slots.size + this.#plan.buffer;
   }
 
   protected override itemDone(index: number, value: R): void {
-    this.#add(index, this.#plan.settles ? { status: "fulfilled", value } : value);
+    this.#add(index, this.#plan.settles ? { index, status: "fulfilled", value } : value);
   }
 
   protected override itemFailed(index: number, reason: unknown): void {
     if (!this.#plan.settles) this.drain();
-    this.#add(index, this.#plan.settles ? { status: "rejected", reason } : new Failure(reason));
+    const { settles } = this.#plan;
+    this.#add(index, settles ? { index, status: "rejected", reason } : new Failure(reason));
   }
 
   protected override review(): void {
@@ -98,11 +105,18 @@ export class StreamJob<T, R> extends Job<T, R> {
   #start(): void {
     this.#state = "started";
     try {
+      this.locate();
       this.host.jobBegins(this as unknown as Job);
-      this.#plan.refuseNested();
     } catch (error) {
-      this.cancel(error);
+      this.#fail(error);
     }
+  }
+
+  #fail(reason: unknown): void {
+    if (this.phase === "over") return;
+    this.#failure = new Failure(reason);
+    this.finishEarly(reason);
+    this.#end();
   }
 
   #wait(): Promise<IteratorResult<unknown>> {
@@ -110,12 +124,12 @@ export class StreamJob<T, R> extends Job<T, R> {
     const request = new Deferred<IteratorResult<unknown>>();
     this.#asked++;
     this.#requests.put(this.#waited++, request);
-    return request.promise;
+    return giveOut(request.promise);
   }
 
   #handNow(result: unknown): Promise<IteratorResult<unknown>> {
     if (result instanceof Failure) {
-      this.cancel(result.reason);
+      this.#fail(result.reason);
       return this.#takeFailure()!;
     }
     this.#asked++;
@@ -128,28 +142,40 @@ export class StreamJob<T, R> extends Job<T, R> {
     while (this.#asked > this.#given) {
       const next = this.#ready.take();
       if (next === EMPTY) break;
-      if (next instanceof Failure) return this.cancel(next.reason);
+      if (next instanceof Failure) return this.#fail(next.reason);
       this.#given++;
       this.#nextRequest().resolve({ done: false, value: next });
     }
+    this.host.jobChanged(this as unknown as Job);
   }
 
   /** Has those who wait told: the first of the failure, if there is one, and all others of the end. */
   #end(): void {
-    this.#ready = new Ring();
+    this.#ready = new ReorderBuffer();
     while (this.#asked > this.#given) {
       this.#given++;
       const failure = this.#failure;
       this.#failure = undefined;
-      if (failure === undefined) this.#nextRequest().resolve(END);
-      else this.#nextRequest().reject(failure.reason);
+      const request = this.#nextRequest() as Deferred<unknown>;
+      if (failure === undefined) request.resolve(END);
+      else this.#reject(request, failure.reason);
     }
   }
 
   #takeFailure(): Promise<never> | undefined {
     const failure = this.#failure;
+    if (failure === undefined) return undefined;
     this.#failure = undefined;
-    return failure && rejected(failure.reason);
+    const request = new Deferred<unknown>();
+    giveOut(request.promise);
+    this.#reject(request, failure.reason);
+    return request.promise as Promise<never>;
+  }
+
+  #reject(request: Deferred<unknown>, reason: unknown): void {
+    if (!this.#isCancelled) return this.host.failures.reject(request, reason);
+    request.promise.catch(ignore);
+    request.resolve(Promise.reject(reason));
   }
 
   #nextRequest(): Deferred<IteratorResult<unknown>> {

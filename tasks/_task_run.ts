@@ -1,35 +1,47 @@
-import { Claim } from "./_claim.ts";
+import { QueueEntry, type Resolver } from "./_admission_queue.ts";
 import type { BodyContext } from "./_context.ts";
-import { type Deferred, ignore } from "./_deferred.ts";
-import type { UnreadFailures } from "./_failures.ts";
-import type { Marker, Nesting } from "./_nesting.ts";
+import type { Observer, TaskTimes } from "./_observer.ts";
+import type { ProgressCount } from "./_progress.ts";
+import { type Deferred, ignore } from "./_promises.ts";
+import type { ReentrancyGuard, SlotHolder } from "./_reentrancy.ts";
 import type { Run, Runner, Runners } from "./_runner.ts";
-import type { Scheduler } from "./_scheduler.ts";
+import type { Slots } from "./_slots.ts";
 import type { TimeLimit, TimeLimits } from "./_time_limits.ts";
-import type { Turn } from "./_turn.ts";
+import { giveOut, type UnreadFailures } from "./_unread_failures.ts";
 import { cancelReason, TaskTimeoutError } from "./errors.ts";
 import type { Task } from "./task.ts";
 import type { TaskHandle, TaskState } from "./task_handle.ts";
 
 /** What the runs of a pool know of it. */
 export interface RunHost {
-  readonly scheduler: Scheduler;
-  readonly nesting: Nesting;
+  readonly guard: ReentrancyGuard;
   readonly limits: TimeLimits;
   readonly failures: UnreadFailures;
+  readonly observer: Observer;
   readonly runners: Runners<TaskRun<unknown>>;
+  /** What runs go by that have nothing special. */
+  readonly plainTerms: RunTerms;
+  /** Has the work inside a holder take over the slots that it runs in, if nothing else needs them. */
+  handOver(slots: Slots, holder: SlotHolder): boolean;
   /** The signal of a run is of no more use. */
   unwatch(run: TaskRun<unknown>): void;
 }
 
-/** What a run goes by. All that go without the rest share one. */
+/** What a run goes by. All that have nothing special share one. */
 export interface RunTerms {
   readonly host: RunHost;
+  /** Where it waits and runs: in the pool's slots, or in that of the task it comes from. */
+  readonly slots: Slots;
   readonly signal: AbortSignal | undefined;
   readonly timeout: number;
-  limit: TimeLimit | undefined;
+  readonly weight: number;
+  /** The task or item runner that it was queued from, if it waits for a slot of its own. */
+  readonly parent: SlotHolder | undefined;
   /** Given the handle when the body is called; for `spawn`. */
   readonly start: Deferred<unknown> | undefined;
+  readonly times: TaskTimes | undefined;
+  readonly progress: ProgressCount | undefined;
+  limit: TimeLimit | undefined;
 }
 
 /**
@@ -59,12 +71,13 @@ const STATES: Readonly<Record<Stage, TaskState>> = {
 };
 
 /** One submitted task, from the queue to its end. */
-export class TaskRun<R> extends Claim implements Run, TaskHandle<R> {
+export class TaskRun<R> extends QueueEntry implements Run, TaskHandle<R> {
   readonly terms: RunTerms;
   #stage: Stage = "queued";
   /** Its body until that is called, and then its result, or why there is none. */
   #content: unknown;
-  #isRead = false;
+  /** Whether a caller has been given its promise. */
+  #isGiven = false;
   #runner: Runner<TaskRun<unknown>> | undefined = undefined;
 
   constructor(task: Task<R>, terms: RunTerms) {
@@ -78,8 +91,7 @@ export class TaskRun<R> extends Claim implements Run, TaskHandle<R> {
   }
 
   get result(): Promise<R> {
-    this.#isRead = true;
-    if (!this.#isOpen) this.terms.host.failures.read(this);
+    if (!this.#isGiven) this.#give();
     return this.answer as Promise<R>;
   }
 
@@ -88,13 +100,17 @@ export class TaskRun<R> extends Claim implements Run, TaskHandle<R> {
     return this.#content;
   }
 
-  get standing(): "waiting" | "granted" | "over" {
+  get status(): "waiting" | "granted" | "over" {
     if (this.#stage === "queued") return "waiting";
     return this.#stage === "granted" ? "granted" : "over";
   }
 
   get isCalled(): boolean {
     return true;
+  }
+
+  get weight(): number {
+    return this.terms.weight;
   }
 
   /** What its body is told, as long as that runs. */
@@ -116,56 +132,64 @@ export class TaskRun<R> extends Claim implements Run, TaskHandle<R> {
   cancel(reason: unknown = cancelReason()): boolean {
     if (!this.#isOpen) return false;
     if (this.#stage === "running") this.#abandon("aborted", reason);
-    else this.#skip(reason);
+    else this.#skip("cancelled", reason);
     return true;
   }
 
   enter(): void {
+    const { slots, parent } = this.terms;
     this.#stage = "granted";
-    this.terms.host.scheduler.tally.queued--;
-    this.segment.granted();
+    slots.tally.queued--;
+    parent?.unqueued();
+    this.chunk.granted(this);
   }
 
-  awake(turn: Turn): void {
-    if (this.#isOpen) this.segment.awake(this, turn);
-    else this.#answer(turn);
+  onReady(resolver: Resolver): void {
+    if (this.#isOpen) this.chunk.queue.ready(this, resolver);
+    else this.#answer(resolver);
   }
 
   call(): void {
     if (this.#stage !== "granted") return;
-    this.segment.served();
-    const { nesting, scheduler } = this.terms.host;
-    this.#startClock();
-    if (nesting.marksTask(scheduler.size)) nesting.mark(runMarked, this as TaskRun<unknown>);
+    this.chunk.served();
+    const { terms } = this;
+    if (terms !== terms.host.plainTerms) this.#begin();
+    const { guard } = terms.host;
+    if (guard.marksNextTask()) guard.mark(runMarked, this as TaskRun<unknown>, terms.weight);
     else this.start(undefined);
   }
 
   /** Calls the body. */
-  start(marker: Marker | undefined): void {
+  start(holder: SlotHolder | undefined): void {
     const task = this.#content as Task<R>;
     this.#content = undefined;
     this.#stage = "running";
-    const { nesting, runners } = this.terms.host;
-    nesting.enter(marker);
-    this.#runner = runners.take(this as TaskRun<unknown>, marker);
-    this.#runner.call(task);
+    const { guard, runners } = this.terms.host;
+    this.#runner = runners.take(this as TaskRun<unknown>, holder);
+    this.#runner.call(task, guard);
   }
 
   ended(end: "fulfilled" | "rejected", value: unknown): void {
-    const { scheduler, nesting, runners } = this.terms.host;
+    const { slots, host } = this.terms;
     const runner = this.#runner!;
-    const { context } = runner;
-    nesting.leave(runner.marker);
-    runners.release(runner);
+    const { context, holder } = runner;
+    host.runners.release(runner);
     if (this.#stage === "running") {
       this.#settle(end, end, value);
     } else {
       this.#stage = this.#stage === "late" ? "rejected" : "cancelled";
-      scheduler.tally.overdue--;
+      slots.tally.overdue--;
     }
     this.#runner = undefined;
     context!.end();
-    scheduler.leave();
+    if (this.terms.times !== undefined) this.#tellEnd(this.terms.times);
+    if (holder === undefined) slots.leave(this.terms.weight);
+    else this.#leave(holder);
+  }
+
+  /** It can't be granted a slot. */
+  refuse(reason: unknown): void {
+    if (this.#stage === "queued") this.#skip("rejected", reason);
   }
 
   /** Whether its caller has still to be told. */
@@ -174,58 +198,91 @@ export class TaskRun<R> extends Claim implements Run, TaskHandle<R> {
     return stage === "running" || stage === "queued" || stage === "granted";
   }
 
-  #startClock(): void {
+  #give(): void {
+    this.#isGiven = true;
+    if (this.#stage === "rejected" || this.#stage === "late") this.terms.host.failures.read(this);
+    else if (this.#isOpen) giveOut(this.answer);
+  }
+
+  #begin(): void {
     const { terms } = this;
-    const { host, timeout, start } = terms;
+    const { host, timeout, start, times } = terms;
     start?.resolve(this);
+    if (times !== undefined) host.observer.started(times);
     if (timeout === Infinity) return;
     terms.limit = host.limits.set(timeout, () => {
       this.#abandon("late", new TaskTimeoutError(timeout));
     });
   }
 
+  /** Gives its slots back, when the work from inside it that takes turns in them has ended. */
+  #leave(holder: SlotHolder): void {
+    const { host, slots, weight } = this.terms;
+    holder.leave();
+    if (holder.inner === undefined || holder.inner.isIdle) slots.leave(weight);
+    else if (!host.handOver(slots, holder)) holder.onInnerIdle = () => slots.leave(weight);
+  }
+
+  #tellEnd(times: TaskTimes): void {
+    const outcome = this.#stage as "fulfilled" | "rejected" | "cancelled";
+    this.terms.host.observer.ended(times, outcome, this.#content);
+  }
+
   /** Tells the caller at once, whatever the body does. */
   #abandon(stage: "late" | "aborted", reason: unknown): void {
-    this.terms.host.scheduler.tally.overdue++;
+    this.terms.slots.tally.overdue++;
     this.#settle(stage, stage === "late" ? "rejected" : "cancelled", reason);
     this.#runner!.context!.abort(reason);
   }
 
   /** Has it never run. */
-  #skip(reason: unknown): void {
-    const { scheduler } = this.terms.host;
+  #skip(end: "rejected" | "cancelled", reason: unknown): void {
+    const { slots, parent, start, weight } = this.terms;
     const hadSlot = this.#stage === "granted";
-    this.#settle("cancelled", "cancelled", reason);
-    this.terms.start?.reject(reason);
-    this.segment.withdrawn();
+    this.#settle(end, end, reason);
+    start?.reject(reason);
+    this.chunk.withdrawn(this);
     if (hadSlot) {
-      scheduler.leave();
+      slots.leave(weight);
     } else {
-      scheduler.tally.queued--;
-      scheduler.withdrawn();
+      parent?.unqueued();
+      slots.tally.queued--;
+      slots.withdrawn();
     }
   }
 
   #settle(stage: Stage, end: "fulfilled" | "rejected" | "cancelled", value: unknown): void {
     this.#stage = stage;
     this.#content = value;
-    const { host, limit } = this.terms;
-    host.scheduler.tally[end]++;
+    const { host, slots, limit, progress } = this.terms;
+    slots.tally[end]++;
     host.limits.lift(limit);
     host.unwatch(this as TaskRun<unknown>);
-    if (end !== "fulfilled") this.answer.catch(ignore);
-    if (end === "rejected" && !this.#isRead) host.failures.add(this);
-    if (this.turn?.resolve !== undefined) this.#answer(this.turn);
+    if (end === "rejected") this.#tellFailure(host.failures);
+    else if (end === "cancelled") this.answer.catch(ignore);
+    if (progress !== undefined && end !== "cancelled") progress.ended(end);
+    if (this.resolver?.resolve !== undefined) this.#answer(this.resolver);
   }
 
-  #answer(turn: Turn): void {
+  #tellFailure(failures: UnreadFailures): void {
+    if (this.#isGiven) return failures.addUnlessRead(this.answer, this);
+    this.answer.catch(ignore);
+    failures.add(this);
+  }
+
+  #answer(resolver: Resolver): void {
     // A run that has grown old in the queue would keep it until the next great collection.
-    this.turn = undefined;
-    if (this.#stage === "fulfilled") turn.resolve(this.#content);
-    else turn.reject(this.#content);
+    this.resolver = undefined;
+    if (this.#stage === "fulfilled") resolver.resolve!(this.#content);
+    else resolver.reject!(this.#content);
   }
 }
 
-function runMarked(run: TaskRun<unknown>, marker: Marker): void {
-  run.start(marker);
+function runMarked(run: TaskRun<unknown>, holder: SlotHolder): void {
+  run.start(holder);
+}
+
+/** Whether it is a handle, of whatever pool. */
+export function isHandle(value: unknown): boolean {
+  return value instanceof TaskRun;
 }

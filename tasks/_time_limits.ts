@@ -1,28 +1,32 @@
+import { monotonicNow as platformNow } from "../internal/clock.ts";
 import { type Bounded, DeadlineQueue } from "../internal/deadline_queue.ts";
 
 /** How long one body may take. */
 class TimeLimit implements Bounded {
   settled = false;
+  readonly deadline: number;
+  readonly onDue: () => void;
 
-  constructor(readonly deadline: number, readonly onDue: () => void) {}
+  constructor(deadline: number, onDue: () => void) {
+    this.deadline = deadline;
+    this.onDue = onDue;
+  }
 }
 
 export type { TimeLimit };
 
-let latest = 0;
-let ahead = 0;
-
-/** The date, but that it never goes back: the time for which a machine was asleep counts. */
-function clock(): number {
-  const date = Date.now();
-  if (date + ahead < latest) ahead = latest - date;
-  return latest = date + ahead;
-}
+/** Milliseconds that pass evenly, whatever is done to the date. */
+export const monotonicNow: () => number = platformNow;
 
 /** The time limits of all running bodies, behind one timer. */
 export class TimeLimits {
+  readonly #now: () => number;
   #deadlines: DeadlineQueue<TimeLimit> | undefined;
   #state: "set" | "clear" = "clear";
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
 
   /** Whether there may be a timer. */
   get areSet(): boolean {
@@ -32,9 +36,9 @@ export class TimeLimits {
   /** Calls `onDue` after `timeout`, unless the limit is lifted before. */
   set(timeout: number, onDue: () => void): TimeLimit | undefined {
     if (timeout === Infinity) return undefined;
-    const now = clock();
+    const now = this.#now();
     const limit = new TimeLimit(now + timeout, onDue);
-    this.#deadlines ??= new DeadlineQueue(clock, (due) => this.#expire(due));
+    this.#deadlines ??= new DeadlineQueue(this.#now, (due) => this.#expire(due));
     this.#state = "set";
     this.#deadlines.add(limit, now);
     return limit;

@@ -20,7 +20,7 @@ export class TaskQueueFullError extends Error {
   }
 }
 
-/** The task pool was disposed of before the call was made. */
+/** The task pool was closed or disposed of before the call was made. */
 export class TaskPoolClosedError extends Error {
   /** Makes the error; the pool does. */
   constructor() {
@@ -29,11 +29,15 @@ export class TaskPoolClosedError extends Error {
   }
 }
 
-/** A task would have waited for the pool that it runs in, and might have waited for ever. */
+/**
+ * Waiting for the pool would never end, or might not: by `join()` in a pool that
+ * stands still, by `join()` or `close()` inside one of the pool's own tasks, and
+ * by any nested call with `nested: "throw"`.
+ */
 export class TaskDeadlockError extends Error {
-  /** Makes the error; the pool does. `call` is what the task called. */
-  constructor(call: string) {
-    super(`Cannot ${call} from inside one of the pool's own tasks: it might wait for itself`);
+  /** Makes the error; the pool does. */
+  constructor(message: string) {
+    super(message);
     this.name = "TaskDeadlockError";
   }
 }

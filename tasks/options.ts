@@ -3,25 +3,45 @@ import {
   checkOptions,
   countFrom,
   duration,
+  finiteCountFrom,
+  nested,
   oneOf,
   positiveDuration,
   type Rule,
   shown,
   typed,
 } from "../internal/validate.ts";
+import type { Permit } from "../pool/semaphore.ts";
+import type { TaskPoolHooks } from "./hooks.ts";
 
-/** Size, limits and manners of a task pool. All times are in milliseconds. */
+/** So many tasks started per interval. */
+export interface RateLimit {
+  /** How many: an integer of at least 1. So many may start at once, if none has started for an interval. */
+  limit: number;
+  /** How long the interval is, in milliseconds. A start is given back after each `interval / limit`. */
+  interval: number;
+}
+
+/** A limit that is shared with others: a `Semaphore`, or one of many processes. */
+export interface PermitSource {
+  /** Waits for a permit. */
+  acquire(options: { signal: AbortSignal }): Promise<Permit>;
+  /** Takes a permit if there is one now. */
+  tryAcquire?(): Permit | undefined;
+}
+
+/** Size, limits and behaviour of a task pool. All times are in milliseconds. */
 export interface TaskPoolOptions {
   /** How many tasks may run at once: an integer of at least 1, or Infinity. */
   size: number;
   /** Cancels all tasks when it is aborted, and refuses new ones from then on. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /**
    * How many submitted tasks may be queued. Beyond it a submission fails with `TaskQueueFullError`.
    *
    * @default {Infinity}
    */
-  maxQueued?: number;
+  maxQueued?: number | undefined;
   /**
    * How long a task may run, in milliseconds, from the call of its body. Its
    * result rejects then with a `TaskTimeoutError`; its slot is held until the
@@ -29,33 +49,75 @@ export interface TaskPoolOptions {
    *
    * @default {Infinity}
    */
-  timeout?: number;
+  timeout?: number | undefined;
   /**
    * Whether `await using` waits for the tasks or cancels them first.
    *
    * @default {"join"}
    */
-  onDispose?: "join" | "cancel";
+  onDispose?: "join" | "cancel" | undefined;
   /**
-   * What a call that waits for the pool (`run`, `spawn`, `map`, a stream, `join`)
-   * does inside one of the pool's own tasks when all slots are held: it might
-   * wait for itself, and for ever.
+   * What becomes of work that a task gives to the pool that it runs in.
    *
-   * - `"throw"`: it fails with a `TaskDeadlockError`, always. To know where a
-   *   call comes from costs each task given to `run`, `submit` or `spawn` about
-   *   as much as all else about it (0.6 µs); an item of a `map` or a stream nothing.
-   * - `"allow"`: nothing is checked.
-   * - Not given: as much is checked as costs nothing. Every item of a `map` or a
-   *   stream is known, and of the other tasks, whenever the pool is full, at
-   *   least one: such a pool never comes to a stand with all its tasks waiting in `run`.
+   * - `"queue"`: it waits for a slot like any other. If every slot is held by a
+   *   task that waits for such work, nothing moves any more: `hooks.onStandstill`
+   *   is called once, and a `join()` rejects with a `TaskDeadlockError`, when
+   *   nothing has moved for 100 ms. Nothing is cancelled.
+   * - `"inline"`: it runs in the slot of the task that has given it, one after
+   *   the other, and the slot is held until all of it has ended.
+   * - `"throw"`: the call fails with a `TaskDeadlockError`.
    *
-   * What is never seen is a task that awaits the `result` of a handle.
+   * With `"inline"` and `"throw"` each task given to `run`, `submit` or `spawn`
+   * costs 0.6 µs more: it has to be known where a call comes from.
+   *
+   * @default {"queue"}
    */
-  nested?: "throw" | "allow";
+  nested?: "queue" | "inline" | "throw" | undefined;
+  /**
+   * How many tasks or items may start per interval.
+   *
+   * @default {undefined}
+   */
+  rate?: RateLimit | undefined;
+  /**
+   * A limit that is shared with others: each task or item takes one permit of it
+   * while it runs. If no permit can be had, the task that is next fails for it.
+   *
+   * @default {undefined}
+   */
+  semaphore?: PermitSource | undefined;
+  /** Called when something happens. */
+  hooks?: TaskPoolHooks | undefined;
+  /**
+   * The time, for tests and simulations: `now` in milliseconds that pass evenly,
+   * `wall` those that pass while the machine is asleep as well.
+   */
+  clock?: { now(): number; wall(): number } | undefined;
+}
+
+/** Options of {@linkcode TaskPool.scope}. */
+export interface TaskScopeOptions extends TaskPoolOptions {
+  /**
+   * Whether all other tasks are cancelled when one fails whose result nobody has
+   * asked for by then, and later ones with them. The scope rejects with what has failed.
+   *
+   * @default {false}
+   */
+  cancelOnError?: boolean | undefined;
+}
+
+/** Options of {@linkcode TaskPool.close}. */
+export interface TaskPoolCloseOptions {
+  /**
+   * Whether all that is queued or runs is cancelled, or waited for.
+   *
+   * @default {false}
+   */
+  cancel?: boolean | undefined;
 }
 
 /**
- * Options of a task, or of each task of a map or stream.
+ * Options of a task.
  *
  * @typeParam R What the task's body returns.
  * @typeParam A What `after` makes of it.
@@ -63,35 +125,57 @@ export interface TaskPoolOptions {
  */
 export interface TaskOptions<R = unknown, A = R, C = unknown> {
   /** Cancels the task when it is aborted. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Instead of the pool's `timeout`, in milliseconds. */
-  timeout?: number;
+  timeout?: number | undefined;
   /**
    * Tasks of a higher priority start earlier; those of the same in the order in which they came.
    *
    * @default {0}
    */
-  priority?: number;
+  priority?: number | undefined;
+  /**
+   * How many slots the task takes. One that is next and does not fit holds up those behind it.
+   *
+   * @default {1}
+   */
+  weight?: number | undefined;
   /** Called when the body has ended, well or badly, in the same slot. What it returns becomes the result. */
-  after?: (outcome: PromiseSettledResult<R>, ctx: C) => A | PromiseLike<A>;
+  after?: ((outcome: PromiseSettledResult<R>, ctx: C) => A | PromiseLike<A>) | undefined;
   /** Handed on to `after`. */
   ctx?: C;
 }
 
+/** How far the work on many items has come. */
+export interface Progress {
+  /** How many items have ended, well or badly. */
+  readonly done: number;
+  /** How many of them have failed. */
+  readonly failed: number;
+  /** How many items there are, if the input says so: an array, a set or a map does. */
+  readonly total?: number;
+}
+
+/** Options of each task of a map. */
+export interface MapOptions<R = unknown, A = R, C = unknown> extends TaskOptions<R, A, C> {
+  /** Called whenever an item has ended. */
+  progress?: ((progress: Progress) => void) | undefined;
+}
+
 /** Options of a stream. */
-export interface StreamOptions<R = unknown, A = R, C = unknown> extends TaskOptions<R, A, C> {
+export interface StreamOptions<R = unknown, A = R, C = unknown> extends MapOptions<R, A, C> {
   /**
    * Whether results come in the order of the items or as they are ready.
    *
    * @default {"input"}
    */
-  order?: "input" | "completion";
+  order?: "input" | "completion" | undefined;
   /**
    * How many items may be pulled ahead of the consumer, beyond the pool's size.
    *
    * @default {0}
    */
-  buffer?: number;
+  buffer?: number | undefined;
 }
 
 /** Options of a stream of batches. */
@@ -102,25 +186,51 @@ export interface BatchOptions<R = unknown, A = R, C = unknown> extends StreamOpt
    *
    * @default {0}
    */
-  interval?: number;
+  interval?: number | undefined;
   /**
    * How many results a batch has at most.
    *
    * @default {Infinity}
    */
-  max?: number;
+  max?: number | undefined;
 }
 
-/** The options of a task pool, all of them, checked. */
-export type ResolvedTaskPoolOptions =
-  & Required<Omit<TaskPoolOptions, "signal" | "nested">>
-  & { readonly signal: AbortSignal | undefined; readonly nested: "throw" | "allow" | undefined };
+/** The options of a task pool, checked and with their defaults. */
+export interface ResolvedTaskPoolOptions {
+  readonly size: number;
+  readonly signal: AbortSignal | undefined;
+  readonly maxQueued: number;
+  readonly timeout: number;
+  readonly onDispose: "join" | "cancel";
+  readonly nested: "queue" | "inline" | "throw";
+  readonly rate: RateLimit | undefined;
+  readonly semaphore: PermitSource | undefined;
+  readonly hooks: TaskPoolHooks | undefined;
+  readonly clock: { now(): number; wall(): number } | undefined;
+}
 
 const priority: Rule = (value, name, subject) => {
   const text = `Cannot ${subject} as '${name}' must be a number: received ${shown(value)}`;
   if (typeof value !== "number") throw new TypeError(text);
   if (Number.isNaN(value)) throw new RangeError(text);
 };
+
+/** An object that has the given methods, and perhaps the optional ones. */
+function withMethods(required: readonly string[], optional: readonly string[] = []): Rule {
+  return (value, name, subject) => {
+    const methods = (typeof value === "object" ? value : null) as Record<string, unknown> | null;
+    const isMethod = (key: string) => typeof methods?.[key] === "function";
+    const fits = methods !== null && required.every(isMethod) &&
+      optional.every((key) => methods[key] === undefined || isMethod(key));
+    if (fits) return;
+    const demand = [...required, ...optional.map((key) => `${key}?`)].join(", ");
+    throw new TypeError(
+      `Cannot ${subject} as '${name}' must be an object with the methods ${demand}: received ${
+        shown(value)
+      }`,
+    );
+  };
+}
 
 const anything: Rule = () => {};
 const isSize = countFrom(1);
@@ -131,19 +241,28 @@ const POOL_RULES: Record<keyof TaskPoolOptions, Rule> = {
   maxQueued: countFrom(0),
   timeout: positiveDuration,
   onDispose: oneOf("join", "cancel"),
-  nested: oneOf("throw", "allow"),
+  nested: oneOf("queue", "inline", "throw"),
+  rate: nested({ limit: finiteCountFrom(1), interval: positiveDuration }, ["limit", "interval"]),
+  semaphore: withMethods(["acquire"], ["tryAcquire"]),
+  hooks: withMethods([], ["onStart", "onEnd", "onStandstill"]),
+  clock: withMethods(["now", "wall"]),
 };
+
+const CLOSE_RULES: Record<keyof TaskPoolCloseOptions, Rule> = { cancel: typed("boolean") };
 
 const TASK_RULES: Record<keyof TaskOptions, Rule> = {
   signal: abortSignal,
   timeout: positiveDuration,
   priority,
+  weight: finiteCountFrom(1),
   after: typed("function"),
   ctx: anything,
 };
 
+const MAP_RULES: Record<keyof MapOptions, Rule> = { ...TASK_RULES, progress: typed("function") };
+
 const STREAM_RULES: Record<keyof StreamOptions, Rule> = {
-  ...TASK_RULES,
+  ...MAP_RULES,
   order: oneOf("input", "completion"),
   buffer: countFrom(0),
 };
@@ -166,8 +285,22 @@ export function resolveTaskPoolOptions(given: number | TaskPoolOptions): Resolve
     maxQueued: options.maxQueued ?? Infinity,
     timeout: options.timeout ?? Infinity,
     onDispose: options.onDispose ?? "join",
-    nested: options.nested,
+    nested: options.nested ?? "queue",
+    rate: options.rate,
+    semaphore: options.semaphore,
+    hooks: options.hooks,
+    clock: options.clock,
   };
+}
+
+/** Parts what a scope is made from into what its pool is made from, and the rest. */
+export function splitScopeOptions(
+  given: number | TaskScopeOptions,
+): { pool: number | TaskPoolOptions; cancelOnError: boolean } {
+  if (typeof given !== "object" || given === null) return { pool: given, cancelOnError: false };
+  const { cancelOnError = false, ...pool } = given;
+  typed("boolean")(cancelOnError, "cancelOnError", "create a task pool");
+  return { pool, cancelOnError };
 }
 
 /** Checks a new size. */
@@ -185,12 +318,13 @@ export const checkTask = typed("function") as (
 /** Checks a task and its options. */
 export function checkCall(task: unknown, options: object | undefined, subject: string): void {
   if (typeof task !== "function") checkTask(task, "task", subject);
-  if (options !== undefined) checkTaskOptions(options, subject);
+  if (options !== undefined) checkOptions(options, TASK_RULES, subject);
 }
 
-/** Checks the options of one task. */
-function checkTaskOptions(options: object, subject: string): void {
-  checkOptions(options, TASK_RULES, subject);
+/** Checks what is done with many items, and its options. */
+export function checkMapCall(task: unknown, options: object | undefined, subject: string): void {
+  if (typeof task !== "function") checkTask(task, "task", subject);
+  if (options !== undefined) checkOptions(options, MAP_RULES, subject);
 }
 
 /** Checks the options of a stream. */
@@ -201,4 +335,9 @@ export function checkStreamOptions(options: object): void {
 /** Checks the options of a stream of batches. */
 export function checkBatchOptions(options: object): void {
   checkOptions(options, BATCH_RULES, "stream in batches");
+}
+
+/** Checks the options of a close. */
+export function checkCloseOptions(options: object): void {
+  checkOptions(options, CLOSE_RULES, "close the task pool");
 }

@@ -14,6 +14,12 @@ export interface TaskPoolStats {
   readonly rejected: number;
   /** How many tasks have been cancelled so far, queued or running. */
   readonly cancelled: number;
+  /** How often every slot was held by a task that waited for work from inside it; see `nested`. */
+  readonly standstills: number;
+  /** How long tasks were queued, in milliseconds, added up while a hook was told of their start or end. */
+  readonly waitTime: number;
+  /** How long bodies ran, in milliseconds, added up in the same way. */
+  readonly runTime: number;
 }
 
 /** The counters of a pool's tasks, as they are kept. */
@@ -23,4 +29,7 @@ export class Tally {
   fulfilled = 0;
   rejected = 0;
   cancelled = 0;
+  standstills = 0;
+  waitTime = 0;
+  runTime = 0;
 }

@@ -16,3 +16,6 @@ export type ItemTask<T, R> = (
 
 /** What items come from: pulled one at a time, and closed when no more are wanted. */
 export type ItemSource<T> = Iterable<T> | AsyncIterable<T>;
+
+/** What has become of one of many items, and the number of the item, from 0 in the order of the input. */
+export type ItemOutcome<A> = PromiseSettledResult<A> & { readonly index: number };

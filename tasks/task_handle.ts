@@ -25,7 +25,7 @@ export interface TaskHandle<R> {
   readonly state: TaskState;
   /**
    * The task's result, or its failure. A failure that nobody has read by then
-   * is reported by `pool.join()`; read or not, it is never an unhandled rejection.
+   * is told by `pool.join()`; read or not, it is never an unhandled rejection.
    */
   readonly result: Promise<R>;
   /** The task's end, good or bad; the promise never rejects. */
@@ -38,4 +38,16 @@ export interface TaskHandle<R> {
    * @returns Whether there was anything left to cancel.
    */
   cancel(reason?: unknown): boolean;
+}
+
+/** What has become of a cancellation. */
+export interface CancelReport {
+  /** How many tasks were queued or running. */
+  readonly requested: number;
+  /** How many of them have ended. */
+  readonly cancelled: number;
+  /** How many of them still run, whatever their signal says. */
+  readonly ignored: number;
+  /** The outcomes of the handles; of those that had ended before, as they were. */
+  readonly results: PromiseSettledResult<unknown>[];
 }

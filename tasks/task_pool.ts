@@ -5,27 +5,35 @@
  */
 
 import { collect } from "./_batches.ts";
-import type { CancelReport } from "./_cancellation.ts";
-import { attempt, Deferred, rejected } from "./_deferred.ts";
 import { MapJob } from "./_map_job.ts";
+import { attempt, Deferred } from "./_promises.ts";
+import { TaskScheduler } from "./_scheduler.ts";
 import { iterate, StreamJob } from "./_stream_job.ts";
-import { Workload } from "./_workload.ts";
-import { cancelReason, TaskDeadlockError, TaskPoolClosedError } from "./errors.ts";
+import { isHandle } from "./_task_run.ts";
+import { giveOut } from "./_unread_failures.ts";
+import { cancelReason, TaskPoolClosedError } from "./errors.ts";
+import type { TaskPoolHooks } from "./hooks.ts";
 import {
   type BatchOptions,
   checkBatchOptions,
   checkCall,
+  checkCloseOptions,
+  checkMapCall,
   checkSize,
   checkStreamOptions,
   checkTask,
+  type MapOptions,
   resolveTaskPoolOptions,
+  splitScopeOptions,
   type StreamOptions,
   type TaskOptions,
+  type TaskPoolCloseOptions,
   type TaskPoolOptions,
+  type TaskScopeOptions,
 } from "./options.ts";
 import type { TaskPoolStats } from "./stats.ts";
-import type { ItemSource, ItemTask, Task } from "./task.ts";
-import type { TaskHandle } from "./task_handle.ts";
+import type { ItemOutcome, ItemSource, ItemTask, Task } from "./task.ts";
+import type { CancelReport, TaskHandle } from "./task_handle.ts";
 
 /**
  * Runs asynchronous tasks, at most `size` of them at once, first come, first
@@ -35,8 +43,9 @@ import type { TaskHandle } from "./task_handle.ts";
  * Each body runs in the async context of the call that gave it to the pool. It
  * is never called within that call, but in a microtask after it.
  *
- * No rejection of the pool's promises is ever an unhandled one. The failure of a
- * task whose `result` nobody has read is reported by {@linkcode TaskPool.join}.
+ * No failure is lost, and none is an unhandled rejection: what nobody reads, of
+ * whatever call, is told by {@linkcode TaskPool.join}, {@linkcode TaskPool.close},
+ * {@linkcode TaskPool.scope} or the end of `await using`.
  *
  * @example
  * ```ts
@@ -48,8 +57,9 @@ import type { TaskHandle } from "./task_handle.ts";
  * ```
  */
 export class TaskPool implements AsyncDisposable {
-  readonly #work: Workload;
+  readonly #scheduler: TaskScheduler;
   readonly #onDispose: "join" | "cancel";
+  #closing: Promise<void> | undefined;
 
   /**
    * Makes a pool.
@@ -60,18 +70,19 @@ export class TaskPool implements AsyncDisposable {
    */
   constructor(options: number | TaskPoolOptions) {
     const resolved = resolveTaskPoolOptions(options);
-    this.#work = new Workload(resolved);
+    this.#scheduler = new TaskScheduler(resolved);
     this.#onDispose = resolved.onDispose;
   }
 
   /**
    * Gives a body a pool for as long as it runs. When it throws, the tasks that
-   * are left are cancelled; otherwise they are waited for.
+   * are left are cancelled; otherwise they are waited for, and those that they
+   * lead to. The pool cannot be paused while that is waited for.
    *
-   * @param options As of the constructor.
+   * @param options As of the constructor, and `cancelOnError`.
    * @param body What submits the tasks.
    * @returns What the body returns. Rejects with what it throws, whatever has
-   * failed besides, or else like {@linkcode TaskPool.join}.
+   * failed otherwise, or else with an AggregateError of the failures that nobody has read.
    *
    * @example
    * ```ts
@@ -85,23 +96,28 @@ export class TaskPool implements AsyncDisposable {
    * ```
    */
   static scope<R>(
-    options: number | TaskPoolOptions,
+    options: number | TaskScopeOptions,
     body: (pool: TaskPool) => R | PromiseLike<R>,
   ): Promise<R> {
     return attempt(async () => {
-      const pool = new TaskPool(options);
-      const work = pool.#work;
+      const { pool: own, cancelOnError } = splitScopeOptions(options);
+      const abort = new AbortController();
+      const pool = new TaskPool(cancelOnError ? withSignal(own, abort.signal) : own);
+      const scheduler = pool.#scheduler;
+      if (cancelOnError) scheduler.failures.onUnread = (failure) => abort.abort(failure);
       try {
         const value = await body(pool);
-        work.resume();
-        await pool.join();
+        scheduler.beginEnding();
+        await scheduler.whenIdle(false);
+        scheduler.failures.throwUnread();
         return value;
       } catch (error) {
-        work.stopAll(error);
-        await work.whenIdle();
+        scheduler.beginEnding();
+        scheduler.stopAll(error);
+        await scheduler.whenIdle(false);
         throw error;
       } finally {
-        work.close();
+        scheduler.close();
       }
     });
   }
@@ -113,81 +129,96 @@ export class TaskPool implements AsyncDisposable {
    * @throws {RangeError} If it is set to anything but an integer of at least 1, or Infinity.
    */
   get size(): number {
-    return this.#work.scheduler.size;
+    return this.#scheduler.slots.size;
   }
 
   set size(size: number) {
     checkSize(size);
-    this.#work.resize(size);
+    this.#scheduler.resize(size);
   }
 
   /** Whether nothing runs and nothing is queued. A stream that nobody waits for is idle. */
   get isIdle(): boolean {
-    return this.#work.isIdle;
+    return this.#scheduler.isIdle;
   }
 
   /** Whether all slots are held. */
   get isFull(): boolean {
-    return this.#work.scheduler.isFull;
+    return this.#scheduler.slots.isFull;
+  }
+
+  /** Whether the pool takes nothing more. */
+  get closed(): boolean {
+    return this.#scheduler.isClosed;
   }
 
   /** How the pool stands. */
   get stats(): TaskPoolStats {
-    const { size, running, tally } = this.#work.scheduler;
-    return { size, running, ...tally };
+    const { slots: { size, held }, tally } = this.#scheduler;
+    return { size, running: held, ...tally };
+  }
+
+  /**
+   * Adds hooks, as the option `hooks` does, for the time until the result is disposed of.
+   *
+   * @param hooks Functions that are called when something happens.
+   * @returns What takes the hooks away again.
+   */
+  observe(hooks: TaskPoolHooks): Disposable {
+    const stop = this.#scheduler.observer.add(hooks);
+    return { [Symbol.dispose]: stop };
   }
 
   /**
    * Queues a task and returns at once.
    *
    * @param task What is to be done.
-   * @param options Signal, timeout, priority, and what comes after.
+   * @param options Signal, timeout, priority, weight, and what comes after.
    * @throws {TaskQueueFullError} If `maxQueued` tasks are queued.
    * @throws {TaskPoolClosedError} If the pool is closed.
+   * @throws {TaskDeadlockError} Inside one of the pool's own tasks, with `nested: "throw"`.
    */
   submit<R, A = R, C = unknown>(task: Task<R>, options?: TaskOptions<R, A, C>): TaskHandle<A> {
     checkCall(task, options, "submit a task");
-    return this.#work.submit(task, options);
+    return this.#scheduler.submit(task, options);
   }
 
   /**
    * Queues a task and waits until it starts.
    *
    * @returns Its handle, as soon as its body is called. Rejects if that never
-   * happens, with what cancelled it, and otherwise as `submit` throws; and with
-   * a {@linkcode TaskDeadlockError} inside a task of the full pool (see `nested`).
+   * happens, with what cancelled it, and otherwise as `submit` throws.
    */
   spawn<R, A = R, C = unknown>(
     task: Task<R>,
     options?: TaskOptions<R, A, C>,
   ): Promise<TaskHandle<A>> {
-    return attempt(() => {
+    try {
       checkCall(task, options, "spawn a task");
-      this.#work.refuseNested("spawn a task");
       const start = new Deferred<TaskHandle<A>>();
-      this.#work.submit(task, options, start);
+      this.#scheduler.submit(task, options, { start: start as Deferred<unknown> });
       return start.promise;
-    });
+    } catch (error) {
+      return this.#scheduler.failures.rejected(error);
+    }
   }
 
   /**
    * Queues a task and waits for its end.
    *
-   * @returns Its result. Rejects with its failure or what cancelled it, and
-   * otherwise like {@linkcode TaskPool.spawn}.
+   * @returns Its result. Rejects with its failure or what cancelled it, and otherwise as `submit` throws.
    */
   run<R, A = R, C = unknown>(task: Task<R>, options?: TaskOptions<R, A, C>): Promise<A> {
     try {
       checkCall(task, options, "run a task");
-      this.#work.refuseNested("run a task");
-      return this.#work.submit(task, options).result;
+      return this.#scheduler.submit(task, options).result;
     } catch (error) {
-      return rejected(error);
+      return this.#scheduler.failures.rejected(error);
     }
   }
 
   /**
-   * Starts a task if there is room for it now, and nobody queued before it.
+   * Starts a task if there is room for it now, and nothing queued before it.
    *
    * @returns Its handle, or undefined.
    */
@@ -195,7 +226,8 @@ export class TaskPool implements AsyncDisposable {
     task: Task<R>,
     options?: TaskOptions<R, A, C>,
   ): TaskHandle<A> | undefined {
-    return this.#work.scheduler.hasRoom ? this.submit(task, options) : undefined;
+    const { slots } = this.#scheduler.admission();
+    return slots.hasRoom(options?.weight) ? this.submit(task, options) : undefined;
   }
 
   /**
@@ -207,10 +239,10 @@ export class TaskPool implements AsyncDisposable {
   submitAll<T, R, A = R, C = unknown>(
     items: Iterable<T>,
     task: ItemTask<T, R>,
-    options?: TaskOptions<R, A, C>,
+    options?: MapOptions<R, A, C>,
   ): TaskHandle<A>[] {
-    checkCall(task, options, "submit tasks");
-    return this.#work.submitAll([...items], task, options);
+    checkMapCall(task, options, "submit tasks");
+    return this.#scheduler.submitAll([...items], task, options);
   }
 
   /**
@@ -222,24 +254,24 @@ export class TaskPool implements AsyncDisposable {
   map<T, R, A = R, C = unknown>(
     items: ItemSource<T>,
     task: ItemTask<T, R>,
-    options?: TaskOptions<R, A, C>,
+    options?: MapOptions<R, A, C>,
   ): Promise<A[]> {
-    return attempt(() => this.#map(items, task, options, false) as Promise<A[]>);
+    return this.#map(items, task, options, false) as Promise<A[]>;
   }
 
   /**
    * Works on all items, and takes a failure for a result.
    *
-   * @returns The outcomes in the order of the items. Rejects when it is cancelled or the input fails.
+   * @returns The outcomes in the order of the items, as soon as each is known:
+   * bodies that overstay their timeout are not waited for. Rejects when it is
+   * cancelled or the input fails.
    */
   mapSettled<T, R, A = R, C = unknown>(
     items: ItemSource<T>,
     task: ItemTask<T, R>,
-    options?: TaskOptions<R, A, C>,
-  ): Promise<PromiseSettledResult<A>[]> {
-    return attempt(() =>
-      this.#map(items, task, options, true) as Promise<PromiseSettledResult<A>[]>
-    );
+    options?: MapOptions<R, A, C>,
+  ): Promise<ItemOutcome<A>[]> {
+    return this.#map(items, task, options, true) as Promise<ItemOutcome<A>[]>;
   }
 
   /**
@@ -267,16 +299,14 @@ export class TaskPool implements AsyncDisposable {
     return this.#stream(items, task, options, false) as AsyncIterableIterator<A>;
   }
 
-  /** Like {@linkcode TaskPool.stream}, but a failure is a result and ends nothing. */
+  /** Like {@linkcode TaskPool.stream}, but a failure is a result and ends nothing. Each has the number of its item. */
   streamSettled<T, R, A = R, C = unknown>(
     items: ItemSource<T>,
     task: ItemTask<T, R>,
     options: StreamOptions<R, A, C> = {},
-  ): AsyncIterableIterator<PromiseSettledResult<A>> {
+  ): AsyncIterableIterator<ItemOutcome<A>> {
     checkStreamOptions(options);
-    return this.#stream(items, task, options, true) as AsyncIterableIterator<
-      PromiseSettledResult<A>
-    >;
+    return this.#stream(items, task, options, true) as AsyncIterableIterator<ItemOutcome<A>>;
   }
 
   /**
@@ -299,62 +329,91 @@ export class TaskPool implements AsyncDisposable {
    * running tasks. Their promises settle at once; a queued task never runs.
    *
    * @param reason What they reject with. By default an `AbortError`.
-   * @param handles Tasks of this pool. If there are none, all is cancelled.
+   * @param handles Tasks of this pool, or lists of them. If there is neither, all
+   * is cancelled: give a list that may be empty as a list, not spread out.
    * @returns What became of them. It comes when the bodies have ended, but does
    * not wait for one that has never looked at its signal, and no more than 100 ms for others.
-   * @throws {TypeError} If a handle is another pool's.
+   * @throws {TypeError} If a handle is another pool's, or stands in the place of the reason.
    */
   cancel(
     reason: unknown = cancelReason(),
-    ...handles: TaskHandle<unknown>[]
+    ...handles: (TaskHandle<unknown> | readonly TaskHandle<unknown>[])[]
   ): Promise<CancelReport> {
-    return attempt(() => this.#work.cancel(reason, handles));
-  }
-
-  /**
-   * Waits until the pool is idle; as long as it is paused, its queued tasks are waited for.
-   *
-   * @returns Rejects, once, with an AggregateError of the failures that nobody
-   * has read; and with a {@linkcode TaskDeadlockError} inside one of the pool's own tasks (see `nested`).
-   */
-  join(): Promise<void> {
-    return attempt(async () => {
-      const { nesting, failures } = this.#work;
-      if (nesting.isInside) throw new TaskDeadlockError("join the pool");
-      await this.#work.whenIdle();
-      const error = failures.take();
-      if (error !== undefined) throw error;
+    return attempt(() => {
+      if (isHandle(reason) || Array.isArray(reason) && reason.some(isHandle)) {
+        throw new TypeError(
+          "Cannot cancel as a handle stands in the place of 'reason': use cancel(undefined, handle)",
+        );
+      }
+      return this.#scheduler.cancel(reason, handles.length === 0 ? undefined : handles.flat());
     });
   }
 
-  /** Starts no more tasks for now. Those that run go on. */
+  /**
+   * Waits until the pool is idle, and stays so when whatever awaits its results
+   * has gone on. As long as it is paused, its queued tasks are waited for.
+   *
+   * @returns Rejects, once, with an AggregateError of the failures that nobody
+   * has read; and with a {@linkcode TaskDeadlockError}, which loses nothing, when
+   * the pool stands still (see `nested`), and inside one of its own tasks.
+   */
+  join(): Promise<void> {
+    return this.#told(async () => {
+      const { failures } = this.#scheduler;
+      this.#scheduler.refuseInside("be joined");
+      await this.#scheduler.whenIdle(true);
+      failures.throwUnread();
+    });
+  }
+
+  /** Starts no more tasks for now. Those that run go on. Has no effect in a pool that is being closed. */
   pause(): void {
-    this.#work.pause();
+    this.#scheduler.pause();
   }
 
   /** Goes on after {@linkcode TaskPool.pause}. */
   resume(): void {
-    this.#work.resume();
+    this.#scheduler.resume();
   }
 
   /**
-   * Waits for the tasks, or cancels them first (see `onDispose`), and closes the
-   * pool. One that is paused goes on. Rejects like {@linkcode TaskPool.join}.
+   * Closes the pool: from now on it takes nothing. What it has taken is waited
+   * for, or cancelled. A pool that is paused goes on.
+   *
+   * @returns The same promise each time. Rejects with an AggregateError of the
+   * failures that nobody has read.
+   *
+   * @example
+   * ```ts
+   * import { TaskPool } from "@x/sockpool/task-pool";
+   *
+   * const pool = new TaskPool(2);
+   * pool.submit(() => console.log("done"));
+   * await pool.close();
+   * ```
+   */
+  close(options: TaskPoolCloseOptions = {}): Promise<void> {
+    try {
+      checkCloseOptions(options);
+      const scheduler = this.#scheduler;
+      scheduler.close();
+      if (options.cancel) scheduler.stopAll(new TaskPoolClosedError());
+      scheduler.refuseInside("be waited for until it is closed");
+    } catch (error) {
+      return this.#scheduler.failures.rejected(error);
+    }
+    return this.#end();
+  }
+
+  /**
+   * Waits until the pool is idle, like {@linkcode TaskPool.join}, and then closes it; or cancels
+   * all first (see `onDispose`). A pool that is paused goes on. Where the pool stands
+   * still it waits on: only `hooks.onStandstill` tells.
+   *
+   * @returns Rejects with an AggregateError of the failures that nobody has read.
    */
   [Symbol.asyncDispose](): Promise<void> {
-    return attempt(async () => {
-      const work = this.#work;
-      if (this.#onDispose === "cancel") {
-        work.close();
-        work.stopAll(new TaskPoolClosedError());
-      }
-      work.resume();
-      try {
-        await this.join();
-      } finally {
-        work.close();
-      }
-    });
+    return this.#onDispose === "cancel" ? this.close({ cancel: true }) : this.#end();
   }
 
   /** How the pool stands, in words. */
@@ -363,15 +422,29 @@ export class TaskPool implements AsyncDisposable {
     return `TaskPool(running ${running}, queued ${queued}, size ${size})`;
   }
 
+  /** The same, for `console.log` in Deno. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return this.toString();
+  }
+
+  /** The same, for `console.log` in Node. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return this.toString();
+  }
+
   #map<T, R, A, C>(
     items: ItemSource<T>,
     task: ItemTask<T, R>,
-    options: TaskOptions<R, A, C> = {},
+    options: MapOptions<R, A, C> = {},
     settles: boolean,
   ): Promise<unknown[]> {
-    checkCall(task, options, "map");
-    this.#work.refuseNested("map");
-    return new MapJob(this.#work, this.#work.plan(items, task, options), settles).start();
+    try {
+      checkMapCall(task, options, "map");
+      const scheduler = this.#scheduler;
+      return new MapJob(scheduler, scheduler.plan(items, task, options), settles).start();
+    } catch (error) {
+      return this.#scheduler.failures.rejected(error);
+    }
   }
 
   #stream<T, R, A, C>(
@@ -382,8 +455,36 @@ export class TaskPool implements AsyncDisposable {
   ): AsyncIterableIterator<unknown> {
     checkTask(task, "task", "stream");
     const { order = "input", buffer = 0 } = options;
-    const refuseNested = () => this.#work.refuseNested("stream");
-    const plan = this.#work.plan(items, task, options);
-    return iterate(new StreamJob(this.#work, plan, { order, buffer, settles, refuseNested }));
+    const plan = this.#scheduler.plan(items, task, options);
+    return iterate(new StreamJob(this.#scheduler, plan, { order, buffer, settles }));
   }
+
+  /** Waits until the pool is idle and closes it. */
+  #end(): Promise<void> {
+    return this.#closing ??= this.#told(async () => {
+      const scheduler = this.#scheduler;
+      scheduler.beginEnding();
+      await scheduler.whenIdle(false);
+      scheduler.close();
+      scheduler.failures.throwUnread();
+    });
+  }
+
+  /** A promise whose own rejection is told by the next `join()` if nobody reads it. */
+  #told(action: () => Promise<void>): Promise<void> {
+    const end = new Deferred<void>();
+    giveOut(end.promise);
+    action().then(
+      end.resolve,
+      (error) => this.#scheduler.failures.reject(end as Deferred<unknown>, error),
+    );
+    return end.promise;
+  }
+}
+
+/** The options of a pool, with one more signal that cancels everything. */
+function withSignal(options: number | TaskPoolOptions, signal: AbortSignal): TaskPoolOptions {
+  const given = typeof options === "number" ? { size: options } : options;
+  const signals = given.signal === undefined ? [signal] : [given.signal, signal];
+  return { ...given, signal: AbortSignal.any(signals) };
 }

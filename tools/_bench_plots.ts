@@ -192,7 +192,8 @@ function apart<P extends Point & { of: string }>(points: readonly P[]): P[] {
   return placed;
 }
 
-function draw(options: Plot.PlotOptions): string {
+/** A plot for light and dark pages. */
+export function draw(options: Plot.PlotOptions): string {
   const { document } = parseHTML("<html></html>") as unknown as { document: never };
   const style = { background: "none", fontSize: "12px" };
   const plot = Plot.plot({

@@ -1,9 +1,14 @@
 // What tools/node_check.ts has Node run: that the pools work there at all.
 import assert from "node:assert/strict";
 import { AsyncLocalStorage } from "node:async_hooks";
+import { channel } from "node:diagnostics_channel";
 import { pathToFileURL } from "node:url";
 
-const [{ Pool, Semaphore }, { TaskDeadlockError, TaskPool, TaskTimeoutError }] = await Promise.all(
+const [
+  { Pool, Semaphore },
+  { TaskDeadlockError, TaskPool, TaskTimeoutError },
+  { instrument },
+] = await Promise.all(
   process.argv.slice(2).map((path) => import(pathToFileURL(path).href)),
 );
 
@@ -35,6 +40,37 @@ assert.equal(await pool.use(({ value }) => value.name), "resource");
 await pool.close();
 assert.deepEqual(closed, [resource]);
 
+// A meter that adds up, as any SDK's does, and asks for gauges at a collection.
+const totals = {};
+const add = (name) => (value, labels) => {
+  const series = [name, ...Object.values(labels)].join();
+  totals[series] = (totals[series] ?? 0) + value;
+};
+const collections = [];
+const observable = (name) => ({ name });
+const meter = {
+  createCounter: (name) => ({ add: add(name) }),
+  createHistogram: (name) => ({ record: (_, labels) => add(name)(1, labels) }),
+  createObservableGauge: observable,
+  createObservableUpDownCounter: observable,
+  addBatchObservableCallback: (callback) => collections.push(callback),
+  removeBatchObservableCallback: (callback) => collections.splice(collections.indexOf(callback), 1),
+};
+const published = [];
+const listener = (message) => published.push(message);
+channel("sockpool:acquire").subscribe(listener);
+const measured = new Pool({ connect: () => ({}) }, { name: "measured" });
+const instrumented = instrument(measured, { meter });
+await measured.use(() => {});
+collections[0]({ observe: ({ name }, value, labels) => add(name)(value, labels) });
+assert.equal(totals["db.client.connection.wait_time,measured"], 1);
+assert.equal(totals["db.client.connection.count,measured,idle"], 1);
+assert.equal(published[0].pool, "measured");
+instrumented[Symbol.dispose]();
+assert.deepEqual(collections, []);
+await measured.close();
+channel("sockpool:acquire").unsubscribe(listener);
+
 const delay = (time) => new Promise((resolve) => setTimeout(resolve, time));
 const tasks = new TaskPool({ size: 2, nested: "throw" });
 let running = 0;
@@ -63,4 +99,4 @@ await assert.rejects(late.result, TaskTimeoutError);
 await full[Symbol.asyncDispose]();
 
 const runtime = process.versions.bun ? `bun ${process.versions.bun}` : `node ${process.version}`;
-console.log(`${runtime}: Semaphore, Pool and TaskPool work`);
+console.log(`${runtime}: Semaphore, Pool, TaskPool and telemetry work`);

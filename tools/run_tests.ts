@@ -31,13 +31,7 @@ const groups: Group[] = [
     takes: (file) => !isProcessTest(file),
   },
   {
-    permissions: [
-      "--allow-net",
-      "--allow-run",
-      "--allow-read",
-      "--allow-write",
-      "--allow-env",
-    ],
+    permissions: ["--allow-all"], // what drives a browser takes no less
     all: [processTests],
     takes: isProcessTest,
   },

@@ -124,19 +124,32 @@ export function timed(
   };
 }
 
+/** What is told while cases run. */
+export interface Reports {
+  /** A case is done. */
+  result(result: CaseResult): void;
+  /** So large a share of all is done, and this case is running. */
+  progress?(share: number, name: string): void;
+}
+
 /** Runs the cases one after the other, and tells of each as it is done. */
 export async function runCases(
   cases: readonly Case[],
   isQuick: boolean,
-  report: (result: CaseResult) => void,
+  { result, progress }: Reports,
 ): Promise<void> {
-  for (const each of cases) {
-    const result = await runCase(each, isQuick ? QUICK : THOROUGH);
-    if (result.rows.length > 0) report(result);
+  for (const [i, each] of cases.entries()) {
+    const onRound = (share: number) => progress?.((i + share) / cases.length, each.name);
+    const measured = await runCase(each, isQuick ? QUICK : THOROUGH, onRound);
+    if (measured.rows.length > 0) result(measured);
   }
 }
 
-async function runCase(given: Case, usual: Effort): Promise<CaseResult> {
+async function runCase(
+  given: Case,
+  usual: Effort,
+  onRound: (share: number) => void,
+): Promise<CaseResult> {
   const { name, per, unit } = given;
   const effort = { ...usual, ...given.effort };
   const made = await given.contenders();
@@ -144,6 +157,7 @@ async function runCase(given: Case, usual: Effort): Promise<CaseResult> {
   const samples = new Map<Contender, number[]>(all.map((contender) => [contender, []]));
   try {
     for (let round = -effort.warmUps; round < effort.rounds; round++) {
+      onRound((round + effort.warmUps) / (effort.rounds + effort.warmUps));
       for (const contender of inTurn(all, round + effort.warmUps)) {
         await nextTurn();
         const sample = await contender.measure(effort);

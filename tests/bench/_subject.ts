@@ -10,6 +10,7 @@
  */
 
 import { type Case, type CaseResult, runCases } from "./_bench.ts";
+import { ProgressLine } from "../../tools/_progress.ts";
 import { table } from "./_table.ts";
 
 const [file, effort, output, deadline, ...names] = Deno.args as [
@@ -24,13 +25,18 @@ if (left < Infinity) setTimeout(() => Deno.exit(1), left);
 const isQuick = effort === "quick";
 const { default: cases } = await import(file) as { default: Case[] };
 const results: CaseResult[] = [];
+const progress = new ProgressLine();
 await runCases(
   cases.filter((each) => names.length > 0 ? names.includes(each.name) : !isQuick || each.isQuick),
   isQuick,
-  (result) => {
-    console.log(`${table(result)}\n`);
-    results.push(result);
-    Deno.writeTextFileSync(output, JSON.stringify(results));
+  {
+    result(result) {
+      progress.clear();
+      console.log(`${table(result)}\n`);
+      results.push(result);
+      Deno.writeTextFileSync(output, JSON.stringify(results));
+    },
+    progress: (share, name) => progress.update(share, name),
   },
 );
 Deno.exit();

@@ -42,6 +42,8 @@ export const goals: readonly Goal[] = [
   factor("tasks", "run, 100,000 at 10", "p-limit", 1 / 2, 1.3),
   amount("tasks", "queued task", 250, 1.1),
 
+  factor("observing", "sequential", "floor", 1.01, 1.2),
+
   growth("cancel", "one signal, 1,000", "one signal, 100,000", "floor", 1.2, 1.4),
   growth("cancel", "own signals, 1,000", "own signals, 100,000", "floor", 1.2, 1.4),
 ];

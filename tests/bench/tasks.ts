@@ -79,5 +79,7 @@ export default tasks;
 
 if (import.meta.main) {
   const chosen = tasks.filter(({ name }) => Deno.args.every((arg) => name.includes(arg)));
-  await runCases(chosen, false, (result) => console.log(`${table(result)}\n`));
+  await runCases(chosen, false, {
+    result: (result) => console.log(`${table(result)}\n`),
+  });
 }

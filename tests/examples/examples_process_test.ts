@@ -14,14 +14,19 @@ const endings: Record<string, string> = {
   "many_hosts.ts": "connections for 200 requests, at most 8 at once",
   "postgres.ts": "unix: 4 connections before that: Pool(leased 0",
   "socket_pool.ts": "9 measurements over 3 sockets took",
+  "starttls.ts": "2 handshakes for 6 clients",
+  "proxy.ts": "the proxy was asked for echo.internal:7, echo.internal:7",
   "tls_echo.ts": "3 handshakes for 12 clients",
   "websocket.ts": "3 WebSockets for 5 quotes, 2 of them lost while idle",
   "http_server.ts": "12 requests over",
+  "overload.ts": "closed: Pool(leased 0, idle 0, waiting 0, max 5)",
   "redis.ts": "4 connections: Pool(leased 0, idle 4",
   "shutdown.ts": "closed: Pool(leased 0, idle 0, waiting 0, max 2)",
+  "monitor.ts": "metrics of 3 pools",
   "udp_echo.ts": "datagrams over 1 socket",
   "worker_pool.ts": "1 of them retired: Pool(leased 0",
   "task_pool.ts": "at the end: TaskPool(running 0, queued 0, size 12)",
+  "progress.ts": "at the end: TaskPool(running 0, queued 0, size 8)",
 };
 
 /** The servers that an example starts for itself. */

@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import { fc } from "../support/npm.ts";
 import { KeyedPool } from "../../mod.ts";
 import { exploreKeyed, key } from "../support/keyed_model.ts";
+import { VirtualTime } from "../support/virtual_time.ts";
 
 const drawn = Math.floor(Math.random() * 2 ** 31);
 
@@ -13,21 +14,51 @@ for (const odd of [false, true]) {
   });
 }
 
-Deno.test("KeyedPool serves callers of all keys in the order in which they came, where one room serves all", async () => {
+/** Has callers of these keys wait for one resource of "a", and returns it every so many milliseconds: in which order are they served? */
+async function served(keys: readonly string[], interval: number): Promise<number[]> {
+  using time = new VirtualTime(1);
+  const clock = { now: () => time.now, wall: time.clock };
+  const pool = new KeyedPool((key: string) => () => ({ key }), { maxSize: 1, clock });
+  const first = await pool.acquire("a");
+  const served: number[] = [];
+  const all = keys.map(async (key, i) => {
+    using lease = await pool.acquire(key);
+    assertEquals(lease.value.key, key);
+    served.push(i);
+    if (interval > 0) await new Promise((resolve) => setTimeout(resolve, interval));
+  });
+  if (interval > 0) time.advance(time.now + interval);
+  first.release();
+  let isDone = false;
+  const done = Promise.all(all).then(() => isDone = true);
+  while (!isDone) {
+    for (let i = 0; i < 20; i++) await null;
+    if (!isDone) time.advance(time.next);
+  }
+  await done;
+  await pool.close();
+  return served;
+}
+
+const manyKeys = fc.array(key, { minLength: 2, maxLength: 30 });
+
+Deno.test("KeyedPool serves callers of all keys in the order in which they came, where each has waited for the bound", async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(key, { minLength: 2, maxLength: 30 }), async (keys) => {
-      const pool = new KeyedPool((key: string) => () => ({ key }), { maxSize: 1 });
-      const first = await pool.acquire("a");
-      const served: number[] = [];
-      const all = keys.map(async (key, i) => {
-        using lease = await pool.acquire(key);
-        assertEquals(lease.value.key, key);
-        served.push(i);
-      });
-      first.release();
-      await Promise.all(all);
-      assertEquals(served, keys.map((_, i) => i));
-      await pool.close();
+    fc.asyncProperty(manyKeys, async (keys) => {
+      assertEquals(await served(keys, 20), keys.map((_, i) => i));
+    }),
+    { numRuns: 200 },
+  );
+});
+
+Deno.test("KeyedPool serves all callers of a key before those of the next, where nobody has waited for long", async () => {
+  await fc.assert(
+    fc.asyncProperty(manyKeys, async (keys) => {
+      const inTurn = new Set(["a", ...keys]);
+      const expected = [...inTurn].flatMap((key) =>
+        keys.flatMap((each, i) => each === key ? [i] : [])
+      );
+      assertEquals(await served(keys, 0), expected);
     }),
     { numRuns: 200 },
   );

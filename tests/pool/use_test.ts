@@ -120,6 +120,28 @@ Deno.test("the deadline of a use bounds its body, and says so", async () => {
   await scene.end();
 });
 
+Deno.test("the deadline of a use counts from the call on, its wait for a resource included", async () => {
+  using scene = sceneOf({ maxSize: 1 });
+  const lease = await scene.take();
+  const outcome = new Outcome(scene.pool.use(() => new Promise(() => {}), { deadline: 50 }));
+  await scene.elapse(30);
+  lease.release();
+  await scene.elapse(10);
+  assertEquals([outcome.state, scene.pool.stats.leased], ["pending", 1]);
+  await scene.elapse(10);
+  assertEquals((outcome.error as PoolTimeoutError).stage, "use");
+  await scene.end();
+});
+
+Deno.test("the deadline of a use bounds a dial that a timeout of 0 waits for", async () => {
+  using scene = sceneOf();
+  scene.connector.script.connect = "never";
+  const outcome = new Outcome(scene.pool.use(() => {}, { timeout: 0, deadline: 50 }));
+  await scene.elapse(50);
+  assertEquals((outcome.error as PoolTimeoutError).stage, "connect");
+  await scene.end();
+});
+
 Deno.test("a stale resource is retried once, on a fresh one, only if that was asked for", async () => {
   const cases = [
     { retryStale: true, stale: true, reused: true, lent: 2 },

@@ -1,5 +1,5 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
-import { Socket } from "../../mod.ts";
+import { Socket, tcp } from "../../mod.ts";
 import { EchoServer } from "../support/echo_server.ts";
 
 Deno.test("Socket.read() takes a read of no bytes for no end, whatever the size of its target", async () => {
@@ -17,7 +17,7 @@ Deno.test("Socket.read() takes a read of no bytes for no end, whatever the size 
   }
 });
 
-Deno.test("Socket.watch() of a connection whose read throws tells of the error as of any other", async () => {
+Deno.test("the watch of a connection whose read throws tells of the error as of any other", async () => {
   await using server = EchoServer.listen();
   const conn = await Deno.connect({ port: server.port });
   const error = new Error("no promise");
@@ -25,6 +25,8 @@ Deno.test("Socket.watch() of a connection whose read throws tells of the error a
     throw error;
   };
   using socket = new Socket(conn);
-  const lost = await new Promise((resolve) => socket.watch(resolve, true));
+  const lost = await new Promise((lost) =>
+    tcp({ port: server.port }).watch!(socket, { lost, wanted: true, prepare: () => {} })
+  );
   assertStrictEquals(lost, error);
 });

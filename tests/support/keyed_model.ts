@@ -1,139 +1,212 @@
 /**
- * A KeyedPool under random use, and the laws that can be seen from outside.
+ * A KeyedPool under random use, in virtual time, and the laws that can be seen
+ * from outside.
  *
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
 import { fc } from "./npm.ts";
-import { KeyedPool, type Lease } from "../../mod.ts";
+import { KeyedPool, type Lease, PoolExhaustedError, PoolTimeoutError } from "../../mod.ts";
 import type { Exploration } from "./explore.ts";
-import { sameTurn } from "./until.ts";
+import { VirtualTime } from "./virtual_time.ts";
 
 const KEYS = ["a", "b", "c", "d"];
+/** The key that keeps what it has for twice as long. */
+const HEAVY = "d";
+/** What `docs/keys.md` promises: at least so many milliseconds, or so many dials. */
+const LEAST_PATIENCE = 10;
+const DIALS_OF_PATIENCE = 8;
+/** More hops than any chain in the pool takes between two events. */
+const HOPS = 12;
+const MOST_EVENTS = 5_000;
+
+/** What differs from run to run. */
+interface Config {
+  readonly maxSize: number;
+  readonly maxPerKey: number;
+  /** How long every dial takes, so that this is the mean of them. */
+  readonly dialTime: number;
+  readonly closeTime: number;
+  /** Every so many dials one fails; 0 for none. */
+  readonly failing: number;
+}
+
+/** A step of a run: what happens, of which key, and a number that says how. */
+type Step = readonly [name: StepName, key: string, how: number];
 
 interface Thing {
+  readonly id: number;
   readonly key: string;
   state: "opening" | "open" | "closing" | "closed";
+  cleared: boolean;
+  /** When it was opened or returned, in time and in the order of events. */
+  since: number;
+  order: number;
 }
 
-/** How one asks for a resource. */
-interface Manner {
-  readonly fresh?: boolean;
-  readonly timeout?: number;
-}
-
-interface Call extends Manner {
+interface Call {
   readonly key: string;
   readonly number: number;
+  readonly fresh: boolean;
+  readonly timeout: number;
+  readonly priority: number;
+  readonly since: number;
+  readonly step: number;
   readonly abort: AbortController;
   state: "waiting" | "served" | "refused" | "over";
   lease?: Lease<Thing>;
 }
 
-async function hops(count: number): Promise<void> {
-  for (let i = 0; i < count; i++) await undefined;
+/** What was lent, or closed to make room, in the present step: judged when all have heard of it. */
+interface Deed {
+  readonly what: "lent" | "replaced";
+  readonly at: number;
+  readonly key: string;
+  readonly call: Call | undefined;
+  /** Whether no room was being made. */
+  readonly isCalm: boolean;
+}
+
+/** Whether one is served before the other, where both can be. */
+function isBefore(a: Call, b: Call): boolean {
+  return a.priority > b.priority || a.priority === b.priority && a.number < b.number;
 }
 
 /** A keyed pool under random use, and what the outside can see of it. */
 class World {
+  readonly config: Config;
+  readonly time: VirtualTime;
   readonly pool: KeyedPool<string, Thing>;
   readonly things: Thing[] = [];
   readonly calls: Call[] = [];
-  readonly maxPerKey: number;
+  readonly lines: string[] | undefined;
+  violation: string | undefined;
+  isPaused = false;
   maxSize: number;
+  seq = 0;
+  step = 0;
   /** What resources may still be open for, after the bound was lowered. */
   #excused = 0;
-  /** What was closed to make room though there was some. */
-  readonly #needless: string[] = [];
+  #wasResized = false;
+  /** When the pool was last resumed: keys are resumed one after the other, and each serves its own first. */
+  #resumed = -Infinity;
+  #deeds: Deed[] = [];
+  /** How many of each key were open at most in this step. */
+  readonly #most = new Map<string, number>();
+  #dials = 0;
 
-  constructor(
-    maxSize: number,
-    maxPerKey: number,
-    hopsOfDial: number,
-    failing: number,
-    isOdd: boolean,
-  ) {
-    this.maxSize = maxSize;
-    this.maxPerKey = maxPerKey;
-    let dials = 0;
+  constructor(config: Config, time: VirtualTime, isOdd: boolean, isTracing: boolean) {
+    this.config = config;
+    this.time = time;
+    this.lines = isTracing ? [] : undefined;
+    this.maxSize = config.maxSize;
     this.pool = new KeyedPool((key: string) => ({
-      connect: async () => {
-        const thing: Thing = { key, state: "opening" };
-        this.things.push(thing);
-        this.assertBounds();
-        await hops(hopsOfDial);
-        if (failing > 0 && ++dials % failing === 0) {
-          thing.state = "closed";
-          throw isOdd ? ODD[dials % ODD.length] : new Error("refused");
-        }
-        thing.state = "open";
-        return thing;
-      },
-      close: async (thing: Thing) => {
-        assertEquals(thing.state, "open", "nothing is closed twice");
-        thing.state = "closing";
-        await hops(thing.key.charCodeAt(0) % 3);
-        thing.state = "closed";
-      },
+      connect: () => this.#dial(key, isOdd),
+      close: (thing: Thing) => this.#close(thing),
     }), {
-      maxSize,
-      maxPerKey,
+      maxSize: config.maxSize,
+      maxPerKey: config.maxPerKey,
       acquireTimeout: Infinity,
       idleTimeout: Infinity,
-      hooks: { onRetire: ({ reason, resource }) => this.#noteNeed(reason, resource) },
+      maxLifetime: Infinity,
+      weight: weightOf,
+      clock: { now: () => time.now, wall: time.clock },
+      hooks: {
+        onAcquire: ({ resource }) => {
+          this.law(!resource.cleared, "what was cleared is not lent");
+          this.law(!this.isPaused, "nothing is lent while the pool is paused");
+        },
+        onRetire: ({ reason, resource }) => this.#retired(reason, resource),
+      },
     });
   }
 
-  /** What is closed to make room is closed only where there is none. */
-  #noteNeed(reason: string, { key }: Thing): void {
-    if (reason !== "replaced") return;
-    const { size, maxSize } = this.pool.stats;
-    const isFull = size >= maxSize || this.pool.statsOf(key)!.size >= this.maxPerKey;
-    if (!isFull) this.#needless.push(`one of ${size}, where ${maxSize} may be open`);
+  note(line: string): void {
+    this.seq++;
+    this.lines?.push(line);
+    if (this.seq > MOST_EVENTS) this.law(false, "the pool comes to no rest");
   }
 
-  acquire(key: string, how: Manner = {}): void {
+  law(holds: boolean, what: string): void {
+    if (holds || this.violation !== undefined) return;
+    this.violation = what;
+    this.lines?.push(`!! ${what}: ${this.pool.explain()}`);
+  }
+
+  // What callers do
+
+  acquire(key: string, how: { fresh?: boolean; timeout?: number; priority?: number }): void {
+    const { fresh = false, timeout = Infinity, priority = 0 } = how;
     const abort = new AbortController();
-    const call: Call = { key, number: this.calls.length, abort, state: "waiting", ...how };
+    const call: Call = {
+      key,
+      number: this.calls.length,
+      fresh,
+      timeout,
+      priority,
+      since: this.time.now,
+      step: this.step,
+      abort,
+      state: "waiting",
+    };
     this.calls.push(call);
-    this.pool.acquire(key, { signal: abort.signal, ...how }).then((lease) => {
-      assert(!call.fresh || !lease.reused, "who wants a fresh one gets one");
-      assertEquals(lease.value.key, key, "keys are not mixed");
-      const holders = this.calls.filter((each) => each.lease?.value === lease.value);
-      assertEquals(holders, [], "nobody shares");
-      call.state = "served";
-      call.lease = lease;
-    }, () => call.state = "refused");
+    this.note(`${call.number} asks for ${key} ${JSON.stringify(how)}`);
+    this.pool.acquire(key, { signal: abort.signal, ...how }).then(
+      (lease) => this.#served(call, lease),
+      (error) => this.#refused(call, error),
+    );
   }
 
-  end(index: number, how: "release" | "discard"): void {
+  tryAcquire(key: string): void {
+    const lease = this.pool.tryAcquire(key);
+    if (lease === undefined) return;
+    this.#touch(lease.value);
+    lease.release();
+  }
+
+  end(index: number, how: "release" | "discard" | "detach"): void {
     const held = this.calls.filter(({ state }) => state === "served");
     const call = held[index % held.length];
     if (call === undefined) return;
     call.state = "over";
     const { lease } = call;
     delete call.lease;
+    const { value } = lease!;
+    this.#touch(value);
+    this.note(`${call.number} ${how}s ${value.id}`);
+    if (how === "detach") value.state = "closed";
     lease![how]();
   }
 
   abort(index: number): void {
-    const waiting = this.waiting;
+    const { waiting } = this;
     waiting[index % waiting.length]?.abort.abort();
   }
 
   resize(maxSize: number): void {
     this.#excused = Math.max(this.#excused, this.open().length);
+    this.#wasResized = true;
     this.maxSize = maxSize;
     this.pool.resize(maxSize);
   }
 
-  get waiting(): Call[] {
-    return this.calls.filter(({ state }) => state === "waiting");
+  clear(key: string | undefined): void {
+    for (const thing of this.open(key)) thing.cleared = true;
+    if (key === undefined) this.pool.clear();
+    else this.pool.at(key).clear();
   }
 
-  idleOf(key: string): number {
-    return this.pool.statsOf(key)?.idle ?? 0;
+  setPaused(isPaused: boolean): void {
+    this.isPaused = isPaused;
+    if (isPaused) this.pool.pause();
+    else {
+      this.#resumed = this.time.now;
+      this.pool.resume();
+    }
+  }
+
+  get waiting(): Call[] {
+    return this.calls.filter(({ state }) => state === "waiting");
   }
 
   open(key?: string): Thing[] {
@@ -142,74 +215,264 @@ class World {
     );
   }
 
-  assertBounds(): void {
-    assertEquals(this.#needless, []);
+  // What the pool does
+
+  #touch(thing: Thing): void {
+    thing.since = this.time.now;
+    thing.order = this.seq++;
+  }
+
+  async #dial(key: string, isOdd: boolean): Promise<Thing> {
+    const thing: Thing = {
+      id: this.things.length,
+      key,
+      state: "opening",
+      cleared: false,
+      since: this.time.now,
+      order: 0,
+    };
+    this.things.push(thing);
+    this.note(`dial ${thing.id} for ${key}`);
+    this.checkBounds();
+    const { dialTime, failing } = this.config;
+    await this.#after(dialTime);
+    if (failing > 0 && ++this.#dials % failing === 0) {
+      thing.state = "closed";
+      this.note(`dial ${thing.id} fails`);
+      throw isOdd ? ODD[this.#dials % ODD.length] : new Error("refused");
+    }
+    thing.state = "open";
+    this.#touch(thing);
+    this.note(`opened ${thing.id}`);
+    return thing;
+  }
+
+  async #close(thing: Thing): Promise<void> {
+    this.law(thing.state === "open", "nothing is closed twice");
+    thing.state = "closing";
+    this.note(`close ${thing.id}`);
+    await this.#after(this.config.closeTime);
+    thing.state = "closed";
+  }
+
+  async #after(duration: number): Promise<void> {
+    if (duration > 0) await new Promise<void>((resolve) => setTimeout(resolve, duration));
+    else for (let i = 0; i < 3; i++) await null;
+  }
+
+  #retired(reason: string, { key, id }: Thing): void {
+    this.note(`retire ${id} of ${key} as ${reason}`);
+    if (reason !== "replaced") return;
+    const { size, maxSize } = this.pool.stats;
+    const isFull = size >= maxSize || this.pool.statsOf(key)!.size >= this.config.maxPerKey;
+    this.law(isFull, "what is closed to make room is closed only where there is none");
+    this.#deeds.push({ what: "replaced", at: this.time.now, key, call: undefined, isCalm: true });
+  }
+
+  #served(call: Call, lease: Lease<Thing>): void {
+    const { value } = lease;
+    this.note(`${call.number} gets ${value.id}`);
+    this.law(call.state === "waiting", "nobody is answered twice");
+    this.law(!call.fresh || !lease.reused, "a caller that wants a fresh one gets one");
+    this.law(value.key === call.key, "keys are not mixed");
+    this.law(value.state === "open", "what is lent is open");
+    const isShared = this.calls.some((each) => each.lease?.value === value);
+    this.law(!isShared, "nothing is lent twice");
+    call.state = "served";
+    call.lease = lease;
+    const isCalm = lease.reused && this.open().every(({ state }) => state === "open");
+    this.#deeds.push({ what: "lent", at: this.time.now, key: call.key, call, isCalm });
+  }
+
+  #refused(call: Call, error: unknown): void {
+    const { abort, timeout, number, since } = call;
+    this.note(`${number} is refused: ${String(typeof error === "object" ? "" : "odd")}`);
+    this.law(call.state === "waiting", "nobody is answered twice");
+    call.state = "refused";
+    if (abort.signal.aborted || this.pool.closed) return;
+    if (error instanceof PoolTimeoutError) {
+      const isDue = this.time.now - since >= timeout;
+      this.law(isDue && timeout > 0, "nobody is refused before its time is over");
+    } else if (error instanceof PoolExhaustedError) {
+      this.law(timeout === 0, "nobody is refused who would wait");
+    } else this.law(this.config.failing > 0, `${number} is refused without a cause`);
+  }
+
+  // Laws
+
+  checkBounds(): void {
     const total = this.open().length;
     if (total <= this.maxSize) this.#excused = 0;
-    assert(total <= Math.max(this.maxSize, this.#excused), `${total} open of ${this.maxSize}`);
-    for (const key of KEYS) assert(this.open(key).length <= this.maxPerKey, `too many of ${key}`);
+    this.law(total <= Math.max(this.maxSize, this.#excused), "no more than maxSize are open");
+    for (const key of KEYS) {
+      const { length } = this.open(key);
+      this.law(length <= this.config.maxPerKey, "no more than maxPerKey are open");
+      this.#most.set(key, Math.max(this.#most.get(key) ?? 0, length));
+    }
   }
 
-  /** What must hold when nothing is under way. */
-  assertAtRest(): void {
-    this.assertBounds();
+  /** What must hold when no microtask is left. */
+  checkRest(): void {
+    this.checkBounds();
     const { size, leased, idle, connecting, closing, waiting } = this.pool.stats;
-    assertEquals({ connecting, closing }, { connecting: 0, closing: 0 });
-    assertEquals(size, this.open().length);
-    assertEquals(leased, this.calls.filter(({ state }) => state === "served").length);
-    assertEquals(waiting, this.waiting.length);
-    const hungry = this.waiting.filter(({ key }) => this.open(key).length < this.maxPerKey);
-    assert(!this.waiting.some(({ timeout }) => timeout === 0), "nobody waits who would not");
-    const own = this.waiting.filter(({ key, fresh }) => !fresh && this.idleOf(key) > 0);
-    assertEquals(own, [], "nobody waits while one of his key rests");
-    if (hungry.length > 0) {
-      assertEquals(idle, 0, "nothing rests while somebody waits");
-      assert(size >= this.maxSize, "there is no room while somebody waits");
-    }
-    const used = new Set([...this.open(), ...this.waiting].map(({ key }) => key));
-    assertEquals(this.pool.keys().sort(), [...used].sort(), "empty keys are gone");
+    const count = (state: Thing["state"]) =>
+      this.things.filter((thing) => thing.state === state).length;
+    this.law(size === this.open().length, "the size is what is open");
+    this.law(connecting === count("opening"), "connecting is the dials under way");
+    this.law(closing === count("closing"), "closing is the closes under way");
+    this.law(leased === this.#held.length, "leased is what borrowers hold");
+    this.law(size === leased + idle + connecting + closing, "the size is the sum");
+    this.law(waiting === this.waiting.length, "as many wait as have not been answered");
+    const aborted = this.waiting.some(({ abort }) => abort.signal.aborted);
+    this.law(!aborted, "nobody waits who has given up");
+    const late = this.waiting.some((call) =>
+      call.timeout > 0 && this.time.now - call.since > call.timeout
+    );
+    this.law(!late, "nobody waits for longer than it wanted");
+    if (!this.isPaused) this.#checkWaits(connecting + closing === 0, idle);
+    for (const deed of this.#deeds) if (deed.at > this.#resumed) this.#checkDeed(deed);
+    this.#deeds = [];
+    this.#most.clear();
+    this.#wasResized = false;
+    this.step++;
+    if (connecting + closing === 0 && !this.isPaused) this.#checkKeys();
   }
 
-  /** Everybody gives back what he has, until nobody is left. */
-  async finish(): Promise<void> {
-    for (let i = 0; i <= this.calls.length; i++) {
+  get #held(): Call[] {
+    return this.calls.filter(({ state }) => state === "served");
+  }
+
+  /** Whether a resource of the key may be opened for a caller, as far as the key is concerned. */
+  #hasOwnRoom({ key }: Call): boolean {
+    return Math.max(this.open(key).length, this.#most.get(key) ?? 0) < this.config.maxPerKey;
+  }
+
+  #idleOf(key: string): number {
+    return this.pool.statsOf(key)?.idle ?? 0;
+  }
+
+  #checkWaits(isCalm: boolean, idle: number): void {
+    const { waiting } = this;
+    const own = waiting.filter(({ key, fresh }) => !fresh && this.#idleOf(key) > 0);
+    this.law(own.length === 0, "nobody waits while one of its key is idle");
+    if (!isCalm) return;
+    this.law(!waiting.some(({ timeout }) => timeout === 0), "nobody waits who would not");
+    const hungry = waiting.filter(({ key }) => this.open(key).length < this.config.maxPerKey);
+    if (hungry.length === 0) return;
+    this.law(this.open().length >= this.maxSize, "nobody waits while there is room");
+    if (idle > 0) this.#checkProtection(hungry);
+  }
+
+  /** An idle resource stays for one dial, unless a caller of another key has waited enough. */
+  #checkProtection(hungry: Call[]): void {
+    const held = new Set(this.#held.map(({ lease }) => lease!.value));
+    const idle = this.open().filter((thing) => thing.state === "open" && !held.has(thing));
+    const oldest = idle.reduce((a, b) => a.order < b.order ? a : b);
+    const [rival] = hungry.filter(({ key }) => key !== oldest.key).sort((a, b) =>
+      isBefore(a, b) ? -1 : 1
+    );
+    if (rival === undefined) return this.law(false, "room is made for a fresh one");
+    const isKept = this.time.now - oldest.since < this.config.dialTime;
+    this.law(isKept, "an idle one is closed for another key after one dial");
+    this.law(!this.#hasWaitedEnough(rival, oldest.key), "nobody waits for longer than the bound");
+  }
+
+  /** Whether a caller has waited so long that a resource of this key is for it. */
+  #hasWaitedEnough({ since, timeout }: Call, key: string, now = this.time.now): boolean {
+    if (timeout === 0) return true;
+    const patience = Math.max(LEAST_PATIENCE, DIALS_OF_PATIENCE * this.config.dialTime);
+    return now - since >= patience * weightOf(key);
+  }
+
+  #checkDeed(deed: Deed): void {
+    const waiting = this.waiting.filter(({ step }) => step < this.step);
+    if (deed.what === "lent") this.#checkLent(deed, deed.call!, waiting);
+    else if (!this.#wasResized) this.#checkReplaced(deed, waiting);
+  }
+
+  #checkLent({ key, isCalm, at }: Deed, call: Call, waiting: Call[]): void {
+    const overtaken = waiting.find((other) =>
+      other.key === key && other.fresh === call.fresh && other.number < call.number &&
+      isBefore(other, call)
+    );
+    this.law(overtaken === undefined, `${call.number} overtakes ${overtaken?.number}`);
+    if (!isCalm || this.#wasResized) return;
+    const rival = waiting.find((other) =>
+      other.key !== key && isBefore(other, call) && this.#hasOwnRoom(other) &&
+      (other.priority > call.priority || this.#hasWaitedEnough(other, key, at))
+    );
+    const isForLong = rival !== undefined && call.since < at; // not lent at once from the idle ones
+    this.law(!isForLong, `${rival?.number} has waited for the bound, and ${call.number} is served`);
+  }
+
+  /** What a key has waiters for is closed for another only when a caller of that has waited enough. */
+  #checkReplaced({ key }: Deed, waiting: Call[]): void {
+    const own = waiting.filter((call) => call.key === key && !call.fresh);
+    const [first] = own.sort((a, b) => isBefore(a, b) ? -1 : 1);
+    if (first === undefined) return;
+    const isDue = this.calls.some((other) =>
+      other.key === key
+        ? other.fresh && isBefore(other, first)
+        : other.priority > first.priority || this.#hasWaitedEnough(other, key)
+    );
+    this.law(isDue, `a resource of ${key}, which has waiters, is closed for another key too soon`);
+  }
+
+  /** A key that has nothing leaves nothing. */
+  #checkKeys(): void {
+    const used = new Set([...this.open(), ...this.waiting].map(({ key }) => key));
+    this.law(`${this.pool.keys().sort()}` === `${[...used].sort()}`, "empty keys are gone");
+  }
+
+  // The run
+
+  /** Lets everything happen that can without time, and looks at what has come of it. */
+  async rest(): Promise<void> {
+    await this.#hop();
+    if (this.time.next > this.time.now) this.checkRest();
+  }
+
+  async #hop(): Promise<void> {
+    let seq: number;
+    do {
+      seq = this.seq;
+      for (let i = 0; i < HOPS; i++) await null;
+    } while (this.seq !== seq && this.violation === undefined);
+  }
+
+  async pass(duration: number): Promise<void> {
+    await this.rest();
+    const until = this.time.now + duration;
+    while (this.violation === undefined && this.time.advance(until)) await this.rest();
+    await this.rest();
+  }
+
+  /** Every borrower gives back what it has, until nobody is left. */
+  async finish(isServing: boolean): Promise<void> {
+    this.setPaused(false);
+    const last = this.calls.length;
+    const waiters = isServing ? "serve" : "reject";
+    const closed = isServing && this.pool.close({ waiters, timeout: Infinity });
+    const { dialTime, closeTime } = this.config;
+    for (let i = 0; i <= last && this.violation === undefined; i++) {
       for (const _ of this.calls) this.end(0, "release");
-      await sameTurn();
+      await this.pass(2 * dialTime + 2 * closeTime + 1);
+      if (this.waiting.length + this.#held.length === 0) break;
     }
-    assertEquals(this.waiting, [], "everybody is served in the end");
-    await this.pool.close();
-    assertEquals(this.open(), []);
+    this.law(this.waiting.length === 0, "everybody is served in the end");
+    const end = closed || this.pool.close();
+    await this.pass(dialTime + closeTime);
+    let isOver = false;
+    end.then(() => isOver = true);
+    await this.rest();
+    this.law(isOver && this.open().length === 0, "everything is closed in the end");
+    this.law(this.time.pending === 0, "no timer is left");
   }
 }
 
-type Step = (world: World) => void | Promise<void>;
-
-/** Any of the keys. */
-export const key = fc.constantFrom(...KEYS);
-const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 5, arbitrary: key.map((key): Step => (world) => world.acquire(key)) },
-  { weight: 1, arbitrary: key.map((key): Step => (world) => world.acquire(key, { fresh: true })) },
-  { weight: 1, arbitrary: key.map((key): Step => (world) => world.acquire(key, { timeout: 0 })) },
-  { weight: 4, arbitrary: fc.nat(20).map((i): Step => (world) => world.end(i, "release")) },
-  { weight: 1, arbitrary: fc.nat(20).map((i): Step => (world) => world.end(i, "discard")) },
-  { weight: 1, arbitrary: fc.nat(20).map((i): Step => (world) => world.abort(i)) },
-  { weight: 1, arbitrary: fc.integer({ min: 1, max: 6 }).map((n): Step => (w) => w.resize(n)) },
-  { weight: 2, arbitrary: fc.nat(6).map((n): Step => () => hops(n)) },
-  {
-    weight: 2,
-    arbitrary: fc.constant<Step>(async (world) => {
-      await sameTurn();
-      world.assertAtRest();
-    }),
-  },
-);
-
-const world = fc.record({
-  maxSize: fc.integer({ min: 1, max: 6 }),
-  maxPerKey: fc.integer({ min: 1, max: 4 }),
-  dialHops: fc.nat(3),
-  failing: fc.constantFrom(0, 0, 3),
-});
+function weightOf(key: string): number {
+  return key === HEAVY ? 2 : 1;
+}
 
 /** What a dial may be refused with that is hard to print or to look into. */
 const ODD: readonly unknown[] = [
@@ -223,6 +486,72 @@ const ODD: readonly unknown[] = [
   },
 ];
 
+const SPANS = [1, 3, 10, 25, 100];
+
+/** What a step does; the weight says how often it comes. A failing run shrinks towards the first. */
+const ACTS = {
+  time: [6, (world, _, how) => world.pass(SPANS[how % SPANS.length]!)],
+  acquire: [10, (world, key) => world.acquire(key, {})],
+  fresh: [2, (world, key) => world.acquire(key, { fresh: true })],
+  now: [2, (world, key) => world.acquire(key, { timeout: 0 })],
+  soon: [2, (world, key, how) => world.acquire(key, { timeout: 1 + how % 40 })],
+  priority: [2, (world, key, how) => world.acquire(key, { priority: how % 3 - 1 })],
+  try: [1, (world, key) => world.tryAcquire(key)],
+  release: [10, (world, _, how) => world.end(how, "release")],
+  discard: [2, (world, _, how) => world.end(how, "discard")],
+  detach: [1, (world, _, how) => world.end(how, "detach")],
+  abort: [2, (world, _, how) => world.abort(how)],
+  resize: [1, (world, _, how) => world.resize(1 + how % 6)],
+  clear: [1, (world, key, how) => world.clear(how % 2 === 0 ? key : undefined)],
+  pause: [1, (world, _, how) => world.setPaused(how % 3 === 0)],
+} satisfies Record<
+  string,
+  readonly [weight: number, (world: World, key: string, how: number) => void | Promise<void>]
+>;
+
+type StepName = keyof typeof ACTS;
+
+/** Any of the keys. */
+export const key = fc.constantFrom(...KEYS);
+
+const names = Object.entries(ACTS).flatMap(([name, [weight]]) =>
+  Array<StepName>(weight).fill(name as StepName)
+);
+
+const sequences = fc.array(fc.tuple(fc.constantFrom(...names), key, fc.nat(999)), {
+  minLength: 10,
+  maxLength: 100,
+  size: "max",
+});
+
+const configs: fc.Arbitrary<Config> = fc.record({
+  maxSize: fc.integer({ min: 1, max: 6 }),
+  maxPerKey: fc.integer({ min: 1, max: 4 }),
+  dialTime: fc.constantFrom(0, 1, 5),
+  closeTime: fc.constantFrom(0, 0, 2),
+  failing: fc.constantFrom(0, 0, 3),
+});
+
+async function run(
+  config: Config,
+  steps: readonly Step[],
+  isOdd: boolean,
+  isTracing: boolean,
+): Promise<World> {
+  using time = new VirtualTime(steps.length);
+  const world = new World(config, time, isOdd, isTracing);
+  for (const [name, key, how] of steps) {
+    world.lines?.push(`step ${name} ${key} ${how}`);
+    await ACTS[name][1](world, key, how);
+    world.checkBounds();
+    if (how % 4 > 0) await world.rest();
+    if (world.violation !== undefined) return world;
+  }
+  await world.rest();
+  if (world.violation === undefined) await world.finish(steps.length % 2 === 0);
+  return world;
+}
+
 /** Whether dials fail with what is no error. */
 export interface KeyedOptions {
   readonly odd?: boolean;
@@ -235,23 +564,14 @@ export async function exploreKeyed(
   { odd = false }: KeyedOptions = {},
 ): Promise<Exploration> {
   const done = { runs: 0, steps: 0 };
-  const property = fc.asyncProperty(
-    world,
-    fc.array(step, { minLength: 10, maxLength: 80, size: "max" }),
-    async ({ maxSize, maxPerKey, dialHops, failing }, steps) => {
-      done.runs++;
-      done.steps += steps.length;
-      const world = new World(maxSize, maxPerKey, dialHops, failing, odd);
-      for (const take of steps) {
-        await take(world);
-        world.assertBounds();
-      }
-      await sameTurn();
-      world.assertAtRest();
-      await world.finish();
-    },
-  );
-  const result = await fc.check(property, { seed, numRuns });
-  const failure = result.failed ? fc.defaultReportMessage(result) : undefined;
-  return { ...done, failure };
+  const property = fc.asyncProperty(configs, sequences, async (config, steps) => {
+    done.runs++;
+    done.steps += steps.length;
+    return (await run(config, steps, odd, false)).violation === undefined;
+  });
+  const { counterexample } = await fc.check(property, { seed, numRuns });
+  if (counterexample === null) return { ...done, failure: undefined };
+  const [config, steps] = counterexample;
+  const { lines = [] } = await run(config, steps, odd, true);
+  return { ...done, failure: [JSON.stringify(config), ...lines].join("\n  ") };
 }

@@ -4,7 +4,7 @@ import { type Mode, MODES, type Script } from "./model_connector.ts";
 import { Journal } from "./model_journal.ts";
 import { checkEnd, checkRest, checkSize } from "./model_laws.ts";
 import { Choices, SPANS, STEPS } from "./model_steps.ts";
-import { type Config, World } from "./model_world.ts";
+import { type Config, RETRY, World } from "./model_world.ts";
 import { VirtualTime } from "./virtual_time.ts";
 
 /** A step of a run: which of the {@linkcode STEPS}, and a number that says how. */
@@ -186,6 +186,7 @@ class Driver {
   async #checkCapacity(): Promise<void> {
     const world = this.#world;
     await this.#heal();
+    await this.#advance(RETRY.maxDelay); // until then callers may be told of an old failure
     for (let i = 0; i < 100 && this.#isBusy; i++) {
       await this.#release();
       await this.#advance(10);

@@ -7,7 +7,7 @@ import {
 } from "../../pool/mod.ts";
 import { ModelError, type Thing } from "./model_connector.ts";
 import type { Journal } from "./model_journal.ts";
-import { CONNECT_TIMEOUT, type World } from "./model_world.ts";
+import { CONNECT_TIMEOUT, RETRY, type World } from "./model_world.ts";
 
 /** Why a caller is to be refused from some moment on. */
 interface Cause {
@@ -21,15 +21,17 @@ export interface Caller {
   readonly signal: AbortSignal | undefined;
   readonly timeout: number;
   kind: "any" | "fresh";
+  /** How long it has waited for the first resource: both tries share one timeout. */
+  waited: number;
   state: "waiting" | "served" | "refused";
   /** The step in which it came, or came back. */
   joined: number;
   arrival: number;
+  /** When it came, or came back, by the timers. */
+  since: number;
   /** Like `arrival`, at the end of the call: what the pool calls meanwhile may call the pool. */
   arrived: number;
-  /** When it is to be refused at the latest, by the timers. */
-  latest: number;
-  /** By the pool's clock. */
+  /** When its time is over, by the timers: it is refused then, and not before. */
   deadline: number;
   causes: Cause[];
   cameBack: boolean;
@@ -43,6 +45,11 @@ const closed: Cause["is"] = (error) => error instanceof PoolClosedError;
 /** What the pool says of a connector that gives what it gave already, or rejects with nothing. */
 function isLie(error: unknown): boolean {
   return error instanceof Error && /already holds|without an error/.test(error.message);
+}
+
+/** Of the two errors of a retry that got no resource, the one for which it got none. */
+function secondOf(error: unknown, first: unknown): unknown {
+  return error instanceof AggregateError && error.cause === first ? error.errors[1] : error;
 }
 
 /** Everybody who has asked the pool for a lease, and what is due to them. */
@@ -78,6 +85,7 @@ export class Callers {
     const thrown = new Error("the body's own");
     const body = (lease: Lease<Thing>) => {
       this.#serve(caller, lease);
+      caller.waited = this.#journal.time.now - caller.since;
       if (options.retryStale) this.#borrowers.set(lease, caller);
       return new Promise<void>((resolve, reject) => {
         this.#world.bodies.push({ lease, end: resolve, fail: () => reject(thrown) });
@@ -86,7 +94,9 @@ export class Callers {
     const answer = this.#world.pool.use(body, options);
     caller.arrived = this.#arrivals++;
     answer.then(() => {}, (error) => {
-      if (caller.state === "waiting") this.#refuse(caller, error);
+      const isGivenUp = error === thrown && options.signal?.aborted; // before it came back
+      if (isGivenUp && caller.state === "waiting") this.#leave(caller, "refused");
+      else if (caller.state === "waiting") this.#refuse(caller, secondOf(error, thrown));
       else if (error !== thrown && !(options.signal?.aborted && error === options.signal.reason)) {
         this.#journal.violate(`use() rejects with ${error}`);
       }
@@ -135,11 +145,12 @@ export class Callers {
       kind: fresh ? "fresh" : "any",
       signal,
       timeout: timeout ?? this.#world.config.pool.acquireTimeout!,
+      waited: 0,
       state: "waiting",
       joined: 0,
       arrival: 0,
+      since: 0,
       arrived: Infinity,
-      latest: 0,
       deadline: 0,
       causes: [],
       cameBack: false,
@@ -154,12 +165,12 @@ export class Callers {
   #enter(caller: Caller): void {
     const { time, seq, step } = this.#journal;
     const { signal, timeout } = caller;
-    const limit = timeout > 0 ? timeout : CONNECT_TIMEOUT;
+    const limit = timeout > 0 ? timeout - caller.waited : CONNECT_TIMEOUT;
     caller.state = "waiting";
     caller.joined = step;
     caller.arrival = this.#arrivals++;
-    caller.latest = time.now + limit;
-    caller.deadline = time.clock() + limit;
+    caller.since = time.now;
+    caller.deadline = time.now + limit;
     caller.causes = [];
     if (signal?.aborted) caller.causes.push({ is: (error) => error === signal.reason, seq });
     else if (!this.#world.isOpen) caller.causes.push({ is: closed, seq });
@@ -229,7 +240,8 @@ export class Callers {
     const isKnown = caller.causes.some(({ is }, index) =>
       (index === 0 || caller.cameBack) && is(error)
     );
-    if (!isKnown && !isLate && !isExhausted) {
+    const isPaced = error instanceof ModelError && error.isForAll && isAtOnce;
+    if (!isKnown && !isLate && !isExhausted && !isPaced) {
       this.#journal.violate(`${caller.id} is refused for another cause: ${error}`);
     }
     if (error === caller.signal?.reason && error !== undefined) this.aborted++;
@@ -245,10 +257,14 @@ export class Callers {
     if (!isOfDial) journal.violate(`${caller.id} is refused without cause: ${error}`);
   }
 
+  /** An error is its own caller's, unless all wait for that dial, or another try can't mend it. */
   #checkBlame(caller: Caller, error: ModelError): void {
-    const isShared = this.#world.config.attempts > 1;
+    const isShared = this.#world.config.attempts > 1 || error.isForAll;
     if (error.told++ > 0 && !isShared) {
       this.#journal.violate(`${caller.id} hears of somebody else's ${error.message}`);
+    }
+    if (this.#journal.time.now > error.toldAt + RETRY.maxDelay) {
+      this.#journal.violate(`${caller.id} hears of an old ${error.message}`);
     }
   }
 
@@ -256,7 +272,7 @@ export class Callers {
     const isDial = error.message.split(":")[0]!.endsWith(`within ${CONNECT_TIMEOUT} ms`);
     if (isDial) this.late.possible++;
     else this.late.certain++;
-    const isDue = this.#journal.time.clock() >= caller.deadline;
+    const isDue = this.#journal.time.now >= caller.deadline;
     if (!isDial && !isDue) this.#journal.violate(`${caller.id} is refused before its deadline`);
   }
 

@@ -53,6 +53,10 @@ export const MODES = {
 /** An error that the connector gives; `seq` is when the pool can have had it. */
 export class ModelError extends Error {
   told = 0;
+  /** When the pool learnt of it, by the timers; until then `Infinity`. */
+  toldAt = Infinity;
+  /** Whether the dial was one that all callers wait for, or a failure that another try can't mend. */
+  isForAll = false;
 
   constructor(readonly method: string, readonly final: boolean, readonly seq: number) {
     super(`${method} failed`);

@@ -53,7 +53,7 @@ function checkCallers(world: World): void {
   world.callers.checkOrder();
   for (const caller of world.callers.waiting) {
     law(caller.causes.length === 0, `${caller.id} is refused in the turn of the cause`);
-    law(caller.latest > world.now, `${caller.id} does not wait for longer than it wanted`);
+    law(caller.deadline > world.now, `${caller.id} does not wait for longer than it wanted`);
   }
 }
 
@@ -119,9 +119,9 @@ function checkProgress(world: World, stats: PoolStats): void {
   const { weather, now } = world;
   const isHeldBack = now <= weather.lastFailure + RETRY.maxDelay + 1 || connecting > 0;
   const mayDial = connecting < (pool.maxConnecting ?? Infinity) &&
-    (!world.isPatient || !isHeldBack);
+    (!(world.isPatient || weather.final) || !isHeldBack);
   law(!unserved(waiting.length) || !hasRoom || !mayDial, "nobody waits while there is room");
-  const isMakingRoom = hasRoom || closing > 0 || idle === 0;
+  const isMakingRoom = hasRoom || closing > 0 || idle === 0 || !mayDial;
   law(!unserved(waiting.length - any) || isMakingRoom, "room is made for a fresh one");
   const isImpatient = waiting.some((caller) => caller.timeout === 0);
   law(!isImpatient || connecting + preparing + closing > 0, "nobody waits who would not");

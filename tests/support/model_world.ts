@@ -175,7 +175,7 @@ export class World implements ConnectorEvents {
   // What the hooks tell
 
   #dialled(): void {
-    this.weather.down = false;
+    this.weather.down = this.weather.final = false;
     for (const call of this.connector.calls) call.isProbe = false;
     this.journal.meddle();
   }
@@ -185,8 +185,13 @@ export class World implements ConnectorEvents {
     journal.note(() => `error in ${source}: ${error}`);
     if (source === "connect") {
       if (!weather.down) weather.since = now;
+      const isFinal = error instanceof ModelError && error.final;
+      if (error instanceof ModelError) {
+        error.toldAt = now;
+        error.isForAll = isFinal || weather.final;
+      }
       weather.down = true;
-      weather.final = error instanceof ModelError && error.final;
+      weather.final = isFinal;
       weather.lastFailure = now;
     }
     journal.meddle();

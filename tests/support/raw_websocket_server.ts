@@ -56,6 +56,7 @@ export function concat(...parts: Uint8Array[]): Uint8Array {
 export class RawPeer {
   readonly #socket: Socket;
   #bytes = new Uint8Array();
+  #isDiscarding = false;
   request = "";
   readonly frames: Frame[] = [];
   isUpgraded = false;
@@ -66,6 +67,7 @@ export class RawPeer {
     socket.on("error", () => {}); // the client may go as it likes
     socket.on("close", () => this.isEnded = true);
     socket.on("data", (chunk: Uint8Array) => {
+      if (this.#isDiscarding) return;
       this.#bytes = concat(this.#bytes, chunk) as Uint8Array<ArrayBuffer>;
       if (this.request === "") this.#readRequest(reception);
       if (this.isUpgraded) this.#readFrames();
@@ -94,6 +96,12 @@ export class RawPeer {
   /** Reads no more. */
   pause(): void {
     this.#socket.pause();
+  }
+
+  /** Reads on, and drops what it reads. */
+  discard(): void {
+    this.#isDiscarding = true;
+    this.#socket.resume();
   }
 
   /** Ends the connection, with no close frame. */

@@ -53,6 +53,11 @@ export class VirtualTime implements Disposable {
     return this.#timers.length;
   }
 
+  /** When the next one fires; `Infinity` if none is set. */
+  get next(): number {
+    return this.#timers[0]?.due ?? Infinity;
+  }
+
   /** How many of them keep the process alive. */
   get holding(): number {
     let count = 0;

@@ -43,8 +43,8 @@ export class WebSocketPeer {
   }
 }
 
-/** What a {@linkcode WebSocketServer} does besides answering. */
-export interface ServerManners {
+/** Options of a {@linkcode WebSocketServer}. */
+export interface WebSocketServerOptions {
   /** The sub-protocol to choose. */
   protocol?: string;
   /** A free one unless it is given. */
@@ -62,7 +62,10 @@ export class WebSocketServer implements AsyncDisposable {
   /** All who have connected, the oldest first. */
   readonly peers: WebSocketPeer[] = [];
 
-  constructor(answer: Answer = echo, { protocol, port = 0, greeting, tls }: ServerManners = {}) {
+  constructor(
+    answer: Answer = echo,
+    { protocol, port = 0, greeting, tls }: WebSocketServerOptions = {},
+  ) {
     const options = { hostname: "127.0.0.1", port, onListen() {}, ...tls };
     this.#scheme = tls === undefined ? "ws" : "wss";
     this.#server = Deno.serve(options, (request) => {

@@ -5,6 +5,7 @@ import { TaskPool } from "../../tasks/mod.ts";
 import { heeding, held, REASON } from "../support/held.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
 import { TimerSpy } from "../support/spies.ts";
+import { clockOf, turn } from "./_support.ts";
 
 /** How many were asked, have ended, and have not. */
 function counts({ requested, cancelled, ignored }: Awaited<ReturnType<TaskPool["cancel"]>>) {
@@ -38,6 +39,7 @@ Deno.test("cancel: the last queued task does not leave join() hanging", async ()
   assertEquals(join.state, "pending");
   gate.end();
   await microtasks();
+  await turn();
   assertEquals(join.state, "fulfilled");
 });
 
@@ -148,7 +150,7 @@ Deno.test("cancel(): it waits for those that heed their signal, and counts those
 
 Deno.test("cancel(): one that reads its signal and does not end is given up after 100 ms", async () => {
   using time = new FakeTime();
-  const pool = new TaskPool(1);
+  const pool = new TaskPool({ size: 1, ...clockOf(time) });
   const gate = held();
   pool.submit(({ signal }) => (signal.throwIfAborted(), gate.task()));
   await microtasks();

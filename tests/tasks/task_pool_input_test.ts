@@ -48,9 +48,9 @@ Deno.test("mapSettled(): a failure is a result like any other", async () => {
   const pool = new TaskPool(2);
   const task = (n: number) => n === 2 ? Promise.reject(REASON) : n;
   assertEquals(await pool.mapSettled([1, 2, 3], task), [
-    { status: "fulfilled", value: 1 },
-    { status: "rejected", reason: REASON },
-    { status: "fulfilled", value: 3 },
+    { index: 0, status: "fulfilled", value: 1 },
+    { index: 1, status: "rejected", reason: REASON },
+    { index: 2, status: "fulfilled", value: 3 },
   ]);
 });
 

@@ -9,6 +9,7 @@ import { delay } from "@std/async";
 import { TaskPool } from "../../tasks/mod.ts";
 import { heeding, held, REASON, RejectionSpy } from "../support/held.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
+import { turn } from "./_support.ts";
 
 Deno.test("after: it runs in the same slot, and its value becomes the result", async () => {
   const pool = new TaskPool(1);
@@ -35,7 +36,7 @@ Deno.test("after: what it throws is the failure", async () => {
   };
   assertStrictEquals(await assertRejects(() => pool.run(() => 1, { after })), REASON);
   const [outcome] = await pool.mapSettled([1], () => 1, { after });
-  assertEquals(outcome, { status: "rejected", reason: REASON });
+  assertEquals(outcome, { index: 0, status: "rejected", reason: REASON });
 });
 
 Deno.test("join(): it waits for whatever is queued, running or mapped", async () => {
@@ -50,6 +51,7 @@ Deno.test("join(): it waits for whatever is queued, running or mapped", async ()
   assertEquals(join.state, "pending");
   gates[1]!.end();
   await microtasks();
+  await turn();
   assertEquals(join.state, "fulfilled");
   await new TaskPool(1).join();
 });

@@ -177,6 +177,9 @@ Deno.test("stats: they count what was, and what is", async () => {
     fulfilled: 1,
     rejected: 1,
     cancelled: 1,
+    standstills: 0,
+    waitTime: 0,
+    runTime: 0,
   });
   assertEquals(`${pool}`, "TaskPool(running 1, queued 1, size 1)");
   gate.end();

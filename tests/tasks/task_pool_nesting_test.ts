@@ -1,78 +1,202 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import { delay } from "@std/async";
-import { TaskDeadlockError, TaskPool, type TaskPoolOptions } from "../../tasks/mod.ts";
+import { type StandstillEvent, TaskDeadlockError, TaskPool } from "../../tasks/mod.ts";
 import { held } from "../support/held.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
 
-/** Every call that waits for the pool. */
+/** Every call that gives the pool work and waits for it. */
 const calls: Record<string, (pool: TaskPool) => Promise<unknown>> = {
   "run()": (pool) => pool.run(() => 1),
   "spawn()": (pool) => pool.spawn(() => 1),
+  "submit()": (pool) => pool.submit(() => 1).result,
+  "submitAll()": (pool) => Promise.all(pool.submitAll([1], () => 1).map((each) => each.result)),
   "map()": (pool) => pool.map([1], () => 1),
   "mapSettled()": (pool) => pool.mapSettled([1], () => 1),
   "stream()": (pool) => pool.stream([1], () => 1).next(),
   "batches()": (pool) => pool.batches([1], () => 1).next(),
-  "join()": (pool) => pool.join(),
 };
 
+/** Notes what is told of standstills. */
+function standstills() {
+  const events: StandstillEvent[] = [];
+  return { events, hooks: { onStandstill: (event: StandstillEvent) => void events.push(event) } };
+}
+
+for (const nested of ["queue", "inline"] as const) {
+  for (const size of [1, 4]) {
+    for (const how of ["run()", "submit()", "map()", "stream()"] as const) {
+      Deno.test(`nested ${nested}: a crawl by ${how} that nobody awaits loses no page at size ${size}`, async () => {
+        const { events, hooks } = standstills();
+        const pool = new TaskPool({ size, nested, hooks });
+        let pages = 0;
+        const give: Record<typeof how, (task: () => Promise<void>) => unknown> = {
+          "run()": (task) => pool.run(task),
+          "submit()": (task) => pool.submit(task),
+          "map()": (task) => pool.map([1], task),
+          "stream()": (task) => pool.stream([1], task).next(),
+        };
+        const crawl = (depth: number) => async () => {
+          await delay(1);
+          pages++;
+          if (depth < 5) { for (let link = 0; link < 2; link++) give[how](crawl(depth + 1)); }
+        };
+        give[how](crawl(0));
+        await pool.join();
+        assertEquals([pages, pool.isIdle, pool.stats.rejected, events], [63, true, 0, []]);
+      });
+    }
+  }
+}
+
 for (const [name, call] of Object.entries(calls)) {
-  Deno.test(`nested: ${name} inside a task of the full pool throws instead of hanging`, async () => {
-    for (const options of [{ size: 1 }, { size: 1, nested: "throw" }] as TaskPoolOptions[]) {
-      const pool = new TaskPool(options);
-      await assertRejects(() => pool.run(() => call(pool)), TaskDeadlockError);
-      await assertRejects(() => pool.run(() => delay(1).then(() => call(pool))), TaskDeadlockError);
-      await assertRejects(() => pool.map([1], () => call(pool)), TaskDeadlockError);
-      const stream = pool.stream([1], () => call(pool));
+  Deno.test(`nested "queue": tasks that each await ${name} stand still, which is told once, and nothing fails`, async () => {
+    for (const before of [() => undefined, () => delay(1)]) {
+      const { events, hooks } = standstills();
+      const pool = new TaskPool({ size: 2, hooks });
+      const runs = [1, 2].map(() =>
+        new Outcome(pool.run(async () => (await before(), call(pool))))
+      );
+      const error = await assertRejects(() => pool.join(), TaskDeadlockError, "stands still");
+      assertEquals(error.name, "TaskDeadlockError");
+      await assertRejects(() => pool.join(), TaskDeadlockError);
+      await delay(200);
+      assertEquals([pool.stats.standstills, events.map(({ running }) => running)], [1, [2]]);
+      assertEquals([pool.stats.rejected, runs.map((run) => run.state)], [0, [
+        "pending",
+        "pending",
+      ]]);
+      pool.size = 3;
+      await pool.join();
+      assertEquals(runs.map((run) => run.state), ["fulfilled", "fulfilled"]);
+    }
+  });
+
+  Deno.test(`nested "inline": ${name} runs in the slot of the task that calls it`, async () => {
+    const { events, hooks } = standstills();
+    const pool = new TaskPool({ size: 2, nested: "inline", hooks });
+    const all = [1, 2].map((n) => pool.run(async () => (await delay(n), call(pool))));
+    await Promise.all(all);
+    await pool.join();
+    assertEquals([pool.stats.running, pool.stats.queued, events], [0, 0, []]);
+  });
+
+  Deno.test(`nested "throw": ${name} is refused, whether or not there is room`, async () => {
+    const pool = new TaskPool({ size: 9, nested: "throw" });
+    const nest = [async () => await call(pool), () => delay(1).then(() => call(pool))];
+    for (const task of nest) {
+      await assertRejects(() => pool.run(task), TaskDeadlockError, "nested");
+      await assertRejects(() => pool.map([1], task), TaskDeadlockError);
+      const stream = pool.stream([1], task);
       await assertRejects(() => stream.next(), TaskDeadlockError);
     }
+    await pool.join();
   });
 }
 
-Deno.test('nested: "throw" finds every task of a larger pool', async () => {
-  const pool = new TaskPool({ size: 3, nested: "throw" });
+Deno.test('nested "inline": never more than size run beside those that wait, one after the other in each slot', async () => {
+  const pool = new TaskPool({ size: 2, nested: "inline" });
+  let [leaves, most] = [0, 0];
+  const leaf = async () => {
+    most = Math.max(most, ++leaves);
+    await delay(1);
+    leaves--;
+  };
+  const branch = (depth: number): Promise<unknown> => {
+    if (depth === 0) return leaf();
+    return Promise.all([1, 2, 3].map(() => pool.run(() => branch(depth - 1))));
+  };
+  await Promise.all([1, 2, 3].map(() => pool.run(() => branch(2))));
+  assertEquals([most, leaves, pool.isIdle], [2, 0, true]);
+});
+
+Deno.test('nested "inline": a slot is held until the work that nobody awaits has ended in it', async () => {
+  const pool = new TaskPool({ size: 1, nested: "inline" });
   const gate = held();
-  const nested = () => gate.task().then(() => pool.run(() => 1));
-  const handles = [1, 2, 3].map(() => pool.submit(nested));
+  await pool.run(() => void pool.run(gate.task));
+  const next = new Outcome(pool.run(() => 1));
   await microtasks();
+  assertEquals([pool.stats.running, next.state, pool.isIdle], [1, "pending", false]);
+  const report = pool.cancel();
   gate.end();
-  const outcomes = await Promise.all(handles.map((handle) => handle.outcome()));
-  for (const outcome of outcomes) assertEquals(outcome.status, "rejected");
-  const joins = await Promise.all([1, 2, 3].map(() => pool.submit(() => pool.join()).outcome()));
-  for (const outcome of joins) assertEquals(outcome.status, "rejected");
+  assertEquals((await report).requested, 2);
+  await pool.join();
 });
 
-Deno.test("nested: unless told, as many tasks are marked as keep a full pool from waiting for itself", async () => {
-  const pool = new TaskPool(3);
-  const nested = () => delay(1).then(() => pool.run(() => 1));
-  const outcomes = Promise.all(
-    [...Array(30).keys()].map(() => pool.submit(nested).outcome()),
-  );
-  const statuses = (await outcomes).map((each) => each.status);
-  assertEquals(statuses.length, 30);
-  assertEquals(statuses.includes("rejected"), true);
+Deno.test('nested "inline": an item of a map waits for what it has given before the next begins', async () => {
+  const pool = new TaskPool({ size: 1, nested: "inline" });
+  const order: string[] = [];
+  await pool.map([1, 2], (n) => {
+    order.push(`begin ${n}`);
+    pool.submit(async () => (await delay(1), order.push(`inner ${n}`)));
+  });
+  await pool.join();
+  assertEquals(order, ["begin 1", "inner 1", "begin 2", "inner 2"]);
 });
 
-Deno.test("nested: while there is room it is allowed", async () => {
-  for (const nested of ["throw", "allow"] as const) {
+Deno.test("nested: join() and close() from inside a task reject in every mode, as they would wait for themselves", async () => {
+  for (const nested of ["queue", "inline", "throw"] as const) {
     const pool = new TaskPool({ size: 2, nested });
-    assertEquals(await pool.run(() => pool.run(() => 1)), 1);
-    assertEquals(await pool.run(() => pool.map([1, 2], (n) => n)), [1, 2]);
+    await assertRejects(() => pool.run(() => pool.join()), TaskDeadlockError);
+    await assertRejects(() => pool.run(() => delay(1).then(() => pool.join())), TaskDeadlockError);
+    await assertRejects(() => pool.run(() => pool.close()), TaskDeadlockError);
+    await pool.close();
   }
 });
 
-Deno.test('nested: "allow" waits until another task has ended', async () => {
-  const pool = new TaskPool({ size: 2, nested: "allow" });
+Deno.test("nested: a pool with long tasks and a queue does not stand still", async () => {
+  const { events, hooks } = standstills();
+  const pool = new TaskPool({ size: 2, hooks });
   const gate = held();
-  const inner = held();
-  pool.submit(gate.task);
-  const outer = new Outcome(pool.map([1], () => inner.task().then(() => pool.run(() => 1))));
-  await microtasks();
-  inner.end();
-  await microtasks();
-  assertEquals(outer.state, "pending");
+  pool.submit(() => pool.run(() => 1));
+  pool.submit(gate.task); // waits for something else
+  pool.submit(() => 2);
+  const join = new Outcome(pool.join());
+  await delay(300);
+  assertEquals([join.state, events], ["pending", []]);
   gate.end();
+  await pool.join();
+  assertEquals(pool.stats.standstills, 0);
+});
+
+Deno.test("nested: a paused pool does not stand still", async () => {
+  const pool = new TaskPool(1);
+  const nested = pool.submit(() => pool.run(() => 1));
   await microtasks();
-  assertEquals(outer.value, [1]);
+  pool.pause();
+  await delay(300);
+  assertEquals(pool.stats.standstills, 0);
+  nested.cancel();
+  pool.resume();
+  const error = await assertRejects(() => pool.join());
+  assertInstanceOf(error, TaskDeadlockError);
+  await pool.cancel();
+});
+
+Deno.test("nested: a busy event loop is no standstill", async () => {
+  const pool = new TaskPool(1);
+  const outer = pool.submit(() => {
+    pool.submit(() => 2);
+    return delay(60);
+  });
+  await delay(1);
+  for (const end = performance.now() + 400; performance.now() < end;);
+  await pool.join();
+  assertEquals([await outer.result, pool.stats.standstills], [undefined, 0]);
+});
+
+Deno.test("nested: a scope and a disposal wait on where the pool stands still, as others may move it", async () => {
+  const { events, hooks } = standstills();
+  let inner!: TaskPool;
+  const scope = new Outcome(TaskPool.scope({ size: 1, hooks }, (pool) => {
+    inner = pool;
+    pool.submit(() => pool.run(() => 1));
+  }));
+  await delay(300);
+  assertEquals([scope.state, events.length], ["pending", 1]);
+  inner.size = 2;
+  await inner.join();
+  await delay(1);
+  assertEquals(scope.state, "fulfilled");
 });
 
 Deno.test("nested: another pool's task may wait, and what a task has left behind may too", async () => {
@@ -85,28 +209,23 @@ Deno.test("nested: another pool's task may wait, and what a task has left behind
     () => outer.run(() => inner.run(() => outer.run(() => 1))),
     TaskDeadlockError,
   );
-  const other = held();
-  inner.submit(other.task);
-  const waiting = outer.run(() => inner.run(() => 2));
-  await microtasks();
-  other.end();
-  assertEquals(await waiting, 2, "a full pool may be waited for by another's task");
   const gate = held();
   let left: Promise<unknown> | undefined;
   await outer.run(() => {
     left = gate.task().then(() => outer.run(() => 2));
   });
-  const busy = held();
-  outer.submit(busy.task);
-  await microtasks();
   gate.end();
-  await microtasks();
-  busy.end();
   assertEquals(await left, 2);
 });
 
-Deno.test("nested: a submission never waits, and is never refused", async () => {
-  const pool = new TaskPool({ size: 1, nested: "throw" });
-  const inner = await pool.run(() => [pool.submit(() => 1), pool.trySubmit(() => 2)] as const);
-  assertEquals([await inner[0].result, inner[1]], [1, undefined]);
+Deno.test('nested "throw": a refused submission throws, and one that nobody reads is told by join()', async () => {
+  const pool = new TaskPool({ size: 2, nested: "throw" });
+  await pool.run(() => {
+    assertThrows(() => pool.submit(() => 1), TaskDeadlockError);
+    assertThrows(() => pool.trySubmit(() => 1), TaskDeadlockError);
+  });
+  await pool.run(() => void pool.run(() => 1));
+  const { errors } = await assertRejects(() => pool.join(), AggregateError);
+  assertInstanceOf(errors[0], TaskDeadlockError);
+  assertEquals(errors.length, 1);
 });

@@ -3,6 +3,7 @@ import { fc } from "../support/npm.ts";
 import { type TaskHandle, TaskPool } from "../../tasks/mod.ts";
 import { REASON } from "../support/held.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
+import { turn } from "./_support.ts";
 
 const KINDS = [
   "submit",
@@ -46,7 +47,7 @@ class World {
   #most = 0;
   #size = 2;
 
-  constructor(nested: "throw" | "allow" | undefined) {
+  constructor(nested: "throw" | "inline" | undefined) {
     this.pool = new TaskPool(nested === undefined ? 2 : { size: 2, nested });
   }
 
@@ -70,7 +71,8 @@ class World {
       await microtasks();
     }
     const join = new Outcome(this.pool.join());
-    await microtasks();
+    await turn();
+    await turn();
     assert(join.state !== "pending", "join() settles");
     for (const outcome of this.#outcomes) assert(outcome.state !== "pending", "all settles");
     for (const handle of this.#handles) {
@@ -190,7 +192,7 @@ class World {
   }
 }
 
-for (const nested of ["throw", "allow", undefined] as const) {
+for (const nested of ["throw", "inline", undefined] as const) {
   Deno.test(`TaskPool, nested ${nested}: whatever is done to it, no more than size run, and everything settles`, async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {

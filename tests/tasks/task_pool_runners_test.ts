@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { fc } from "../support/npm.ts";
 import { type Run, type Runner, Runners } from "../../tasks/_runner.ts";
 
-const run: Run = { ended: () => {} };
+const run: Run = { weight: 1, ended: () => {} };
 
 Deno.test("the runners: those that are busy are known, in whatever order they end", () => {
   fc.assert(fc.property(fc.array(fc.nat(), { maxLength: 500 }), (ends) => {

@@ -12,6 +12,7 @@ import { assertCheap, processorTime } from "../support/cpu.ts";
 import { heeding, held, REASON } from "../support/held.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
 import { ListenerSpy, TimerSpy } from "../support/spies.ts";
+import { clockOf } from "./_support.ts";
 
 Deno.test("signal: an aborted map rejects with the reason, starts no more, and closes its input", async () => {
   const pool = new TaskPool(2);
@@ -135,7 +136,7 @@ Deno.test("signal: when the tasks have ended, no listener is left on it", async 
 
 Deno.test("timeout: a task keeps its slot until its body has ended, so that no more than size run", async () => {
   using time = new FakeTime();
-  const pool = new TaskPool({ size: 2, timeout: 50 });
+  const pool = new TaskPool({ size: 2, timeout: 50, ...clockOf(time) });
   let [running, most] = [0, 0];
   const gates = Array.from({ length: 6 }, () => held());
   const handles = gates.map(({ task }) =>
@@ -160,7 +161,7 @@ Deno.test("timeout: a task keeps its slot until its body has ended, so that no m
 
 Deno.test("timeout: the caller is told at once, the body by its signal, and it counts as overdue", async () => {
   using time = new FakeTime();
-  const pool = new TaskPool({ size: 1, timeout: 50 });
+  const pool = new TaskPool({ size: 1, timeout: 50, ...clockOf(time) });
   const slow = held<number>();
   let signal!: AbortSignal;
   const first = pool.submit((context) => (signal = context.signal, slow.task()));
@@ -178,7 +179,7 @@ Deno.test("timeout: the caller is told at once, the body by its signal, and it c
 
 Deno.test("timeout: a task's own comes before the pool's, and Infinity is for ever", async () => {
   using time = new FakeTime();
-  const pool = new TaskPool({ size: 3, timeout: 50 });
+  const pool = new TaskPool({ size: 3, timeout: 50, ...clockOf(time) });
   const gate = held<number>();
   const handles = [10, undefined, Infinity].map((timeout) =>
     pool.submit(gate.task, timeout === undefined ? {} : { timeout })
@@ -196,7 +197,7 @@ Deno.test("timeout: a task's own comes before the pool's, and Infinity is for ev
 
 Deno.test("timeout: it counts from the call of the body, not from the submission", async () => {
   using time = new FakeTime();
-  const pool = new TaskPool({ size: 1, timeout: 50 });
+  const pool = new TaskPool({ size: 1, timeout: 50, ...clockOf(time) });
   const gates = [held<number>(), held<number>()];
   const [, second] = gates.map(({ task }) => pool.submit(task));
   await microtasks();
@@ -216,7 +217,7 @@ Deno.test("timeout: it counts from the call of the body, not from the submission
 
 Deno.test("timeout: an item of a map keeps its slot too, and only it fails in mapSettled()", async () => {
   using time = new FakeTime();
-  const pool = new TaskPool(1);
+  const pool = new TaskPool({ size: 1, ...clockOf(time) });
   const slow = held<number>();
   const task = (n: number) => n === 0 ? slow.task() : n;
   const map = new Outcome(pool.mapSettled([0, 1], task, { timeout: 50 }));
@@ -232,7 +233,7 @@ Deno.test("timeout: an item of a map keeps its slot too, and only it fails in ma
 
 Deno.test("timeout: an item's ends a map, and the next of a stream", async () => {
   using time = new FakeTime();
-  const pool = new TaskPool(4);
+  const pool = new TaskPool({ size: 4, ...clockOf(time) });
   const gate = held();
   const map = new Outcome(pool.map([1, 2], gate.task, { timeout: 50 }));
   const next = new Outcome(pool.stream([1, 2], gate.task, { timeout: 50 }).next());

@@ -110,7 +110,7 @@ Deno.test("submit(): with maxQueued 0 a task runs at once or not at all", async 
 
 Deno.test("submit(): each body runs in the async context of its caller", async () => {
   const storage = new AsyncLocalStorage<number>();
-  for (const nested of ["throw", "allow", undefined] as const) {
+  for (const nested of ["throw", "inline", undefined] as const) {
     const pool = new TaskPool(nested === undefined ? 1 : { size: 1, nested });
     const read = () => storage.getStore();
     const later = async () => (await delay(1), storage.getStore());
@@ -147,7 +147,7 @@ Deno.test("map(): a rejection with undefined is a rejection there too", async ()
   const map = new Outcome(pool.map([1], () => Promise.reject(undefined)));
   const results = await Array.fromAsync(pool.streamSettled([1], () => Promise.reject(undefined)));
   assertEquals([map.state, map.error], ["rejected", undefined]);
-  assertEquals(results, [{ status: "rejected", reason: undefined }]);
+  assertEquals(results, [{ index: 0, status: "rejected", reason: undefined }]);
   const stream = new Outcome(pool.stream([1], () => Promise.reject(undefined)).next());
   await microtasks();
   assertEquals([stream.state, stream.error], ["rejected", undefined]);

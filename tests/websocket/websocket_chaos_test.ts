@@ -10,25 +10,29 @@ import { until } from "../support/until.ts";
 import { echo, trailing, WebSocketServer } from "../support/websocket_server.ts";
 
 const CALLERS = 84;
-const MANNERS = 7;
+const WAYS = 7;
 const PING = "ping";
 
-/** A server that answers, and then does something else each time: closes, goes on talking, or says what may not be dropped. */
+/**
+ * A server that answers, and then does something else each time: closes, goes on
+ * talking, or says what may not be dropped. After a ping it does not: nobody waits
+ * for more before the WebSocket is lent.
+ */
 function moodyServer(): WebSocketServer {
   let count = 0;
   return new WebSocketServer(({ socket, closed }, message) => {
-    if (message === PING) return socket.send(PING); // what follows a ping is the borrower's
-    const manner = count++ % MANNERS;
+    if (message === PING) return socket.send(PING);
+    const way = count++ % WAYS;
     const later = (text: string) => {
       const timer = setTimeout(() => socket.send(text), 5);
       closed.then(() => clearTimeout(timer));
     };
-    if (manner === 0) return socket.close(1001);
+    if (way === 0) return socket.close(1001);
     socket.send(message);
-    if (manner === 1) socket.close(3001, "enough");
-    if (manner === 2) later("late");
-    if (manner === 3) socket.send(Uint8Array.of(1));
-    if (manner === 4) later("not to be dropped");
+    if (way === 1) socket.close(3001, "enough");
+    if (way === 2) later("late");
+    if (way === 3) socket.send(Uint8Array.of(1));
+    if (way === 4) later("not to be dropped");
   });
 }
 

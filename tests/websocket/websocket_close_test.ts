@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
-import { LeaseReleasedError, WebSocketClosedError } from "../../mod.ts";
+import { LeaseReleasedError, type PoolOptions, WebSocketClosedError } from "../../mod.ts";
 import { until } from "../support/until.ts";
 import { closing, counting, gather, withLease } from "../support/websocket_scene.ts";
 import { echo, mute } from "../support/websocket_server.ts";
@@ -42,7 +42,7 @@ Deno.test("WebSocketLease: what came before the close can still be received", ()
   }, async (ws, { server }) => {
     ws.send("?");
     await server.peer.closed;
-    await until(() => ws.value.isBroken);
+    await until(() => ws.unread === 2);
     assertEquals(await gather(ws), ["a", "b"]);
   }));
 
@@ -79,7 +79,9 @@ Deno.test("A peer that closes an idle WebSocket has it retired at once, with no 
 
 Deno.test("A peer that closes an idle WebSocket: the hook is told code and reason", async () => {
   const retired: unknown[] = [];
-  const hooks = { onRetire: (...args: unknown[]) => retired.push(args[0], args[2]) };
+  const hooks: PoolOptions["hooks"] = {
+    onRetire: ({ reason, detail }) => retired.push(reason, detail),
+  };
   await withLease(
     echo,
     async (ws, { server, pool }) => {

@@ -59,9 +59,9 @@ Deno.test("webSocket(): headers and protocols reach the server", async () => {
   assertEquals(sent.get("sec-websocket-protocol"), "one, two");
 });
 
-Deno.test("webSocket(): the URL may be an object, and may begin with http", async () => {
-  await using server = new WebSocketServer();
-  const url = new URL("path?query=1", server.url.replace("ws:", "http:"));
+Deno.test("webSocket(): the URL may be an object, and one sub-protocol a string", async () => {
+  await using server = new WebSocketServer(echo, { protocol: "solo" });
+  const url = new URL("path?query=1", server.url);
   await using pool = new Pool(webSocket({ url, protocols: "solo" }));
   assertEquals(await pool.use(ask), "ping");
   assertEquals(server.peer.headers.get("sec-websocket-protocol"), "solo");
@@ -109,10 +109,15 @@ Deno.test("webSocket(): a server that hangs up during the handshake rejects the 
     await assertRejects(() => pool.acquire(), WebSocketConnectError, "Cannot connect");
   }));
 
-Deno.test("webSocket(): a server that is no web server rejects the acquire", () =>
-  withRaw((peer) => peer.write(new TextEncoder().encode("220 mail\r\n\r\n")), async (pool) => {
-    await assertRejects(() => pool.acquire(), WebSocketConnectError, "HTTP");
-  }));
+Deno.test("webSocket(): a server that is no web server rejects the acquire, and is not tried again", () =>
+  withRaw(
+    (peer) => peer.write(new TextEncoder().encode("220 mail\r\n\r\n")),
+    async (pool, server) => {
+      await assertRejects(() => pool.acquire(), WebSocketConnectError, "HTTP");
+      assertEquals(server.peers.length, 1);
+    },
+    THREE,
+  ));
 
 Deno.test("webSocket(): a handshake without an answer ends at connectTimeout, and frees the socket", () =>
   withRaw(ignore, async (pool, server) => {
@@ -178,7 +183,7 @@ Deno.test("webSocket(): connect() leaves no listener on the signal, and an abort
   await using server = new WebSocketServer();
   using spy = new ListenerSpy();
   const controller = new AbortController();
-  const connector = webSocket({ url: server.url, onOpen: () => {} });
+  const connector = webSocket({ url: () => server.url, headers: () => ({}) });
   using connection = await connector.connect(contextOf(controller.signal));
   assertEquals([spy.added > 0, spy.on(controller.signal)], [true, 0]);
   controller.abort();
@@ -188,17 +193,135 @@ Deno.test("webSocket(): connect() leaves no listener on the signal, and an abort
   await connection.closed;
 });
 
-// onOpen
+// The functions among the options
 
-Deno.test("webSocket({ onOpen }): it takes the greeting, so that a warm WebSocket stays", async () => {
+Deno.test("webSocket(): url and headers may be functions, which are asked at each dial", async () => {
+  await using first = new WebSocketServer();
+  await using second = new WebSocketServer();
+  const urls = [first.url, new URL(second.url)];
+  let asked = 0;
+  const connector = webSocket({
+    url: () => urls[asked % 2]!,
+    headers: async () => ({ authorization: await Promise.resolve(`token ${asked++}`) }),
+  });
+  await using pool = new Pool(connector);
+  assertEquals(connector.place, "a WebSocket server");
+  using _a = await pool.acquire();
+  assertEquals(connector.place, first.url);
+  using _b = await pool.acquire();
+  assertEquals(connector.place, second.url);
+  assertEquals([first, second].map(({ peer }) => peer.headers.get("authorization")), [
+    "token 0",
+    "token 1",
+  ]);
+});
+
+Deno.test("webSocket(): what such a function throws rejects the acquire, and the next dial asks again", async () => {
+  await using server = new WebSocketServer();
+  for (const option of ["url", "headers"]) {
+    let asked = 0;
+    const fail = () => {
+      if (asked++ === 0) throw new Error("no token yet");
+      return option === "url" ? server.url : {};
+    };
+    const connector = webSocket({ url: server.url, [option]: fail });
+    await using pool = new Pool(connector);
+    await assertRejects(() => pool.acquire(), Error, "no token yet");
+    assertEquals(await pool.use(ask), "ping");
+  }
+});
+
+Deno.test("webSocket(): what such a function returns is checked, and no secret is told", async () => {
+  const bad: [object, string][] = [
+    [{ url: () => 1 }, "'url' must be a ws: or wss: URL with no fragment: received 1"],
+    [{ url: () => "ws://u:secret@h/#secret" }, 'received "ws://h/#…"'],
+    [{ headers: () => 1 }, "Cannot connect to ws://127.0.0.1:1/ as 'headers' must be headers"],
+    [{ headers: () => ({ a: "secret\n1" }) }, 'received Object with a bad value of "a"'],
+    [{ headers: () => () => 1 }, "received a function"],
+  ];
+  for (const [options, text] of bad) {
+    const connector = webSocket({ url: "ws://127.0.0.1:1/", ...options });
+    await using pool = new Pool(connector, THREE);
+    const error = await assertRejects(() => pool.acquire(), Error, text);
+    assert(!Deno.inspect(error).includes("secret"));
+    assertEquals(pool.stats.dials.failed, 1); // what is a mistake is not tried again
+  }
+});
+
+Deno.test("webSocket(): a function that hangs is ended by connectTimeout, and by close()", async () => {
+  await using server = new WebSocketServer();
+  for (const option of ["url", "headers"]) {
+    const hang = () => new Promise<never>(() => {});
+    const connector = webSocket({ url: server.url, [option]: hang });
+    await using pool = new Pool(connector, { connectTimeout: 20 });
+    await assertRejects(() => pool.acquire(), PoolTimeoutError);
+    const acquired = assertRejects(() => pool.acquire(), PoolClosedError);
+    await pool.close();
+    await acquired;
+  }
+  assertEquals(server.accepts, 0);
+});
+
+// Sub-protocols
+
+/** Grants the upgrade with this sub-protocol. */
+function choose(protocol: string): Reception {
+  return async (peer) => {
+    const write = peer.write;
+    peer.write = (...parts) => {
+      const head = new TextDecoder().decode(concat(...parts)).slice(0, -2);
+      const line = `Sec-WebSocket-Protocol: ${protocol}\r\n\r\n`;
+      write.call(peer, new TextEncoder().encode(head + line));
+    };
+    await peer.upgrade();
+    peer.write = write;
+  };
+}
+
+for (const protocols of [undefined, ["one", "two"]]) {
+  Deno.test(`webSocket(): a sub-protocol that is none of ${protocols ?? "those offered"} rejects the acquire`, () =>
+    withRaw(
+      choose("other"),
+      async (pool, server) => {
+        const error = await assertRejects(() => pool.acquire(), WebSocketConnectError);
+        assertEquals(
+          error.message,
+          `Cannot connect to ${server.url}: ` +
+            'the server chose a sub-protocol that was not offered: "other"',
+        );
+        assertEquals([server.peers.length, pool.stats.size], [1, 0]);
+        await server.peer.closeFrame();
+        server.peer.end();
+        await until(() => pool.stats.lingering === 0);
+      },
+      THREE,
+      protocols && { protocols },
+    ));
+}
+
+Deno.test("webSocket(): a server that chooses none of the protocols rejects the acquire, unless told otherwise", async () => {
+  await using server = new WebSocketServer();
+  const options = { url: server.url, protocols: ["one", "two"] };
+  await using pool = new Pool(webSocket(options), THREE);
+  await assertRejects(() => pool.acquire(), WebSocketConnectError, "chose none of");
+  assertEquals([server.accepts, pool.stats.size], [1, 0]);
+  await server.peer.closed;
+  await using lenient = new Pool(webSocket({ ...options, requireProtocol: false }));
+  using ws = await lenient.acquire();
+  assertEquals([ws.protocol, await ask(ws)], ["", "ping"]);
+});
+
+// init
+
+Deno.test("webSocket({ init }): it takes the greeting, so that a warm WebSocket stays", async () => {
   await using server = new WebSocketServer(echo, { greeting: "welcome" });
   const greetings: unknown[] = [];
-  const onOpen = async (connection: WebSocketConnection) => {
+  const init = async (connection: WebSocketConnection) => {
     greetings.push(await connection.receive());
     connection.send("login");
     greetings.push(await connection.receive());
   };
-  await using pool = new Pool(webSocket({ url: server.url, onOpen }));
+  await using pool = new Pool(webSocket({ url: server.url, init }));
   assertEquals(await pool.warm(2), 2);
   for (let i = 0; i < 3; i++) assertEquals(await pool.use(ask), "ping");
   assertEquals([server.accepts, pool.stats.idle], [2, 2]);
@@ -213,39 +336,82 @@ Deno.test("webSocket(): without it, a greeting retires a warm WebSocket as unsol
   assertEquals(pool.stats.retired.lost, 1);
 });
 
-Deno.test("webSocket({ onOpen }): when it throws, the dial has failed, and the WebSocket is closed", async () => {
+Deno.test("webSocket({ init }): what it returns is the state of every lease, and of what is detached", async () => {
   await using server = new WebSocketServer();
-  const onOpen = () => Promise.reject(new Error("wrong password"));
-  await using pool = new Pool(webSocket({ url: server.url, onOpen }));
-  await assertRejects(() => pool.acquire(), Error, "wrong password");
-  assertEquals((await server.peer.closed).code, 1000);
-  assertEquals([pool.stats.size, pool.stats.dials.failed], [0, 1]);
+  let logins = 0;
+  const init = async (ws: WebSocketConnection) => {
+    ws.send("login");
+    return { user: await ws.receive(), number: ++logins };
+  };
+  await using pool = new Pool(webSocket({ url: server.url, init }), { maxSize: 1 });
+  const users: { user: unknown; number: number }[] = [];
+  for (let i = 0; i < 2; i++) await pool.use((ws) => users.push(ws.state));
+  assertEquals(users, [{ user: "login", number: 1 }, { user: "login", number: 1 }]);
+  const lease = await pool.acquire();
+  using connection = lease.detach();
+  assertEquals(connection.state, users[0]);
+  using next = await pool.acquire();
+  assertEquals(next.state.number, 2);
+  connection.close();
+  await connection.closed;
 });
 
-Deno.test("webSocket({ onOpen }): a synchronous throw does the same", async () => {
+Deno.test("webSocket(): without init the state is undefined", async () => {
   await using server = new WebSocketServer();
-  const onOpen = () => {
+  await using pool = new Pool(webSocket({ url: server.url }));
+  using ws = await pool.acquire();
+  const state: undefined = ws.state;
+  assertEquals(state, undefined);
+});
+
+Deno.test("webSocket({ init }): a receive that it gave up fails the dial, as a borrower might get the message", async () => {
+  await using server = new WebSocketServer(mute);
+  const ways = [
+    (ws: WebSocketConnection) => ws.receive({ timeout: 1 }).catch(() => {}),
+    (ws: WebSocketConnection) => void ws.receive().catch(() => {}),
+  ];
+  for (const init of ways) {
+    await using pool = new Pool<unknown>(webSocket({ url: server.url, init }));
+    await assertRejects(() => pool.acquire(), Error, "A receive() in 'init' was given up");
+    assertEquals((await server.peer.closed).code, 1000);
+    await until(() => pool.stats.size === 0);
+  }
+});
+
+Deno.test("webSocket({ init }): when it throws, the dial has failed, and the WebSocket is closed", async () => {
+  await using server = new WebSocketServer();
+  const init = () => Promise.reject(new Error("wrong password"));
+  await using pool = new Pool(webSocket({ url: server.url, init }));
+  await assertRejects(() => pool.acquire(), Error, "wrong password");
+  assertEquals((await server.peer.closed).code, 1000);
+  await until(() => pool.stats.size === 0);
+  assertEquals(pool.stats.dials.failed, 1);
+});
+
+Deno.test("webSocket({ init }): a synchronous throw does the same", async () => {
+  await using server = new WebSocketServer();
+  const init = () => {
     throw new RangeError("at once");
   };
-  await using pool = new Pool(webSocket({ url: server.url, onOpen }), THREE);
+  await using pool = new Pool(webSocket({ url: server.url, init }), THREE);
   await assertRejects(() => pool.acquire(), RangeError, "at once");
   assertEquals(server.accepts, 1); // what is a mistake is not tried again
   await server.peer.closed;
 });
 
-Deno.test("webSocket({ onOpen }): connectTimeout bounds it, and the WebSocket is closed", async () => {
+Deno.test("webSocket({ init }): connectTimeout bounds it, and the WebSocket is closed", async () => {
   await using server = new WebSocketServer(mute);
-  const onOpen = (connection: WebSocketConnection) => connection.receive();
-  await using pool = new Pool(webSocket({ url: server.url, onOpen }), { connectTimeout: 100 });
+  const init = (connection: WebSocketConnection) => connection.receive();
+  await using pool = new Pool(webSocket({ url: server.url, init }), { connectTimeout: 100 });
   await assertRejects(() => pool.acquire(), PoolTimeoutError);
   await server.peer.closed;
-  assertEquals(pool.stats.size, 0);
+  await until(() => pool.stats.size === 0);
 });
 
-Deno.test("webSocket({ onOpen }): close() in the middle of it does not hang, whatever it heeds", async () => {
+Deno.test("webSocket({ init }): close() in the middle of it does not hang, also if it ignores its signal", async () => {
   await using server = new WebSocketServer(mute);
-  const onOpen = () => new Promise(() => {});
-  await using pool = new Pool(webSocket({ url: server.url, onOpen }));
+  const init = () => new Promise(() => {});
+  await using pool = new Pool(webSocket({ url: server.url, init }));
   const acquired = pool.acquire().catch((error) => error);
   await until(() => server.accepts === 1 && server.peer.isOpen);
   await assertTakes([0, 300], () => pool.close());
@@ -253,13 +419,13 @@ Deno.test("webSocket({ onOpen }): close() in the middle of it does not hang, wha
   await server.peer.closed;
 });
 
-Deno.test("webSocket({ onOpen }): a WebSocket that is closed when it returns is not kept", async () => {
+Deno.test("webSocket({ init }): a WebSocket that is closed when it returns is not kept", async () => {
   await using server = new WebSocketServer(echo);
-  const onOpen = async (connection: WebSocketConnection) => {
+  const init = async (connection: WebSocketConnection) => {
     server.peer.socket.close(1013, "full");
     await connection.closed;
   };
-  await using pool = new Pool(webSocket({ url: server.url, onOpen }));
+  await using pool = new Pool(webSocket({ url: server.url, init }));
   await pool.warm(1);
   await until(() => pool.stats.size === 0);
   assertEquals(pool.stats.retired.lost, 1);

@@ -31,7 +31,7 @@ async function withPool(
   const errors: unknown[] = [];
   const hooks: PoolOptions["hooks"] = {
     onRetire: ({ reason, detail }) => retired.push(reason, detail),
-    onError: (error) => errors.push(error),
+    onError: ({ error }) => errors.push(error),
   };
   await using server = new WebSocketServer(answer);
   const connector = webSocket({ url: server.url, drain });
@@ -45,7 +45,7 @@ async function withPool(
  */
 const SILENCE = 500;
 
-/** Asks once; what the server says besides comes after the release. */
+/** Asks once. What the server sends after its answer comes after the release. */
 async function ask(pool: WebSocketPool): Promise<unknown> {
   using ws = await pool.acquire();
   ws.send("question");
@@ -132,6 +132,19 @@ Deno.test("Drain: a condition that throws closes the WebSocket, and its error is
     await server.peer.closed;
     await until(() => pool.stats.size === 0);
     assertEquals(String(errors[0]), "Error: no idea");
+  });
+});
+
+Deno.test("Drain: a condition that returns a promise closes the WebSocket, since that is neither yes nor no", () => {
+  const accept = (() => Promise.reject(new Error("too late"))) as unknown as () => boolean;
+  return withPool(following("x"), { accept }, async ({ server, pool, errors }) => {
+    await ask(pool);
+    await server.peer.closed;
+    await until(() => pool.stats.size === 0);
+    assertEquals(
+      String(errors[0]),
+      "TypeError: 'drain.accept' must return true or false: received Promise",
+    );
   });
 });
 

@@ -30,17 +30,48 @@ const NOT_POSITIVE: readonly Bad[] = [
 const NOT_FUNCTIONS: readonly Bad[] = [[3, TypeError, "3"], [null, TypeError, "null"]];
 const NOT_MESSAGES: readonly Bad[] = [[3, TypeError, "3"], [null, TypeError, "null"]];
 
+const NO_URL = "a string of 7 characters that is no such URL";
+
+/** An object that nothing can be made of. */
+const HOSTILE = {
+  get constructor(): never {
+    throw new Error("no");
+  },
+  toString(): never {
+    throw new Error("no");
+  },
+};
+
+const ODD: readonly Bad[] = [
+  [Object.create(null), TypeError, "object"],
+  [HOSTILE, TypeError, "object"],
+  [Symbol("odd"), TypeError, "Symbol(odd)"],
+];
+
 const OPTIONS: Record<keyof WebSocketConnectorOptions, readonly Bad[]> = {
   url: [
     [undefined, TypeError, "undefined"],
     [3, TypeError, "3"],
-    ["", RangeError, '""'],
-    ["nowhere", RangeError, '"nowhere"'],
-    ["ftp://127.0.0.1/", RangeError, '"ftp://127.0.0.1/"'],
-    ["ws://127.0.0.1/#part", RangeError, '"ws://127.0.0.1/#part"'],
-    [new URL("ws://127.0.0.1/#"), RangeError, '"ws://127.0.0.1/#"'],
+    ...ODD,
+    ["", RangeError, "a string of 0 characters that is no such URL"],
+    ["nowhere", RangeError, NO_URL],
+    ["u:pw@h/x", RangeError, "a string of 8 characters that is no such URL"],
+    ["ftp://u:pw@127.0.0.1/", RangeError, '"ftp://127.0.0.1/"'],
+    ["http://u:pw@h/?token=1", RangeError, '"http://h/?…"'],
+    [new URL("https://u:pw@h/p"), RangeError, '"https://h/p"'],
+    ["ws://127.0.0.1/?token=1#part", RangeError, '"ws://127.0.0.1/?…#…"'],
+    [new URL("ws://127.0.0.1/#"), RangeError, '"ws://127.0.0.1/#…"'],
   ],
-  headers: [[3, TypeError, "3"], [{ "not a name": "x" }, TypeError, "Object"]],
+  headers: [
+    [3, TypeError, "3"],
+    [Symbol("odd"), TypeError, "Symbol(odd)"],
+    [{ "not a name": "x" }, TypeError, 'Object with the bad name "not a name"'],
+    [{ "bad\nname": "x" }, TypeError, 'Object with the bad name "bad\\nname"'],
+    [{ good: "x", token: "secret\nsecret" }, TypeError, 'Object with a bad value of "token"'],
+    [[["token", "\u{1F600}"]], TypeError, 'Array with a bad value of "token"'],
+    [[["one"]], TypeError, 'Array with a bad value of "one"'],
+    [{ token: HOSTILE }, TypeError, 'Object with a bad value of "token"'],
+  ],
   protocols: [
     [3, TypeError, "3"],
     [["a", 3], TypeError, "Array"],
@@ -48,8 +79,10 @@ const OPTIONS: Record<keyof WebSocketConnectorOptions, readonly Bad[]> = {
     ["a b", RangeError, '"a b"'],
     [["a", "A"], RangeError, "Array"],
   ],
+  requireProtocol: [["yes", TypeError, '"yes"'], [null, TypeError, "null"]],
   client: [[{}, TypeError, "Object"], [null, TypeError, "null"]],
-  onOpen: NOT_FUNCTIONS,
+  init: NOT_FUNCTIONS,
+  isFatal: [...NOT_FUNCTIONS, ...ODD],
   drain: [[3, TypeError, "3"], [null, TypeError, "null"]],
   ping: [["ping", TypeError, '"ping"'], [null, TypeError, "null"]],
   maxUnread: NOT_ONE_OR_MORE,
@@ -119,6 +152,41 @@ Deno.test("webSocket(): an unknown option is a TypeError that names it", () => {
   }
 });
 
+Deno.test("webSocket(): an option whose getter throws is a TypeError that names it", () => {
+  const throwing = {
+    get timeout(): never {
+      throw new RangeError("no\n");
+    },
+  };
+  const options: [object, string][] = [
+    [Object.defineProperty({}, "url", { get: () => throwing.timeout }), "'url'"],
+    [{ url, drain: throwing }, "'drain.timeout'"],
+    [{ url, ping: throwing }, "'ping.timeout'"],
+  ];
+  for (const [given, name] of options) {
+    assertThrows(
+      () => webSocket(given as WebSocketConnectorOptions),
+      TypeError,
+      `${name} cannot be read: received a getter that throws RangeError: no\\n`,
+    );
+  }
+});
+
+Deno.test("webSocket(): each option is read once", () => {
+  let reads = 0;
+  const options = {
+    get url() {
+      return reads++ === 0 ? url : "nowhere";
+    },
+  };
+  assertEquals([webSocket(options).place, reads], [url, 1]);
+});
+
+Deno.test("webSocket(): an unknown option is not shown, since it may be a secret", () => {
+  const error = assertThrows(() => webSocket({ url, pasword: "hunter2" } as never), TypeError);
+  assertEquals(error.message.includes("hunter2"), false);
+});
+
 Deno.test("webSocket(): an option that is undefined counts as not given", () => {
   const options = Object.fromEntries(Object.keys(OPTIONS).map((name) => [name, undefined]));
   const connector = webSocket({ ...options, url });
@@ -136,6 +204,7 @@ Deno.test({
     await using pool = new Pool(webSocket({ url }), { retry: { attempts: 3, minDelay: 5 } });
     const error = await assertRejects(() => pool.acquire());
     assertInstanceOf(error, Deno.errors.NotCapable);
+    assertEquals(error.message.startsWith(`Cannot connect to ${url}: Requires net access`), true);
     assertEquals([pool.stats.dials.failed, pool.stats.size], [1, 0]);
   },
 });
@@ -143,7 +212,7 @@ Deno.test({
 Deno.test("webSocket(): nothing is connected when the connector is made", () => {
   using client = Deno.createHttpClient({});
   const connector = webSocket({
-    url: new URL("https://127.0.0.1:1/path"),
+    url: new URL("wss://127.0.0.1:1/path"),
     headers: [["a", "b"]],
     protocols: ["one", "two"],
     client,

@@ -29,7 +29,7 @@ async function withIdle(
   await using pool = new Pool(webSocket({ url: server.url, ping, ...more }), {
     checkAfter: 0,
     ...options,
-    hooks: { onError: (error) => errors.push(error) },
+    hooks: { onError: ({ error }) => errors.push(error) },
   });
   await pool.warm(1);
   await body({ server, pool, errors });

@@ -1,5 +1,12 @@
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { Pool, webSocket, WebSocketClosedError, type WebSocketLease } from "../../mod.ts";
+import { assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
+import {
+  Pool,
+  PoolClosedError,
+  webSocket,
+  WebSocketClosedError,
+  type WebSocketConnection,
+  type WebSocketLease,
+} from "../../mod.ts";
 import { until } from "../support/until.ts";
 import { gather, receiveAll, withLease } from "../support/websocket_scene.ts";
 import { mute, WebSocketServer } from "../support/websocket_server.ts";
@@ -73,6 +80,52 @@ Deno.test("webSocket(): a throw in use() closes the WebSocket", async () => {
   await until(() => pool.stats.size === 0);
 });
 
+Deno.test("webSocket({ isFatal }): what it calls harmless leaves the WebSocket open, and all else closes it", async () => {
+  class NoSuchThing extends Error {}
+  const asked: unknown[] = [];
+  const isFatal = (error: unknown, ws: WebSocketConnection) => {
+    asked.push(ws.protocol);
+    return !(error instanceof NoSuchThing);
+  };
+  await using server = new WebSocketServer();
+  await using pool = new Pool(webSocket({ url: server.url, isFatal }));
+  const fail = (error: Error) => pool.use(() => Promise.reject(error));
+  for (let i = 0; i < 20; i++) await assertRejects(() => fail(new NoSuchThing()), NoSuchThing);
+  assertEquals([server.accepts, asked.length], [1, 20]);
+  await assertRejects(() => fail(new Error("other")), Error, "other");
+  assertEquals(pool.stats.retired.discarded, 1);
+});
+
+Deno.test("webSocket({ isFatal }): one that throws or returns a promise has the WebSocket closed", async () => {
+  const odd = [
+    () => {
+      throw new Error("no idea");
+    },
+    () => Promise.reject(new Error("too late")),
+  ];
+  await using server = new WebSocketServer();
+  for (const isFatal of odd as unknown as (() => boolean)[]) {
+    await using pool = new Pool(webSocket({ url: server.url, isFatal }));
+    await assertRejects(() => pool.use(() => Promise.reject(new Error("own"))), Error, "own");
+    assertEquals(pool.stats.retired.discarded, 1);
+  }
+});
+
+Deno.test("webSocket(): no plumbing can be reached through a lease or what it holds", async () => {
+  await using server = new WebSocketServer();
+  await using pool = new Pool(webSocket({ url: server.url }));
+  using ws = await pool.acquire();
+  const names = (value: object): string[] =>
+    value === Object.prototype ? [] : [
+      ...Reflect.ownKeys(value).map(String),
+      ...names(Object.getPrototypeOf(value)),
+    ];
+  const plumbing = /watch|settle|probe|lend|drain|ping|forsake|abandon|mailbox|queue|broken|stale/i;
+  for (const value of [ws, ws.value]) {
+    assertEquals(names(value).filter((name) => plumbing.test(name)), []);
+  }
+});
+
 Deno.test("webSocket(): retryStale runs the body again when the peer closed before it answered", async () => {
   let sent = 0;
   await using server = new WebSocketServer((peer, message) => {
@@ -111,11 +164,13 @@ Deno.test("webSocket(): retryStale does not run the body again once something ca
 
 Deno.test("webSocket(): closing the pool rejects a receive under its borrower at the timeout", () =>
   withLease(mute, async (ws, { pool, server }) => {
-    const received = assertRejects(() => ws.receive(), WebSocketClosedError, "This side");
-    const iterated = assertRejects(() => gather(ws), WebSocketClosedError, "This side");
+    const told = "This side has closed the WebSocket, as the pool was closed: 1000";
+    const received = assertRejects(() => ws.receive(), WebSocketClosedError, told);
+    const iterated = assertRejects(() => gather(ws), WebSocketClosedError, told);
     await pool.close({ timeout: 20 });
     await Promise.all([received, iterated]);
-    assertThrows(() => ws.send("late"), WebSocketClosedError);
+    const error = assertThrows(() => ws.send("late"), WebSocketClosedError, told);
+    assertInstanceOf(error.cause, PoolClosedError);
     assertEquals((await server.peer.closed).code, 1000);
     assertEquals(pool.stats.size, 0);
   }));

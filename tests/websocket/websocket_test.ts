@@ -108,7 +108,12 @@ Deno.test("WebSocketLease.receive(): a signal that many calls share is left with
 
 Deno.test("WebSocketLease.receive() refuses an unknown option", () =>
   withLease(mute, async (ws) => {
-    await assertRejects(() => ws.receive({ timeout: 1 } as never), TypeError, "timeout");
+    await assertRejects(() => ws.receive({ within: 1 } as never), TypeError, "'within'");
+    await assertRejects(() => ws.flushed({ within: 1 } as never), TypeError, "'within'");
+    for (const timeout of [-1, NaN]) {
+      await assertRejects(() => ws.receive({ timeout }), RangeError, "'timeout'");
+      await assertRejects(() => ws.flushed({ timeout }), RangeError, "'timeout'");
+    }
   }));
 
 Deno.test("WebSocketLease: iterating gives the messages, and leaving the loop loses none", () =>

@@ -34,3 +34,49 @@ Deno.test("webSocket(): a peer that never begins TLS costs connectTimeout, and t
   while (await conn.read(buffer) !== null); // the client's hello, and then its end
   assertEquals([pool.stats.size, pool.stats.lingering], [0, 0]);
 });
+
+// What a peer without TLS may do with the client's hello
+
+const PLAIN: Record<string, (conn: Deno.Conn) => Promise<unknown>> = {
+  "answers in plain HTTP": async (conn) => {
+    await conn.read(new Uint8Array(4_096));
+    await conn.write(new TextEncoder().encode("HTTP/1.1 400 Bad Request\r\n\r\n"));
+  },
+  "greets": (conn) => conn.write(new TextEncoder().encode("220 mail\r\n")),
+  "echoes": async (conn) => {
+    const hello = new Uint8Array(4_096);
+    await conn.write(hello.subarray(0, (await conn.read(hello))!));
+  },
+};
+
+for (const [name, act] of Object.entries(PLAIN)) {
+  Deno.test(`webSocket(): a wss: URL of a peer without TLS that ${name} costs one dial`, async () => {
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    let accepts = 0;
+    const serving = (async () => {
+      for await (const conn of listener) {
+        accepts++;
+        await act(conn);
+        while (await conn.read(new Uint8Array(4_096)).catch(() => null) !== null);
+        conn.close();
+      }
+    })();
+    const url = `wss://127.0.0.1:${listener.addr.port}/`;
+    {
+      await using pool = new Pool(webSocket({ url }), { retry: { attempts: 3, minDelay: 1 } });
+      await assertRejects(() => pool.acquire(), WebSocketConnectError, `Cannot connect to ${url}`);
+      // In one dial the platform tries HTTP/1.1, and then HTTP/2.
+      assertEquals([pool.stats.dials.failed, accepts <= 2], [1, true]);
+    }
+    listener.close();
+    await serving;
+  });
+}
+
+Deno.test("webSocket(): a ws: URL of a server with TLS costs one dial", async () => {
+  await using server = new WebSocketServer(undefined, { tls: { cert, key } });
+  const url = server.url.replace("wss:", "ws:");
+  await using pool = new Pool(webSocket({ url }), { retry: { attempts: 3, minDelay: 1 } });
+  await assertRejects(() => pool.acquire(), WebSocketConnectError);
+  assertEquals(pool.stats.dials.failed, 1);
+});

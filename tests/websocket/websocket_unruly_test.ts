@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import {
+  LeaseReleasedError,
   Pool,
   type PoolOptions,
   webSocket,
@@ -16,6 +17,7 @@ import {
   RawWebSocketServer,
   text,
 } from "../support/raw_websocket_server.ts";
+import { ListenerSpy } from "../support/spies.ts";
 import { assertTakes, until } from "../support/until.ts";
 import type { WebSocketPool } from "../support/websocket_scene.ts";
 
@@ -83,6 +85,15 @@ Deno.test("A close frame without a code is told as 1005", () =>
     peer.write(closeFrame());
     const error = await assertRejects(() => received, WebSocketClosedError);
     assertEquals([error.code, error.wasClean, error.isOrderly], [1005, true, true]);
+  }));
+
+Deno.test("A reason that holds control characters is told in one line, escaped", () =>
+  withPeer(async ({ peer, ws }) => {
+    const received = ws.receive();
+    peer.write(closeFrame(3000, "a\r\n\u001b[2J\u2028b"));
+    const error = await assertRejects(() => received, WebSocketClosedError);
+    assertEquals(error.reason, "a\r\n\u001b[2J\u2028b");
+    assert(error.message.endsWith('3000 "a\\r\\n\\u001b[2J\\u2028b"'), error.message);
   }));
 
 Deno.test("A message in several frames comes as one", () =>
@@ -243,6 +254,94 @@ Deno.test("bufferedAmount grows with a peer that reads nothing, and send goes on
     assert(ws.bufferedAmount > 5_000_000, `${ws.bufferedAmount}`);
     ws.discard();
     await until(() => pool.stats.size === 0);
+  }));
+
+/** Sends so much that it stays with this side, since the peer reads nothing. */
+function overfill(ws: WebSocketLease, peer: RawPeer): void {
+  peer.pause();
+  for (let i = 0; i < 28; i++) ws.send(MEGABYTE);
+}
+
+Deno.test("A WebSocket whose backlog does not go is not lent again, and its peer need not answer", () =>
+  withPeer(async ({ server, peer, pool, ws }) => {
+    overfill(ws, peer);
+    ws.release();
+    assertEquals(pool.tryAcquire(), undefined);
+    using other = await pool.acquire();
+    assertEquals([other.reused, server.peers.length], [false, 2]);
+    assertEquals(pool.stats.retired.lost, 1);
+  }, { maxSize: 1 }));
+
+Deno.test("A WebSocket whose backlog does not go is retired also while nobody asks for it", () =>
+  withPeer(async ({ peer, pool, ws }) => {
+    overfill(ws, peer);
+    ws.release();
+    await until(() => pool.stats.size === 0);
+    assertEquals(pool.stats.retired.lost, 1);
+  }));
+
+Deno.test("Drain: a backlog that does not go is no silence", () =>
+  withPeer(
+    async ({ peer, pool, ws }) => {
+      overfill(ws, peer);
+      ws.release();
+      await until(() => pool.stats.size === 0);
+      assertEquals(pool.stats.retired.reset, 1);
+    },
+    {},
+    { drain: { quiet: 5, timeout: 50 } },
+  ));
+
+Deno.test("flushed() waits until the peer has read enough, and then the WebSocket is lent again", () =>
+  withPeer(async ({ peer, pool, ws }) => {
+    overfill(ws, peer);
+    let isFlushed = false;
+    const flushed = ws.flushed().then(() => isFlushed = true);
+    await until(() => ws.bufferedAmount < 28 * MEGABYTE.length); // the system takes what it can
+    assertEquals([isFlushed, ws.bufferedAmount > 0], [false, true]);
+    peer.discard();
+    await flushed;
+    assertEquals(ws.bufferedAmount, 0);
+    ws.send("room again");
+    ws.release();
+    using again = await pool.acquire();
+    assertEquals(again.reused, true);
+  }));
+
+Deno.test("flushed() resolves at once when nothing waits to be sent", () =>
+  withPeer(async ({ ws }) => {
+    await ws.flushed();
+    await ws.flushed({ timeout: 0 });
+  }));
+
+Deno.test("flushed() is ended by its signal, its timeout, the end of the lease, and of the connection", () =>
+  withPeer(async ({ peer, ws }) => {
+    overfill(ws, peer);
+    const controller = new AbortController();
+    const reason = new Error("enough");
+    using spy = new ListenerSpy();
+    const aborted = assertRejects(() => ws.flushed({ signal: controller.signal }), Error, "enough");
+    controller.abort(reason);
+    await aborted;
+    assertEquals(spy.on(controller.signal), 0);
+    await assertRejects(() => ws.flushed({ signal: controller.signal }), Error, "enough");
+    await assertRejects(() => ws.flushed({ timeout: 5 }), Deno.errors.TimedOut, "bytes still wait");
+    const cut = assertRejects(() => ws.flushed(), WebSocketClosedError, "is lost");
+    peer.reset();
+    await cut;
+    await assertRejects(() => ws.flushed(), WebSocketClosedError);
+    const ended = ws.flushed();
+    ws.release();
+    await assertRejects(() => ended, WebSocketClosedError);
+    await assertRejects(() => ws.flushed(), LeaseReleasedError);
+  }));
+
+Deno.test("flushed() rejects when the lease ends first", () =>
+  withPeer(async ({ peer, ws }) => {
+    overfill(ws, peer);
+    const flushed = assertRejects(() => ws.flushed(), LeaseReleasedError);
+    ws.release();
+    await flushed;
   }));
 
 Deno.test("Frames of control and messages alternate: order is kept", () =>

@@ -1,0 +1,178 @@
+import type { Rule } from "../../internal/validate.ts";
+
+/** What a proxy is spoken to through. */
+export interface ByteChannel {
+  writeAll(bytes: Uint8Array): Promise<void>;
+  readExactly(count: number): Promise<Uint8Array>;
+  readUntil(delimiter: Uint8Array, limit: number): Promise<Uint8Array>;
+}
+
+/** A proxy, taken from its URL. */
+export interface Proxy {
+  readonly scheme: "socks5" | "http";
+  readonly hostname: string;
+  readonly port: number;
+  readonly user: string | undefined;
+  readonly password: string;
+}
+
+const DEFAULT_PORTS: Readonly<Record<string, number>> = { socks5: 1080, http: 80 };
+const LONGEST_HEAD_BYTES = 16_384;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+const DEMAND = '"socks5://[user:password@]host:port" or "http://[user:password@]host:port"';
+
+/** The URL of a proxy. What is refused is not shown: it may hold a password. */
+export const proxyUrl: Rule = (value, name, subject) => {
+  if (parseProxy(value) !== undefined) return;
+  throw new TypeError(
+    `Cannot ${subject} as '${name}' must be ${DEMAND}: received a ${typeof value}`,
+  );
+};
+
+/** Takes the URL of a proxy apart; undefined if it is none. */
+export function parseProxy(value: unknown): Proxy | undefined {
+  if (typeof value !== "string") return undefined;
+  const [, scheme, rest] = /^(socks5|http):\/\/(.+)$/.exec(value) ?? [];
+  // A special scheme, so that host and port are parsed as those of any URL.
+  const url = scheme === undefined ? null : URL.parse(`ftp://${rest}`);
+  if (scheme === undefined || url === null || url.hostname === "") return undefined;
+  if (url.pathname !== "/" || url.search !== "" || url.hash !== "") return undefined;
+  try {
+    const user = url.username === "" ? undefined : decodeURIComponent(url.username);
+    const password = decodeURIComponent(url.password);
+    if (scheme === "socks5" && !(fits(user ?? "-") && fits(password))) return undefined;
+    const port = url.port === "" ? portIn(rest!) ?? DEFAULT_PORTS[scheme]! : Number(url.port);
+    const hostname = url.hostname.replace(/^\[(.*)\]$/, "$1");
+    return { scheme: scheme as Proxy["scheme"], hostname, port, user, password };
+  } catch {
+    return undefined; // a malformed escape
+  }
+}
+
+/** The parser leaves out the port that its scheme has by default. */
+function portIn(rest: string): number | undefined {
+  return /:21\/?$/.test(rest) ? 21 : undefined;
+}
+
+/** Each field of the login has its length in a single byte (RFC 1929). */
+function fits(text: string): boolean {
+  return encoder.encode(text).length <= 255;
+}
+
+/** Has the proxy connect to a target, whose name it resolves. */
+export async function traverse(
+  channel: ByteChannel,
+  proxy: Proxy,
+  hostname: string,
+  port: number,
+): Promise<void> {
+  if (proxy.scheme === "http") await connectByHttp(channel, proxy, hostname, port);
+  else await connectBySocks(channel, proxy, hostname, port);
+}
+
+async function connectByHttp(
+  channel: ByteChannel,
+  { user, password }: Proxy,
+  hostname: string,
+  port: number,
+): Promise<void> {
+  const host = `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+  if (!/^[\x21-\x7e]+$/.test(host)) throw new TypeError("The host name can't be sent to the proxy");
+  const lines = [`CONNECT ${host} HTTP/1.1`, `Host: ${host}`];
+  if (user !== undefined) {
+    const credentials = encoder.encode(`${user}:${password}`).toBase64();
+    lines.push(`Proxy-Authorization: Basic ${credentials}`);
+  }
+  await channel.writeAll(encoder.encode(`${lines.join("\r\n")}\r\n\r\n`));
+  const head = decoder.decode(
+    await channel.readUntil(encoder.encode("\r\n\r\n"), LONGEST_HEAD_BYTES),
+  );
+  const [, status] = /^HTTP\/1\.[01] (\d{3})/.exec(head) ?? [];
+  if (status === undefined) throw new Deno.errors.InvalidData("The proxy does not speak HTTP");
+  if (status.startsWith("2")) return;
+  const text = `The proxy refused the connection with status ${status}`;
+  const isFinal = status === "403" || status === "407";
+  throw isFinal ? new Deno.errors.PermissionDenied(text) : new Deno.errors.ConnectionRefused(text);
+}
+
+const SOCKS_VERSION = 5;
+const LOGIN_VERSION = 1;
+const NO_LOGIN = 0;
+const BY_PASSWORD = 2;
+const CONNECT = 1;
+const DOMAIN_NAME = 3;
+
+/** How many bytes an address takes, by its type; that of a name is told by the first one. */
+const ADDRESS_BYTES: Readonly<Record<number, number>> = { 1: 4, 4: 16 };
+
+const REFUSALS: Readonly<Record<number, string>> = {
+  1: "general failure",
+  2: "not allowed",
+  3: "network unreachable",
+  4: "host unreachable",
+  5: "connection refused",
+  6: "time to live expired",
+  7: "command not supported",
+  8: "address type not supported",
+};
+const NOT_ALLOWED = 2;
+
+async function connectBySocks(
+  channel: ByteChannel,
+  proxy: Proxy,
+  hostname: string,
+  port: number,
+): Promise<void> {
+  await logIn(channel, proxy);
+  const name = encoder.encode(hostname);
+  if (name.length > 255) throw new TypeError("The host name can't be sent to the proxy");
+  const request = [
+    SOCKS_VERSION,
+    CONNECT,
+    0,
+    DOMAIN_NAME,
+    name.length,
+    ...name,
+    port >> 8,
+    port & 255,
+  ];
+  await channel.writeAll(Uint8Array.from(request));
+  const [version, reply, , type] = await channel.readExactly(4);
+  checkVersion(version, SOCKS_VERSION);
+  if (reply !== 0) throw refusal(reply!);
+  const length = ADDRESS_BYTES[type!] ?? (await channel.readExactly(1))[0]!;
+  await channel.readExactly(length + 2);
+}
+
+/** Agrees on a way to log in (RFC 1928), and does so if the proxy asks for it (RFC 1929). */
+async function logIn(channel: ByteChannel, { user, password }: Proxy): Promise<void> {
+  const methods = user === undefined ? [NO_LOGIN] : [NO_LOGIN, BY_PASSWORD];
+  await channel.writeAll(Uint8Array.of(SOCKS_VERSION, methods.length, ...methods));
+  const [version, method] = await channel.readExactly(2);
+  checkVersion(version, SOCKS_VERSION);
+  if (method === NO_LOGIN) return;
+  if (method !== BY_PASSWORD || user === undefined) {
+    throw new Deno.errors.PermissionDenied("The proxy demands a login");
+  }
+  const [name, secret] = [encoder.encode(user), encoder.encode(password)];
+  const login = [LOGIN_VERSION, name.length, ...name, secret.length, ...secret];
+  await channel.writeAll(Uint8Array.from(login));
+  const [loginVersion, status] = await channel.readExactly(2);
+  checkVersion(loginVersion, LOGIN_VERSION);
+  if (status !== 0) throw new Deno.errors.PermissionDenied("The proxy refused the login");
+}
+
+function checkVersion(version: number | undefined, expected: number): void {
+  if (version !== expected) throw new Deno.errors.InvalidData("The proxy does not speak SOCKS5");
+}
+
+function refusal(reply: number): Error {
+  const reason = REFUSALS[reply] ?? `reply ${reply}`;
+  const ErrorType = reply === NOT_ALLOWED
+    ? Deno.errors.PermissionDenied
+    : Deno.errors.ConnectionRefused;
+  return new ErrorType(`The proxy could not connect: ${reason}`);
+}

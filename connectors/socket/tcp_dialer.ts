@@ -1,0 +1,170 @@
+import { dialError, nameOf, PLATFORM_ERRORS, SOCKET_ERRORS } from "../_dial_error.ts";
+import { parseProxy, type Proxy, traverse } from "./proxy.ts";
+
+// How many it takes Deno to hand out a connection that it has. Four are seen.
+const HAND_OUT_MICROTASKS = 16;
+
+/** What a TCP connection is opened by, at one dial. */
+export interface TcpRoute {
+  readonly port: number;
+  readonly hostname?: string | undefined;
+  readonly proxy?: string | undefined;
+  readonly noDelay?: boolean | undefined;
+  readonly keepAlive?: boolean | undefined;
+  readonly autoSelectFamily?: boolean | undefined;
+  readonly autoSelectFamilyAttemptDelay?: number | undefined;
+}
+
+/** A socket, as far as a dial needs one before it is done. */
+interface Dialled {
+  writeAll(bytes: Uint8Array): Promise<void>;
+  readExactly(count: number): Promise<Uint8Array>;
+  readUntil(delimiter: Uint8Array, options: { limit: number }): Promise<Uint8Array>;
+  close(): void;
+}
+
+/** Where a route leads to, as errors name it. */
+export function placeOf(scheme: string, { hostname = "127.0.0.1", port, proxy }: TcpRoute): string {
+  const place = nameOf(scheme, hostname, port);
+  const through = parseProxy(proxy);
+  return through === undefined ? place : `${place} through ${proxyName(through)}`;
+}
+
+/** What errors call the place as long as no dial has asked for host and port. */
+export function staticPlace(
+  scheme: string,
+  { hostname = "127.0.0.1", port }: { hostname?: unknown; port: unknown },
+): string {
+  const text = (option: unknown) => typeof option === "function" ? "*" : String(option);
+  return nameOf(scheme, text(hostname), text(port));
+}
+
+/**
+ * Opens a TCP connection, its options set, and by way of the proxy if there is
+ * one. `wrap` makes the socket, in which bytes that come too early stay.
+ */
+export async function dialTcp<S extends Dialled>(
+  route: TcpRoute,
+  place: string,
+  signal: AbortSignal,
+  wrap: (conn: Deno.TcpConn) => S,
+): Promise<S> {
+  const proxy = parseProxy(route.proxy);
+  const { hostname = "127.0.0.1", port } = route;
+  const target = proxy === undefined ? route : { ...route, ...proxy };
+  const conn = await naming(place, signal, () => connectTcp(target, signal), PLATFORM_ERRORS);
+  const socket = wrap(conn);
+  if (proxy !== undefined) {
+    await negotiate(socket, signal, () => askProxy(socket, proxy, bare(hostname), port));
+  }
+  return socket;
+}
+
+/**
+ * Has something be agreed on with the peer before the connection is ready. If
+ * that fails, or the signal is aborted, the socket is closed.
+ */
+export async function negotiate(
+  socket: { close(): void },
+  signal: AbortSignal,
+  talk: () => unknown,
+): Promise<void> {
+  let abort = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => {
+      reject(signal.reason);
+      socket.close();
+    };
+  });
+  try {
+    signal.throwIfAborted();
+    signal.addEventListener("abort", abort);
+    await Promise.race([aborted, talk()]);
+  } catch (error) {
+    socket.close();
+    throw signal.aborted ? signal.reason : error;
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+/** An IPv6 address may stand in brackets; in a certificate and for a proxy it does not. */
+export function bare(hostname: string): string {
+  return hostname.replace(/^\[(.*)\]$/, "$1");
+}
+
+/**
+ * Calls a dial, and has its error say where to. The signal's reason is no error
+ * of the dial, nor is what a user's function throws of its own.
+ */
+export async function naming<R>(
+  place: string,
+  signal: AbortSignal,
+  dial: () => Promise<R>,
+  kinds: readonly unknown[] = SOCKET_ERRORS,
+): Promise<R> {
+  try {
+    return await dial();
+  } catch (error) {
+    throw signal.aborted && error === signal.reason ? error : dialError(error, place, kinds);
+  }
+}
+
+async function connectTcp(route: TcpRoute, signal: AbortSignal): Promise<Deno.TcpConn> {
+  const { hostname = "127.0.0.1", port, noDelay = true, keepAlive = true } = route;
+  const { autoSelectFamily, autoSelectFamilyAttemptDelay } = route;
+  const options = { hostname, port, autoSelectFamily, autoSelectFamilyAttemptDelay };
+  const conn = await connectUnlessAborted(options as Deno.ConnectOptions, signal);
+  try {
+    conn.setNoDelay(noDelay);
+    conn.setKeepAlive(keepAlive);
+    return conn;
+  } catch (error) {
+    conn.close(); // the peer has reset it already
+    throw error;
+  }
+}
+
+/**
+ * An abort that comes between the moment in which Deno has a connection and that
+ * in which it hands it out leaves the connection open with no owner. So it is
+ * passed on only when what has been resolved is handed out.
+ */
+async function connectUnlessAborted(
+  options: Deno.ConnectOptions,
+  signal: AbortSignal,
+): Promise<Deno.TcpConn> {
+  signal.throwIfAborted();
+  const late = new AbortController();
+  const abort = async () => {
+    for (let hop = 0; hop < HAND_OUT_MICROTASKS; hop++) await undefined;
+    late.abort(signal.reason);
+  };
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    const conn = await Deno.connect({ ...options, signal: late.signal });
+    if (!signal.aborted) return conn;
+    conn.close();
+    throw signal.reason;
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+async function askProxy(
+  socket: Dialled,
+  proxy: Proxy,
+  hostname: string,
+  port: number,
+): Promise<void> {
+  const channel = {
+    writeAll: (bytes: Uint8Array) => socket.writeAll(bytes),
+    readExactly: (count: number) => socket.readExactly(count),
+    readUntil: (delimiter: Uint8Array, limit: number) => socket.readUntil(delimiter, { limit }),
+  };
+  await traverse(channel, proxy, hostname, port);
+}
+
+function proxyName({ scheme, hostname, port }: Proxy): string {
+  return nameOf(scheme, hostname, port);
+}

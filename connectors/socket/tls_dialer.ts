@@ -1,0 +1,149 @@
+import type { ConnectContext, ConnectorContext } from "../../pool/connector.ts";
+import { type Permit, Semaphore } from "../../pool/semaphore.ts";
+
+/** A connection that is ready to be used. */
+export interface Established {
+  readonly conn: Deno.TlsConn;
+  readonly info: Deno.TlsHandshakeInfo;
+}
+
+/** How a connection is opened whose handshake is then to be done. */
+export interface Route {
+  open(signal: AbortSignal): Promise<Deno.TlsConn>;
+  /** Whether `open` stops at the signal. */
+  readonly stopsAtSignal: boolean;
+}
+
+/**
+ * The dials of a TLS connector, of which only so many may be under way. Nothing
+ * that Deno has frees a connection before its handshake is over: when that is
+ * closed, the system keeps the socket for as long as the peer is silent, and
+ * nobody learns of its end. So a dial that is given up *lingers*: its handshake
+ * goes on with nobody waiting for it, until the peer answers, hangs up or is
+ * found dead, and the socket is closed then. That is what makes it possible to
+ * count them and to bound them.
+ */
+export class TlsDialer {
+  readonly #permits: Semaphore;
+  /** Those that were given to who has not dialled yet. */
+  readonly #reserved: Permit[] = [];
+  #lingering = 0;
+
+  constructor(limit: number) {
+    this.#permits = new Semaphore(limit);
+  }
+
+  /** How many were given up and hold their sockets still. */
+  get lingering(): number {
+    return this.#lingering;
+  }
+
+  /**
+   * Leave to dial. It is the next dial's, of whatever caller; given back, it is
+   * free for others, unless a dial has taken it, which gives it back itself.
+   */
+  async admit({ signal }: ConnectorContext): Promise<Permit> {
+    this.#refuseIfFull();
+    this.#reserved.push(await this.#permits.acquire({ signal }));
+    let isHeld = true;
+    const release = () => {
+      if (isHeld) this.#reserved.pop()?.release();
+      isHeld = false;
+    };
+    return { release, [Symbol.dispose]: release };
+  }
+
+  /** Opens a connection and sees its handshake through, unless the signal is aborted. */
+  async run(route: Route, { signal, closed }: ConnectContext): Promise<Established> {
+    const permit = this.#reserved.pop() ?? await this.#waitForLeave(signal);
+    if (signal.aborted) {
+      permit.release();
+      throw signal.reason;
+    }
+    const handshake = new Handshake(route.open(signal));
+    return await new Promise((resolve, reject) => {
+      const giveUp = () => {
+        if (handshake.isOver) return;
+        reject(signal.reason);
+        this.#linger(handshake, closed);
+      };
+      const onAbort = () => {
+        // What is about to stop by itself is given up only if it is too late for that.
+        if (route.stopsAtSignal && handshake.isOpening) handshake.opened.then(giveUp, () => {});
+        else giveUp();
+      };
+      signal.addEventListener("abort", onAbort, { once: true });
+      handshake.done.then(resolve, reject).finally(() => {
+        signal.removeEventListener("abort", onAbort);
+        permit.release();
+      });
+    });
+  }
+
+  #waitForLeave(signal: AbortSignal): Promise<Permit> {
+    this.#refuseIfFull();
+    return this.#permits.acquire({ signal });
+  }
+
+  #refuseIfFull(): void {
+    if (this.#lingering < this.#permits.permits) return;
+    throw new Deno.errors.Busy(
+      `Cannot dial as ${this.#lingering} TLS handshakes that were given up still hold their ` +
+        "sockets: the peer neither answers nor hangs up",
+    );
+  }
+
+  /** Nobody waits for it any more: it is counted until it is over, or the pool is. */
+  #linger(handshake: Handshake, closed: AbortSignal | undefined): void {
+    const abandon = () => handshake.abandon();
+    this.#lingering++;
+    handshake.done.then(({ conn }) => conn.close(), () => {}).finally(() => {
+      this.#lingering--;
+      closed?.removeEventListener("abort", abandon);
+    });
+    if (closed?.aborted) abandon();
+    else closed?.addEventListener("abort", abandon, { once: true });
+  }
+}
+
+/** One dial, from its start to the end of its handshake. */
+class Handshake {
+  readonly opened: Promise<Deno.TlsConn>;
+  /** Settles when the system has nothing under way any more. If it rejects, the connection is closed. */
+  readonly done: Promise<Established>;
+  #conn: Deno.TlsConn | undefined;
+  #state: "running" | "abandoned" | "over" = "running";
+
+  constructor(opened: Promise<Deno.TlsConn>) {
+    this.opened = opened;
+    this.done = this.#perform();
+  }
+
+  get isOpening(): boolean {
+    return this.#conn === undefined;
+  }
+
+  get isOver(): boolean {
+    return this.#state === "over";
+  }
+
+  /** Leaves the rest to the system: nobody will know what becomes of the connection. */
+  abandon(): void {
+    if (this.isOver) return;
+    this.#state = "abandoned";
+    this.#conn?.[Symbol.dispose]();
+  }
+
+  async #perform(): Promise<Established> {
+    try {
+      const conn = this.#conn = await this.opened;
+      if (this.#state === "abandoned") throw new Deno.errors.Interrupted("The pool is closed");
+      return { conn, info: await conn.handshake() };
+    } catch (error) {
+      this.#conn?.[Symbol.dispose]();
+      throw error;
+    } finally {
+      this.#state = "over";
+    }
+  }
+}

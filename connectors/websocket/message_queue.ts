@@ -1,0 +1,111 @@
+import { LinkedList, ListNode } from "../../internal/linked_list.ts";
+import type { WebSocketMessage } from "../websocket_messages.ts";
+import { PendingCalls, type WaitOptions } from "./pending_calls.ts";
+
+/** Gets the messages of a connection while it is the current handler, and its end. */
+export interface MessageHandler {
+  take(message: WebSocketMessage): void;
+  ended(error: Error): void;
+}
+
+/** How much may be unread. */
+export interface MessageQueueLimits {
+  readonly maxUnread: number;
+  readonly maxUnreadBytes: number;
+}
+
+class QueuedMessage extends ListNode<QueuedMessage> {
+  readonly message: WebSocketMessage;
+
+  constructor(message: WebSocketMessage) {
+    super();
+    this.message = message;
+  }
+}
+
+/**
+ * The messages that have come, and the calls that wait for one, both in order. At
+ * any moment one of the two lists is empty.
+ */
+export class MessageQueue implements MessageHandler {
+  readonly #limits: MessageQueueLimits;
+  readonly #onFull: (error: Error) => void;
+  readonly #messages = new LinkedList<QueuedMessage>();
+  readonly #receivers: PendingCalls<WebSocketMessage>;
+  #bytes = 0;
+  #end: Error | undefined;
+  /** Whether a call was given up by its signal or its timeout: its message may still come. */
+  wasGivenUp = false;
+
+  /** `onFull` is called when a message comes for which there is no room. */
+  constructor(limits: MessageQueueLimits, onFull: (error: Error) => void) {
+    this.#limits = limits;
+    this.#onFull = onFull;
+    const onGivenUp = () => {
+      this.wasGivenUp = true;
+    };
+    const late = (timeout: number) => `No message came within ${timeout} ms`;
+    this.#receivers = new PendingCalls(onGivenUp, late);
+  }
+
+  /** How many messages have come that have not been received. */
+  get unread(): number {
+    return this.#messages.size;
+  }
+
+  /** How many calls wait for a message. */
+  get waiting(): number {
+    return this.#receivers.size;
+  }
+
+  take(message: WebSocketMessage): void {
+    if (this.#receivers.resolveFirst(message)) return;
+    const excess = this.#excessWith(message);
+    if (excess !== undefined) return this.#onFull(excess);
+    this.#bytes += message.length;
+    this.#messages.push(new QueuedMessage(message));
+  }
+
+  /** No more messages will come. Those that are there can still be received. */
+  ended(error: Error): void {
+    this.#end = error;
+    this.rejectAll(error);
+  }
+
+  /** Takes out the oldest unread message. */
+  shift(): WebSocketMessage | undefined {
+    const queued = this.#messages.head;
+    if (queued === undefined) return undefined;
+    this.#messages.remove(queued);
+    this.#bytes -= queued.message.length;
+    return queued.message;
+  }
+
+  receive(options: WaitOptions): Promise<WebSocketMessage> {
+    if (options.signal?.aborted) {
+      this.wasGivenUp ||= this.unread === 0;
+      return Promise.reject(options.signal.reason);
+    }
+    const message = this.shift();
+    if (message !== undefined) return Promise.resolve(message);
+    if (this.#end !== undefined) return Promise.reject(this.#end);
+    return this.#receivers.add(options);
+  }
+
+  /** Rejects all calls that wait. */
+  rejectAll(error: Error): void {
+    this.#receivers.rejectAll(error);
+  }
+
+  /** One message always fits: it can't be known whether the borrower is about to receive it. */
+  #excessWith(message: WebSocketMessage): Error | undefined {
+    const { maxUnread, maxUnreadBytes } = this.#limits;
+    const { unread } = this;
+    if (unread >= maxUnread) {
+      return new RangeError(`More than ${maxUnread} messages came that nobody received`);
+    }
+    if (unread > 0 && this.#bytes + message.length > maxUnreadBytes) {
+      return new RangeError(`More than ${maxUnreadBytes} bytes came that nobody received`);
+    }
+  }
+}

@@ -1,0 +1,87 @@
+import { oneLine } from "../../internal/text.ts";
+import type { ConnectorContext } from "../../pool/connector.ts";
+import { checkedHeaders, checkedUrl, SUBJECT } from "./options.ts";
+
+/** What a dial goes by. */
+export interface Target {
+  readonly url: URL;
+  readonly init: WebSocketOptions;
+}
+
+/** The options that say where to dial, and with what. */
+export interface TargetOptions {
+  readonly url: Asked<string | URL>;
+  readonly headers?: Asked<HeadersInit | undefined>;
+  readonly protocols?: string | string[] | undefined;
+  readonly client?: Deno.HttpClient | undefined;
+}
+
+/** A value, or a function that is asked for it at each dial. */
+type Asked<V> = V | ((context: ConnectorContext) => V | PromiseLike<V>);
+
+/** Where a connection goes to, without what may be secret. */
+export function placeOf({ protocol, host, pathname }: URL): string {
+  return oneLine(`${protocol}//${host}${pathname}`);
+}
+
+/** Tells where each dial goes, of options that have been checked. What the caller does to them later has no effect. */
+export class Targets {
+  /** Where the latest dial went, as far as is known. */
+  place = "a WebSocket server";
+  readonly #url: (context: ConnectorContext) => URL | Promise<URL>;
+  readonly #headers: (context: ConnectorContext) => Headers | undefined | Promise<Headers>;
+  readonly #fixed: WebSocketOptions;
+
+  constructor({ url, headers, protocols, client }: TargetOptions) {
+    if (typeof url === "function") {
+      this.#url = async (context) =>
+        checkedUrl(
+          await untilAborted(() => url(context), context.signal),
+          `connect to ${this.place}`,
+        );
+    } else {
+      const fixed = checkedUrl(url, SUBJECT);
+      this.place = placeOf(fixed);
+      this.#url = () => fixed;
+    }
+    if (typeof headers === "function") {
+      this.#headers = async (context) =>
+        checkedHeaders(
+          await untilAborted(() => headers(context), context.signal),
+          `connect to ${this.place}`,
+        );
+    } else {
+      const fixed = headers && checkedHeaders(headers, SUBJECT);
+      this.#headers = () => fixed;
+    }
+    this.#fixed = {
+      ...(protocols && { protocols: [protocols].flat() }),
+      ...(client && { client }),
+    };
+  }
+
+  async next(context: ConnectorContext): Promise<Target> {
+    const url = await this.#url(context);
+    this.place = placeOf(url);
+    const headers = await this.#headers(context);
+    return { url, init: { ...this.#fixed, ...(headers && { headers }) } };
+  }
+}
+
+/** Calls a function of the options. It may ignore the signal: an abort ends the wait all the same. */
+export async function untilAborted<R>(
+  call: () => R | PromiseLike<R>,
+  signal: AbortSignal,
+): Promise<Awaited<R>> {
+  signal.throwIfAborted();
+  let onAbort = () => {};
+  const aborted = new Promise<never>((_resolve, reject) => {
+    onAbort = () => reject(signal.reason);
+  });
+  signal.addEventListener("abort", onAbort);
+  try {
+    return await Promise.race([call(), aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}

@@ -1,0 +1,64 @@
+import { BodyContext } from "./_context.ts";
+import type { TaskTimes } from "./_observer.ts";
+import { pacer } from "./_pacing.ts";
+import { Deferred } from "./_promises.ts";
+import type { SlotHolder } from "./_reentrancy.ts";
+import type { TimeLimit } from "./_time_limits.ts";
+
+/**
+ * Works on one item of a job after the other, as long as it has a slot. Between
+ * two slots it rests, and is not made anew: its async context costs more than
+ * an item does.
+ *
+ * A late one works on an item whose end nobody waits for any more.
+ */
+export class ItemRunner {
+  state: "resting" | "working" | "late" = "resting";
+  /** What the body of its present item is told. */
+  context = new BodyContext();
+  limit: TimeLimit | undefined = undefined;
+  times: TaskTimes | undefined = undefined;
+  /** As the bodies are known that it calls. */
+  readonly holder: SlotHolder;
+  #slot = new Deferred<void>();
+
+  constructor(holder: SlotHolder) {
+    this.holder = holder;
+  }
+
+  /** Resolves when it has a slot. */
+  get slot(): Promise<void> {
+    return this.#slot.promise;
+  }
+
+  /** Whether there may be something to wait for before its next item. */
+  get mustPause(): boolean {
+    return pacer.isDue() || this.holder.inner !== undefined;
+  }
+
+  rest(): void {
+    this.#slot = new Deferred();
+  }
+
+  goOn(): void {
+    this.#slot.resolve();
+  }
+
+  begin(): BodyContext {
+    this.state = "working";
+    return this.context = new BodyContext();
+  }
+
+  /** Nobody waits for the present item any more. */
+  giveUp(reason: unknown): void {
+    this.state = "late";
+    this.context.abort(reason);
+  }
+
+  /** Resolves when the work from inside the item has ended that takes turns in its slot. */
+  innerIdle(): Promise<void> | undefined {
+    const { inner } = this.holder;
+    if (inner === undefined || inner.isIdle) return undefined;
+    return new Promise((resolve) => this.holder.onInnerIdle = resolve);
+  }
+}

@@ -1,0 +1,138 @@
+import { setTimer, type Timer } from "../internal/timer.ts";
+import type { Permit } from "../pool/semaphore.ts";
+import type { PermitSource, RateLimit } from "./options.ts";
+
+/** What a meter knows of the slots that it admits to. */
+interface MeteredSlots {
+  readonly queue: { readonly size: number; peek(): { refuse(reason: unknown): void } | undefined };
+  /** How many more could start, as far as slots go. */
+  readonly room: number;
+  dispatch(): void;
+}
+
+/**
+ * What it takes to start besides slots: a token of the rate limit, and a permit
+ * of a semaphore that is shared with others. Both are got for what is next in the
+ * queue, whatever that is by then.
+ */
+export class Meter {
+  readonly #rate: TokenBucket | undefined;
+  readonly #permits: PermitSource | undefined;
+  #slots!: MeteredSlots;
+  /** Permits that have come and are not used yet; those of what runs. */
+  #spare: Permit[] = [];
+  readonly #used: Permit[] = [];
+  /** How many permits are asked for. */
+  #pending = 0;
+  #asking = new AbortController();
+  #timer: Timer | undefined;
+
+  constructor(rate: RateLimit | undefined, permits: PermitSource | undefined, now: () => number) {
+    this.#rate = rate && new TokenBucket(rate, now);
+    this.#permits = permits;
+  }
+
+  bind(slots: MeteredSlots): void {
+    this.#slots = slots;
+  }
+
+  /** Whether something may start now. */
+  get isReady(): boolean {
+    return (this.#rate === undefined || this.#rate.wait === 0) && this.#hasPermit();
+  }
+
+  /** Takes what it takes to start. If it can't be had yet, `dispatch` is called when it can. */
+  tryTake(): boolean {
+    const wait = this.#rate?.wait ?? 0;
+    if (wait > 0) {
+      this.#wake(wait);
+      return false;
+    }
+    if (!this.#hasPermit()) {
+      this.#askFor(this.#permits!);
+      return false;
+    }
+    this.#rate?.take();
+    if (this.#permits !== undefined) this.#used.push(this.#spare.pop()!);
+    return true;
+  }
+
+  /** What had started has ended. */
+  giveBack(): void {
+    this.#used.shift()?.release();
+  }
+
+  /** Nothing waits any more. */
+  rest(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#pending > 0) {
+      this.#asking.abort(new DOMException("Nothing waits for the permit any more", "AbortError"));
+      this.#asking = new AbortController();
+    }
+    for (const permit of this.#spare.splice(0)) permit.release();
+  }
+
+  /** Whether there is a permit to start with, or can be had without waiting, or none is needed. */
+  #hasPermit(): boolean {
+    if (this.#permits === undefined || this.#spare.length > 0) return true;
+    const permit = this.#permits.tryAcquire?.();
+    if (permit !== undefined) this.#spare.push(permit);
+    return permit !== undefined;
+  }
+
+  #wake(wait: number): void {
+    this.#timer ??= setTimer(Math.ceil(wait), () => {
+      this.#timer = undefined;
+      this.#slots.dispatch();
+    });
+  }
+
+  #askFor(permits: PermitSource): void {
+    const wanted = Math.max(1, this.#slots.room) - this.#pending;
+    for (let i = 0; i < wanted; i++) this.#ask(permits);
+  }
+
+  async #ask(permits: PermitSource): Promise<void> {
+    const { signal } = this.#asking;
+    this.#pending++;
+    try {
+      const permit = await permits.acquire({ signal });
+      this.#pending--;
+      this.#spare.push(permit);
+      this.#slots.dispatch();
+    } catch (reason) {
+      this.#pending--;
+      if (!signal.aborted) this.#slots.queue.peek()?.refuse(reason);
+    }
+    if (this.#slots.queue.size === 0) this.rest();
+  }
+}
+
+/** So many starts an interval: a bucket that holds as many tokens, and gets one back every so often. */
+class TokenBucket {
+  readonly #limit: number;
+  readonly #perToken: number;
+  #tokens: number;
+  readonly #now: () => number;
+  #filled: number;
+
+  constructor({ limit, interval }: RateLimit, now: () => number) {
+    this.#now = now;
+    this.#filled = now();
+    this.#limit = this.#tokens = limit;
+    this.#perToken = interval / limit;
+  }
+
+  /** How long it takes until there is a token, in milliseconds. */
+  get wait(): number {
+    const now = this.#now();
+    this.#tokens = Math.min(this.#limit, this.#tokens + (now - this.#filled) / this.#perToken);
+    this.#filled = now;
+    return this.#tokens >= 1 ? 0 : (1 - this.#tokens) * this.#perToken;
+  }
+
+  take(): void {
+    this.#tokens--;
+  }
+}

@@ -1,0 +1,64 @@
+// The platform's own, whatever a test puts in their place later.
+const { setTimeout } = globalThis;
+const { setImmediate = (callback: () => void) => setTimeout(callback, 0) } = globalThis as {
+  setImmediate?: (callback: () => void) => unknown;
+};
+
+/** How long items that never wait for anything may keep the event loop from its other work, in milliseconds. */
+const LONGEST_RUN = 8;
+/** How much of that may pass between two looks at the clock, by the time that the last items took. */
+const LOOK_INTERVAL = 2;
+const MOST_BETWEEN_LOOKS = 64;
+// An immediate lets timers fire and costs 50 µs. Only a timer lets the loop read from sockets, and costs 1 ms.
+const TURNS_PER_TIMER = 5;
+
+/** Resolves when all promise reactions have run that were due, and timers have had their turn. */
+export function nextTurn(): Promise<void> {
+  return new Promise<void>((resolve) => void setImmediate(() => resolve()));
+}
+
+function nextFullTurn(): Promise<void> {
+  return new Promise<void>((resolve) => void setTimeout(resolve, 0));
+}
+
+/** Has work that never waits for anything make way for the event loop now and then. */
+class Pacer {
+  /** How many items are worked on between two looks, and how many are left until the next. */
+  #stride = 1;
+  #left = 1;
+  #lastLook = 0;
+  #turns = 0;
+  /** When the present run of items began; they run on as long as the loop does not turn. */
+  #runBegan = 0;
+  #run: "none" | "under way" = "none";
+
+  /** To be asked after each item: whether it is time to look at the clock. */
+  isDue(): boolean {
+    return --this.#left <= 0;
+  }
+
+  /** Looks at the clock. Answers what to wait for before the next item, if it is time for that. */
+  pause(): Promise<void> | undefined {
+    const now = performance.now();
+    const perItem = (now - this.#lastLook) / this.#stride;
+    this.#stride = Math.ceil(Math.min(LOOK_INTERVAL / perItem, MOST_BETWEEN_LOOKS));
+    this.#left = this.#stride;
+    this.#lastLook = now;
+    if (this.#run === "none") this.#beginRun(now);
+    else if (now - this.#runBegan >= LONGEST_RUN) return this.#turn();
+  }
+
+  #beginRun(now: number): void {
+    this.#run = "under way";
+    this.#runBegan = now;
+    setImmediate(() => this.#run = "none");
+  }
+
+  async #turn(): Promise<void> {
+    await (++this.#turns % TURNS_PER_TIMER === 0 ? nextFullTurn() : nextTurn());
+    this.#lastLook = performance.now();
+  }
+}
+
+/** The pace of all items of all pools: there is one event loop. */
+export const pacer = new Pacer();

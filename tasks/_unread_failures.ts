@@ -1,0 +1,140 @@
+import { type Deferred, ignore } from "./_promises.ts";
+
+// A pool that is given tasks for ever and never joined must not collect failures for ever.
+const MOST_KEPT = 1_000;
+
+/** What has failed. */
+export interface Failed {
+  readonly failure: unknown;
+}
+
+/** What the platform says of a rejection that nothing handles. */
+interface UnhandledRejection extends Event {
+  readonly promise: Promise<unknown>;
+}
+
+/** Where it says so. */
+interface RejectionEvents {
+  addEventListener(
+    type: "unhandledrejection",
+    listener: (event: UnhandledRejection) => void,
+  ): void;
+}
+
+/** Rejected promises that callers have been given, until it is known whether they are read. */
+const undecided = new WeakMap<Promise<unknown>, () => void>();
+
+// Whether a promise has a reader only the platform knows, and it says so for those that have none.
+// Of the pool's own it tells nobody else: `join()` does.
+const doesPlatformTell = "onunhandledrejection" in globalThis;
+if (doesPlatformTell) {
+  (globalThis as unknown as RejectionEvents).addEventListener("unhandledrejection", (event) => {
+    const { promise } = event;
+    const addToUnread = undecided.get(promise);
+    if (addToUnread === undefined) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    undecided.delete(promise);
+    addToUnread();
+  });
+}
+
+/** What the pools have thrown. */
+const handedOver = new WeakSet<AggregateError>();
+
+const onRead = new WeakMap<Promise<unknown>, () => void>();
+
+// Whatever reads a promise looks up its `constructor` first: `await`, `then` and all that uses it.
+// Node has no such event as above, and there every promise that is given out is watched so; it costs
+// as much as a third of a `run`. Elsewhere only those are that are known to have been read by nobody.
+const WATCHED = Object.create(Promise.prototype, {
+  constructor: {
+    get(this: Promise<unknown>) {
+      Object.setPrototypeOf(this, Promise.prototype);
+      onRead.get(this)?.();
+      return Promise;
+    },
+  },
+});
+
+/** Has it noted when a promise is read that a caller is about to be given. */
+export function giveOut<R>(promise: Promise<R>): Promise<R> {
+  if (!doesPlatformTell) Object.setPrototypeOf(promise, WATCHED);
+  return promise;
+}
+
+/** The failures that nobody has read. The first thousand are kept; of the others, their number. */
+export class UnreadFailures {
+  /** Called when it has become certain that nobody has read a failure so far. */
+  onUnread: (failure: unknown) => void = ignore;
+  readonly #kept = new Set<Failed>();
+  #beyond = 0;
+
+  /** Nobody has been given its promise yet. */
+  add(failed: Failed): void {
+    if (this.#kept.size < MOST_KEPT) this.#kept.add(failed);
+    else this.#beyond++;
+    this.onUnread(failed.failure);
+  }
+
+  /** A caller has the promise, which is about to be rejected or has just been. */
+  addUnlessRead(promise: Promise<unknown>, failed: Failed): void {
+    const add = () => {
+      onRead.set(promise, () => this.read(failed));
+      Object.setPrototypeOf(promise, WATCHED);
+      this.add(failed);
+    };
+    if (doesPlatformTell) {
+      undecided.set(promise, add);
+    } else {
+      const isRead = Object.getPrototypeOf(promise) !== WATCHED;
+      promise.catch(ignore);
+      if (!isRead) add();
+    }
+  }
+
+  read(failed: Failed): void {
+    this.#kept.delete(failed);
+  }
+
+  /** A rejected promise for a caller. What it does not read is told with the others. */
+  rejected(reason: unknown): Promise<never> {
+    const promise = giveOut(Promise.reject(reason));
+    this.addUnlessRead(promise, { failure: reason });
+    return promise;
+  }
+
+  /** Rejects a promise that a caller has. */
+  reject(deferred: Deferred<never> | Deferred<unknown>, reason: unknown): void {
+    this.addUnlessRead(deferred.promise, { failure: reason });
+    deferred.resolve(Promise.reject(reason) as never);
+  }
+
+  /** Hands them over, once. */
+  take(): AggregateError | undefined {
+    const errors = Array.from(this.#kept, ({ failure }) => failure).flatMap((failure) =>
+      wasHandedOver(failure) ? failure.errors : [failure]
+    );
+    const count = errors.length + this.#beyond;
+    if (count === 0) return undefined;
+    const subject = count === 1
+      ? "1 task has failed and its"
+      : `${count} tasks have failed and their`;
+    this.#kept.clear();
+    this.#beyond = 0;
+    const error = new AggregateError(errors, `${subject} result was never read`);
+    handedOver.add(error);
+    return error;
+  }
+
+  /** Throws what there is to hand over. */
+  throwUnread(): void {
+    const error = this.take();
+    if (error !== undefined) throw error;
+  }
+}
+
+/** Whether it was handed over before, to a call whose own promise nobody read. */
+function wasHandedOver(failure: unknown): failure is AggregateError {
+  return failure instanceof AggregateError && handedOver.has(failure);
+}

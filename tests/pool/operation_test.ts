@@ -1,0 +1,390 @@
+/** What the owner of a pool does to it while it is under load. */
+
+import {
+  assertEquals,
+  assertGreater,
+  assertGreaterOrEqual,
+  assertLessOrEqual,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
+import {
+  KeyedPool,
+  Pool,
+  PoolClosedError,
+  PoolExhaustedError,
+  type PoolOptions,
+} from "../../mod.ts";
+import { Simulation } from "../support/simulation.ts";
+
+interface Thing {
+  readonly id: number;
+  isClosed: boolean;
+}
+
+/** Things in virtual time: a dial takes 5 ms, a close 1. */
+class Things {
+  readonly simulation: Simulation;
+  readonly opened: Thing[] = [];
+
+  constructor(simulation: Simulation) {
+    this.simulation = simulation;
+  }
+
+  readonly connector = {
+    connect: async (): Promise<Thing> => {
+      await this.simulation.sleep(5);
+      const thing = { id: this.opened.length, isClosed: false };
+      this.opened.push(thing);
+      return thing;
+    },
+    close: async (thing: Thing): Promise<void> => {
+      thing.isClosed = true;
+      await this.simulation.sleep(1);
+    },
+  };
+
+  /** How many can be used. */
+  get usable(): number {
+    return this.opened.filter(({ isClosed }) => !isClosed).length;
+  }
+}
+
+interface LoadedPool {
+  acquire(options?: { timeout?: number }): Promise<Disposable & { readonly value: Thing }>;
+}
+
+/** Callers that come again as soon as they were served. A call that fails is an error of the test. */
+function load(things: Things, pool: LoadedPool, callers: number) {
+  const used: number[] = [];
+  const seen = { served: 0, longest: 0, fewest: Infinity };
+  let isOver = false;
+  const call = async () => {
+    while (!isOver) {
+      const begun = things.simulation.now;
+      using lease = await pool.acquire();
+      seen.longest = Math.max(seen.longest, things.simulation.now - begun);
+      await things.simulation.sleep(2);
+      assertEquals(lease.value.isClosed, false, "nothing is closed under its borrower");
+      seen.served++;
+      used.push(lease.value.id);
+    }
+  };
+  const calls = Array.from({ length: callers }, call);
+  const stop = async () => {
+    isOver = true;
+    await things.simulation.run(100);
+    await Promise.all(calls);
+  };
+  return { seen, used, stop };
+}
+
+async function closeNow(simulation: Simulation, pool: { close(): Promise<void> }): Promise<void> {
+  const closed = pool.close();
+  await simulation.run(10);
+  await closed;
+  assertEquals(simulation.pending, 0, "no timer is left");
+}
+
+const MAX_SIZE = 5;
+
+for (const [callers, fewer, title] of [[20, 1, "full"], [3, 0, "with room to spare"]] as const) {
+  for (const over of [0, 500]) {
+    Deno.test(`Pool under load, ${title}: recycle({ over: ${over} }) replaces all, fails no request, and never makes more than ${fewer} fewer`, async () => {
+      using simulation = new Simulation(1);
+      const things = new Things(simulation);
+      const pool = new Pool(things.connector, { maxSize: MAX_SIZE, clock: simulation.clock });
+      const { seen, used, stop } = load(things, pool, callers);
+      await simulation.run(50);
+      const before = things.usable;
+      const begun = simulation.now;
+      let doneAt = NaN;
+      const recycled = pool.recycle({ over }).then(() => doneAt = simulation.now);
+      let fewest = Infinity;
+      for (let step = 0; step < 1_000; step++) {
+        await simulation.run(1);
+        fewest = Math.min(fewest, things.usable);
+      }
+      await recycled;
+      const old = things.opened.slice(0, before);
+      assertEquals(old.filter(({ isClosed }) => !isClosed), [], "all are replaced");
+      assertEquals(fewest, before - fewer);
+      assertEquals(things.usable, before);
+      assertGreaterOrEqual(doneAt - begun, over * (before - 1) / before, "spread over that time");
+      assertLessOrEqual(doneAt - begun, over + 200);
+      assertGreater(used.at(-1)!, before - 1);
+      assertLessOrEqual(seen.longest, 50);
+      await stop();
+      await closeNow(simulation, pool);
+    });
+  }
+}
+
+Deno.test("Pool at rest: recycle() replaces idle resources, of which there is never one fewer where there is room", async () => {
+  using simulation = new Simulation(1);
+  const things = new Things(simulation);
+  const pool = new Pool(things.connector, { maxSize: MAX_SIZE, clock: simulation.clock });
+  const warmed = pool.warm(3);
+  await simulation.run(10);
+  assertEquals(await warmed, 3);
+  const recycled = pool.recycle({ over: 100 });
+  let fewest = Infinity;
+  for (let step = 0; step < 200; step++) {
+    await simulation.run(1);
+    fewest = Math.min(fewest, things.usable);
+  }
+  await recycled;
+  assertEquals([fewest, things.usable, things.opened.length], [3, 3, 6]);
+  await closeNow(simulation, pool);
+});
+
+Deno.test("Pool.recycle() rejects with the error of a dial that fails, and what is left stays", async () => {
+  using simulation = new Simulation(1);
+  const things = new Things(simulation);
+  let isDown = false;
+  const connect = () => {
+    if (isDown) throw new Error("refused");
+    return things.connector.connect();
+  };
+  const pool = new Pool({ ...things.connector, connect }, { clock: simulation.clock });
+  pool.warm(3).catch(() => {});
+  await simulation.run(10);
+  isDown = true;
+  const rejected = assertRejects(() => pool.recycle(), Error, "refused");
+  await simulation.run(10);
+  await rejected;
+  assertGreaterOrEqual(pool.stats.idle, 2);
+  await closeNow(simulation, pool);
+  await assertRejects(() => pool.recycle(), PoolClosedError);
+});
+
+Deno.test("KeyedPool under load: recycle() of all keys fails no request, and takes at most one of each key", async () => {
+  using simulation = new Simulation(1);
+  const byKey = [0, 1, 2].map(() => new Things(simulation));
+  const hosts = new KeyedPool(
+    (key: number) => byKey[key]!.connector,
+    { maxSize: 9, maxPerKey: 3, clock: simulation.clock },
+  );
+  const loads = byKey.map((things, key) => load(things, hosts.at(key), 6));
+  await simulation.run(50);
+  assertEquals(byKey.map(({ usable }) => usable), [3, 3, 3]);
+  const recycled = hosts.recycle({ over: 100 });
+  const fewest = [3, 3, 3];
+  for (let step = 0; step < 400; step++) {
+    await simulation.run(1);
+    for (const [key, { usable }] of byKey.entries()) fewest[key] = Math.min(fewest[key]!, usable);
+  }
+  await recycled;
+  assertEquals(fewest, [2, 2, 2]);
+  for (const { opened } of byKey) {
+    assertEquals(opened.slice(0, 3).map(({ isClosed }) => isClosed), [true, true, true]);
+  }
+  const before = byKey.map(({ opened }) => opened.length);
+  const second = hosts.at(1).recycle();
+  await simulation.run(200);
+  await second;
+  const after = byKey.map(({ opened }) => opened.length);
+  assertEquals(after.map((count, key) => count - before[key]!), [0, 3, 0], "of the one key");
+  for (const { stop } of loads) await stop();
+  await closeNow(simulation, hosts);
+});
+
+Deno.test("Pool: pause() lends nothing to anybody, fails no request, and resume() serves all in their order", async () => {
+  using simulation = new Simulation(1);
+  const things = new Things(simulation);
+  const pool = new Pool(things.connector, { maxSize: 2, clock: simulation.clock });
+  const { seen, stop } = load(things, pool, 6);
+  await simulation.run(50);
+  pool.pause();
+  await simulation.run(5); // who has one ends
+  const { served } = seen;
+  await simulation.run(1_000);
+  assertEquals([seen.served, pool.stats.leased, pool.paused], [served, 0, true]);
+  assertEquals(pool.tryAcquire(), undefined);
+  await assertRejects(() => pool.acquire({ timeout: 0 }), PoolExhaustedError, "paused");
+  pool.resume();
+  await simulation.run(50);
+  assertGreater(seen.served, served + 20);
+  assertEquals(pool.paused, false);
+  await stop();
+  await closeNow(simulation, pool);
+});
+
+Deno.test("Pool: a caller's time goes on while the pool is paused", async () => {
+  using simulation = new Simulation(1);
+  const things = new Things(simulation);
+  const pool = new Pool(things.connector, { clock: simulation.clock });
+  pool.pause();
+  const rejected = assertRejects(() => pool.acquire({ timeout: 100 }), Error, "within 100 ms");
+  await simulation.run(110);
+  await rejected;
+  assertEquals(things.opened.length, 0, "nothing is dialled meanwhile");
+  await closeNow(simulation, pool);
+});
+
+Deno.test("KeyedPool: a paused key lends nothing while others do, and a paused pool pauses keys that come later", async () => {
+  using simulation = new Simulation(1);
+  const things = new Things(simulation);
+  const hosts = new KeyedPool((_key: string) => things.connector, { clock: simulation.clock });
+  hosts.at("a").pause();
+  const leases: string[] = [];
+  const calls = ["a", "b"].map(async (key) => {
+    using _ = await hosts.acquire(key);
+    leases.push(key);
+  });
+  await simulation.run(20);
+  assertEquals(leases, ["b"]);
+  hosts.at("a").resume();
+  await simulation.run(20);
+  assertEquals(leases, ["b", "a"]);
+  hosts.pause();
+  calls.push(hosts.use("c", () => void leases.push("c")));
+  await simulation.run(20);
+  assertEquals(leases, ["b", "a"]);
+  hosts.resume();
+  await simulation.run(20);
+  assertEquals(leases, ["b", "a", "c"]);
+  await Promise.all(calls);
+  await closeNow(simulation, hosts);
+});
+
+Deno.test("Pool: callers of a higher priority are served first, first come first served among equals", async () => {
+  using simulation = new Simulation(1);
+  const things = new Things(simulation);
+  const pool = new Pool(things.connector, { maxSize: 1, clock: simulation.clock });
+  const order: string[] = [];
+  const priorities = [0, 5, -1, 5, 0, 1_000, -1_000, 1];
+  const calls = priorities.map(async (priority, number) => {
+    using _ = await pool.acquire({ priority });
+    order.push(`${number}: ${priority}`);
+    await simulation.sleep(1);
+  });
+  await simulation.run(50);
+  await Promise.all(calls);
+  // The dial was for the first caller; when it ends, all others wait.
+  assertEquals(order, ["5: 1000", "1: 5", "3: 5", "7: 1", "0: 0", "4: 0", "2: -1", "6: -1000"]);
+  await closeNow(simulation, pool);
+});
+
+Deno.test("Pool: close({ waiters: 'serve' }) serves who waits already, dials included, and refuses who comes later", async () => {
+  using simulation = new Simulation(1);
+  const things = new Things(simulation);
+  const pool = new Pool(things.connector, { maxSize: 2, clock: simulation.clock });
+  let served = 0;
+  const calls = Array.from({ length: 10 }, async () => {
+    using _ = await pool.acquire();
+    await simulation.sleep(2);
+    served++;
+  });
+  let isClosed = false;
+  const closing = pool.close({ waiters: "serve" }).then(() => isClosed = true);
+  assertEquals([pool.closed, pool.stats.connecting], [true, 2]);
+  await assertRejects(() => pool.acquire(), PoolClosedError);
+  assertThrows(() => pool.tryAcquire(), PoolClosedError);
+  await simulation.run(14);
+  assertEquals([served, isClosed], [8, false]);
+  await simulation.run(20);
+  await Promise.all(calls);
+  await closing;
+  assertEquals([served, things.usable, simulation.pending], [10, 0, 0]);
+});
+
+Deno.test("Pool: close({ waiters: 'serve' }) rejects who still waits when its time is over", async () => {
+  using simulation = new Simulation(1);
+  const things = new Things(simulation);
+  const pool = new Pool(things.connector, { maxSize: 1, clock: simulation.clock });
+  const holding = pool.acquire();
+  await simulation.run(10);
+  const lease = await holding;
+  const rejected = assertRejects(() => pool.acquire(), PoolClosedError);
+  const closing = pool.close({ waiters: "serve", timeout: 50 });
+  await simulation.run(200);
+  await rejected;
+  await closing;
+  assertEquals(lease.value.isClosed, true, "by force");
+  assertEquals(simulation.pending, 0);
+});
+
+Deno.test("Pool: a later close() hastens one that serves those who wait", async () => {
+  using simulation = new Simulation(1);
+  const things = new Things(simulation);
+  const pool = new Pool(things.connector, { maxSize: 1, clock: simulation.clock });
+  const rejected = assertRejects(() => pool.acquire(), PoolClosedError);
+  const closing = pool.close({ waiters: "serve" });
+  pool.close();
+  await rejected;
+  await simulation.run(20);
+  await closing;
+  assertEquals([things.usable, simulation.pending], [0, 0]);
+});
+
+Deno.test("KeyedPool: close({ waiters: 'serve' }) serves those who wait at every key", async () => {
+  using simulation = new Simulation(1);
+  const things = new Things(simulation);
+  const hosts = new KeyedPool(
+    (_key: number) => things.connector,
+    { maxSize: 2, clock: simulation.clock },
+  );
+  let served = 0;
+  const calls = Array.from({ length: 12 }, async (_, caller) => {
+    using _lease = await hosts.acquire(caller % 4);
+    await simulation.sleep(2);
+    served++;
+  });
+  const closing = hosts.close({ waiters: "serve" });
+  await assertRejects(() => hosts.acquire(0), PoolClosedError);
+  await assertRejects(() => hosts.acquire(9), PoolClosedError);
+  await simulation.run(1_000);
+  await Promise.all(calls);
+  await closing;
+  assertEquals([served, things.usable, simulation.pending], [12, 0, 0]);
+});
+
+Deno.test("Pool.set() changes limits and times for what comes later", async () => {
+  using simulation = new Simulation(1);
+  const things = new Things(simulation);
+  const options: PoolOptions<Thing> = { maxSize: 3, clock: simulation.clock };
+  const pool = new Pool(things.connector, options);
+  const warmed = pool.warm(3);
+  await simulation.run(10);
+  await warmed;
+  pool.set({ idleTimeout: 100, maxWaiting: 0, acquireTimeout: 30, order: "fifo" });
+  const leases = await Promise.all([pool.acquire(), pool.acquire(), pool.acquire()]);
+  assertEquals(leases.map(({ value }) => value.id), [0, 1, 2]);
+  await assertRejects(() => pool.acquire(), PoolExhaustedError, "maxWaiting");
+  pool.set({ maxWaiting: 1 });
+  const rejected = assertRejects(() => pool.acquire(), Error, "within 30 ms");
+  await simulation.run(40);
+  await rejected;
+  for (const lease of leases) lease.release();
+  await simulation.run(110);
+  assertEquals(pool.stats.idle, 0);
+  pool.set({ minIdle: 2 });
+  await simulation.run(10);
+  assertEquals(pool.stats.idle, 2, "the minimum is kept from now on");
+  assertThrows(() => pool.set({ minIdle: 4 }), RangeError, "minIdle");
+  await closeNow(simulation, pool);
+});
+
+Deno.test("KeyedPool.set() changes options of present and of later keys", async () => {
+  using simulation = new Simulation(1);
+  const things = new Things(simulation);
+  const hosts = new KeyedPool(
+    (_key: string) => things.connector,
+    { maxPerKey: 1, clock: simulation.clock },
+  );
+  const held = hosts.acquire("a");
+  await simulation.run(10);
+  hosts.set({ acquireTimeout: 20 });
+  const rejected = [
+    assertRejects(() => hosts.acquire("a"), Error, "within 20 ms"),
+  ];
+  const later = hosts.acquire("b");
+  await simulation.run(10);
+  rejected.push(assertRejects(() => hosts.acquire("b"), Error, "within 20 ms"));
+  await simulation.run(30);
+  await Promise.all(rejected);
+  (await held).release();
+  (await later).release();
+  await closeNow(simulation, hosts);
+});

@@ -1,0 +1,162 @@
+import { assert, assertEquals, assertGreater, assertGreaterOrEqual, assertLess } from "@std/assert";
+import { Pool, type PoolOptions, PoolOverloadedError, PoolTimeoutError } from "../../mod.ts";
+import { Simulation } from "../support/simulation.ts";
+
+const TARGET = 100;
+const OVERLOAD = { target: TARGET, interval: 1_000 };
+const MAX_SIZE = 10;
+/** How long a request holds a resource, in milliseconds. */
+const REQUEST = 20;
+/** How long callers wait at most. */
+const DEADLINE = 3_000;
+const DURATION = 10_000;
+
+interface Outcome {
+  /** How long each caller waited that was served, by when it came. */
+  readonly waits: { readonly came: number; readonly waited: number; readonly priority: number }[];
+  /** How many requests were done within `DURATION`. */
+  readonly done: number;
+  readonly overloaded: PoolOverloadedError[];
+  readonly timedOut: number;
+}
+
+interface Load {
+  /** So many times what the pool can serve arrives. */
+  readonly load: number;
+  readonly options?: PoolOptions;
+  readonly timeoutOf?: (caller: number) => number;
+  readonly priorityOf?: (caller: number) => number;
+}
+
+/** Callers arrive at even intervals; none comes again. */
+async function play(
+  { load, options, timeoutOf = () => DEADLINE, priorityOf = () => 0 }: Load,
+): Promise<Outcome> {
+  using simulation = new Simulation(1);
+  const { clock } = simulation;
+  const pool = new Pool(() => ({}), { maxSize: MAX_SIZE, clock, ...options });
+  const outcome = {
+    waits: [] as Outcome["waits"],
+    done: 0,
+    overloaded: [] as PoolOverloadedError[],
+    timedOut: 0,
+  };
+  const call = async (priority: number, timeout: number) => {
+    const came = simulation.now;
+    try {
+      using _ = await pool.acquire({ timeout, priority });
+      outcome.waits.push({ came, waited: simulation.now - came, priority });
+      await simulation.sleep(REQUEST);
+      if (simulation.now <= DURATION) outcome.done++;
+    } catch (error) {
+      if (error instanceof PoolOverloadedError) outcome.overloaded.push(error);
+      else if (error instanceof PoolTimeoutError) outcome.timedOut++;
+      else throw error;
+    }
+  };
+  const interval = REQUEST / MAX_SIZE / load;
+  const calls: Promise<void>[] = [];
+  for (let caller = 0; caller * interval < DURATION; caller++) {
+    calls.push(call(priorityOf(caller), timeoutOf(caller)));
+    await simulation.run(interval);
+  }
+  await simulation.run(DEADLINE + REQUEST);
+  await Promise.all(calls);
+  const closed = pool.close();
+  await simulation.run(0);
+  await closed;
+  assertEquals(simulation.pending, 0, "no timer is left");
+  return outcome;
+}
+
+function median(numbers: readonly number[]): number {
+  return numbers.toSorted((a, b) => a - b)[numbers.length >> 1]!;
+}
+
+const CAPACITY = MAX_SIZE * DURATION / REQUEST;
+
+Deno.test("Pool with overload: at twice the capacity the callers served wait for less than four times the target", async () => {
+  const { waits, done, overloaded } = await play({ load: 2, options: { overload: OVERLOAD } });
+  assertLess(median(waits.map(({ waited }) => waited)), 4 * TARGET);
+  const later = waits.filter(({ came }) => came > DURATION / 2);
+  assertLess(median(later.map(({ waited }) => waited)), 4 * TARGET);
+  assertGreaterOrEqual(done, 0.9 * CAPACITY);
+  assertGreater(overloaded.length, CAPACITY / 2);
+});
+
+Deno.test("Pool without overload: at twice the capacity the wait grows to the deadline", async () => {
+  const { waits, overloaded } = await play({ load: 2 });
+  const later = waits.filter(({ came }) => came > DURATION / 2);
+  assertGreater(median(later.map(({ waited }) => waited)), 0.9 * DEADLINE);
+  assertEquals(overloaded.length, 0);
+});
+
+Deno.test("Pool with overload: callers that time out before the target count as delay", async () => {
+  const timeoutOf = (caller: number) => caller % 2 === 0 ? TARGET / 2 : DEADLINE;
+  const { waits, timedOut, done } = await play({
+    load: 4,
+    options: { overload: OVERLOAD },
+    timeoutOf,
+  });
+  assertGreater(timedOut, CAPACITY);
+  const later = waits.filter(({ came }) => came > DURATION / 2);
+  assertLess(median(later.map(({ waited }) => waited)), 4 * TARGET);
+  assertGreaterOrEqual(done, 0.9 * CAPACITY);
+});
+
+Deno.test("Pool with overload: a load that it can serve is served to the last caller", async () => {
+  const { waits, overloaded, timedOut } = await play({
+    load: 0.9,
+    options: { overload: OVERLOAD },
+  });
+  assertEquals([overloaded.length, timedOut], [0, 0]);
+  assertEquals(waits.length, Math.ceil(0.9 * CAPACITY));
+});
+
+Deno.test("Pool with overload: a burst that a queue can take is not refused", async () => {
+  using simulation = new Simulation(1);
+  const { clock } = simulation;
+  const pool = new Pool(() => ({}), { maxSize: MAX_SIZE, clock, overload: OVERLOAD });
+  let served = 0;
+  const calls = Array.from({ length: 300 }, async () => {
+    using _ = await pool.acquire();
+    await simulation.sleep(REQUEST);
+    served++;
+  });
+  await simulation.run(1_000);
+  await Promise.all(calls);
+  assertEquals(served, 300, "the last of them waited for 580 ms");
+  const closed = pool.close();
+  await simulation.run(0);
+  await closed;
+});
+
+Deno.test("Pool with overload: those of a high priority are served, and first come is first served among equals", async () => {
+  const priorityOf = (caller: number) => caller % 4 === 0 ? 1 : 0;
+  const { waits, overloaded } = await play({
+    load: 2,
+    options: { overload: OVERLOAD },
+    priorityOf,
+  });
+  const high = waits.filter(({ priority }) => priority === 1);
+  assertGreaterOrEqual(high.length, CAPACITY / 2 - 1, "all of them");
+  assertLess(Math.max(...high.map(({ waited }) => waited)), REQUEST + 1);
+  assertGreater(overloaded.length, 0);
+  for (const equals of [high, waits.filter(({ priority }) => priority === 0)]) {
+    const order = equals.map(({ came }) => came);
+    assertEquals(order, order.toSorted((a, b) => a - b));
+  }
+});
+
+Deno.test("Pool with overload: the error says for how long the caller waited, and how the pool stood", async () => {
+  const { overloaded: [error] } = await play({
+    load: 2,
+    options: { overload: OVERLOAD, name: "db" },
+  });
+  assert(error !== undefined);
+  assertGreater(error.waited, 2 * TARGET - 1);
+  assertEquals(error.pool.name, "db");
+  assertEquals(error.stats.leased, MAX_SIZE);
+  assert(error.message.includes(`refused after ${Math.round(error.waited)} ms`), error.message);
+  assert(error.message.includes("leased 10, idle 0"), error.message);
+});

@@ -1,0 +1,137 @@
+/** Failures that another try can't mend: a wrong password, a refused certificate. */
+
+import {
+  assert,
+  assertEquals,
+  assertGreaterOrEqual,
+  assertLessOrEqual,
+  assertRejects,
+} from "@std/assert";
+import { KeyedPool, Pool, type RetryOptions } from "../../mod.ts";
+import { Simulation } from "../support/simulation.ts";
+
+const RETRY = { minDelay: 100, maxDelay: 5_000 };
+
+class WrongPassword extends Error {}
+
+/** A server that refuses until it is mended; each answer takes 5 ms. */
+class Server {
+  readonly simulation: Simulation;
+  readonly dials: number[] = [];
+  isMended = false;
+
+  constructor(simulation: Simulation) {
+    this.simulation = simulation;
+  }
+
+  readonly connector = {
+    connect: async () => {
+      this.dials.push(this.simulation.now);
+      await this.simulation.sleep(5);
+      if (!this.isMended) throw new WrongPassword("wrong password");
+      return {};
+    },
+    isRetryable: (error: unknown) => !(error instanceof WrongPassword),
+  };
+}
+
+const CALLERS = 8;
+
+type Borrow = () => Promise<Disposable>;
+
+/** Callers that come again every 10 ms until they are served. Gives what they were told, and when they were served. */
+function insist(simulation: Simulation, borrow: Borrow) {
+  const told: unknown[] = [];
+  const servedAt: number[] = [];
+  const call = async () => {
+    while (simulation.now < 10_000) {
+      try {
+        using _ = await borrow();
+        return void servedAt.push(simulation.now);
+      } catch (error) {
+        told.push(error);
+      }
+      await simulation.sleep(10);
+    }
+  };
+  const calls = Promise.all(Array.from({ length: CALLERS }, call));
+  return { told, servedAt, calls };
+}
+
+async function closeNow(simulation: Simulation, pool: { close(): Promise<void> }): Promise<void> {
+  const closed = pool.close();
+  await simulation.run(0);
+  await closed;
+  assertEquals(simulation.pending, 0, "no timer is left");
+}
+
+async function assertPaced(simulation: Simulation, server: Server, borrow: Borrow): Promise<void> {
+  const { told, servedAt, calls } = insist(simulation, borrow);
+  await simulation.run(3_000);
+  assertLessOrEqual(server.dials.length, CALLERS + 4);
+  assertGreaterOrEqual(server.dials.length, 3, "it is tried again now and then");
+  assertGreaterOrEqual(told.length, CALLERS * 100, "callers are told at once");
+  assert(told.every((error) => error instanceof WrongPassword), "each of the true reason");
+  server.isMended = true;
+  const mendedAt = simulation.now;
+  await simulation.run(RETRY.maxDelay + 20);
+  await calls;
+  assertEquals(servedAt.length, CALLERS);
+  assertLessOrEqual(Math.min(...servedAt) - mendedAt, RETRY.maxDelay + 5 + 10);
+}
+
+const cases: [string, RetryOptions][] = [
+  ["a single attempt", RETRY],
+  ["three attempts", { attempts: 3, ...RETRY }],
+  ["any number of attempts", { attempts: Infinity, ...RETRY }],
+];
+
+for (const [title, retry] of cases) {
+  Deno.test(`Pool with ${title}: a final failure is paced, and the first success comes soon after it is mended`, async () => {
+    using simulation = new Simulation(1);
+    const server = new Server(simulation);
+    const pool = new Pool(server.connector, { retry, clock: simulation.clock });
+    await assertPaced(simulation, server, () => pool.acquire());
+    await closeNow(simulation, pool);
+  });
+}
+
+Deno.test("KeyedPool: a final failure of one key is paced, and others are not", async () => {
+  using simulation = new Simulation(1);
+  const servers = { a: new Server(simulation), b: new Server(simulation) };
+  servers.b.isMended = true;
+  const hosts = new KeyedPool(
+    (key: "a" | "b") => servers[key].connector,
+    { retry: RETRY, clock: simulation.clock },
+  );
+  // Between two calls the key has neither resources nor callers.
+  const steady = insist(simulation, () => hosts.acquire("b"));
+  await assertPaced(simulation, servers.a, () => hosts.acquire("a"));
+  await steady.calls;
+  assertLessOrEqual(Math.max(...steady.servedAt), 10);
+  await closeNow(simulation, hosts);
+});
+
+Deno.test("Pool: callers that come together have one dial each at first, then one for all finds out", async () => {
+  using simulation = new Simulation(1);
+  const server = new Server(simulation);
+  const pool = new Pool(server.connector, { retry: RETRY, clock: simulation.clock });
+  const burst = async () => {
+    const calls = Array.from(
+      { length: 5 },
+      () => assertRejects(() => pool.acquire(), WrongPassword),
+    );
+    await simulation.run(6);
+    await Promise.all(calls);
+    return server.dials.length;
+  };
+  assertEquals(await burst(), 5);
+  assertEquals(await burst(), 5, "paced");
+  await simulation.run(RETRY.minDelay);
+  assertEquals(await burst(), 6, "one finds out for all");
+  await simulation.run(RETRY.minDelay);
+  assertEquals(await burst(), 6, "the delay has doubled");
+  await simulation.run(RETRY.minDelay);
+  assertEquals(await burst(), 7);
+  await closeNow(simulation, pool);
+});

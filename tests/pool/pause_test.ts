@@ -1,0 +1,59 @@
+import { assertEquals } from "@std/assert";
+import { microtasks, Outcome, Scene } from "../support/scene.ts";
+import { ScriptedConnector } from "../support/scripted_connector.ts";
+
+function sceneOf(options = {}): Scene {
+  const scene = new Scene(new ScriptedConnector({}, ["check", "reset"]), options);
+  scene.connector.script.connect = "never";
+  return scene;
+}
+
+Deno.test("a caller whose dial ends while the pool is paused is served when it is resumed", async () => {
+  using scene = sceneOf();
+  const { pool, connector } = scene;
+  const waiter = new Outcome(pool.acquire());
+  pool.pause();
+  connector.last("connect").succeed();
+  await microtasks();
+  assertEquals([waiter.state, pool.stats.idle], ["pending", 1]);
+  pool.resume();
+  await microtasks();
+  assertEquals([waiter.state, connector.count("connect")], ["fulfilled", 1]);
+  waiter.value!.release();
+  await scene.end();
+});
+
+Deno.test("what is returned while the pool is paused goes to the first caller, whatever is dialled for it", async () => {
+  using scene = sceneOf({ maxSize: 2 });
+  const { pool, connector } = scene;
+  connector.script.connect = "ok";
+  const lease = await scene.take();
+  connector.script.connect = "never";
+  const waiter = new Outcome(pool.acquire());
+  pool.pause();
+  lease.release();
+  await microtasks();
+  assertEquals([waiter.state, pool.stats.idle], ["pending", 1]);
+  pool.resume();
+  await microtasks();
+  assertEquals([waiter.state, connector.count("connect")], ["fulfilled", 2]);
+  connector.last("connect").succeed();
+  await microtasks();
+  assertEquals(pool.stats.idle, 1, "the dial was not in vain");
+  waiter.value!.release();
+  await scene.end();
+});
+
+Deno.test("a pool that is paused closes nothing to make room for a fresh one", async () => {
+  using scene = sceneOf({ maxSize: 1 });
+  const { pool, connector } = scene;
+  const waiters = [new Outcome(pool.acquire()), new Outcome(pool.acquire({ fresh: true }))];
+  pool.pause();
+  connector.last("connect").succeed();
+  await microtasks();
+  assertEquals([pool.stats.idle, pool.stats.retired.replaced], [1, 0]);
+  pool.resume();
+  await microtasks();
+  assertEquals(waiters.map(({ state }) => state), ["fulfilled", "pending"]);
+  await pool.close({ force: true });
+});

@@ -1,0 +1,186 @@
+// The plain-text talk before a handshake, and who has leave to dial.
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { TLSSocket } from "node:tls";
+import { createServer, type Server, type Socket as NodeSocket } from "node:net";
+import { Pool, type Socket, tls } from "../../mod.ts";
+import { type Behaviour, EchoServer, mute } from "../support/echo_server.ts";
+import { Relay } from "../support/relay.ts";
+import { roundTrip, textOf } from "../support/round_trip.ts";
+import { certs, listenTls } from "../support/tls_server.ts";
+import { until } from "../support/until.ts";
+
+const retire = () => {};
+
+/** An echo server that greets, and begins TLS when it is asked to. */
+class StartTlsServer implements AsyncDisposable {
+  readonly #server: Server;
+  readonly #sockets = new Set<NodeSocket>();
+  readonly #listening = Promise.withResolvers<void>();
+  accepts = 0;
+
+  private constructor(injected: string) {
+    this.#server = createServer((socket) => this.#serve(socket, injected));
+    this.#server.listen(0, "127.0.0.1", () => this.#listening.resolve());
+  }
+
+  /** `injected`: what somebody in between adds to the answer. */
+  static async listen(injected = ""): Promise<StartTlsServer> {
+    const server = new StartTlsServer(injected);
+    await server.#listening.promise;
+    return server;
+  }
+
+  get port(): number {
+    return (this.#server.address() as { port: number }).port;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closed = new Promise((resolve) => this.#server.close(resolve));
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
+  }
+
+  #serve(socket: NodeSocket, injected: string): void {
+    this.accepts++;
+    this.#sockets.add(socket);
+    socket.on("error", () => {});
+    socket.on("close", () => this.#sockets.delete(socket));
+    socket.write("220 ready\r\n");
+    socket.once("data", () => {
+      socket.write(`220 go ahead\r\n${injected}`);
+      if (injected !== "") return;
+      const { server: cert, serverKey: key } = certs;
+      const secure = new TLSSocket(socket, { isServer: true, cert, key });
+      secure.on("data", (bytes) => secure.write(bytes));
+      secure.on("error", () => {});
+    });
+  }
+}
+
+async function startTls(conn: Socket<Deno.NetAddr>): Promise<void> {
+  await conn.readUntil("\r\n");
+  await conn.writeAll("STARTTLS\r\n");
+  const reply = textOf(await conn.readUntil("\r\n"));
+  if (!reply.startsWith("220")) throw new Error(reply);
+}
+
+const options = { caCerts: [certs.ca] };
+
+Deno.test("TlsOptions.beforeTls speaks in plain text, and the rest is TLS", async () => {
+  await using server = await StartTlsServer.listen();
+  await using pool = new Pool(tls({ ...options, port: server.port, beforeTls: startTls }));
+  for (let i = 0; i < 3; i++) {
+    assertEquals(await pool.use((conn) => roundTrip(conn, "ping")), "ping");
+  }
+  assertEquals(server.accepts, 1);
+});
+
+Deno.test("bytes that come with the last plain text, which somebody may have injected, fail the dial", async () => {
+  await using server = await StartTlsServer.listen("injected\r\n");
+  await using pool = new Pool(tls({ ...options, port: server.port, beforeTls: startTls }));
+  await assertRejects(
+    () => pool.acquire(),
+    Deno.errors.InvalidData,
+    "beforeTls() left 10 bytes unread",
+  );
+  assertEquals([pool.stats.size, pool.stats.lingering], [0, 0]);
+});
+
+Deno.test("an error of beforeTls reaches the caller as it is, and leaves nothing behind", async () => {
+  await using server = EchoServer.listen(mute);
+  const own = new Error("no STARTTLS here");
+  const beforeTls = () => Promise.reject(own);
+  await using pool = new Pool(tls({ ...options, port: server.port, beforeTls }));
+  assertEquals(await assertRejects(() => pool.acquire()), own);
+  await until(() => server.ends === 1);
+  assertEquals([pool.stats.size, pool.stats.lingering], [0, 0]);
+});
+
+for (
+  const [what, beforeTls] of Object.entries({
+    "waits for a silent server": (conn: Socket<Deno.NetAddr>) => conn.readExactly(1),
+    "never settles": () => new Promise(() => {}),
+  })
+) {
+  Deno.test(`a beforeTls that ${what} ends at connectTimeout, and nothing lingers`, async () => {
+    await using server = EchoServer.listen(mute);
+    const connector = tls({ ...options, port: server.port, beforeTls });
+    await using pool = new Pool(connector, { connectTimeout: 50 });
+    await assertRejects(() => pool.acquire());
+    await until(() => server.ends === 1);
+    assertEquals([pool.stats.size, pool.stats.lingering], [0, 0]);
+  });
+}
+
+Deno.test("60 dials to a server that says yes to STARTTLS and then nothing leave at most maxLingering open", async () => {
+  const once: Behaviour = (peer, bytes) => {
+    if (textOf(bytes).startsWith("STARTTLS")) return peer.write("220 go ahead\r\n");
+  };
+  await using server = EchoServer.listen(once);
+  const beforeTls = async (conn: Socket<Deno.NetAddr>) => {
+    await conn.writeAll("STARTTLS\r\n");
+    await conn.readUntil("\r\n");
+  };
+  const connector = tls({ ...options, port: server.port, beforeTls, maxLingering: 5 });
+  await using pool = new Pool(connector, {
+    maxSize: 60,
+    connectTimeout: 60,
+    acquireTimeout: 2_000,
+  });
+  await Promise.allSettled(Array.from({ length: 60 }, () => pool.acquire()));
+  using last = await Deno.connect({ port: server.port });
+  await last.write(Uint8Array.of(1)); // what was connected before is accepted before
+  await until(() => server.peers.some(({ received }) => received === 1));
+  await until(() => server.accepts - server.ends - 1 === pool.stats.lingering);
+  assert(pool.stats.lingering <= 5);
+});
+
+Deno.test("Connector.admit of tls() gives so many leave to dial at once, and the others in their order", async () => {
+  await using server = listenTls();
+  await using relay = Relay.pausedBefore(server.port);
+  const connector = tls({ ...options, port: relay.port, maxLingering: 2 });
+  const { signal } = new AbortController();
+  let dials = 0;
+  const dialled = Array.from({ length: 10 }, async () => {
+    using _permit = await connector.admit!({ signal });
+    dials++;
+    (await connector.connect({ signal, retire })).close();
+  });
+  await until(() => relay.accepts === 2);
+  assertEquals(dials, 2, "the others wait, and are not dialling");
+  relay.resume();
+  await Promise.all(dialled);
+  assertEquals([dials, server.accepts], [10, 10]);
+});
+
+Deno.test("leave to dial that is not used is free for others", async () => {
+  await using server = listenTls();
+  const connector = tls({ ...options, port: server.port, maxLingering: 1 });
+  const { signal } = new AbortController();
+  const abort = new AbortController();
+  const unused = await connector.admit!({ signal });
+  const waiting = assertRejects(async () => await connector.admit!({ signal: abort.signal }));
+  abort.abort();
+  await waiting;
+  unused.release();
+  unused.release();
+  using _permit = await connector.admit!({ signal });
+  (await connector.connect({ signal, retire })).close();
+});
+
+Deno.test("leave to dial is refused while all that may linger does", async () => {
+  await using server = EchoServer.listen(mute);
+  const connector = tls({ ...options, port: server.port, maxLingering: 1 });
+  const closed = new AbortController();
+  const abort = new AbortController();
+  const { signal } = new AbortController();
+  const dial = assertRejects(async () =>
+    await connector.connect({ signal: abort.signal, closed: closed.signal, retire })
+  );
+  await until(() => (server.peers[0]?.received ?? 0) > 0);
+  abort.abort();
+  await dial;
+  await assertRejects(async () => await connector.admit!({ signal }), Deno.errors.Busy, "1 TLS");
+  server.hangUp();
+  await until(() => connector.lingering!() === 0);
+});

@@ -1,0 +1,82 @@
+// What the peer does while the event loop is held up: over Unix sockets, and in a program that may not connect to 127.0.0.1.
+import { assertEquals } from "@std/assert";
+import { delay } from "@std/async";
+import { Pool, unix } from "../../mod.ts";
+import { roundTrip } from "../support/round_trip.ts";
+import { type StallCommand, StallServer } from "../support/stall_server.ts";
+
+const ignore = Deno.build.os === "windows";
+
+for (const command of ["end", "stray"] as const) {
+  Deno.test({
+    name:
+      `unix(): acquire() lends no socket to which the peer does something (${command}) during a stall`,
+    ignore,
+    async fn() {
+      const directory = await Deno.makeTempDir();
+      const path = `${directory}/socket`;
+      using server = await StallServer.start("unix", { path });
+      const lent: string[] = [];
+      for (const rest of [0, 12, 300]) {
+        for (const duration of [10, 20, 60]) {
+          await using pool = new Pool(unix({ path }), { maxSize: 1 });
+          await pool.use((conn) => roundTrip(conn, "ping"));
+          await delay(rest);
+          server.stallDuring(command, duration);
+          using conn = await pool.acquire();
+          if (conn.reused) lent.push(`${rest} ms of rest, ${duration} ms of stall`);
+        }
+      }
+      await Deno.remove(directory, { recursive: true });
+      assertEquals(lent, []);
+    },
+  });
+
+  Deno.test(`a program that may connect to its server alone is lent no socket whose peer did something (${command}) during a stall of 30 ms or more`, async () => {
+    assertEquals(await lentInChild(command), "[]");
+  });
+}
+
+/** Has a program with no more permission than it needs report which stalls went unnoticed. */
+async function lentInChild(command: StallCommand): Promise<string> {
+  using server = await StallServer.start("tcp");
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-prompt", "--no-check", `--allow-net=127.0.0.1:${server.port}`, "-"],
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(program(server.port)));
+  await writer.close();
+  let output = "";
+  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+    output += text;
+    if (text.endsWith("stall\n")) server.tell(command);
+  }
+  await child.status;
+  return output.replaceAll("stall\n", "").trim();
+}
+
+function program(port: number): string {
+  const module = new URL("../../mod.ts", import.meta.url);
+  return `
+    import { Pool, tcp } from "${module}";
+    const lent = [];
+    for (const rest of [0, 12, 300]) {
+      for (const duration of [40, 60, 90]) {
+        await using pool = new Pool(tcp({ port: ${port} }), { maxSize: 1 });
+        await pool.use(async (conn) => {
+          await conn.writeAll("ping");
+          await conn.readExactly(4);
+        });
+        await new Promise((resolve) => setTimeout(resolve, rest));
+        console.log("stall");
+        const end = performance.now() + duration;
+        while (performance.now() < end);
+        using conn = await pool.acquire();
+        if (conn.reused) lent.push([rest, duration]);
+      }
+    }
+    console.log(JSON.stringify(lent));
+  `;
+}

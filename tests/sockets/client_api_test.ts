@@ -1,0 +1,502 @@
+// What those need who write clients: login, state, harmless errors, reads that can be given up.
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
+import { Pool, PoolClosedError, type Socket, tcp, tls } from "../../mod.ts";
+import {
+  type Behaviour,
+  closing,
+  echo,
+  EchoServer,
+  mute,
+  unusedPort,
+} from "../support/echo_server.ts";
+import { roundTrip, textOf } from "../support/round_trip.ts";
+import { certs, listenTls } from "../support/tls_server.ts";
+import { sameTurn, until } from "../support/until.ts";
+
+const retire = () => {};
+
+const ONE = { maxSize: 1 };
+
+/** Fails the type check where the types are not the same. */
+function assertType<T, U extends T>(..._same: [T] extends [U] ? [] : [never]): void {}
+
+// init
+
+Deno.test("TcpOptions.init makes each new connection ready once, and what it returns is the state of every lease", async () => {
+  await using server = EchoServer.listen();
+  let logins = 0;
+  const connector = tcp({
+    port: server.port,
+    init: async (conn) => ({ number: ++logins, reply: await roundTrip(conn, "login") }),
+  });
+  await using pool = new Pool(connector, ONE);
+  for (let i = 0; i < 3; i++) {
+    using conn = await pool.acquire();
+    assertType<{ number: number; reply: string }, typeof conn.state>();
+    assertEquals([conn.state, conn.value.state.number], [{ number: 1, reply: "login" }, 1]);
+  }
+  (await pool.acquire()).close();
+  using conn = await pool.acquire();
+  assertEquals(conn.state.number, 2);
+});
+
+Deno.test("without init the state is undefined, and its type says so", async () => {
+  await using server = EchoServer.listen();
+  await using pool = new Pool(tcp({ port: server.port }));
+  using conn = await pool.acquire();
+  assertType<undefined, typeof conn.state>();
+  assertEquals(conn.state, undefined);
+});
+
+Deno.test("TlsOptions.init speaks over TLS", async () => {
+  await using server = listenTls();
+  const caCerts = [certs.ca];
+  await using pool = new Pool(
+    tls({ port: server.port, caCerts, init: (conn) => roundTrip(conn, "hi") }),
+  );
+  using conn = await pool.acquire();
+  assertEquals(conn.state, "hi");
+});
+
+const badInits: Record<string, (conn: Socket<Deno.NetAddr>) => unknown> = {
+  "throws": () => {
+    throw new Error("no");
+  },
+  "rejects": () => Promise.reject(new Error("no")),
+  "never settles": () => new Promise(() => {}),
+  "waits for a reply that does not come": (conn) => conn.readExactly(1),
+  "leaves bytes unread": async (conn) => {
+    await conn.writeAll("abc");
+    await conn.readExactly(1);
+  },
+  "leaves a read in flight": (conn) => void conn.read(new Uint8Array(1)).catch(() => {}),
+  "closes the connection": (conn) => conn.close(),
+};
+
+for (const [what, init] of Object.entries(badInits)) {
+  Deno.test(`a connection whose init ${what} is closed, and nobody gets it`, async () => {
+    await using server = EchoServer.listen(what === "leaves bytes unread" ? echo : mute);
+    await using pool = new Pool(tcp({ port: server.port, init }), {
+      maxSize: 4,
+      connectTimeout: 60,
+    });
+    let most = 0;
+    const dials = Array.from({ length: 12 }, () => assertRejects(() => pool.acquire()));
+    const watching = setInterval(() => most = Math.max(most, server.accepts - server.ends), 1);
+    await Promise.all(dials);
+    clearInterval(watching);
+    await until(() => server.ends === server.accepts);
+    assertEquals([pool.stats.size, pool.stats.dials.ok], [0, 0]);
+    assert(server.accepts > 0);
+  });
+}
+
+// isFatal, isStale
+
+Deno.test("20 errors that isFatal calls harmless cost no connection", async () => {
+  await using server = EchoServer.listen();
+  const isFatal = (error: unknown) => !(error instanceof SyntaxError);
+  await using pool = new Pool(tcp({ port: server.port, isFatal }));
+  for (let i = 0; i < 20; i++) {
+    await assertRejects(() =>
+      pool.use(async (conn) => {
+        await roundTrip(conn, "SELEC");
+        throw new SyntaxError("SELEC");
+      }), SyntaxError);
+  }
+  assertEquals(pool.stats.dials.ok, 1);
+  await assertRejects(() => pool.use(() => Promise.reject(new Error("lost"))));
+  assertEquals(pool.stats.size, 0);
+});
+
+Deno.test("received tells how many bytes have come since the socket was lent", async () => {
+  await using server = EchoServer.listen();
+  await using pool = new Pool(tcp({ port: server.port }), ONE);
+  for (let i = 0; i < 3; i++) {
+    using conn = await pool.acquire();
+    assertEquals(conn.received, 0);
+    await roundTrip(conn, "12345");
+    assertEquals(conn.received, 5);
+    await roundTrip(conn, "678");
+    assertEquals([conn.received, conn.value.received], [8, 8]);
+  }
+});
+
+const FAREWELL = "terminating";
+/** Says farewell to each second request, and hangs up. */
+const terminating = (): Behaviour => {
+  let count = 0;
+  return async (peer, bytes) => {
+    if (++count % 2 === 1) return peer.write(bytes);
+    await peer.write(FAREWELL);
+    peer.close();
+  };
+};
+
+for (const farewell of [undefined, (bytes: Uint8Array) => textOf(bytes) === FAREWELL]) {
+  const outcome = farewell === undefined ? "is not sent" : "is sent";
+  Deno.test(`a request that was answered with a farewell alone ${outcome} once more with retryStale`, async () => {
+    await using server = EchoServer.listen(terminating());
+    await using pool = new Pool(tcp({ port: server.port, ...(farewell && { farewell }) }), ONE);
+    await pool.use((conn) => roundTrip(conn, "first"));
+    let runs = 0;
+    const request = pool.use(async (conn) => {
+      runs++;
+      const bytes = new Uint8Array(64);
+      await conn.writeAll("second");
+      const text = textOf(bytes.subarray(0, await conn.read(bytes) ?? 0));
+      if (text !== "second") throw new Error(text);
+      return text;
+    }, { retryStale: true });
+    if (farewell === undefined) await assertRejects(() => request, Error, FAREWELL);
+    else assertEquals(await request, "second");
+    assertEquals(runs, farewell === undefined ? 1 : 2);
+  });
+}
+
+Deno.test("a request that had another answer before the farewell is not sent again", async () => {
+  const behaviour: Behaviour = async (peer, bytes) => {
+    await peer.write(bytes);
+    if (server.peers[0]!.received < 6) return;
+    await peer.write(FAREWELL);
+    peer.close();
+  };
+  await using server = EchoServer.listen(behaviour);
+  const farewell = (bytes: Uint8Array) => textOf(bytes) === FAREWELL;
+  await using pool = new Pool(tcp({ port: server.port, farewell }), ONE);
+  await pool.use((conn) => roundTrip(conn, "one"));
+  let runs = 0;
+  await assertRejects(
+    () =>
+      pool.use(async (conn) => {
+        runs++;
+        await roundTrip(conn, "two");
+        await conn.readExactly(FAREWELL.length);
+        throw new Error("terminated");
+      }, { retryStale: true }),
+    Error,
+    "terminated",
+  );
+  assertEquals(runs, 1);
+});
+
+// accept
+
+Deno.test("TcpOptions.accept reads at the release what the server says unasked", async () => {
+  await using server = EchoServer.listen((peer, bytes) => peer.write(textOf(bytes) + "push\n"));
+  const pushed: string[] = [];
+  const connector = tcp({
+    port: server.port,
+    accept: async (conn) => void pushed.push(textOf(await conn.readUntil("\n"))),
+  });
+  await using pool = new Pool(connector, ONE);
+  for (let i = 1; i <= 3; i++) {
+    await pool.use((conn) => roundTrip(conn, `reply ${i} `));
+    await until(() => pushed.length === i && pool.stats.idle === 1);
+  }
+  assertEquals([server.accepts, pushed[0]], [1, "push\n"]);
+});
+
+for (
+  const [what, accept] of Object.entries({
+    "throws": () => Promise.reject(new Error("no")),
+    "leaves bytes unread": (conn: Socket<Deno.NetAddr>) => conn.readExactly(1),
+  })
+) {
+  Deno.test(`a socket whose accept ${what} is retired`, async () => {
+    await using server = EchoServer.listen((peer, bytes) => peer.write(textOf(bytes) + "push"));
+    await using pool = new Pool(tcp({ port: server.port, accept }), ONE);
+    await pool.use((conn) => roundTrip(conn, "ping"));
+    await until(() => pool.stats.size === 0);
+    assertEquals(pool.stats.retired.reset, 1);
+  });
+}
+
+Deno.test("what the server says to an idle socket is prepared for, read by accept, and the watch goes on", async () => {
+  await using server = EchoServer.listen();
+  const said: string[] = [];
+  const connector = tcp({
+    port: server.port,
+    accept: async (conn) => void said.push(textOf(await conn.readUntil("\n"))),
+  });
+  const { signal } = new AbortController();
+  using socket = await connector.connect({ signal, retire });
+  const lost = Promise.withResolvers<unknown>();
+  let works = 0;
+  connector.watch!(socket, {
+    lost: lost.resolve,
+    wanted: false,
+    prepare: async (work) => {
+      await work({ signal });
+      works++;
+    },
+  });
+  await until(() => server.accepts === 1);
+  for (let i = 1; i <= 3; i++) {
+    await server.peers[0]!.write(`event ${i}\n`);
+    await until(() => works === i);
+  }
+  assertEquals(said, ["event 1\n", "event 2\n", "event 3\n"]);
+  server.hangUp();
+  assertInstanceOf(await lost.promise, Deno.errors.ConnectionAborted);
+});
+
+// reads that can be given up
+
+const reads: Record<string, (conn: Socket<Deno.NetAddr>, signal: AbortSignal) => Promise<unknown>> =
+  {
+    "read() into a small target": (conn, signal) => conn.read(new Uint8Array(4), { signal }),
+    "read() into a large target": (conn, signal) => conn.read(new Uint8Array(4_096), { signal }),
+    "readExactly()": (conn, signal) => conn.readExactly(1_000, { signal }),
+    "readUntil()": (conn, signal) => conn.readUntil("\n", { signal }),
+  };
+
+for (const [what, read] of Object.entries(reads)) {
+  const startsEmpty = what.startsWith("read()");
+
+  Deno.test(`${what} rejects with the signal's reason in the turn in which it is aborted, and loses no byte`, async () => {
+    await using server = EchoServer.listen(mute);
+    await using pool = new Pool(tcp({ port: server.port }), ONE);
+    const conn = await pool.acquire();
+    const abort = new AbortController();
+    const reason = new Error("enough");
+    let failure: unknown;
+    read(conn as unknown as Socket<Deno.NetAddr>, abort.signal).catch((error) => failure = error);
+    await until(() => server.accepts === 1);
+    const [peer] = server.peers;
+    if (!startsEmpty) {
+      await peer!.write("abc");
+      await until(() => conn.received === 3);
+    }
+    abort.abort(reason);
+    await sameTurn();
+    assertStrictEquals(failure, reason);
+    await peer!.write("def\n");
+    assertEquals(textOf(await conn.readUntil("\n")), startsEmpty ? "def\n" : "abcdef\n");
+    conn.release();
+    assertEquals(pool.stats.idle, 1, "it has been read on to a quiet end");
+  });
+
+  Deno.test(`a socket whose ${what} was given up is not lent to others`, async () => {
+    await using server = EchoServer.listen(mute);
+    await using pool = new Pool(tcp({ port: server.port }), ONE);
+    const conn = await pool.acquire();
+    const abort = new AbortController();
+    const given = read(conn as unknown as Socket<Deno.NetAddr>, abort.signal);
+    abort.abort();
+    await assertRejects(() => given);
+    conn.release();
+    using next = await pool.acquire();
+    assertEquals(next.reused, false);
+  });
+}
+
+Deno.test("a signal that is aborted already gives up a read before it begins, and costs nothing", async () => {
+  await using server = EchoServer.listen();
+  await using pool = new Pool(tcp({ port: server.port }), ONE);
+  {
+    using conn = await pool.acquire();
+    const signal = AbortSignal.abort(new Error("before"));
+    await assertRejects(() => conn.readExactly(1, { signal }), Error, "before");
+    assertEquals(await roundTrip(conn, "ping"), "ping");
+  }
+  assertEquals(pool.stats.idle, 1);
+});
+
+Deno.test("a read that waits for another can be given up, and the next one has its turn", async () => {
+  await using server = EchoServer.listen();
+  using conn = await tcp({ port: server.port }).connect({
+    signal: new AbortController().signal,
+    retire,
+  });
+  const abort = new AbortController();
+  const first = conn.readExactly(3);
+  const second = assertRejects(
+    () => conn.readExactly(3, { signal: abort.signal }),
+    Error,
+    "enough",
+  );
+  const third = conn.readExactly(3);
+  abort.abort(new Error("enough"));
+  await second;
+  await conn.writeAll("abcdef");
+  assertEquals([await first, await third].map(textOf), ["abc", "def"]);
+});
+
+Deno.test("reads of large messages with a signal that is never aborted bring all of them", async () => {
+  await using server = EchoServer.listen();
+  using conn = await tcp({ port: server.port }).connect({
+    signal: new AbortController().signal,
+    retire,
+  });
+  const { signal } = new AbortController();
+  const sent = new Uint8Array(300_000).map((_, i) => i % 251);
+  const [received] = await Promise.all([
+    conn.readExactly(sent.length, { signal }),
+    conn.writeAll(sent),
+  ]);
+  assertEquals(received, sent);
+});
+
+// functions as options
+
+Deno.test("host, port and proxy are asked for at each dial where they are functions", async () => {
+  await using first = EchoServer.listen();
+  await using second = EchoServer.listen();
+  const ports = [first.port, second.port];
+  const port = () => Promise.resolve(ports.shift()!);
+  await using pool = new Pool(tcp({ port, hostname: () => "127.0.0.1" }), { maxSize: 2 });
+  using a = await pool.acquire();
+  using b = await pool.acquire();
+  assertEquals([a.remoteAddr.port, b.remoteAddr.port], [first.port, second.port]);
+});
+
+Deno.test("certificates are asked for at each dial where they are functions", async () => {
+  await using server = listenTls();
+  const authorities = [certs.otherCa, certs.ca];
+  const caCerts = () => [authorities.shift()!];
+  await using pool = new Pool(tls({ port: server.port, caCerts }));
+  await assertRejects(
+    () => pool.acquire(),
+    Deno.errors.InvalidData,
+    `tls://127.0.0.1:${server.port}`,
+  );
+  using conn = await pool.acquire();
+  assertEquals(await roundTrip(conn, "ping"), "ping");
+});
+
+Deno.test("what a function gives is checked as the option is, and its own error reaches the caller", async () => {
+  const own = new Error("no such secret");
+  const cases: [() => number, new () => Error][] = [[() => 0, RangeError], [
+    () => "1" as never,
+    TypeError,
+  ]];
+  for (const [port, ErrorType] of cases) {
+    await using pool = new Pool(tcp({ port }));
+    await assertRejects(() => pool.acquire(), ErrorType, "'port()'");
+  }
+  await using pool = new Pool(tcp({ port: () => Promise.reject(own) }));
+  assertStrictEquals(await assertRejects(() => pool.acquire()), own);
+});
+
+// errors
+
+Deno.test("the error of a dial names the place, and is of the same class and code as its cause", async () => {
+  const port = unusedPort();
+  await using pool = new Pool(tcp({ port }));
+  const error = await assertRejects(() => pool.acquire(), Deno.errors.ConnectionRefused);
+  const cause = error.cause as Error & { code?: string };
+  assertInstanceOf(cause, Deno.errors.ConnectionRefused);
+  assertEquals((error as unknown as typeof cause).code, cause.code);
+  assertEquals(error.message, `${cause.message}, connecting to tcp://127.0.0.1:${port}`);
+});
+
+Deno.test("a host that can't be valid is dialled once, and its control characters are escaped", async () => {
+  await using pool = new Pool(tcp({ hostname: "no\nhost\u001b[31m", port: 1 }), {
+    retry: { attempts: 5, minDelay: 1 },
+  });
+  const error = await assertRejects(() => pool.acquire()) as Error;
+  // deno-lint-ignore no-control-regex
+  assert(!/[\u0000-\u001f]/.test(error.message), JSON.stringify(error.message));
+  assertEquals(pool.stats.dials.failed, 1);
+});
+
+Deno.test("a borrower whose socket is closed by force is told that the pool was closed", async () => {
+  await using server = EchoServer.listen(mute);
+  const pool = new Pool(tcp({ port: server.port }));
+  const conn = await pool.acquire();
+  const reading = assertRejects(() => conn.readExactly(1), PoolClosedError);
+  await pool.close({ force: true });
+  await reading;
+  await assertRejects(() => conn.read(new Uint8Array(1_024)), PoolClosedError);
+  await assertRejects(() => conn.writeAll("x"), PoolClosedError);
+});
+
+Deno.test("what is no buffer is refused with an error that says so", async () => {
+  await using server = EchoServer.listen();
+  await using pool = new Pool(tcp({ port: server.port }), ONE);
+  const hostile = Object.create(null, {
+    constructor: {
+      get: () => {
+        throw new Error("constructor");
+      },
+    },
+  });
+  {
+    using conn = await pool.acquire();
+    for (
+      const wrong of [
+        undefined,
+        null,
+        "text",
+        7,
+        {},
+        [1],
+        Object.create(null),
+        hostile,
+        Symbol("s"),
+      ]
+    ) {
+      await assertRejects(
+        () => conn.read(wrong as never),
+        TypeError,
+        "'target' must be a Uint8Array",
+      );
+      await assertRejects(
+        () => conn.write(wrong as never),
+        TypeError,
+        "'bytes' must be a Uint8Array",
+      );
+      if (typeof wrong !== "number") {
+        await assertRejects(() => conn.readExactly(wrong as never), TypeError, "'count'");
+      }
+      if (typeof wrong === "string") continue;
+      await assertRejects(() => conn.writeAll(wrong as never), TypeError, "'bytes'");
+      await assertRejects(() => conn.readUntil(wrong as never), TypeError, "'delimiter'");
+    }
+    const signal = "now" as never;
+    await assertRejects(() => conn.read(new Uint8Array(1), { signal }), TypeError, "'signal'");
+    await assertRejects(() => conn.readExactly(1, { signal }), TypeError, "'signal'");
+    assertEquals(await roundTrip(conn, "ping"), "ping");
+  }
+  assertEquals(pool.stats.idle, 1, "nothing has begun");
+});
+
+Deno.test("what borrowers reach has no plumbing", async () => {
+  await using server = EchoServer.listen();
+  await using pool = new Pool(tcp({ port: server.port }));
+  using conn = await pool.acquire();
+  for (const name of ["watch", "settle", "probe", "unwatch", "lend", "isBroken", "isStale"]) {
+    assertEquals([name in conn, name in conn.value], [false, false], name);
+  }
+});
+
+Deno.test("an unknown option, and one of the wrong type, are refused when the connector is made", () => {
+  for (const name of ["init", "accept", "isFatal", "farewell"]) {
+    assertThrows(() => tcp({ port: 1, [name]: 7 }), TypeError, `'${name}'`);
+  }
+  assertThrows(() => tls({ port: 1, beforeTls: 7 as never }), TypeError, "'beforeTls'");
+});
+
+Deno.test("a reused socket whose peer hung up is stale, one that answered is not", async () => {
+  await using server = EchoServer.listen(closing);
+  await using pool = new Pool(tcp({ port: server.port, ioTimeout: 5_000 }), ONE);
+  const replies = [1, 2, 3].map((id) =>
+    pool.use((conn) => roundTrip(conn, `${id}`), { retryStale: true })
+  );
+  assertEquals(await Promise.all(replies), ["1", "2", "3"]);
+});
+
+Deno.test("undefined stands for an option that is not given", async () => {
+  await using server = EchoServer.listen();
+  const options = { port: server.port, hostname: undefined, noDelay: undefined, proxy: undefined };
+  await using pool = new Pool(tcp({ ...options, ioTimeout: undefined }), { maxSize: 1 });
+  assertEquals(await pool.use((conn) => roundTrip(conn, "ping")), "ping");
+});

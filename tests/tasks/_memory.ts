@@ -1,0 +1,67 @@
+/**
+ * Measures what a TaskPool keeps, in a process of its own whose garbage can be
+ * collected on demand, and prints it as JSON. Sizes are in bytes, times in
+ * milliseconds of the process's own CPU time.
+ *
+ *     deno run --v8-flags=--expose-gc tests/tasks/_memory.ts
+ *
+ * @module
+ */
+
+import { cpuUsage } from "node:process";
+import { TaskPool } from "../../tasks/mod.ts";
+
+const { gc } = globalThis as unknown as { gc(): void };
+
+function heap(): number {
+  gc();
+  return Deno.memoryUsage().heapUsed;
+}
+
+function cpuTime(): number {
+  const { user, system } = cpuUsage();
+  return (user + system) / 1_000;
+}
+
+/** A task that submits its successor, and so on: the heap after each part, and the least time of a part. */
+async function chain(nested: "queue" | "inline", part: number, parts: number) {
+  const pool = new TaskPool({ size: 2, nested });
+  const heaps: number[] = [];
+  const times: number[] = [];
+  let [step, began] = [0, cpuTime()];
+  const work = () => {
+    if (++step % part === 0) {
+      times.push(cpuTime() - began);
+      heaps.push(heap());
+      began = cpuTime();
+    }
+    if (step < part * parts) pool.submit(work);
+  };
+  pool.submit(work);
+  await pool.join();
+  return { heaps, times };
+}
+
+/** Streams of which one result is taken, and that are forgotten then: the heap after each part of them. */
+async function abandonedStreams(part: number, parts: number) {
+  const pool = new TaskPool(2);
+  const { signal } = new AbortController();
+  const heaps: number[] = [];
+  for (let i = 0; i < parts; i++) {
+    for (let n = 0; n < part; n++) await pool.stream([1, 2, 3], (m) => m, { signal }).next();
+    for (let turn = 0; turn < 3; turn++) { // finalizers run in a turn of their own
+      gc();
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+    heaps.push(heap());
+  }
+  return { heaps, isIdle: pool.isIdle };
+}
+
+await chain("queue", 1_000, 3);
+await abandonedStreams(500, 1);
+console.log(JSON.stringify({
+  queue: await chain("queue", 10_000, 10),
+  inline: await chain("inline", 10_000, 10),
+  streams: await abandonedStreams(2_000, 4),
+}));

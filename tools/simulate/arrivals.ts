@@ -1,0 +1,66 @@
+import { exponential, type Random } from "./random.ts";
+
+/** A caller that comes. Times are in milliseconds. */
+export interface Arrival {
+  /** When it comes. */
+  readonly at: number;
+  /** How long it uses the resource, if a trace says so. */
+  readonly use?: number;
+}
+
+/** Callers in the order in which they come. */
+export type Arrivals = (random: Random) => Iterable<Arrival>;
+
+/** A Poisson process: callers that come independently of each other, so many in a second. */
+export function poisson(rate: number): Arrivals {
+  return function* (random) {
+    let at = 0;
+    while (true) yield { at: at += exponential(1_000 / rate, random) };
+  };
+}
+
+/** So many callers at once, again and again. */
+export function bursts(size: number, every: number): Arrivals {
+  return function* () {
+    for (let at = every;; at += every) for (let i = 0; i < size; i++) yield { at };
+  };
+}
+
+/** What has been measured. */
+export function trace(arrivals: readonly Arrival[]): Arrivals {
+  return () => arrivals;
+}
+
+/** Two kinds of arrivals together. */
+export function merged(one: Arrivals, other: Arrivals): Arrivals {
+  return function* (random) {
+    const others = other(random)[Symbol.iterator]();
+    let next = others.next();
+    for (const arrival of one(random)) {
+      while (!next.done && next.value.at < arrival.at) {
+        yield next.value;
+        next = others.next();
+      }
+      yield arrival;
+    }
+    for (; !next.done; next = others.next()) yield next.value;
+  };
+}
+
+/** Reads a trace: a time on each line, in milliseconds, and after it how long the resource is used, if known. */
+export function parseTrace(text: string, name: string): Arrival[] {
+  const arrivals: Arrival[] = [];
+  for (const [index, line] of text.split(/\r?\n/).entries()) {
+    const [at, use, ...rest] = line.replace(/#.*/, "").split(/[\s,;]+/).filter((it) => it !== "");
+    if (at === undefined) continue;
+    const times = [Number(at), Number(use ?? 0)];
+    if (rest.length > 0 || !times.every((time) => time >= 0 && time < Infinity)) {
+      throw new RangeError(
+        `${name}, line ${index + 1}: expected "time" or "time,use" in ms: received ${line.trim()}`,
+      );
+    }
+    arrivals.push(use === undefined ? { at: Number(at) } : { at: Number(at), use: Number(use) });
+  }
+  if (arrivals.length === 0) throw new RangeError(`${name} has no arrivals`);
+  return arrivals.sort((a, b) => a.at - b.at);
+}

@@ -1,0 +1,76 @@
+/** Times in milliseconds, as many as come. */
+export class Times {
+  #values = new Float64Array(1_024);
+  #count = 0;
+  #sorted: Float64Array | undefined;
+
+  add(time: number): void {
+    if (this.#count === this.#values.length) {
+      const values = new Float64Array(2 * this.#count);
+      values.set(this.#values);
+      this.#values = values;
+    }
+    this.#values[this.#count++] = time;
+    this.#sorted = undefined;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  get mean(): number {
+    let sum = 0;
+    for (const time of this.#values.subarray(0, this.#count)) sum += time;
+    return this.#count === 0 ? 0 : sum / this.#count;
+  }
+
+  /** The time that so large a share does not exceed; 0 if there is none. */
+  quantile(share: number): number {
+    this.#sorted ??= this.#values.slice(0, this.#count).sort();
+    return this.#sorted[Math.max(0, Math.ceil(share * this.#count) - 1)] ?? 0;
+  }
+}
+
+/** How times are spread, in milliseconds. */
+export interface Spread {
+  readonly mean: number;
+  readonly p50: number;
+  readonly p90: number;
+  readonly p99: number;
+}
+
+/** What came of a simulation. Callers are counted by when they came. */
+export interface Outcome {
+  /** How many callers came. */
+  readonly arrived: number;
+  /** How many got a resource. */
+  readonly served: number;
+  /** How long those waited. */
+  readonly waits: Spread;
+  /** How long they took, wait and use together. */
+  readonly totals: Spread;
+  /** Uses that ended well, in a second. */
+  readonly goodput: number;
+  /** Callers refused with `PoolOverloadedError`. */
+  readonly shed: number;
+  /** Callers whose time ran out. */
+  readonly timedOut: number;
+  /** Callers refused with `PoolExhaustedError`. */
+  readonly exhausted: number;
+  /** Callers whose dial failed, or whose connection was lost in use. */
+  readonly failed: number;
+  readonly dials: { readonly ok: number; readonly failed: number };
+  /** Those with priority 1: how many came, and how many were not served. */
+  readonly urgent: { readonly arrived: number; readonly refused: number };
+  /** The largest number of callers that waited at once. */
+  readonly longestQueue: number;
+}
+
+export function spreadOf(times: Times): Spread {
+  return {
+    mean: times.mean,
+    p50: times.quantile(0.5),
+    p90: times.quantile(0.9),
+    p99: times.quantile(0.99),
+  };
+}
