@@ -128,7 +128,7 @@ async function connectTcp(route: TcpRoute, signal: AbortSignal): Promise<Deno.Tc
 /**
  * An abort that comes between the moment in which Deno has a connection and that
  * in which it hands it out leaves the connection open with no owner. So it is
- * passed on only when what has been resolved is handed out.
+ * passed on by an immediate, which runs when what Deno has is handed out.
  */
 async function connectUnlessAborted(
   options: Deno.ConnectOptions,
@@ -136,10 +136,11 @@ async function connectUnlessAborted(
 ): Promise<Deno.TcpConn> {
   signal.throwIfAborted();
   const late = new AbortController();
-  const abort = async () => {
+  const passOn = async () => {
     for (let hop = 0; hop < HAND_OUT_MICROTASKS; hop++) await undefined;
     late.abort(signal.reason);
   };
+  const abort = () => void setImmediate(passOn);
   signal.addEventListener("abort", abort, { once: true });
   try {
     const conn = await Deno.connect({ ...options, signal: late.signal });
