@@ -148,8 +148,21 @@ function withFirst(second: unknown, first: unknown, signal: AbortSignal | undefi
     second.cause ??= first;
     return second;
   }
-  const message = "The request failed on a reused resource, and no fresh one could be had: ";
-  return new AggregateError([first, second], message + errorText(second), { cause: first });
+  const text = `the request had failed before, on a reused resource: ${errorText(first)}`;
+  if (second instanceof Error && isOfPlatform(second)) {
+    const ErrorType = second.constructor as ErrorConstructor;
+    const error = new ErrorType(`${second.message}; ${text}`, { cause: first });
+    const { code } = second as { code?: unknown };
+    return code === undefined ? error : Object.assign(error, { code });
+  }
+  return new AggregateError([first, second], `${errorText(second)}; ${text}`, { cause: first });
+}
+
+/** Whether an error is of a class that takes a message and a cause: one of the language's or of Deno's. */
+function isOfPlatform(error: Error): boolean {
+  const { Deno } = globalThis as { Deno?: { errors?: Record<string, unknown> } };
+  const classes: unknown[] = [Error, TypeError, RangeError, ...Object.values(Deno?.errors ?? {})];
+  return classes.includes(error.constructor);
 }
 
 function isBounded(options: UseOptions | undefined): options is UseOptions {

@@ -1,19 +1,21 @@
 import { assertEquals, assertMatch } from "@std/assert";
+import { type Needs, needs, PROCESS } from "../support/needs.ts";
 import { fromFileUrl } from "./_paths.ts";
 
-// There are no SIGSTOP and no SIGKILL there.
-const ignore = Deno.build.os === "windows";
-const name = "All that holds over Redis holds over Deno KV (kv_suite.ts)";
+// `Deno.openKv` is there only with a flag, which the other tests do not need. There are no SIGSTOP and no SIGKILL on Windows.
+const NEEDS: Needs = { ...PROCESS, notOn: ["windows"] };
 
-// `Deno.openKv` is there only with a flag, which the other tests do not need.
-Deno.test(ignore ? `${name} [skipped: not on windows]` : name, { ignore }, async () => {
-  const path = (name: string) => fromFileUrl(new URL(name, import.meta.url));
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["test", "--no-check", "--unstable-kv", "--allow-all", path("kv_suite.ts")],
-    cwd: path("../.."),
-    env: { NO_COLOR: "1" },
-  }).output();
-  const output = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
-  assertEquals(code, 0, output);
-  assertMatch(output, /\| 21 passed \| 0 failed/);
+Deno.test({
+  ...needs("All that holds over Redis holds over Deno KV (kv_suite.ts)", NEEDS),
+  async fn() {
+    const path = (name: string) => fromFileUrl(new URL(name, import.meta.url));
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["test", "--no-check", "--unstable-kv", "--allow-all", path("kv_suite.ts")],
+      cwd: path("../.."),
+      env: { NO_COLOR: "1" },
+    }).output();
+    const output = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+    assertEquals(code, 0, output);
+    assertMatch(output, /\| 21 passed \| 0 failed/);
+  },
 });

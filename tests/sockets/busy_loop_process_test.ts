@@ -2,16 +2,18 @@
 import { assertEquals } from "@std/assert";
 import { delay } from "@std/async";
 import { Pool, unix } from "../../mod.ts";
+import { type Needs, needs, PROCESS } from "../support/needs.ts";
 import { roundTrip } from "../support/round_trip.ts";
 import { type StallCommand, StallServer } from "../support/stall_server.ts";
 
-const ignore = Deno.build.os === "windows";
+const UNIX: Needs = { ...PROCESS, notOn: ["windows"] };
 
 for (const command of ["end", "stray"] as const) {
   Deno.test({
-    name:
+    ...needs(
       `unix(): acquire() lends no socket to which the peer does something (${command}) during a stall`,
-    ignore,
+      UNIX,
+    ),
     async fn() {
       const directory = await Deno.makeTempDir();
       const path = `${directory}/socket`;
@@ -32,8 +34,14 @@ for (const command of ["end", "stray"] as const) {
     },
   });
 
-  Deno.test(`a program that may connect to its server alone is lent no socket whose peer did something (${command}) during a stall of 30 ms or more`, async () => {
-    assertEquals(await lentInChild(command), "[]");
+  Deno.test({
+    ...needs(
+      `a program that may connect to its server alone is lent no socket whose peer did something (${command}) during a stall of 30 ms or more`,
+      PROCESS,
+    ),
+    async fn() {
+      assertEquals(await lentInChild(command), "[]");
+    },
   });
 }
 

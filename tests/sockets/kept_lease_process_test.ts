@@ -2,21 +2,26 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { Pool, PoolTimeoutError, unix } from "../../mod.ts";
 import { EchoServer } from "../support/echo_server.ts";
+import { type Needs, needs, PROCESS } from "../support/needs.ts";
 import { roundTrip } from "../support/round_trip.ts";
 
-const ignore = Deno.build.os === "windows";
+const UNIX: Needs = { ...PROCESS, notOn: ["windows"] };
 
 for (const ioTimeout of [undefined, 600_000]) {
-  Deno.test(`a lease that is kept with nothing in flight lets the process end, with ioTimeout ${ioTimeout}`, async () => {
-    await using server = EchoServer.listen();
-    const module = new URL("../../mod.ts", import.meta.url);
-    const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--no-prompt", "--no-check", `--allow-net`, "-"],
-      stdin: "piped",
-      stdout: "piped",
-    }).spawn();
-    const writer = child.stdin.getWriter();
-    await writer.write(new TextEncoder().encode(`
+  const name =
+    `a lease that is kept with nothing in flight lets the process end, with ioTimeout ${ioTimeout}`;
+  Deno.test({
+    ...needs(name, PROCESS),
+    async fn() {
+      await using server = EchoServer.listen();
+      const module = new URL("../../mod.ts", import.meta.url);
+      const child = new Deno.Command(Deno.execPath(), {
+        args: ["run", "--no-prompt", "--no-check", `--allow-net`, "-"],
+        stdin: "piped",
+        stdout: "piped",
+      }).spawn();
+      const writer = child.stdin.getWriter();
+      await writer.write(new TextEncoder().encode(`
       import { Pool, tcp } from "${module}";
       const pool = new Pool(tcp({ port: ${server.port}, ioTimeout: ${ioTimeout} }));
       globalThis.kept = await pool.acquire();
@@ -24,9 +29,10 @@ for (const ioTimeout of [undefined, 600_000]) {
       await kept.readExactly(4);
       console.log("kept");
     `));
-    await writer.close();
-    const { code, stdout } = await child.output();
-    assertEquals([code, new TextDecoder().decode(stdout)], [0, "kept\n"]);
+      await writer.close();
+      const { code, stdout } = await child.output();
+      assertEquals([code, new TextDecoder().decode(stdout)], [0, "kept\n"]);
+    },
   });
 }
 
@@ -45,8 +51,7 @@ async function fullListener(path: string): Promise<[Deno.UnixListener, Deno.Unix
 }
 
 Deno.test({
-  name: "unix() waits for a server whose backlog is full, within its connectTimeout",
-  ignore,
+  ...needs("unix() waits for a server whose backlog is full, within its connectTimeout", UNIX),
   async fn() {
     const directory = await Deno.makeTempDir();
     const path = `${directory}/socket`;

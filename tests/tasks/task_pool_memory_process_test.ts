@@ -1,4 +1,5 @@
 import { assertEquals, assertLess } from "@std/assert";
+import { needs, PROCESS } from "../support/needs.ts";
 
 interface Figures {
   readonly queue: { heaps: number[]; times: number[] };
@@ -24,17 +25,28 @@ async function measure(): Promise<Figures> {
 }
 
 for (const nested of ["queue", "inline"] as const) {
-  Deno.test(`memory: a chain of 100,000 tasks that each submit the next keeps nothing, nested ${nested}`, async () => {
-    const { heaps, times } = (await measured())[nested];
-    // What the first part leaves is code; each task that was kept would be 50 B at least.
-    assertLess(heaps.at(-1)! - heaps[0]!, 90_000 * 10);
-    // A step's time does not grow with the length of the chain; the machine may be busy.
-    assertLess(Math.min(...times.slice(5)), 2 * Math.max(...times.slice(0, 5)));
+  const name =
+    `memory: a chain of 100,000 tasks that each submit the next keeps nothing, nested ${nested}`;
+  Deno.test({
+    ...needs(name, PROCESS),
+    async fn() {
+      const { heaps, times } = (await measured())[nested];
+      // What the first part leaves is code; each task that was kept would be 50 B at least.
+      assertLess(heaps.at(-1)! - heaps[0]!, 90_000 * 10);
+      // A step's time does not grow with the length of the chain; the machine may be busy.
+      assertLess(Math.min(...times.slice(5)), 2 * Math.max(...times.slice(0, 5)));
+    },
   });
 }
 
-Deno.test("memory: streams that were begun and forgotten are collected, and the pool is idle", async () => {
-  const { heaps, isIdle } = (await measured()).streams;
-  assertLess(heaps.at(-1)! - heaps[0]!, 6_000 * 150);
-  assertEquals(isIdle, true);
+Deno.test({
+  ...needs(
+    "memory: streams that were begun and forgotten are collected, and the pool is idle",
+    PROCESS,
+  ),
+  async fn() {
+    const { heaps, isIdle } = (await measured()).streams;
+    assertLess(heaps.at(-1)! - heaps[0]!, 6_000 * 150);
+    assertEquals(isIdle, true);
+  },
 });
