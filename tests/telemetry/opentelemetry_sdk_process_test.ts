@@ -57,7 +57,7 @@ class Sdk implements AsyncDisposable {
     await this.meters.shutdown();
     await this.tracers.shutdown();
     this.contexts.disable();
-    await delay(0); // the exporter in memory answers its last call by a timer of 0 ms
+    await delay(0); // the exporters in memory answer by a timer of 0 ms
   }
 }
 
