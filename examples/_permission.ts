@@ -4,7 +4,7 @@
  */
 
 type Descriptor =
-  | { name: "net"; host: string }
+  | { name: "net"; host?: string }
   | { name: "read" | "write"; path: string };
 
 /** All ports of this machine: without asking for that, each port is a question. */
@@ -30,5 +30,5 @@ export function endWithout(flags: string[]): never {
 
 function flagOf(descriptor: Descriptor): string {
   const what = descriptor.name === "net" ? descriptor.host : descriptor.path;
-  return `--allow-${descriptor.name}=${what}`;
+  return what === undefined ? `--allow-${descriptor.name}` : `--allow-${descriptor.name}=${what}`;
 }

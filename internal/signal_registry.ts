@@ -7,7 +7,8 @@ interface Group<M> extends EventListenerObject {
  * distinct signal: adding n listeners to one signal takes time O(n²).
  */
 export class SignalRegistry<M> {
-  readonly #groups = new Map<AbortSignal, Group<M>>();
+  /** Made when it is first needed. */
+  #groups: Map<AbortSignal, Group<M>> | undefined;
   readonly #onAbort: (member: M, reason: unknown) => void;
 
   /** `onAbort` must do nothing for a member who left because another was told. */
@@ -16,28 +17,29 @@ export class SignalRegistry<M> {
   }
 
   add(signal: AbortSignal, member: M): void {
-    const group = this.#groups.get(signal) ?? this.#listen(signal);
+    const group = this.#groups?.get(signal) ?? this.#listen(signal);
     group.members.add(member);
   }
 
   delete(signal: AbortSignal, member: M): void {
-    const group = this.#groups.get(signal);
+    const group = this.#groups?.get(signal);
     if (group === undefined) return;
     group.members.delete(member);
     if (group.members.size > 0) return;
-    this.#groups.delete(signal);
+    this.#groups!.delete(signal);
     signal.removeEventListener("abort", group);
   }
 
   #listen(signal: AbortSignal): Group<M> {
+    const groups = this.#groups ??= new Map();
     const members = new Set<M>();
     const handleEvent = () => {
       // It is not kept up while it is told: for 100,000 members that would take a third of the time.
-      this.#groups.delete(signal);
+      groups.delete(signal);
       for (const member of members) this.#onAbort(member, signal.reason);
     };
     const group = { members, handleEvent };
-    this.#groups.set(signal, group);
+    groups.set(signal, group);
     signal.addEventListener("abort", group, { once: true });
     return group;
   }

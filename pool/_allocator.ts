@@ -3,7 +3,7 @@ import type { Capacity, CapacityUser } from "./_capacity.ts";
 import { type CallEvents, ConnectorCalls, type PreparationKind } from "./_connector_calls.ts";
 import { DeferredActions } from "./_deferred_actions.ts";
 import { type IdleEvents, IdleList } from "./_idle_list.ts";
-import { LeaseTracker } from "./_lease_tracker.ts";
+import { LeaseTracker, type TrackerEvents } from "./_lease_tracker.ts";
 import { Opener, type OpenerEvents } from "./_opener.ts";
 import { OverloadGuard } from "./_overload_guard.ts";
 import { Reporter } from "./_reporter.ts";
@@ -44,7 +44,14 @@ type Need = { readonly probe: PromiseLike<void> | undefined; readonly isCheckDue
  * the connector or a hook does in return finds it so.
  */
 export class Allocator<T, L extends Lease<T>>
-  implements SlotOwner<T>, CallEvents<T>, IdleEvents<T>, OpenerEvents<T>, WaitEvents, CapacityUser {
+  implements
+    SlotOwner<T>,
+    CallEvents<T>,
+    IdleEvents<T>,
+    OpenerEvents<T>,
+    WaitEvents,
+    CapacityUser,
+    TrackerEvents<T> {
   readonly options: ResolvedPoolOptions;
   readonly slots = new SlotTable<T>();
   readonly queue: WaitQueue;
@@ -57,19 +64,20 @@ export class Allocator<T, L extends Lease<T>>
   readonly #idle: IdleList<T, L>;
   readonly #calls: ConnectorCalls<T, L>;
   readonly #tracker: LeaseTracker<T>;
-  readonly #overload: OverloadGuard;
+  /** Made when it is first needed: see `#overload`. */
+  #guard: OverloadGuard | undefined;
   /** Dials that wait for the connector's leave. */
-  readonly #admitting = new Set<Slot<T>>();
+  #admitting: Set<Slot<T>> | undefined;
   /** Expired idle resources that stay until their replacement is open. */
-  readonly #renewing = new Set<Slot<T>>();
-  readonly #onGone = new Map<Slot<T>, () => void>();
+  #renewing: Set<Slot<T>> | undefined;
+  #onGone: Map<Slot<T>, () => void> | undefined;
   #closing: AbortController | undefined;
   /** Whether expired idle resources wait for their turn to be replaced. */
   #hasOverdue = false;
   #state: AllocatorState = "open";
   #isPaused = false;
-  #onDrained = () => {};
-  #onEmpty = () => {};
+  #onDrained = nothing;
+  #onEmpty = nothing;
 
   constructor(
     connector: Connector<T, L>,
@@ -89,14 +97,10 @@ export class Allocator<T, L extends Lease<T>>
       key,
     });
     this.#policy = new RetirementPolicy(connector, options, onError);
-    this.#idle = new IdleList(connector, options, slots, this.#policy, this);
+    this.#idle = new IdleList(connector, options, slots, this.#policy, this, capacity.timers);
     this.#calls = new ConnectorCalls(connector, options, this);
     this.opener = new Opener(connector, options, slots, this.queue, capacity, this);
-    this.#tracker = new LeaseTracker(options, slots, {
-      leaked: (slot, now) => this.#leaked(slot, now),
-      collected: (slot) => this.#collected(slot),
-    });
-    this.#overload = new OverloadGuard(options, () => this.#endInterval());
+    this.#tracker = new LeaseTracker(options, slots, this);
     capacity.serve(this);
     this.proceed();
   }
@@ -227,7 +231,7 @@ export class Allocator<T, L extends Lease<T>>
   // What the connector does
 
   dial(slot: Slot<T>): void {
-    if (this.#connector.admit !== undefined) this.#admitting.add(slot);
+    if (this.#connector.admit !== undefined) (this.#admitting ??= new Set()).add(slot);
     this.#actions.add(() => {
       if (slot.state !== "connecting") return;
       if (this.#state === "closing") return this.#withdraw(slot); // closed by what was done before
@@ -236,7 +240,7 @@ export class Allocator<T, L extends Lease<T>>
   }
 
   opened(slot: Slot<T>, resource: T): boolean {
-    this.#admitting.delete(slot);
+    this.#admitting?.delete(slot);
     slot.openedAt = this.options.clock.wall();
     return this.slots.fill(slot, resource);
   }
@@ -260,7 +264,7 @@ export class Allocator<T, L extends Lease<T>>
 
   dialFailed(slot: Slot<T>, error: unknown): void {
     const { stage } = slot;
-    this.#admitting.delete(slot);
+    this.#admitting?.delete(slot);
     const rejected = this.opener.failed(slot, error);
     if (slot.waiter !== undefined) this.queue.unassign(slot.waiter);
     if (this.#state === "open" || this.#state === "draining") {
@@ -320,6 +324,20 @@ export class Allocator<T, L extends Lease<T>>
     return this.reporter.timeoutError(stage, limit);
   }
 
+  // What happens to leases by themselves
+
+  leaked(slot: Slot<T>, now: number): void {
+    this.reporter.leaked(slot, now);
+    this.proceed();
+  }
+
+  /** A lease was collected unreleased. Its value may still be in use. */
+  collected(slot: Slot<T>): void {
+    this.reporter.leaked(slot, this.options.clock.wall());
+    this.#revoke(slot, "leaked");
+    this.proceed();
+  }
+
   // What happens to waiters by themselves
 
   aborted(waiter: Waiter): void {
@@ -332,7 +350,7 @@ export class Allocator<T, L extends Lease<T>>
     const { timeout, priority, signal } = waiter.request;
     if (signal?.aborted) return this.aborted(waiter);
     this.reporter.counters.acquires.timedOut++;
-    if (this.#isServing) this.#overload.recordTimeout(priority);
+    if (this.#isServing) this.#overload?.recordTimeout(priority);
     this.#reject(waiter, this.reporter.lateError(this.#stageOf(waiter), timeout));
     this.proceed();
   }
@@ -368,7 +386,7 @@ export class Allocator<T, L extends Lease<T>>
 
   resume(): void {
     this.#isPaused = false;
-    this.#overload.restart();
+    this.#overload?.restart();
     this.queue.unassignFirst(this.slots.idle.size); // what was returned meanwhile comes sooner than a dial
     this.proceed();
   }
@@ -386,7 +404,7 @@ export class Allocator<T, L extends Lease<T>>
       done();
     };
     if (this.opener.dialInBackground({ opened, failed }) !== undefined) {
-      this.#onGone.set(slot, () => {
+      (this.#onGone ??= new Map()).set(slot, () => {
         const order = { opened: done, failed };
         if (!this.isOpen || this.opener.dialInBackground(order) !== undefined) done();
       });
@@ -408,16 +426,19 @@ export class Allocator<T, L extends Lease<T>>
     this.#state = "closing";
     this.#onEmpty = onEmpty;
     this.#rejectAll();
-    this.queue.close();
-    this.#idle.close();
-    this.#tracker.close();
-    this.#overload.close();
-    this.#calls.limits.close();
+    this.#stopTimers();
     this.opener.close(this.reporter.closedError());
     for (const slot of this.slots.idle) this.retire(slot, "closed");
     this.#actions.add(() => this.#abortCalls(this.reporter.closedError()));
     this.proceed();
     this.#reportEmpty();
+  }
+
+  /** The pool is empty, and nobody has it any more: to close it would make errors for nobody. */
+  drop(): void {
+    this.#state = "closed";
+    this.#stopTimers();
+    this.opener.close(undefined);
   }
 
   /** Waits no longer for borrowers, dials, checks and resets. */
@@ -484,6 +505,12 @@ export class Allocator<T, L extends Lease<T>>
 
   // Decisions
 
+  /** The overload guard, if there is to be one: the option may be given while the pool is open. */
+  get #overload(): OverloadGuard | undefined {
+    if (this.options.overload === undefined) return undefined;
+    return this.#guard ??= new OverloadGuard(this.options, () => this.#endInterval());
+  }
+
   get #isServing(): boolean {
     return (this.#state === "open" || this.#state === "draining") && !this.#isPaused;
   }
@@ -508,7 +535,7 @@ export class Allocator<T, L extends Lease<T>>
     this.#capacity.review();
     if (this.#state === "closing" || this.#state === "closed") return;
     if (this.queue.hasStranded) this.#rejectStranded();
-    for (const slot of this.#admitting) this.#withdrawIfUnneeded(slot);
+    this.#admitting?.forEach((slot) => this.#withdrawIfUnneeded(slot));
     if (this.isOpen && !this.#isPaused) this.opener.work();
     if (this.#state === "draining" && this.queue.size === 0) this.#onDrained();
   }
@@ -536,7 +563,7 @@ export class Allocator<T, L extends Lease<T>>
     if (isBehind && this.queue.next !== waiter) this.#capacity.review();
     else this.proceed();
     if (this.options.maxWaiting < Infinity) this.#rejectIfTooMany(waiter);
-    if (this.options.overload !== undefined && !waiter.settled) this.#overload.watch();
+    if (!waiter.settled) this.#overload?.watch();
   }
 
   #rejectIfTooMany(waiter: Waiter): void {
@@ -631,6 +658,7 @@ export class Allocator<T, L extends Lease<T>>
    */
   #offer(slot: Slot<T>, now: number, isReturned: boolean): void {
     if (!this.#isServing) return this.#rest(slot, now);
+    if (this.#overload !== undefined) this.#shed();
     const waiter = this.queue.size === 0 ? undefined : this.#takerOf(slot);
     const isInTheWay = this.queue.hasFresh && this.queue.wantsFreshBefore(waiter) &&
       this.opener.lacksRoom;
@@ -659,9 +687,7 @@ export class Allocator<T, L extends Lease<T>>
     if (slot.waiter !== undefined) this.queue.redirect(slot, waiter);
     const resolve = this.queue.take(waiter);
     const waited = this.options.clock.now() - waiter.since;
-    if (this.options.overload !== undefined) {
-      this.#overload.recordWait(waited, waiter.request.priority);
-    }
+    this.#overload?.recordWait(waited, waiter.request.priority);
     try {
       resolve(this.#lend(slot, now, waited, waiter.request.site));
     } catch (error) {
@@ -677,7 +703,7 @@ export class Allocator<T, L extends Lease<T>>
     site: AcquireSite | undefined,
   ): L {
     if (++slot.uses === 1) this.opener.wasUsed();
-    if (waited === undefined && this.options.overload !== undefined) this.#overload.recordNoWait();
+    if (waited === undefined) this.#overload?.recordNoWait();
     this.slots.lend(slot);
     slot.leasedAt = now;
     try {
@@ -771,13 +797,13 @@ export class Allocator<T, L extends Lease<T>>
   }
 
   #renew(slot: Slot<T>, reason: RetireReason): void {
-    if (this.#renewing.has(slot)) return;
+    if (this.#renewing?.has(slot)) return;
     const retire = () => {
-      this.#renewing.delete(slot);
+      this.#renewing?.delete(slot);
       if (slot.state === "idle") this.retire(slot, reason);
     };
     const refusal = this.opener.dialInBackground({ opened: retire, failed: retire });
-    if (refusal === undefined) this.#renewing.add(slot);
+    if (refusal === undefined) (this.#renewing ??= new Set()).add(slot);
     else if (refusal === "schedule" || this.slots.connecting + this.slots.closing === 0) {
       this.retire(slot, reason);
     } else this.#hasOverdue = true; // one at a time
@@ -802,18 +828,6 @@ export class Allocator<T, L extends Lease<T>>
     this.proceed();
   }
 
-  #leaked(slot: Slot<T>, now: number): void {
-    this.reporter.leaked(slot, now);
-    this.proceed();
-  }
-
-  /** A lease was collected unreleased. Its value may still be in use. */
-  #collected(slot: Slot<T>): void {
-    this.reporter.leaked(slot, this.options.clock.wall());
-    this.#revoke(slot, "leaked");
-    this.proceed();
-  }
-
   /** A dial that waits for leave, and that nobody needs any more, is given up. */
   #withdrawIfUnneeded(slot: Slot<T>): void {
     if (slot.state !== "connecting" || slot.stage !== "admit" || slot.call === undefined) return;
@@ -823,7 +837,7 @@ export class Allocator<T, L extends Lease<T>>
   /** A dial is given up before it has begun. */
   #withdraw(slot: Slot<T>): void {
     slot.call?.cancel(new Error("The resource is not needed any more"));
-    this.#admitting.delete(slot);
+    this.#admitting?.delete(slot);
     this.opener.withdrawn(slot);
     this.#free(slot);
   }
@@ -833,8 +847,8 @@ export class Allocator<T, L extends Lease<T>>
     this.slots.delete(slot);
     this.#capacity.give();
     if (permit !== undefined) this.#actions.add(() => this.#giveBack(permit));
-    const onGone = this.#onGone.get(slot);
-    this.#onGone.delete(slot);
+    const onGone = this.#onGone?.get(slot);
+    this.#onGone?.delete(slot);
     onGone?.();
     this.#sweepOverdue();
     this.#reportEmpty();
@@ -846,6 +860,14 @@ export class Allocator<T, L extends Lease<T>>
     } catch (error) {
       this.failed(error, "admit");
     }
+  }
+
+  #stopTimers(): void {
+    this.queue.close();
+    this.#idle.close();
+    this.#tracker.close();
+    this.#guard?.close();
+    this.#calls.stopTimer();
   }
 
   #reportEmpty(): void {
@@ -903,8 +925,8 @@ export class Allocator<T, L extends Lease<T>>
 
   /** Rejects waiters that have waited for too long under overload, of the lowest priority first. */
   #shed(isThorough = false): void {
-    const { horizon } = this.#overload;
-    if (horizon === -Infinity || !this.isOpen) return; // a draining pool serves all who wait
+    const horizon = this.#overload?.horizon;
+    if (horizon === undefined || !this.isOpen) return; // a draining pool serves all who wait
     // The head has waited longest, unless it has a priority: then the others are seen at the interval's end.
     if (!isThorough && (this.queue.next?.since ?? Infinity) >= horizon) return;
     const now = this.options.clock.now();
@@ -919,8 +941,8 @@ export class Allocator<T, L extends Lease<T>>
     const { next } = this.queue;
     if (next === undefined) return;
     const waited = this.options.clock.now() - next.since;
-    if (this.#isServing) this.#overload.recordStanding(waited, next.request.priority);
-    this.#overload.watch();
+    if (this.#isServing) this.#overload?.recordStanding(waited, next.request.priority);
+    this.#overload?.watch();
     if (this.#isServing) this.#shed(true); // a pause is no overload
     this.proceed();
   }
@@ -939,6 +961,8 @@ export class Allocator<T, L extends Lease<T>>
     return waiter.slot?.stage ?? (this.#capacity.room > 0 && !this.#isPaused ? "connect" : "wait");
   }
 }
+
+function nothing(): void {}
 
 const REASONS: Readonly<Record<PreparationKind, RetireReason>> = {
   probe: "lost",

@@ -1,3 +1,4 @@
+import type { TimerGroup } from "../internal/timer_group.ts";
 import type { Waiter } from "./_wait_queue.ts";
 import type { ExhaustedLimit } from "./errors.ts";
 import type { SharedFigures } from "./stats.ts";
@@ -32,6 +33,8 @@ export interface Capacity {
   readonly limit: ExhaustedLimit;
   /** The figures of the whole, if it is shared. */
   readonly shared: SharedFigures | undefined;
+  /** What the timers for idle resources are part of, if many pools share one. */
+  readonly timers: TimerGroup | undefined;
   /** Is called once with the pool that has it. */
   serve(user: CapacityUser): void;
   /** Takes the room for one more resource, for a waiter or in the background. Returns false if there is none. */
@@ -55,6 +58,7 @@ export interface Capacity {
 export class OwnCapacity implements Capacity {
   readonly limit = "maxSize";
   readonly shared = undefined;
+  readonly timers = undefined;
   readonly coming = 0;
   maxSize: number;
   #size = 0;

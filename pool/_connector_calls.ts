@@ -43,8 +43,7 @@ export class ConnectorCalls<T, L extends Lease<T>> {
   readonly connector: Connector<T, L>;
   readonly options: ResolvedPoolOptions;
   readonly events: CallEvents<T>;
-  /** The deadlines of all calls. */
-  readonly limits: DeadlineQueue<BoundedCall>;
+  #limits: DeadlineQueue<BoundedCall> | undefined;
   #closed: AbortController | undefined;
 
   constructor(
@@ -55,12 +54,24 @@ export class ConnectorCalls<T, L extends Lease<T>> {
     this.connector = connector;
     this.options = options;
     this.events = events;
-    this.limits = new DeadlineQueue(options.clock.now, (call) => call.expire());
+  }
+
+  /** The deadlines of all calls. Made when it is first needed. */
+  get limits(): DeadlineQueue<BoundedCall> {
+    return this.#limits ??= new DeadlineQueue(
+      this.options.clock.now,
+      (call) => call.expire(),
+    );
   }
 
   /** Aborted when the pool is closed. */
   get closed(): AbortSignal {
     return (this.#closed ??= new AbortController()).signal;
+  }
+
+  /** From now on no timer stays behind when no call is under way. */
+  stopTimer(): void {
+    this.#limits?.close();
   }
 
   abortClosed(reason: unknown): void {

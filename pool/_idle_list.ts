@@ -1,5 +1,6 @@
 import { ignoreResult } from "../internal/promise_like.ts";
 import { SharedTimer } from "../internal/shared_timer.ts";
+import type { GroupTimer, TimerGroup } from "../internal/timer_group.ts";
 import type { RetirementPolicy } from "./_retirement.ts";
 import type { Slot, SlotTable } from "./_slot.ts";
 import type { Connector, ConnectorContext } from "./connector.ts";
@@ -28,7 +29,8 @@ export class IdleList<T, L extends Lease<T>> {
   readonly #slots: SlotTable<T>;
   readonly #policy: RetirementPolicy<T, L>;
   readonly #events: IdleEvents<T>;
-  readonly #sweeper: SharedTimer;
+  readonly #timers: TimerGroup | undefined;
+  #sweeper: SharedTimer | GroupTimer | undefined;
 
   constructor(
     connector: Connector<T, L>,
@@ -36,13 +38,14 @@ export class IdleList<T, L extends Lease<T>> {
     slots: SlotTable<T>,
     policy: RetirementPolicy<T, L>,
     events: IdleEvents<T>,
+    timers: TimerGroup | undefined,
   ) {
     this.#connector = connector;
     this.#options = options;
     this.#slots = slots;
     this.#policy = policy;
     this.#events = events;
-    this.#sweeper = new SharedTimer(options.clock.wall, () => events.sweep(), false);
+    this.#timers = timers;
   }
 
   get size(): number {
@@ -60,7 +63,7 @@ export class IdleList<T, L extends Lease<T>> {
     if (!slot.keepsRest) this.#policy.restartIdleTimer(slot, now);
     this.#slots.rest(slot);
     slot.keepsRest = false;
-    this.#sweeper.fireBy(this.#policy.sweepDue(slot), now);
+    this.#sweepBy(this.#policy.sweepDue(slot), now);
     if (this.#connector.watch !== undefined && !slot.isWatched) this.#watch(slot, isWanted);
   }
 
@@ -85,7 +88,7 @@ export class IdleList<T, L extends Lease<T>> {
   planSweep(now: number): void {
     for (const slot of this.#slots.idle) {
       const due = this.#policy.sweepDue(slot);
-      if (due > now) this.#sweeper.fireBy(due, now); // others wait for their replacement
+      if (due > now) this.#sweepBy(due, now); // others wait for their replacement
     }
   }
 
@@ -108,7 +111,18 @@ export class IdleList<T, L extends Lease<T>> {
 
   /** Stops the timer. */
   close(): void {
-    this.#sweeper.clear();
+    this.#sweeper?.clear();
+  }
+
+  #sweepBy(due: number, now: number): void {
+    if (due === Infinity) return;
+    this.#sweeper ??= this.#newSweeper();
+    this.#sweeper.fireBy(due, now);
+  }
+
+  #newSweeper(): SharedTimer | GroupTimer {
+    const sweep = () => this.#events.sweep();
+    return this.#timers?.timer(sweep) ?? new SharedTimer(this.#options.clock.wall, sweep, false);
   }
 
   #watch(slot: Slot<T>, isWanted: boolean): void {

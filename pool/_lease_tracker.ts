@@ -22,14 +22,13 @@ export class LeaseTracker<T> {
   readonly #options: ResolvedPoolOptions;
   readonly #slots: SlotTable<T>;
   readonly #events: TrackerEvents<T>;
-  readonly #timer: SharedTimer;
+  #timer: SharedTimer | undefined;
   readonly #registry: FinalizationRegistry<Token<T>> | undefined;
 
   constructor(options: ResolvedPoolOptions, slots: SlotTable<T>, events: TrackerEvents<T>) {
     this.#options = options;
     this.#slots = slots;
     this.#events = events;
-    this.#timer = new SharedTimer(options.clock.wall, () => this.#reportLeaks(), false);
     if (!options.track) return;
     this.#registry = new FinalizationRegistry(({ slot, uses }) => {
       if (slot.state === "leased" && slot.uses === uses) events.collected(slot);
@@ -48,7 +47,7 @@ export class LeaseTracker<T> {
     slot.acquiredAt = site;
     this.#registry?.register(lease, { slot, uses: slot.uses }, slot);
     const { leakTimeout } = this.#options;
-    if (leakTimeout < Infinity) this.#timer.fireBy(slot.leasedAt + leakTimeout);
+    if (leakTimeout < Infinity) this.#reportBy(slot.leasedAt + leakTimeout);
   }
 
   end(slot: Slot<T>): void {
@@ -58,7 +57,7 @@ export class LeaseTracker<T> {
 
   /** Stops the timer. */
   close(): void {
-    this.#timer.clear();
+    this.#timer?.clear();
   }
 
   #reportLeaks(): void {
@@ -75,7 +74,12 @@ export class LeaseTracker<T> {
       } else next = Math.min(next, due);
     }
     // Leases that end one after the other are looked at together: a look goes over all of them.
-    if (next < Infinity) this.#timer.fireBy(Math.max(next, now + leakTimeout / 10), now);
+    if (next < Infinity) this.#reportBy(Math.max(next, now + leakTimeout / 10));
+  }
+
+  #reportBy(due: number): void {
+    this.#timer ??= new SharedTimer(this.#options.clock.wall, () => this.#reportLeaks(), false);
+    this.#timer.fireBy(due);
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Capacity } from "./_capacity.ts";
 import { FinalFailure, RetrySchedule } from "./_retry_schedule.ts";
-import { Slot, type SlotOwner, type SlotTable } from "./_slot.ts";
+import { type DialRecord, type Order, Slot, type SlotOwner, type SlotTable } from "./_slot.ts";
 import type { Waiter, WaitQueue } from "./_wait_queue.ts";
 import type { Connector } from "./connector.ts";
 import type { ErrorSource } from "./hooks.ts";
@@ -27,22 +27,6 @@ export interface OpenerEvents<T> extends SlotOwner<T> {
   failed(error: unknown, source: ErrorSource): void;
 }
 
-/** Something that a resource is opened for in the background. */
-export interface Order<T> {
-  opened(slot: Slot<T>): void;
-  failed(error: unknown): void;
-}
-
-/** What is known of a dial while it is under way. */
-export interface DialRecord<T> {
-  /** The number of the dial, if it is to find out whether a server that was down is back; else 0. */
-  readonly probe: number;
-  /** When it began, by the monotonic clock. */
-  readonly begun: number;
-  /** What it was begun for, if not for a waiter. */
-  readonly order: Order<T> | undefined;
-}
-
 /** Why a dial for a waiter cannot begin; `"final"` if callers are given the last error. */
 export type Refusal = "room" | "maxConnecting" | "schedule" | "final";
 
@@ -60,11 +44,10 @@ export class Opener<T, L extends Lease<T>> {
   readonly #events: OpenerEvents<T>;
   readonly #schedule: RetrySchedule;
   /** Slows down the refill while what it opens is lost before anybody uses it. */
-  readonly #refillSchedule: RetrySchedule;
+  #refillSchedule: RetrySchedule | undefined;
   readonly #final: FinalFailure;
-  readonly #records = new Map<Slot<T>, DialRecord<T>>();
   /** How many dials have failed that a waiter was waiting for. */
-  readonly #failures = new WeakMap<Waiter, number>();
+  #failures: WeakMap<Waiter, number> | undefined;
   #warmUps: WarmUp<T>[] = [];
   /** How often the pool has been cleared: resources of an earlier generation are not lent again. */
   generation = 0;
@@ -85,7 +68,6 @@ export class Opener<T, L extends Lease<T>> {
     this.#capacity = capacity;
     this.#events = events;
     this.#schedule = new RetrySchedule(retry, clock.now, () => events.proceed());
-    this.#refillSchedule = new RetrySchedule(retry, clock.now, () => events.proceed());
     this.#final = new FinalFailure(retry, clock.now);
   }
 
@@ -136,8 +118,7 @@ export class Opener<T, L extends Lease<T>> {
 
   /** Has a resource opened in the background. Returns why not, if it can't be done now. */
   dialInBackground(order: Order<T> | undefined): Refusal | undefined {
-    const isReady = this.#schedule.ready && this.#refillSchedule.ready;
-    return isReady ? this.#dial(undefined, order) : "schedule";
+    return this.#mayRefill ? this.#dial(undefined, order) : "schedule";
   }
 
   /** Has resources opened until `count` are idle, as far as there is room. */
@@ -193,13 +174,13 @@ export class Opener<T, L extends Lease<T>> {
 
   /** Whether a dial that waits for leave is of use to somebody. */
   isNeeded(slot: Slot<T>): boolean {
-    return slot.waiter !== undefined || this.#records.get(slot)?.order !== undefined ||
+    return slot.waiter !== undefined || slot.dial?.order !== undefined ||
       this.#ready <= this.#options.minIdle;
   }
 
   /** A resource was lent for the first time. */
   wasUsed(): void {
-    this.#refillSchedule.succeeded();
+    this.#refillSchedule?.succeeded();
   }
 
   /** A resource was lost that nobody had used. If it was soon, another may be as well. */
@@ -207,7 +188,13 @@ export class Opener<T, L extends Lease<T>> {
     const { minIdle, retry } = this.#options;
     if (minIdle === 0 || age > retry.maxDelay || DELIBERATE.has(reason)) return;
     if (reason === "lifetime" && age >= retry.minDelay) return; // that is a pace by itself
-    if (this.#refillSchedule.ready) this.#refillSchedule.postpone();
+    const { now } = this.#options.clock;
+    const schedule = this.#refillSchedule ??= new RetrySchedule(
+      retry,
+      now,
+      () => this.#events.proceed(),
+    );
+    if (schedule.ready) schedule.postpone();
   }
 
   /** All resources whose dial has begun before now are out of date. */
@@ -218,7 +205,7 @@ export class Opener<T, L extends Lease<T>> {
   /** Stops the timers, and gives up what was to be opened in advance. */
   close(error: unknown): void {
     this.#schedule.close();
-    this.#refillSchedule.close();
+    this.#refillSchedule?.close();
     for (const warmUp of this.#warmUps) warmUp.giveUp(error);
     this.#warmUps = [];
   }
@@ -255,9 +242,12 @@ export class Opener<T, L extends Lease<T>> {
     this.#warmUps = this.#warmUps.filter((warmUp) => !warmUp.isDone);
   }
 
+  get #mayRefill(): boolean {
+    return this.#schedule.ready && (this.#refillSchedule?.ready ?? true);
+  }
+
   #refill(): void {
-    const isReady = () => this.#schedule.ready && this.#refillSchedule.ready;
-    while (this.#ready < this.#options.minIdle && isReady()) {
+    while (this.#ready < this.#options.minIdle && this.#mayRefill) {
       if (this.#dial(undefined, undefined) !== undefined) return;
     }
   }
@@ -268,15 +258,15 @@ export class Opener<T, L extends Lease<T>> {
     const slot = new Slot(this.#events, this.generation);
     const probe = this.#schedule.started();
     this.#final.started();
-    this.#records.set(slot, { probe, begun: this.#options.clock.now(), order });
+    slot.dial = { probe, begun: this.#options.clock.now(), order };
     this.#slots.add(slot);
     if (waiter !== undefined) this.#queue.assign(waiter, slot);
     this.#events.dial(slot);
   }
 
   #take(slot: Slot<T>): DialRecord<T> {
-    const record = this.#records.get(slot)!;
-    this.#records.delete(slot);
+    const record = slot.dial!;
+    slot.dial = undefined;
     return record;
   }
 
@@ -284,9 +274,10 @@ export class Opener<T, L extends Lease<T>> {
   #blamed(waiters: Waiter[], error: unknown): Waiter[] {
     // When this process is short of descriptors, the server is not to blame: resources will come back.
     if (this.#mayRetry && isOwnShortage(error) && this.#slots.leased > 0) return [];
+    const counts = this.#failures ??= new WeakMap();
     return waiters.filter((waiter) => {
-      const failures = 1 + (this.#failures.get(waiter) ?? 0);
-      this.#failures.set(waiter, failures);
+      const failures = 1 + (counts.get(waiter) ?? 0);
+      counts.set(waiter, failures);
       return !(waiter.request.mayWait && this.#mayTryAgain(failures));
     });
   }

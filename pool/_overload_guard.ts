@@ -12,7 +12,8 @@ import type { ResolvedPoolOptions } from "./options.ts";
  */
 export class OverloadGuard {
   readonly #options: ResolvedPoolOptions;
-  readonly #timer: SharedTimer;
+  readonly #onInterval: () => void;
+  #timer: SharedTimer | undefined;
   #intervalEnd = 0;
   /** Of this interval, by priority. */
   readonly #leastWaits = new Map<number, number>();
@@ -23,7 +24,7 @@ export class OverloadGuard {
   /** `onInterval` is called at the end of an interval in which callers wait. */
   constructor(options: ResolvedPoolOptions, onInterval: () => void) {
     this.#options = options;
-    this.#timer = new SharedTimer(options.clock.now, onInterval, false);
+    this.#onInterval = onInterval;
   }
 
   /** A caller was served at once. */
@@ -51,10 +52,10 @@ export class OverloadGuard {
     if (!this.#leastWaits.has(priority)) this.recordWait(waited, priority);
   }
 
-  /** Callers that came before this time, by the monotonic clock, are to be refused now. */
-  get horizon(): number {
+  /** Callers that came before this time, by the monotonic clock, are to be refused now, if any. */
+  get horizon(): number | undefined {
     const { overload, clock } = this.#options;
-    if (overload === undefined || !this.#isOverloaded) return -Infinity;
+    if (overload === undefined || !this.#isOverloaded) return undefined;
     return clock.now() - 2 * overload.target;
   }
 
@@ -63,6 +64,7 @@ export class OverloadGuard {
     const { overload, clock } = this.#options;
     if (overload === undefined) return;
     this.#judge();
+    this.#timer ??= new SharedTimer(clock.now, this.#onInterval, false);
     this.#timer.fireBy(this.#intervalEnd, clock.now());
   }
 
@@ -74,7 +76,7 @@ export class OverloadGuard {
 
   /** Stops the timer. */
   close(): void {
-    this.#timer.clear();
+    this.#timer?.clear();
   }
 
   /** Decides at the end of an interval, and begins the next one. */

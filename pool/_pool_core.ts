@@ -47,6 +47,8 @@ export interface PoolView<L> {
   observe(hooks: PoolHooks<never>): Disposable;
   explain(): PoolReport;
   close(options: CloseOptions): Promise<void>;
+  /** Lets go of a pool that is empty: it only stops timers. */
+  drop(): void;
 }
 
 /** Turns what callers ask for into requests to the allocator, and reports how it stands. */
@@ -54,10 +56,11 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
   readonly #connector: Connector<T, L>;
   readonly #options: ResolvedPoolOptions;
   readonly #allocator: Allocator<T, L>;
-  readonly #shutdown: Shutdown;
-  readonly #borrowing: Borrowing<L>;
+  // Made when they are first needed: a process may have very many pools and keys.
+  #shutdown: Shutdown | undefined;
+  #borrowing: Borrowing<L> | undefined;
+  #recyclings: Set<Recycling<T>> | undefined;
   readonly #key: string | undefined;
-  #recyclings = new Set<Recycling<T>>();
   /** The request of a caller that gives no options. */
   #default: AcquireRequest;
 
@@ -67,14 +70,11 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
     capacity: Capacity,
     key?: string,
   ) {
-    const { clock } = options;
     this.#connector = connector;
     this.#options = options;
     this.#key = key;
     this.#default = this.#requestOf({});
     this.#allocator = new Allocator(connector, options, capacity, key);
-    this.#shutdown = new Shutdown(this.#allocator, clock.now);
-    this.#borrowing = new Borrowing(this, clock.now);
   }
 
   get isOpen(): boolean {
@@ -122,6 +122,7 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
   }
 
   use<R>(body: (lease: L) => R | PromiseLike<R>, options: UseOptions | undefined): Promise<R> {
+    this.#borrowing ??= new Borrowing(this, this.#options.clock.now);
     return this.#borrowing.run(body, options);
   }
 
@@ -167,8 +168,9 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
   recycle(over: number): Promise<void> {
     if (!this.isOpen) return Promise.reject(this.#allocator.reporter.closedError());
     const recycling = new Recycling<T>(this.#allocator, over, this.#options.clock.now);
-    this.#recyclings.add(recycling);
-    const forget = () => this.#recyclings.delete(recycling);
+    const recyclings = this.#recyclings ??= new Set();
+    recyclings.add(recycling);
+    const forget = () => recyclings.delete(recycling);
     recycling.done.then(forget, forget);
     return recycling.done;
   }
@@ -225,11 +227,17 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
   }
 
   close(options: CloseOptions): Promise<void> {
-    this.#shutdown.close(options);
-    this.#borrowing.close();
+    const shutdown = this.#shutdown ??= new Shutdown(this.#allocator, this.#options.clock.now);
+    shutdown.close(options);
+    this.#borrowing?.close();
     const error = this.#allocator.reporter.closedError();
-    for (const recycling of this.#recyclings) recycling.stop(error);
-    return this.#shutdown.done;
+    for (const recycling of this.#recyclings ?? []) recycling.stop(error);
+    return shutdown.done;
+  }
+
+  drop(): void {
+    this.#allocator.drop();
+    this.#borrowing?.close();
   }
 
   #requestOf(options: AcquireOptions, within = Infinity): AcquireRequest {

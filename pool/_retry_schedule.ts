@@ -21,17 +21,16 @@ type ScheduleState = "open" | "waiting" | "due" | "probing" | "closed";
 export class RetrySchedule {
   readonly #backoff: Backoff;
   readonly #clock: () => number;
-  readonly #timer: SharedTimer;
+  readonly #onDue: () => void;
+  #timer: SharedTimer | undefined;
+  #isRef = false;
   #state: ScheduleState = "open";
   #probe = 0;
 
   constructor(options: Delays, clock: () => number, onDue: () => void) {
     this.#backoff = new Backoff(options);
     this.#clock = clock;
-    this.#timer = new SharedTimer(clock, () => {
-      this.#state = "due";
-      onDue();
-    }, false);
+    this.#onDue = onDue;
   }
 
   /** Whether the server answers, as far as is known. */
@@ -54,7 +53,7 @@ export class RetrySchedule {
     this.#state = "open";
     this.isOpen = true;
     this.#backoff.reset();
-    this.#timer.clear();
+    this.#timer?.clear();
   }
 
   /**
@@ -77,18 +76,25 @@ export class RetrySchedule {
     if (this.#state === "closed") return;
     this.#state = "waiting";
     this.isOpen = false;
+    this.#timer ??= new SharedTimer(this.#clock, () => this.#fire(), this.#isRef);
     this.#timer.fireBy(this.#clock() + this.#backoff.next());
   }
 
   /** Whether the wait keeps the process alive: while somebody waits for its end. */
   setRef(isRef: boolean): void {
-    this.#timer.setRef(isRef);
+    this.#isRef = isRef;
+    this.#timer?.setRef(isRef);
   }
 
   close(): void {
     this.#state = "closed";
     this.isOpen = false;
-    this.#timer.clear();
+    this.#timer?.clear();
+  }
+
+  #fire(): void {
+    this.#state = "due";
+    this.#onDue();
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Clock } from "../internal/clock.ts";
 import { type HeapMember, IndexedHeap } from "../internal/indexed_heap.ts";
 import { SharedTimer } from "../internal/shared_timer.ts";
+import { TimerGroup } from "../internal/timer_group.ts";
 import type { Capacity, CapacityUser } from "./_capacity.ts";
 import type { Waiter } from "./_wait_queue.ts";
 import type { ExhaustedLimit } from "./errors.ts";
@@ -31,6 +32,8 @@ export class SharedCapacity {
   readonly #stranded = new Set<KeyCapacity>();
   /** Fires when an idle resource may be closed that could not be before. */
   readonly #timer: SharedTimer;
+  /** The timers for the idle resources of all keys. */
+  readonly timers: TimerGroup;
   maxSize: number;
   /** Open slots over all keys, in whatever state. */
   size = 0;
@@ -44,6 +47,7 @@ export class SharedCapacity {
   constructor(maxSize: number, clock: Clock) {
     this.maxSize = maxSize;
     this.#clock = clock;
+    this.timers = new TimerGroup(clock.wall);
     this.#timer = new SharedTimer(clock.now, () => this.arrange(), true);
   }
 
@@ -295,6 +299,10 @@ export class KeyCapacity implements Capacity {
   get shared(): SharedFigures {
     const { size, maxSize } = this.#shared;
     return { size, maxSize };
+  }
+
+  get timers(): TimerGroup {
+    return this.#shared.timers;
   }
 
   get coming(): number {

@@ -39,6 +39,22 @@ export interface PendingCall {
   cancel(reason: unknown): void;
 }
 
+/** Something that a resource is opened for in the background. */
+export interface Order<T> {
+  opened(slot: Slot<T>): void;
+  failed(error: unknown): void;
+}
+
+/** What is known of a dial while it is under way. */
+export interface DialRecord<T> {
+  /** The number of the dial, if it is to find out whether a server that was down is back; else 0. */
+  readonly probe: number;
+  /** When it began, by the monotonic clock. */
+  readonly begun: number;
+  /** What it was begun for, if not for a waiter. */
+  readonly order: Order<T> | undefined;
+}
+
 /** Why a slot's resource must go when its lease ends. */
 export interface Condemnation {
   readonly reason: RetireReason;
@@ -66,6 +82,8 @@ export class Slot<T> extends ListNode<Slot<T>> implements LeaseSlot<T>, Assigned
   dueAt = Infinity;
   /** For which waiter it is being made ready. */
   waiter: Waiter | undefined = undefined;
+  /** What is known of its dial, while that is under way. */
+  dial: DialRecord<T> | undefined = undefined;
   /** The latest call into the connector. */
   call: PendingCall | undefined = undefined;
   /** The connector's leave to dial, given back when the resource is closed. */
@@ -117,7 +135,7 @@ let returns = 0;
 /** All slots of a pool, counted by state. */
 export class SlotTable<T> {
   readonly #all = new Set<Slot<T>>();
-  readonly #resources = new Set<unknown>();
+  #resources: Set<unknown> | undefined;
   /** Slots with an idle resource, in the order in which these were returned. */
   readonly idle = new LinkedList<Slot<T>>();
   size = 0;
@@ -141,7 +159,7 @@ export class SlotTable<T> {
   }
 
   holds(resource: T): boolean {
-    return this.#resources.has(resource);
+    return this.#resources !== undefined && this.#resources.has(resource);
   }
 
   /** Stores what the dial gave. Returns false if another slot has it already. */
@@ -149,7 +167,7 @@ export class SlotTable<T> {
     if (this.holds(resource)) return false;
     slot.resource = resource;
     slot.hasResource = true;
-    if (hasIdentity(resource)) this.#resources.add(resource);
+    if (hasIdentity(resource)) (this.#resources ??= new Set()).add(resource);
     return true;
   }
 
@@ -185,7 +203,7 @@ export class SlotTable<T> {
     slot.state = "gone";
     this.#all.delete(slot);
     this.size--;
-    this.#resources.delete(slot.resource);
+    this.#resources?.delete(slot.resource);
   }
 
   #leave(slot: Slot<T>): void {

@@ -133,16 +133,18 @@ export interface WaitEvents {
 export class WaitQueue {
   readonly #any = new Lane();
   readonly #fresh = new Lane();
-  readonly #aborts: SignalRegistry<Waiter>;
-  readonly #deadlines: DeadlineQueue<Waiter>;
+  readonly #clock: () => number;
+  readonly #events: WaitEvents;
+  #aborts: SignalRegistry<Waiter> | undefined;
+  #deadlines: DeadlineQueue<Waiter> | undefined;
   /** Waiters that do not wait for a release, and that nothing is being made ready for. */
-  readonly #stranded = new Set<Waiter>();
+  #stranded: Set<Waiter> | undefined;
   /** How many have a priority other than 0. */
   #prioritised = 0;
 
   constructor(clock: () => number, events: WaitEvents) {
-    this.#aborts = new SignalRegistry((waiter) => events.aborted(waiter));
-    this.#deadlines = new DeadlineQueue(clock, (waiter) => events.timedOut(waiter));
+    this.#clock = clock;
+    this.#events = events;
   }
 
   /** How many waiters there are. */
@@ -186,9 +188,8 @@ export class WaitQueue {
     const { request } = waiter;
     this.size++;
     this.#laneOf(waiter).add(waiter);
-    this.#deadlines.add(waiter, waiter.since);
-    if (request.signal !== undefined) this.#aborts.add(request.signal, waiter);
-    if (!request.mayWait) this.#stranded.add(waiter);
+    this.#bound(waiter);
+    if (!request.mayWait) this.#strand(waiter);
     if (request.priority !== 0) this.#prioritised++;
   }
 
@@ -198,9 +199,9 @@ export class WaitQueue {
     this.size--;
     this.#laneOf(waiter).remove(waiter);
     const resolve = waiter.settle();
-    this.#deadlines.drop(waiter);
-    if (request.signal !== undefined) this.#aborts.delete(request.signal, waiter);
-    if (!request.mayWait) this.#stranded.delete(waiter);
+    this.#deadlines!.drop(waiter);
+    if (request.signal !== undefined) this.#aborts!.delete(request.signal, waiter);
+    if (!request.mayWait) this.#stranded!.delete(waiter);
     if (request.priority !== 0) this.#prioritised--;
     return resolve;
   }
@@ -208,13 +209,13 @@ export class WaitQueue {
   /** A slot is being made ready for this waiter. */
   assign(waiter: Waiter, slot: AssignedSlot): void {
     this.#laneOf(waiter).assign(waiter, slot);
-    if (!waiter.request.mayWait) this.#stranded.delete(waiter);
+    if (!waiter.request.mayWait) this.#stranded!.delete(waiter);
   }
 
   /** The slot is not for this waiter any more, which has its old place again. */
   unassign(waiter: Waiter): void {
     this.#laneOf(waiter).unassign(waiter);
-    if (!waiter.request.mayWait) this.#stranded.add(waiter);
+    if (!waiter.request.mayWait) this.#strand(waiter);
   }
 
   /** Of the first waiters that take any resource, so many have no slot any more. */
@@ -263,7 +264,7 @@ export class WaitQueue {
 
   /** Whether there are waiters that do not wait, and that nothing is being made ready for. */
   get hasStranded(): boolean {
-    return this.#stranded.size > 0;
+    return this.#stranded !== undefined && this.#stranded.size > 0;
   }
 
   /**
@@ -271,7 +272,7 @@ export class WaitQueue {
    * `coming` for any, and `closing` for those that want a fresh resource.
    */
   strandedBeyond(coming: number, closing: number): Waiter[] {
-    return [...this.#stranded].filter(({ request }) =>
+    return [...this.#stranded ?? []].filter(({ request }) =>
       request.kind === "fresh" && closing > 0 ? closing-- < 1 : coming-- < 1
     );
   }
@@ -288,7 +289,22 @@ export class WaitQueue {
 
   /** Drops the timer when nobody waits any more, and for good. */
   close(): void {
-    this.#deadlines.close();
+    this.#deadlines?.close();
+  }
+
+  /** From now on the waiter's deadline and its signal count. */
+  #bound(waiter: Waiter): void {
+    const events = this.#events;
+    const { signal } = waiter.request;
+    this.#deadlines ??= new DeadlineQueue(this.#clock, (late) => events.timedOut(late));
+    this.#deadlines.add(waiter, waiter.since);
+    if (signal === undefined) return;
+    this.#aborts ??= new SignalRegistry((aborted) => events.aborted(aborted));
+    this.#aborts.add(signal, waiter);
+  }
+
+  #strand(waiter: Waiter): void {
+    (this.#stranded ??= new Set()).add(waiter);
   }
 
   #laneOf(waiter: Waiter): Lane {

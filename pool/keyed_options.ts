@@ -87,7 +87,11 @@ export function resolveKeyedPoolOptions<K>(
     maxSize,
     maxPerKey,
     keyOf,
-    common: resolvePoolOptions({ ...others, maxSize: maxPerKey }, subject),
+    common: resolvePoolOptions({
+      ...others,
+      maxSize: maxPerKey,
+      hooks: typeof hooks === "function" ? {} : hooks,
+    }, subject),
     weightOf: weight === undefined ? () => 1 : checkedWeight(weight),
     hooksOf: typeof hooks === "function" ? checkedHooks(hooks) : () => hooks as PoolHooks,
   };

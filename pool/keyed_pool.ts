@@ -473,7 +473,8 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
   #open(id: unknown, key: K): Entry<K, L> {
     const { common, weightOf, hooksOf } = this.#options;
     const connector = toConnector(this.#connectorOf(key), NEW_KEY, "connectorOf(key)");
-    const options = { ...common, hooks: hooksOf(key) };
+    const hooks = hooksOf(key);
+    const options = hooks === common.hooks ? common : { ...common, hooks };
     const weight = weightOf(key);
     // Each of these functions may have closed the pool, or used it with the same key.
     if (this.closed) throw this.#closedError();
@@ -536,7 +537,7 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
     this.#sum.add(stats);
     capacity.drop();
     for (const { attached } of this.#observations) attached.delete(id);
-    core.close({ force: true }); // nothing is open: it only clears timers
+    core.drop();
   }
 }
 

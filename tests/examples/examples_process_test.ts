@@ -6,9 +6,14 @@ const examples = new URL("../../examples/", import.meta.url);
 /** What each example prints at its end, as its header says. */
 const endings: Record<string, string> = {
   "cluster.ts": "3 were used at once at most, 0 are in use now",
+  "driver_mysql2.ts": "connections: Pool(leased 0",
+  "driver_pg.ts": "connections: Pool(leased 0",
+  "driver_redis.ts": "connections: Pool(leased 0",
   "echo.ts": "A-Y a client   + a login   . idle   blank: not open",
+  "http_keyed.ts": "34 requests to 3 origins over at most 9 connections",
   "https_server.ts": "8 requests over 4 connections",
   "many_hosts.ts": "connections for 200 requests, at most 8 at once",
+  "postgres.ts": "unix: 4 connections before that: Pool(leased 0",
   "socket_pool.ts": "9 measurements over 3 sockets took",
   "starttls.ts": "2 handshakes for 6 clients",
   "proxy.ts": "the proxy was asked for echo.internal:7, echo.internal:7",
@@ -23,6 +28,15 @@ const endings: Record<string, string> = {
   "worker_pool.ts": "1 of them retired: Pool(leased 0",
   "task_pool.ts": "at the end: TaskPool(running 0, queued 0, size 12)",
   "progress.ts": "at the end: TaskPool(running 0, queued 0, size 8)",
+};
+
+/** The servers that an example starts for itself. */
+const programs: Record<string, string[]> = {
+  "driver_mysql2.ts": ["mariadbd", "mariadb-install-db"],
+  "driver_pg.ts": ["postgres", "initdb"],
+  "driver_redis.ts": ["redis-server"],
+  "postgres.ts": ["postgres", "initdb"],
+  "redis.ts": ["redis-server"],
 };
 
 const decoder = new TextDecoder();
@@ -46,7 +60,7 @@ function spawn(args: string[], env: Record<string, string> = {}): Deno.ChildProc
   return new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-prompt", "--quiet", ...args],
     env: { NO_COLOR: "1", ...env },
-    signal: AbortSignal.timeout(10_000),
+    signal: AbortSignal.timeout(30_000), // ten seconds, on a machine that does nothing else
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
@@ -114,7 +128,7 @@ for (const [name, ending] of Object.entries(endings)) {
   Deno.test({
     ...needs(
       `examples: ${name} runs by itself, says what its header says, and ends in time`,
-      name === "redis.ts" ? { ...PROCESS, programs: ["redis-server"] } : PROCESS,
+      { ...PROCESS, programs: programs[name] ?? [] },
     ),
     async fn() {
       const { code, stdout, stderr } = await run(name);
@@ -176,6 +190,20 @@ Deno.test({
       0,
       "no redis-server here: install one, or name one by its URL\n",
     ]);
+  },
+});
+
+Deno.test({
+  ...needs("examples: driver_redis.ts says what is missing where there is no redis-server", {
+    ...PROCESS,
+    notOn: ["windows"],
+  }),
+  async fn() {
+    await using path = await TemporaryPath.create();
+    const name = "driver_redis.ts";
+    const { code, stdout } = await finish(spawn([...await flagsOf(name), href(name)], path.env));
+    const message = "no redis-server here: install one, or name a server by its URL\n";
+    assertEquals([code, stdout], [0, message]);
   },
 });
 

@@ -1,14 +1,15 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { delay } from "@std/async";
 import { KeyedPool, PoolExhaustedError } from "../../mod.ts";
+import { Simulation } from "../support/simulation.ts";
 import { sameTurn } from "../support/until.ts";
 
 Deno.test("KeyedPool: while one is closed slowly for an older caller, a key keeps what its own next caller can have", async () => {
+  using simulation = new Simulation(1);
   const opened: string[] = [];
-  await using pool = new KeyedPool((key: string) => ({
+  const pool = new KeyedPool((key: string) => ({
     connect: () => ({ nth: opened.push(key) }),
-    close: () => delay(5),
-  }), { maxSize: 2 });
+    close: () => simulation.sleep(5),
+  }), { maxSize: 2, clock: simulation.clock });
   const held = await Promise.all([pool.acquire("busy"), pool.acquire("busy")]);
   const served: string[] = [];
   const calls = ["calm", "busy", "calm"].map(async (key, number) => {
@@ -16,10 +17,14 @@ Deno.test("KeyedPool: while one is closed slowly for an older caller, a key keep
     served.push(`${key} ${number}, ${lease.reused ? "reused" : "new"}`);
   });
   for (const lease of held) lease.release();
+  await simulation.run(50);
   await Promise.all(calls);
   assertEquals(served[0], "busy 1, reused");
   assertEquals(served.slice(1).map((each) => each.slice(0, 6)), ["calm 0", "calm 2"]);
   assertEquals(opened.slice(0, 3), ["busy", "busy", "calm"]);
+  const closed = pool.close();
+  await simulation.run(10);
+  await closed;
 });
 
 /** A pool whose closes and dials end when they are told to. */

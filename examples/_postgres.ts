@@ -1,0 +1,308 @@
+/**
+ * A PostgreSQL client of two pages: the connector, with everything that it can
+ * say to the pool, and queries over a pool of its connections. All values are
+ * text. Used by `postgres.ts`.
+ */
+
+import {
+  type Connector,
+  type Pool,
+  Socket,
+  type SocketConn,
+  type SocketLease,
+  tcp,
+  tls,
+  unix,
+} from "../mod.ts";
+import { Scram } from "./_scram.ts";
+
+/** What belongs to a connection: `lease.state`. It is gone with the connection. */
+export interface Session {
+  /** What the server has told of itself, such as `server_version`. */
+  readonly parameters: Map<string, string>;
+  /** Whose queries a cancel request ends, and what proves the right to it. */
+  readonly key: Uint8Array;
+  /** I: idle, T: in a transaction, E: in one that has failed. */
+  status: string;
+}
+
+/** A connection to PostgreSQL in a pool. */
+export type PostgresSocket = Socket<Deno.Addr, Session>;
+/** A lease on one. */
+export type PostgresLease = SocketLease<Deno.Addr, Session>;
+/** A connector of them. */
+export type PostgresConnector = Connector<PostgresSocket, PostgresLease>;
+
+/** An error that PostgreSQL has answered. */
+export class PostgresError extends Error {
+  override name = "PostgresError";
+  /** The SQLSTATE. */
+  readonly code: string;
+  /** Whether the server closes the connection after it: FATAL or PANIC. */
+  readonly isFatal: boolean;
+
+  constructor(fields: Map<string, string>) {
+    super(`${fields.get("M")} (${fields.get("C")})`);
+    this.code = fields.get("C") ?? "";
+    this.isFatal = fields.get("V") !== "ERROR";
+  }
+}
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+const PROTOCOL_3 = 196_608;
+const SSL_REQUEST = 80_877_103;
+const CANCEL_REQUEST = 80_877_102;
+const LONGEST_MESSAGE = 16_777_216;
+const QUERY_CANCELED = "57014";
+const ADMIN_SHUTDOWN = "57P01";
+
+/**
+ * Connects to what a URL names: `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, with
+ * `?sslmode=require` for TLS, and `?host=/FOLDER` for the Unix socket in a folder.
+ */
+export function postgres(url: URL, caCerts: string[] = []): PostgresConnector {
+  const options = {
+    // Startup and login: bounded by connectTimeout; on failure the pool closes the connection.
+    init: (conn: SocketConn) => startUp(conn, url),
+    // A statement that fails leaves the connection as good as before.
+    isFatal: (error: unknown) => !(error instanceof PostgresError) || error.isFatal,
+    // A server that says in the middle of an exchange that it shuts down has not done what was asked.
+    farewell: (bytes: Uint8Array) => decoder.decode(bytes).includes(`\0C${ADMIN_SHUTDOWN}\0`),
+    // What it says unasked: a setting that was changed, a notice, a notification.
+    accept,
+    ioTimeout: 60_000,
+  };
+  const { hostname, port } = addressOf(url);
+  const path = socketPathOf(url);
+  // The connectors differ in their addresses only, which do not matter here.
+  const connector =
+    (path !== undefined
+      ? unix({ path, ...options })
+      : url.searchParams.get("sslmode") === "require"
+      ? tls({ hostname, port, caCerts, beforeTls: askForTls, ...options })
+      : tcp({ hostname, port, ...options })) as unknown as PostgresConnector;
+  return {
+    ...connector,
+    // One that was left in a transaction is not lent to the next borrower.
+    isBroken: (socket) => connector.isBroken!(socket) || socket.state.status !== "I",
+    // A wrong password (class 28) or database (3D000) stays wrong; a server that starts does not.
+    isRetryable: (error) => !(error instanceof PostgresError) || !/^(28|3D)/.test(error.code),
+    // Asked of a connection that was idle for half a second or longer.
+    check: async (socket) => (await exchange(socket, socket.state, "")).length === 0,
+  };
+}
+
+/** PostgreSQL over a pool: each query borrows a connection for as long as it takes. */
+export class Postgres {
+  readonly #pool: Pool<PostgresSocket, PostgresLease>;
+  readonly #url: URL;
+
+  constructor(pool: Pool<PostgresSocket, PostgresLease>, url: URL) {
+    this.#pool = pool;
+    this.#url = url;
+  }
+
+  /**
+   * Runs SQL; gives its rows. If the signal is aborted the server is asked to
+   * cancel the query, and the connection is kept. `repeatable`: it may be sent
+   * once more if the server has hung up before it has answered.
+   */
+  async query(
+    sql: string,
+    { signal, repeatable = false }: { signal?: AbortSignal; repeatable?: boolean } = {},
+  ): Promise<string[][]> {
+    signal?.throwIfAborted();
+    try {
+      return await this.#pool.use((conn) => this.#run(conn, sql, signal), {
+        retryStale: repeatable,
+      });
+    } catch (error) {
+      const isCanceled = error instanceof PostgresError && error.code === QUERY_CANCELED;
+      throw isCanceled && signal?.aborted ? signal.reason : error;
+    }
+  }
+
+  async #run(conn: PostgresLease, sql: string, signal?: AbortSignal): Promise<string[][]> {
+    let cancelling: Promise<void> | undefined;
+    const onAbort = () => cancelling = cancel(this.#url, conn.state.key);
+    signal?.addEventListener("abort", onAbort, { once: true });
+    try {
+      return await exchange(conn, conn.state, sql);
+    } finally {
+      signal?.removeEventListener("abort", onAbort);
+      await cancelling; // else it could reach the next borrower's query
+    }
+  }
+}
+
+/** Said before the handshake. It has to read all that it has asked for. */
+async function askForTls(conn: SocketConn): Promise<void> {
+  await conn.writeAll(concat(int32(8), int32(SSL_REQUEST)));
+  const [answer] = await conn.readExactly(1);
+  if (answer !== 0x53) throw new Error("The server has no TLS");
+}
+
+/** Logs in, in whatever way the server asks for. */
+async function startUp(conn: SocketConn, url: URL): Promise<Session> {
+  const [user, password] = [url.username, url.password].map(decodeURIComponent) as [string, string];
+  const database = decodeURIComponent(url.pathname.slice(1)) || user;
+  const words = ["user", user, "database", database, "client_encoding", "UTF8", "", ""].join("\0");
+  await send(conn, "", concat(int32(PROTOCOL_3), encoder.encode(words)));
+  const parameters = new Map<string, string>();
+  const scram = new Scram(password);
+  let key = new Uint8Array();
+  for (;;) {
+    const { type, body } = await receive(conn);
+    if (type === "R") await authenticate(conn, body, password, scram);
+    else if (type === "S") parameters.set(...pairIn(body));
+    else if (type === "K") key = body;
+    else if (type === "Z") return { parameters, key, status: String.fromCharCode(...body) };
+  }
+}
+
+async function authenticate(
+  conn: SocketConn,
+  body: Uint8Array<ArrayBuffer>,
+  password: string,
+  scram: Scram,
+): Promise<void> {
+  const rest = decoder.decode(body.subarray(4));
+  switch (numberIn(body)) {
+    case 0: // it is done
+      return;
+    case 3: // in plain text: over TLS or a Unix socket, one hopes
+      return await send(conn, "p", encoder.encode(`${password}\0`));
+    case 10: {
+      const first = encoder.encode(scram.first);
+      const mechanism = encoder.encode("SCRAM-SHA-256\0");
+      return await send(conn, "p", concat(mechanism, int32(first.length), first));
+    }
+    case 11:
+      return await send(conn, "p", encoder.encode(await scram.final(rest)));
+    case 12:
+      return scram.verify(rest);
+    default:
+      throw new Error(`Cannot log in as the server asks for it: ${numberIn(body)}`);
+  }
+}
+
+/** Runs SQL by the simple query protocol; leaves the connection ready for the next. */
+async function exchange(conn: SocketConn, session: Session, sql: string): Promise<string[][]> {
+  await send(conn, "Q", encoder.encode(`${sql}\0`));
+  const rows: string[][] = [];
+  let failure: PostgresError | undefined;
+  for (;;) {
+    const { type, body } = await receive(conn, (error) => failure = error);
+    if (type === "D") rows.push(columnsIn(body));
+    else if (type === "S") session.parameters.set(...pairIn(body));
+    else if (type === "Z") {
+      session.status = String.fromCharCode(...body);
+      if (failure !== undefined) throw failure; // not before: what comes yet must be read
+      return rows;
+    }
+  }
+}
+
+/** Asks the server to end the query of a session, over a connection of its own. */
+async function cancel(url: URL, key: Uint8Array): Promise<void> {
+  const path = socketPathOf(url);
+  using conn = new Socket<Deno.Addr>(
+    path === undefined
+      ? await Deno.connect(addressOf(url))
+      : await Deno.connect({ transport: "unix", path }),
+  );
+  await conn.writeAll(concat(int32(16), int32(CANCEL_REQUEST), key));
+  await conn.read(new Uint8Array(1)); // it hangs up when it has done that
+}
+
+/** Reads what the server says to an idle connection: messages of these kinds only, and whole. */
+async function accept(conn: PostgresSocket): Promise<void> {
+  const bytes = new Uint8Array(8_192);
+  const length = await conn.read(bytes) ?? 0;
+  for (let at = 0; at < length;) {
+    const type = String.fromCharCode(bytes[at]!);
+    const end = at + 1 + numberIn(bytes, at + 1);
+    if (!"SNA".includes(type) || end > length) throw new Error(`Nobody expects a message ${type}`);
+    if (type === "S") conn.state.parameters.set(...pairIn(bytes.subarray(at + 5, end)));
+    at = end;
+  }
+}
+
+interface Message {
+  readonly type: string;
+  readonly body: Uint8Array<ArrayBuffer>;
+}
+
+/** Reads a message. Throws what is an error, if it is fatal or `onError` is not given. */
+async function receive(
+  conn: SocketConn,
+  onError?: (error: PostgresError) => void,
+): Promise<Message> {
+  const head = await conn.readExactly(5);
+  const length = numberIn(head, 1) - 4;
+  if (length < 0 || length > LONGEST_MESSAGE) throw new Error(`Cannot read ${length} bytes`);
+  const message = { type: String.fromCharCode(head[0]!), body: await conn.readExactly(length) };
+  if (message.type !== "E") return message;
+  const error = new PostgresError(fieldsIn(message.body));
+  if (onError === undefined || error.isFatal) throw error;
+  onError(error);
+  return message;
+}
+
+async function send(conn: SocketConn, type: string, body: Uint8Array): Promise<void> {
+  await conn.writeAll(concat(encoder.encode(type), int32(body.length + 4), body));
+}
+
+function fieldsIn(body: Uint8Array): Map<string, string> {
+  const fields = decoder.decode(body).split("\0").filter(Boolean);
+  return new Map(fields.map((field) => [field.slice(0, 1), field.slice(1)]));
+}
+
+function pairIn(body: Uint8Array): [name: string, value: string] {
+  const [name = "", value = ""] = decoder.decode(body).split("\0");
+  return [name, value];
+}
+
+function columnsIn(body: Uint8Array): string[] {
+  const view = new DataView(body.buffer, body.byteOffset);
+  let at = 2;
+  return Array.from({ length: view.getInt16(0) }, () => {
+    const length = Math.max(view.getInt32(at), 0); // -1 for NULL
+    const start = at + 4;
+    at = start + length;
+    return decoder.decode(body.subarray(start, at));
+  });
+}
+
+function numberIn(bytes: Uint8Array, at = 0): number {
+  return new DataView(bytes.buffer, bytes.byteOffset).getInt32(at);
+}
+
+function int32(value: number): Uint8Array {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setInt32(0, value);
+  return bytes;
+}
+
+function concat(...parts: Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
+/** Where a URL leads to, unless that is a Unix socket. */
+export function addressOf({ hostname, port }: URL): { hostname: string; port: number } {
+  return { hostname, port: Number(port || 5432) };
+}
+
+/** The path of the Unix socket that a URL names, if it does. */
+export function socketPathOf(url: URL): string | undefined {
+  const folder = url.searchParams.get("host");
+  return folder === null ? undefined : `${folder}/.s.PGSQL.${addressOf(url).port}`;
+}

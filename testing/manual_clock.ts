@@ -1,0 +1,74 @@
+import type { Clock } from "../internal/clock.ts";
+
+/**
+ * A clock that is set by hand, for the option `clock` of a pool. What is decided
+ * by the clock (expiry, `checkAfter`, how long callers have waited) follows it at
+ * once. The pool's timers go by the platform's own time; a fake of that, such as
+ * `FakeTime` of `@std/testing/time`, makes them follow too.
+ *
+ * @example
+ * ```ts
+ * import { Pool } from "@x/sockpool";
+ * import { ManualClock } from "@x/sockpool/testing";
+ *
+ * const clock = new ManualClock();
+ * await using pool = new Pool(() => ({}), { clock, maxLifetime: 1_000, lifetimeJitter: 0 });
+ * (await pool.acquire()).release();
+ * clock.advance(1_001);
+ * using lease = await pool.acquire();
+ * console.log(lease.reused); // false: the first one had grown too old
+ * ```
+ */
+export class ManualClock implements Clock {
+  #now: number;
+  #wall: number;
+
+  /**
+   * Makes a clock that stands still.
+   *
+   * @param start What it shows at first, in milliseconds.
+   * @throws {RangeError} If that is not finite.
+   */
+  constructor(start = 0) {
+    if (!Number.isFinite(start)) {
+      throw new RangeError(`Cannot create a clock as 'start' must be finite: received ${start}`);
+    }
+    this.#now = this.#wall = start;
+  }
+
+  /** Monotonic time, in milliseconds. */
+  now(): number {
+    return this.#now;
+  }
+
+  /** The same plus the time for which the machine slept, in milliseconds. */
+  wall(): number {
+    return this.#wall;
+  }
+
+  /**
+   * Lets time pass.
+   *
+   * @param duration How much, in milliseconds.
+   * @throws {RangeError} If it is negative or not finite.
+   */
+  advance(duration: number): void {
+    this.sleep(duration);
+    this.#now += duration;
+  }
+
+  /**
+   * Lets the machine sleep: monotonic time stands still meanwhile.
+   *
+   * @param duration How long, in milliseconds.
+   * @throws {RangeError} If it is negative or not finite.
+   */
+  sleep(duration: number): void {
+    if (!(duration >= 0 && duration < Infinity)) {
+      throw new RangeError(
+        `Cannot set the clock as 'duration' must be a finite number from 0: received ${duration}`,
+      );
+    }
+    this.#wall += duration;
+  }
+}

@@ -1,0 +1,308 @@
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { type Connector, Lease, type LeaseSlot, type WatchContext } from "../../pool/authoring.ts";
+import {
+  ConformanceError,
+  type ConnectorSubject,
+  ScriptedConnector,
+  testConnector,
+} from "../../testing/mod.ts";
+
+/** What the connectors of these tests open. */
+class Line {
+  broken = false;
+  session: string | undefined;
+  watcher: WatchContext | undefined;
+}
+
+/** Where lines go to; it counts those that are open. */
+class Exchange {
+  readonly open = new Set<Line>();
+  isSilent = false;
+
+  dial(): Line {
+    const line = new Line();
+    this.open.add(line);
+    return line;
+  }
+}
+
+type Overrides = (exchange: Exchange) => Partial<Connector<Line>>;
+
+const turn = () => new Promise<void>((resolve) => setTimeout(resolve));
+
+const aborted = ({ signal }: { signal: AbortSignal }) =>
+  new Promise<never>((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    signal.addEventListener("abort", () => reject(signal.reason));
+  });
+
+/** A connector that is as it should be, but for what is overridden. */
+function subjectOf(override: Overrides = () => ({})): ConnectorSubject<Line> {
+  const exchange = new Exchange();
+  const connector: Connector<Line> = {
+    place: "exchange://lines",
+    async connect(context) {
+      await Promise.race([exchange.isSilent ? aborted(context) : turn(), aborted(context)]);
+      return exchange.dial();
+    },
+    init: (line) => void (line.session = "open"),
+    check: (line) => turn().then(() => !line.broken),
+    reset: () => turn(),
+    close: (line) => void exchange.open.delete(line),
+    isBroken: (line) => line.broken,
+    isRetryable: () => true,
+    isFatal: () => true,
+    isStale: () => false,
+    watch: (line, context) => void (line.watcher = context),
+    unwatch: (line) => void (line.watcher = undefined),
+    ...override(exchange),
+  };
+  return {
+    make: () => connector,
+    open: () => exchange.open.size,
+    use: async ({ value }) => {
+      await turn();
+      if (value.broken) throw new Error("The line is dead");
+    },
+    break: (line) => {
+      line.broken = true;
+      line.watcher?.lost("hung up");
+    },
+    stall: () => {
+      exchange.isSilent = true;
+      return () => exchange.isSilent = false;
+    },
+    secrets: ["hunter2"],
+    patience: 100,
+  };
+}
+
+/** The messages of the scenarios that a connector fails. */
+async function failures(subject: ConnectorSubject<Line>): Promise<Map<string, string>> {
+  const failed = new Map<string, string>();
+  for (const { name, missing, run } of testConnector(subject)) {
+    assertEquals(missing, undefined);
+    await run().catch((error) => {
+      if (!(error instanceof ConformanceError)) throw error;
+      failed.set(name, error.message);
+    });
+  }
+  return failed;
+}
+
+Deno.test("a connector that is as it should be passes every scenario", async () => {
+  assertEquals(await failures(subjectOf()), new Map());
+});
+
+Deno.test("a connector that has only connect passes every scenario that can be run", async () => {
+  for (const { missing, run } of testConnector({ make: () => ({ connect: () => ({}) }) })) {
+    if (missing === undefined) await run();
+  }
+});
+
+Deno.test("a connector of a class passes: its methods are called as methods", async () => {
+  for (const { missing, run } of testConnector({ make: () => new ScriptedConnector() })) {
+    if (missing === undefined) await run();
+  }
+});
+
+Deno.test("what a subject lacks for a scenario is named", () => {
+  const { make } = subjectOf();
+  const missing = new Set(testConnector({ make }).map((scenario) => scenario.missing));
+  assertEquals(missing, new Set([undefined, "stall", "break"]));
+});
+
+const OPEN = "a resource is opened, lent, and closed once";
+const OWN = "each dial gives a resource of its own";
+const AGAIN = "a healthy resource is lent again, whatever calls come in between";
+const ENDED = "an ended lease reaches nothing";
+const ABORT = "a dial that is given up at any moment settles, and leaves nothing open";
+const STALL = "a dial without an answer ends at connectTimeout, and leaves nothing open";
+const INIT = "a resource whose init fails is closed";
+const DETACH = "a detached resource is left alone";
+const FORCE = "a forced close of the pool closes what is leased";
+const IDLE = "an idle resource that has lost its other side is not lent for long";
+const LEASED = "a leased resource that has lost its other side is not lent again";
+const BROKEN = "a resource that has lost its other side can be closed";
+const DECIDE = "what decides answers at once, whatever was thrown";
+const PLACE = "its place is one line, without a secret";
+
+class KeepingLease extends Lease<Line> {
+  readonly #line: Line;
+
+  constructor(slot: LeaseSlot<Line>) {
+    super(slot);
+    this.#line = slot.resource;
+  }
+
+  override get value(): Line {
+    return this.#line;
+  }
+}
+
+class ClosingLease extends Lease<Line> {
+  #exchange: Exchange;
+
+  constructor(slot: LeaseSlot<Line>, exchange: Exchange) {
+    super(slot);
+    this.#exchange = exchange;
+  }
+
+  override detach(): Line {
+    const line = super.detach();
+    this.#exchange.open.delete(line);
+    return line;
+  }
+}
+
+const never = () => new Promise<never>(() => {});
+const boom = () => {
+  throw new Error("boom");
+};
+
+/** Connectors that are wrong, with a scenario that each fails, and what it is told. */
+const wrong: Record<string, [Overrides, scenario: string, message: string]> = {
+  "closes nothing": [
+    () => ({ close: () => {} }),
+    OPEN,
+    "still open although the pool is closed: 1",
+  ],
+  "closes nothing under a borrower": [
+    () => ({ close: () => {} }),
+    FORCE,
+    "a leased resource is open after a forced close of the pool: 1 more than before",
+  ],
+  "never finishes its close": [() => ({ close: never }), OPEN, "close() did not settle"],
+  "fails to close": [() => ({ close: boom }), OPEN, "close() failed: Error: boom"],
+  "gives the same resource to all": [
+    (exchange) => {
+      const line = exchange.dial();
+      return { connect: () => line, close: () => {} };
+    },
+    OWN,
+    "connect() gave what the pool already holds",
+  ],
+  "leaves a connection open when its dial is aborted": [
+    (exchange) => ({
+      async connect(context) {
+        const line = exchange.dial();
+        await Promise.race([turn(), aborted(context)]);
+        return line;
+      },
+    }),
+    ABORT,
+    "something is still open although the pool is closed",
+  ],
+  "leaves a connection open when its dial has no answer": [
+    (exchange) => ({
+      connect(context) {
+        const line = exchange.dial();
+        return exchange.isSilent ? aborted(context) : line;
+      },
+    }),
+    STALL,
+    "something is still open although the pool is closed",
+  ],
+  "fails by itself before the time limit": [
+    (exchange) => ({
+      connect: () => exchange.isSilent ? Promise.reject(new Error("no answer")) : exchange.dial(),
+    }),
+    STALL,
+    "ended otherwise than by its time limit: Error: no answer",
+  ],
+  "cannot close what init has not finished": [
+    (exchange) => ({
+      init: () => Promise.reject(new Error("refused")),
+      close: (line) => {
+        exchange.open.delete(line);
+        if (line.session === undefined) boom();
+      },
+    }),
+    INIT,
+    "acquire() did not reject with the error of init(): Error: refused",
+  ],
+  "needs a session to close": [
+    (exchange) => ({
+      init: undefined as never,
+      close: (line) => {
+        exchange.open.delete(line);
+        if (line.session === undefined) boom();
+      },
+    }),
+    INIT,
+    "close() failed: Error: boom",
+  ],
+  "calls each resource broken": [() => ({ isBroken: () => true }), AGAIN, "retired, as 'broken'"],
+  "refuses each resource in its check": [
+    () => ({ check: () => false }),
+    AGAIN,
+    "retired, as 'unhealthy'",
+  ],
+  "fails to reset": [() => ({ reset: boom }), AGAIN, "retired, as 'reset'"],
+  "loses what is well": [
+    () => ({ watch: (_, { lost }) => void setTimeout(lost, 0, "nothing") }),
+    AGAIN,
+    `retired, as 'lost': "nothing"`,
+  ],
+  "watches in its own time": [
+    () => ({ watch: () => turn() as never }),
+    AGAIN,
+    "watch() must not be asynchronous",
+  ],
+  "makes leases that do not end": [
+    () => ({ lease: (slot) => new KeepingLease(slot) }),
+    ENDED,
+    "the 'value' of a lease that has ended can still be reached",
+  ],
+  "makes leases that are none": [
+    () => ({ lease: (slot) => ({ value: slot.resource, release: () => slot.release() }) as never }),
+    OPEN,
+    "lease() must give a Lease",
+  ],
+  "closes what is detached": [
+    (exchange) => ({ lease: (slot) => new ClosingLease(slot, exchange) }),
+    DETACH,
+    "a detached resource is not open any more",
+  ],
+  "does not look whether an idle resource is well": [
+    () => ({ isBroken: () => false, check: () => true, watch: () => {} }),
+    IDLE,
+    "neither watch(), isBroken() nor check() has noticed",
+  ],
+  "does not look whether a used resource is well": [
+    () => ({ isBroken: () => false }),
+    LEASED,
+    "isBroken() says it is well",
+  ],
+  "says goodbye to the dead": [
+    (exchange) => ({
+      close: (line) => line.broken ? never() : void exchange.open.delete(line),
+    }),
+    BROKEN,
+    "close() did not settle",
+  ],
+  "decides in its own time": [
+    () => ({ isBroken: () => Promise.resolve(false) as never }),
+    DECIDE,
+    "isBroken() must give a boolean at once: received",
+  ],
+  "takes each error for one of its own": [
+    () => ({ isRetryable: (error) => (error as { code: string }).code !== "refused" }),
+    DECIDE,
+    "isRetryable() must not throw: TypeError",
+  ],
+  "shows a password": [
+    () => ({ place: "exchange://me:hunter2@lines" }),
+    PLACE,
+    "'place' shows a secret",
+  ],
+  "breaks lines": [() => ({ place: "exchange:\nlines" }), PLACE, "control characters"],
+};
+
+for (const [what, [override, scenario, message]] of Object.entries(wrong)) {
+  Deno.test(`a connector that ${what} fails, and is told so`, async () => {
+    const found = testConnector(subjectOf(override)).find(({ name }) => name === scenario);
+    const error = await assertRejects(() => found!.run(), ConformanceError);
+    assertStringIncludes(error.message, message);
+  });
+}

@@ -1,0 +1,110 @@
+import { assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import { Pool, PoolTimeoutError } from "../../pool/mod.ts";
+import { ManualClock, ScriptedConnector } from "../../testing/mod.ts";
+
+const OPTIONS = { maxSize: 1, checkAfter: 0, connectTimeout: 20, checkTimeout: 20 };
+
+Deno.test("a scripted connector answers truly unless it is told otherwise", async () => {
+  const connector = new ScriptedConnector();
+  await using pool = new Pool(connector, OPTIONS);
+  (await pool.acquire()).release();
+  using lease = await pool.acquire();
+  assertEquals(connector.calls.map(({ method }) => method), ["connect", "init", "reset", "check"]);
+  assertEquals([lease.value.id, lease.value.initialised, connector.open.length], [1, true, 1]);
+});
+
+Deno.test("a script gives answers in turn, and the last one stays", async () => {
+  const connector = new ScriptedConnector({ connect: ["fail", "throw", "ok"] });
+  await using pool = new Pool(connector, OPTIONS);
+  await assertRejects(() => pool.acquire(), Error, "connect() fails by script");
+  await assertRejects(() => pool.acquire(), Error, "connect() fails by script");
+  const lease = await pool.acquire();
+  lease.discard();
+  (await pool.acquire()).release();
+  assertEquals(connector.resources.length, 2);
+});
+
+Deno.test("a call that hangs ignores its signal, and is answered by hand", async () => {
+  const connector = new ScriptedConnector({ connect: ["hang", "ok"] });
+  await using pool = new Pool(connector, OPTIONS);
+  await assertRejects(() => pool.acquire(), PoolTimeoutError);
+  const [call] = connector.calls;
+  assertEquals([call!.signal!.aborted, connector.resources.length], [true, 0]);
+  call!.succeed();
+  call!.fail(); // it has been answered
+  using _lease = await pool.acquire();
+  assertEquals(connector.resources.map(({ closes }) => closes), [1, 0]);
+});
+
+Deno.test("a call can be answered by hand with an error", async () => {
+  const connector = new ScriptedConnector({ init: "hang" });
+  await using pool = new Pool(connector, { ...OPTIONS, connectTimeout: 10_000 });
+  const refused = assertRejects(() => pool.acquire(), Error, "refused");
+  while (connector.calls.length < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+  connector.calls[1]!.fail(new Error("refused"));
+  await refused;
+  assertEquals(connector.open, []);
+});
+
+Deno.test("a call may end at its signal, or answer after it", async () => {
+  for (const [answer, made] of [["abort", 0], ["late", 1]] as const) {
+    const connector = new ScriptedConnector({ connect: [answer, "ok"] });
+    const pool = new Pool(connector, OPTIONS);
+    await assertRejects(() => pool.acquire(), PoolTimeoutError);
+    await pool.close();
+    assertEquals([connector.resources.length, connector.open.length], [made, 0], answer);
+  }
+});
+
+Deno.test("a call may take its time", async () => {
+  const connector = new ScriptedConnector({ reset: 1 });
+  await using pool = new Pool(connector, OPTIONS);
+  (await pool.acquire()).release();
+  assertEquals(pool.stats.preparing, 1);
+  using lease = await pool.acquire();
+  assertEquals(lease.value.id, 1);
+});
+
+Deno.test("a check that lies says the opposite, and a dial that lies gives what it gave", async () => {
+  const connector = new ScriptedConnector({ check: "lie" });
+  await using pool = new Pool(connector, OPTIONS);
+  (await pool.acquire()).release();
+  using lease = await pool.acquire();
+  assertEquals(lease.value.id, 2); // the first is well, and was called unfit
+  connector.script = { connect: "lie", close: "lie" };
+  await using other = new Pool(connector, OPTIONS);
+  using first = await other.acquire();
+  assertStrictEquals(first.value, connector.resources[0]);
+});
+
+Deno.test("a resource that is broken while idle is lost, and one in use is broken at its release", async () => {
+  const connector = new ScriptedConnector();
+  await using pool = new Pool(connector, OPTIONS);
+  const lease = await pool.acquire();
+  connector.break(lease.value);
+  lease.release();
+  assertEquals(pool.stats.retired.broken, 1);
+  (await pool.acquire()).release();
+  while (pool.stats.idle === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  connector.break(connector.resources[1]!);
+  assertEquals(pool.stats.retired.lost, 1);
+});
+
+Deno.test("a clock that is set by hand tells when a resource is too old", async () => {
+  const clock = new ManualClock(1_000);
+  await using pool = new Pool(() => ({}), { clock, maxLifetime: 100, lifetimeJitter: 0 });
+  (await pool.acquire()).release();
+  clock.advance(99);
+  (await pool.acquire()).release();
+  assertEquals(pool.stats.dials.ok, 1);
+  clock.sleep(2);
+  using _lease = await pool.acquire();
+  assertEquals([pool.stats.dials.ok, clock.now(), clock.wall()], [2, 1_099, 1_101]);
+});
+
+Deno.test("a clock is not set back, and not to what is no time", () => {
+  for (const duration of [-1, NaN, Infinity]) {
+    assertThrows(() => new ManualClock().advance(duration), RangeError, "duration");
+  }
+  assertThrows(() => new ManualClock(NaN), RangeError, "start");
+});
