@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { delay } from "@std/async";
 import { Pool } from "../../mod.ts";
 import { instrument, type Meter, type Tracer } from "../../telemetry/mod.ts";
 import { needs, PROCESS } from "../support/needs.ts";
@@ -56,6 +57,7 @@ class Sdk implements AsyncDisposable {
     await this.meters.shutdown();
     await this.tracers.shutdown();
     this.contexts.disable();
+    await delay(0); // the exporters in memory answer by a timer of 0 ms
   }
 }
 
