@@ -2,9 +2,10 @@ import type { Clock } from "../internal/clock.ts";
 
 /**
  * A clock that is set by hand, for the option `clock` of a pool. What is decided
- * by the clock (expiry, `checkAfter`, how long callers have waited) follows it at
- * once. The pool's timers go by the platform's own time; a fake of that, such as
- * `FakeTime` of `@std/testing/time`, makes them follow too.
+ * when a resource is lent or returned (expiry, `checkAfter`) follows it at once.
+ * What waits (`acquireTimeout`, the delays of `retry`) needs timers too, which go
+ * by the platform's time, and does not end while the clock stands still: advance
+ * both, with a fake such as `FakeTime` of `@std/testing/time`.
  *
  * @example
  * ```ts
@@ -37,14 +38,10 @@ export class ManualClock implements Clock {
   }
 
   /** Monotonic time, in milliseconds. */
-  now(): number {
-    return this.#now;
-  }
+  readonly now = (): number => this.#now;
 
   /** The same plus the time for which the machine slept, in milliseconds. */
-  wall(): number {
-    return this.#wall;
-  }
+  readonly wall = (): number => this.#wall;
 
   /**
    * Lets time pass.

@@ -5,7 +5,8 @@
 
 import { Pool } from "../../mod.ts";
 import type { OwnPool, Rivals } from "../servers/_npm.ts";
-import { reasonToSkip, type Server } from "../servers/_process.ts";
+import { type Server, serverNeeds } from "../servers/_process.ts";
+import { reasonToSkip } from "../support/needs.ts";
 import type { Case, Contender, Role } from "./_bench.ts";
 
 // Of every pool here.
@@ -28,7 +29,7 @@ const subjects: Record<string, Subject> = {
       const { PostgresServer } = await import("../servers/_postgres.ts");
       return await new PostgresServer().start();
     },
-    rivals: async (port) => (await npm()).pgOf(port) as Rivals<object>,
+    rivals: async (port) => await (await npm()).pgOf(port) as Rivals<object>,
   },
   mysql2: {
     programs: ["mariadbd", "mariadb-install-db"],
@@ -36,7 +37,7 @@ const subjects: Record<string, Subject> = {
       const { MariaDbServer } = await import("../servers/_mariadb.ts");
       return await new MariaDbServer().start();
     },
-    rivals: async (port) => (await npm()).mysqlOf(port) as Rivals<object>,
+    rivals: async (port) => await (await npm()).mysqlOf(port) as Rivals<object>,
   },
   redis: {
     programs: ["redis-server"],
@@ -44,7 +45,7 @@ const subjects: Record<string, Subject> = {
       const { RedisServer } = await import("../servers/_redis.ts");
       return await new RedisServer().start();
     },
-    rivals: async (port) => (await npm()).redisOf(port) as unknown as Rivals<object>,
+    rivals: async (port) => await (await npm()).redisOf(port) as unknown as Rivals<object>,
   },
 };
 
@@ -97,7 +98,7 @@ function request(driver: string, callers: number): Case {
     per: "request, CPU of the main thread",
     unit: "ns",
     async contenders() {
-      const reason = reasonToSkip(programs);
+      const reason = reasonToSkip(serverNeeds(programs));
       if (reason !== undefined) {
         console.log(`${driver} is left out: ${reason}\n`);
         return [];

@@ -5,7 +5,9 @@ import { mysqlOf, pgOf, redisOf, type Rivals } from "./_npm.ts";
 
 const [name, port] = Deno.args;
 const drivers = { pg: pgOf, mysql2: mysqlOf, redis: redisOf };
-const { connector, echo } = drivers[name as keyof typeof drivers](Number(port)) as Rivals<object>;
+const driver = await drivers[name as keyof typeof drivers](Number(port));
+const { connector, echo } = driver as unknown as Rivals<object>;
 const pool = new Pool(connector);
 await pool.use(({ value }) => echo(value, "tag"));
+while (pool.stats.idle === 0) await new Promise((resolve) => setTimeout(resolve, 2)); // it is reset first
 console.log(`${pool.stats.idle} idle`);

@@ -2,16 +2,15 @@
 
 import {
   type Connector,
-  type Lease,
   Socket,
   type SocketConn,
   type SocketLease,
   type SocketOptions,
   tcp,
+  tls,
   unix,
 } from "@x/sockpool";
 import { concat } from "./_bytes.ts";
-import { loggingIn, negotiatedTls } from "./_login.ts";
 import { asUser, certificates, folderForAll, giveTo, pathOf, run, Server } from "./_process.ts";
 import { saslFinal, saslFirst } from "./_scram.ts";
 
@@ -120,38 +119,37 @@ export type PostgresWay = "tcp" | "tls" | "unix";
 
 /** A connector that logs in as `app`; the password is asked for at each dial. */
 export function postgres(
-  server: PostgresServer,
+  { port, path }: PostgresServer,
   way: PostgresWay = "tcp",
-  options: SocketOptions = {},
+  options: SocketOptions & { maxLingering?: number } = {},
   password: () => string = () => "secret",
 ): Connector<Socket, SocketLease> {
-  return loggingIn(
-    unauthenticated(server, way, options),
-    (socket) => startUp(socket, { user: "app", password: password(), database: "postgres" }),
-  );
-}
-
-function unauthenticated<L extends Lease<Socket>>(
-  { port, path }: PostgresServer,
-  way: PostgresWay,
-  options: SocketOptions,
-): Connector<Socket, L> {
+  const common = {
+    ...options,
+    init: (conn: SocketConn) =>
+      startUp(conn, { user: "app", password: password(), database: "postgres" }),
+    isFatal: (error: unknown) => !(error instanceof PostgresError) || error.isFatal,
+    farewell: (bytes: Uint8Array) => decoder.decode(bytes).includes(`\0C${TERMINATED}\0`),
+  };
   const caCerts = [certificates.authority()];
   const connectors: Record<PostgresWay, () => unknown> = {
-    tcp: () => tcp({ port, ...options }),
-    tls: () => negotiatedTls(askForTls, { port, caCerts, ...options }),
-    unix: () => unix({ path, ...options }),
+    tcp: () => tcp({ port, ...common }),
+    tls: () => tls({ port, hostname: "localhost", caCerts, beforeTls: askForTls, ...common }),
+    unix: () => unix({ path, ...common }),
   };
-  return connectors[way]() as Connector<Socket, L>; // whose addresses do not matter here
+  return connectors[way]() as Connector<Socket, SocketLease>; // whose addresses do not matter here
 }
+
+/** The server ends the session on an administrator's command, and has done nothing of what was asked. */
+export const TERMINATED = "57P01";
 
 const SSL_REQUEST = new Uint8Array([0, 0, 0, 8, 4, 210, 22, 47]);
 
-async function askForTls(conn: Deno.TcpConn): Promise<void> {
-  await conn.write(SSL_REQUEST);
-  const answer = new Uint8Array(1);
-  await conn.read(answer);
-  if (answer[0] !== 0x53) throw new Deno.errors.InvalidData("The server has no TLS");
+/** Asks for TLS, as `beforeTls` does. */
+export async function askForTls(conn: SocketConn): Promise<void> {
+  await conn.writeAll(SSL_REQUEST);
+  const [answer] = await conn.readExactly(1);
+  if (answer !== 0x53) throw new Deno.errors.InvalidData("The server has no TLS");
 }
 
 /** An error that PostgreSQL has answered. */

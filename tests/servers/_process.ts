@@ -3,6 +3,10 @@
  * the loopback interface.
  */
 
+import { type Needs, needs, pathOf } from "../support/needs.ts";
+
+export { pathOf };
+
 /** How long something that must happen may take: long, for a busy machine. */
 const PATIENCE = 30_000;
 
@@ -23,48 +27,13 @@ export async function until(
   }
 }
 
-const PERMISSIONS = ["run", "read", "write", "env", "net"] as const;
-
-/** The first permission that tests with servers need and that was not given. */
-const lacking = PERMISSIONS.find((name) =>
-  Deno.permissions.querySync({ name }).state !== "granted"
-);
-
-/** Where Debian and others keep programs that are not in everybody's PATH. */
-function* folders(): Generator<string> {
-  yield* (Deno.env.get("PATH") ?? "").split(":").filter((folder) => folder !== "");
-  yield* ["/usr/sbin", "/usr/local/sbin"];
-  const postgres = "/usr/lib/postgresql";
-  if (!exists(postgres)) return;
-  for (const { name } of Deno.readDirSync(postgres)) yield `${postgres}/${name}/bin`;
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function find(program: string): string | undefined {
-  return [...folders()].map((folder) => `${folder}/${program}`).find(exists);
-}
-
-/** The path of a program. */
-export function pathOf(program: string): string {
-  const path = find(program);
-  if (path === undefined) throw new Error(`${program} is not installed`);
-  return path;
-}
-
-/** Why tests that need these programs can't run here, if they can't. */
-export function reasonToSkip(programs: readonly string[]): string | undefined {
-  if (lacking !== undefined) return `no permission: ${lacking}`;
-  if (Deno.build.os !== "linux") return `${Deno.build.os} has no /proc`;
-  const missing = programs.find((program) => find(program) === undefined);
-  return missing === undefined ? undefined : `${missing} is not installed`;
+/** What tests with servers need: the folder /proc, and these programs. */
+export function serverNeeds(programs: readonly string[]): Needs {
+  return {
+    permissions: ["run", "read", "write", "env", "net"],
+    programs,
+    also: { "/proc": Deno.build.os === "linux" },
+  };
 }
 
 /** A test that needs servers. If it can't run here it is ignored, and its name says why. */
@@ -73,9 +42,7 @@ export function serverTest(
   name: string,
   fn: (t: Deno.TestContext) => Promise<void>,
 ): void {
-  const reason = reasonToSkip(programs);
-  const shown = reason === undefined ? name : `${name} [skipped: ${reason}]`;
-  Deno.test({ name: shown, ignore: reason !== undefined, fn });
+  Deno.test({ ...needs(name, serverNeeds(programs)), fn });
 }
 
 /** Runs a program to its end; throws what it printed if it fails. */

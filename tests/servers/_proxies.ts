@@ -1,7 +1,6 @@
 /** Real proxies before a server: haproxy, a SOCKS5 proxy (microsocks), and an HTTP proxy (tinyproxy). */
 
 import { Socket } from "@x/sockpool";
-import type { Negotiate } from "./_login.ts";
 import { pathOf, Server } from "./_process.ts";
 
 /** A haproxy that passes TCP on to a server. */
@@ -87,39 +86,4 @@ export class HttpProxyServer extends Server {
   protected ping(): Promise<unknown> {
     return listens(this.port);
   }
-}
-
-/** Asks a SOCKS5 proxy for a connection to a port of the loopback interface. */
-export function bySocks(port: number): Negotiate {
-  return async (conn) => {
-    await conn.write(new Uint8Array([5, 1, 0])); // version 5, one method: none
-    const [, method] = await readExactly(conn, 2);
-    if (method !== 0) throw new Deno.errors.InvalidData(`SOCKS asks for method ${method}`);
-    await conn.write(new Uint8Array([5, 1, 0, 1, 127, 0, 0, 1, port >> 8, port & 0xff]));
-    const [, code] = await readExactly(conn, 10);
-    if (code !== 0) throw new Deno.errors.ConnectionRefused(`SOCKS refuses: ${code}`);
-  };
-}
-
-/** Asks an HTTP proxy for the same. */
-export function byConnect(port: number): Negotiate {
-  return async (conn) => {
-    const to = `127.0.0.1:${port}`;
-    await conn.write(new TextEncoder().encode(`CONNECT ${to} HTTP/1.1\r\nHost: ${to}\r\n\r\n`));
-    let head = "";
-    while (!head.endsWith("\r\n\r\n")) head += String.fromCharCode(...await readExactly(conn, 1));
-    if (head.split(" ")[1] === "200") return;
-    throw new Deno.errors.ConnectionRefused(`The proxy refuses: ${head.split("\r\n")[0]}`);
-  };
-}
-
-/** Reads so many bytes and none that come after them, which are another's. */
-async function readExactly(conn: Deno.Conn, count: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(count);
-  for (let at = 0; at < count;) {
-    const read = await conn.read(bytes.subarray(at));
-    if (read === null) throw new Deno.errors.UnexpectedEof("The proxy has hung up");
-    at += read;
-  }
-  return bytes;
 }

@@ -36,19 +36,19 @@ const subjects: Record<string, Subject> = {
     needs: ["postgres", "initdb"],
     serve: () => new PostgresServer().start(),
     killClients: (server) => (server as PostgresServer).terminateClients(),
-    rivals: async (...to) => (await npm()).pgOf(...to) as Rivals<object>,
+    rivals: async (...to) => await (await npm()).pgOf(...to) as Rivals<object>,
   },
   mysql2: {
     needs: ["mariadbd", "mariadb-install-db"],
     serve: () => new MariaDbServer().start(),
     killClients: (server) => (server as MariaDbServer).killClients(),
-    rivals: async (...to) => (await npm()).mysqlOf(...to) as Rivals<object>,
+    rivals: async (...to) => await (await npm()).mysqlOf(...to) as Rivals<object>,
   },
   redis: {
     needs: ["redis-server"],
     serve: () => new RedisServer().start(),
     killClients: (server) => (server as RedisServer).killClients(),
-    rivals: async (...to) => (await npm()).redisOf(...to) as unknown as Rivals<object>,
+    rivals: async (...to) => await (await npm()).redisOf(...to) as unknown as Rivals<object>,
   },
 };
 

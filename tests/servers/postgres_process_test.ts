@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
+import { assert, assertEquals, assertLessOrEqual, assertRejects } from "@std/assert";
 import { failover, Pool, type PoolOptions, type Socket, type SocketLease } from "@x/sockpool";
 import {
   assertCalls,
@@ -8,8 +8,8 @@ import {
   figures,
   reasons,
 } from "./_load.ts";
-import { postgres, PostgresError, PostgresServer, query, select } from "./_postgres.ts";
-import { serverTest, until } from "./_process.ts";
+import { postgres, PostgresError, PostgresServer, query, select, TERMINATED } from "./_postgres.ts";
+import { descriptors, serverTest, until } from "./_process.ts";
 
 const NEEDS = ["postgres", "initdb"];
 const CALLERS = 30;
@@ -48,23 +48,54 @@ for (const way of ["tcp", "tls", "unix"] as const) {
   });
 }
 
-serverTest(NEEDS, "PostgreSQL that terminates all sessions over and over, under load", async () => {
-  await using server = await new PostgresServer().start();
-  await using _flat = descriptorsStayFlat();
-  await using pool = new Pool(postgres(server), OPTIONS);
-  await using callers = calling(pool, CALLERS, true);
-  await callers.served();
-  let terminated = 0;
-  for (let round = 0; round < 8; round++) {
-    terminated += await server.terminateClients();
-    await callers.servedInAll(120);
+/** What came of the tries of one request: a request is tried again only if nothing but a farewell came. */
+class Tries {
+  /** How many requests were tried twice. */
+  repeated = 0;
+  /** Those of them whose first try had another answer than a farewell. */
+  readonly wrong: string[] = [];
+
+  /** Makes a request over a pool; it may be tried twice. */
+  async request(pool: SocketPool, tag: string): Promise<string> {
+    const answers: string[] = [];
+    return await pool.use(async (conn) => {
+      if (answers.length > 0) this.repeated++;
+      if (answers.some((answer) => answer !== "")) this.wrong.push(`${tag}: ${answers}`);
+      try {
+        return await select(conn, tag);
+      } catch (error) {
+        const isFarewell = error instanceof PostgresError && error.code === TERMINATED;
+        answers.push(isFarewell || conn.received === 0 ? "" : `${error}`);
+        throw error;
+      }
+    }, { retryStale: true });
   }
-  await callers.stop();
-  assert(terminated > 0);
-  assertCalls(callers, { errors: terminated }); // no request fails that no session died under
-  figures({ terminated, lost: callers.errors.length, served: callers.total });
-  await assertSound(pool, () => server.clients());
-});
+}
+
+serverTest(
+  NEEDS,
+  "PostgreSQL that terminates all sessions under load: retryStale hides it, and repeats nothing that was answered",
+  async () => {
+    await using server = await new PostgresServer().start();
+    await using _flat = descriptorsStayFlat();
+    await using pool = new Pool(postgres(server), OPTIONS);
+    const tries = new Tries();
+    await using callers = new Callers(CALLERS, (tag) => tries.request(pool, tag));
+    await callers.served();
+    let terminated = 0;
+    for (let round = 0; round < 8; round++) {
+      terminated += await server.terminateClients();
+      await callers.servedInAll(120);
+    }
+    await callers.stop();
+    assert(terminated > 0);
+    assertEquals(tries.wrong, []);
+    assertCalls(callers, { errors: (callers.total + callers.errors.length) * 0.05 });
+    const { repeated } = tries;
+    figures({ terminated, repeated, lost: callers.errors.length, served: callers.total });
+    await assertSound(pool, () => server.clients());
+  },
+);
 
 serverTest(
   NEEDS,
@@ -167,7 +198,7 @@ serverTest(
       isRetryable: (error) => !isRefusal(error),
     }, OPTIONS);
     await using callers = calling(pool);
-    await callers.served();
+    await until(() => pool.stats.dials.ok === OPTIONS.maxSize, "all connections are open");
     await server.query("ALTER ROLE app PASSWORD 'new'");
     await callers.served(); // what was logged in stays so
     assertCalls(callers, { errors: 0 });
@@ -215,16 +246,92 @@ serverTest(
 
 serverTest(
   NEEDS,
-  "A statement that PostgreSQL refuses costs no connection where it is caught inside",
+  "20 statements that PostgreSQL refuses cost no connection with isFatal, and 20 without",
   async () => {
     await using server = await new PostgresServer().start();
-    await using pool = new Pool(postgres(server), OPTIONS);
-    for (let n = 0; n < 20; n++) {
-      const code = await pool.use((conn) =>
-        query(conn, "SELECT 1 / 0").catch((error) => (error as PostgresError).code)
-      );
-      assertEquals(code, "22012");
+    const connector = postgres(server);
+    const { isFatal: _, ...strict } = connector;
+    for (const [given, dials] of [[connector, 1], [strict, 20]] as const) {
+      await using pool = new Pool(given, OPTIONS);
+      for (let n = 0; n < 20; n++) {
+        const error = await assertRejects(
+          () => pool.use((conn) => query(conn, "SELECT 1 / 0")),
+          PostgresError,
+        );
+        assertEquals(error.code, "22012");
+      }
+      assertEquals(pool.stats.dials.ok, dials);
     }
-    assertEquals([pool.stats.dials.ok, await server.clients()], [1, 1]);
   },
 );
+
+serverTest(
+  NEEDS,
+  "60 TLS dials to a PostgreSQL that hangs leave at most maxLingering connections open",
+  async () => {
+    await using server = await new PostgresServer().start();
+    await using _flat = descriptorsStayFlat();
+    const before = descriptors();
+    await using relay = new SilentAfterSslRequest();
+    {
+      await using pool = new Pool(postgres(server, "tls"), OPTIONS);
+      assertEquals(await pool.use((conn) => select(conn, "tls")), "tls");
+    }
+    const options = { maxSize: 60, connectTimeout: 100, acquireTimeout: 1_000 };
+    const hanging = { port: relay.port, path: "" } as PostgresServer;
+    const pool = new Pool(postgres(hanging, "tls", { maxLingering: 8 }), options);
+    const dials = Array.from({ length: 60 }, () => pool.acquire());
+    for (const { status } of await Promise.allSettled(dials)) assertEquals(status, "rejected");
+    await pool.close();
+    await until(() => relay.open <= 8, () => `at most 8 are open: ${relay.open}`);
+    await relay[Symbol.asyncDispose]();
+    await until(() => descriptors() <= before, "all are closed when the peer is gone");
+  },
+);
+
+/** Says yes to PostgreSQL's SSLRequest, and then nothing. */
+class SilentAfterSslRequest implements AsyncDisposable {
+  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  readonly #conns = new Set<Deno.Conn>();
+  readonly #running = this.#run();
+  readonly #serving = new Set<Promise<void>>();
+
+  get port(): number {
+    return this.#listener.addr.port;
+  }
+
+  /** How many clients have not hung up. */
+  get open(): number {
+    return this.#conns.size;
+  }
+
+  async #run(): Promise<void> {
+    for await (const conn of this.#listener) {
+      this.#conns.add(conn);
+      this.#serving.add(this.#serve(conn));
+    }
+  }
+
+  async #serve(conn: Deno.Conn): Promise<void> {
+    const buffer = new Uint8Array(1_024);
+    try {
+      if (await conn.read(buffer) === 8) await conn.write(Uint8Array.of(0x53));
+      while (await conn.read(buffer) !== null);
+    } catch { // it is closed from either side
+    } finally {
+      if (this.#conns.delete(conn)) conn.close();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const conn of this.#conns) conn.close();
+    this.#conns.clear();
+    try {
+      this.#listener.close();
+    } catch (error) {
+      if (!(error instanceof Deno.errors.BadResource)) throw error; // it was disposed of before
+    }
+    await this.#running;
+    await Promise.all(this.#serving);
+  }
+}

@@ -6,11 +6,11 @@ import {
   type Socket,
   type SocketLease,
   tcp,
+  tls,
 } from "@x/sockpool";
 import { assertCalls, assertSound, Callers, descriptorsStayFlat, figures } from "./_load.ts";
-import { negotiated, negotiatedTls } from "./_login.ts";
 import { certificates, serverTest, until } from "./_process.ts";
-import { byConnect, bySocks, HaproxyServer, HttpProxyServer, SocksServer } from "./_proxies.ts";
+import { HaproxyServer, HttpProxyServer, SocksServer } from "./_proxies.ts";
 import { echo, redisLogin, RedisServer } from "./_redis.ts";
 
 const CALLERS = 30;
@@ -99,11 +99,11 @@ serverTest(
 );
 
 const proxies = {
-  SOCKS5: { program: "microsocks", make: () => new SocksServer(), negotiate: bySocks },
-  CONNECT: { program: "tinyproxy", make: () => new HttpProxyServer(), negotiate: byConnect },
+  SOCKS5: { program: "microsocks", make: () => new SocksServer(), scheme: "socks5" },
+  CONNECT: { program: "tinyproxy", make: () => new HttpProxyServer(), scheme: "http" },
 };
 
-for (const [name, { program, make, negotiate }] of Object.entries(proxies)) {
+for (const [name, { program, make, scheme }] of Object.entries(proxies)) {
   for (const way of ["plain", "TLS"]) {
     serverTest(
       ["redis-server", program],
@@ -112,14 +112,11 @@ for (const [name, { program, make, negotiate }] of Object.entries(proxies)) {
         await using server = await new RedisServer().start();
         await using proxy = await make().start();
         await using _flat = descriptorsStayFlat();
-        const { port } = proxy;
+        const through = { hostname: "localhost", proxy: `${scheme}://127.0.0.1:${proxy.port}` };
         await using pool = poolOf(
           way === "plain"
-            ? negotiated(negotiate(server.port), { port })
-            : negotiatedTls(negotiate(server.tlsPort), {
-              port,
-              caCerts: [certificates.authority()],
-            }),
+            ? tcp({ ...through, port: server.port })
+            : tls({ ...through, port: server.tlsPort, caCerts: [certificates.authority()] }),
         );
         await using callers = calling(pool);
         await callers.served(3);

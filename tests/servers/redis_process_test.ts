@@ -152,7 +152,7 @@ serverTest(
       isRetryable: (error) => !(error instanceof RedisError),
     }, OPTIONS);
     await using callers = calling(pool);
-    await callers.served();
+    await until(() => pool.stats.dials.ok === OPTIONS.maxSize, "all connections are open");
     await server.call("CONFIG", "SET", "requirepass", "new");
     server.password = "new";
     await callers.served(); // what was logged in stays so

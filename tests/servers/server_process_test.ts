@@ -1,5 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { reasonToSkip, serverTest, until } from "./_process.ts";
+import { reasonToSkip } from "../support/needs.ts";
+import { serverNeeds, serverTest, until } from "./_process.ts";
 import { RedisServer } from "./_redis.ts";
 
 const NEEDS = ["redis-server"];
@@ -37,10 +38,7 @@ serverTest(NEEDS, "A server that ends at once says why, and leaves nothing", asy
 });
 
 Deno.test("What tests with servers need, and is not there, is named", () => {
-  const reason = reasonToSkip(["no-such-program"]);
-  assertEquals(
-    ["no-such-program is not installed", "no permission: run"].includes(`${reason}`),
-    true,
-    reason,
-  );
+  const reason = reasonToSkip(serverNeeds(["no-such-program"]));
+  const reasons = ["no-such-program is not installed", "no --allow-run"];
+  assertEquals(reasons.includes(`${reason}`), true, reason);
 });

@@ -102,6 +102,11 @@ Deno.test("a clock that is set by hand tells when a resource is too old", async 
   assertEquals([pool.stats.dials.ok, clock.now(), clock.wall()], [2, 1_099, 1_101]);
 });
 
+Deno.test("a clock that stands still bears being asked by its functions alone", () => {
+  const { now, wall } = new ManualClock(5);
+  assertEquals([now(), wall()], [5, 5]);
+});
+
 Deno.test("a clock is not set back, and not to what is no time", () => {
   for (const duration of [-1, NaN, Infinity]) {
     assertThrows(() => new ManualClock().advance(duration), RangeError, "duration");
