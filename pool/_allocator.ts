@@ -24,6 +24,7 @@ import type { ExhaustedLimit, TimeoutStage } from "./errors.ts";
 import type { ErrorSource } from "./hooks.ts";
 import { Lease } from "./lease.ts";
 import type { ResolvedPoolOptions } from "./options.ts";
+import type { Permit } from "./semaphore.ts";
 import type { RetireReason } from "./stats.ts";
 
 /**
@@ -243,6 +244,10 @@ export class Allocator<T, L extends Lease<T>>
     this.#admitting?.delete(slot);
     slot.openedAt = this.options.clock.wall();
     return this.slots.fill(slot, resource);
+  }
+
+  lateLeave(permit: Permit): void {
+    this.#giveBack(permit);
   }
 
   late(resource: T): void {
@@ -532,11 +537,12 @@ export class Allocator<T, L extends Lease<T>>
 
   #decide(): void {
     if (this.#isServing && this.queue.next !== undefined) this.#serveWaiters();
+    if (this.#withdrawUnneeded()) return this.#decide(); // there is room again
     this.#capacity.review();
     if (this.#state === "closing" || this.#state === "closed") return;
     if (this.queue.hasStranded) this.#rejectStranded();
-    this.#admitting?.forEach((slot) => this.#withdrawIfUnneeded(slot));
     if (this.isOpen && !this.#isPaused) this.opener.work();
+    this.opener.updateRef();
     if (this.#state === "draining" && this.queue.size === 0) this.#onDrained();
   }
 
@@ -828,10 +834,17 @@ export class Allocator<T, L extends Lease<T>>
     this.proceed();
   }
 
-  /** A dial that waits for leave, and that nobody needs any more, is given up. */
-  #withdrawIfUnneeded(slot: Slot<T>): void {
-    if (slot.state !== "connecting" || slot.stage !== "admit" || slot.call === undefined) return;
-    if (!this.opener.isNeeded(slot)) this.#withdraw(slot);
+  /** Gives up a dial that waits for leave, and that nobody needs any more. Returns false if there is none. */
+  #withdrawUnneeded(): boolean {
+    for (const slot of this.#admitting ?? []) {
+      if (slot.state !== "connecting" || slot.stage !== "admit" || slot.call === undefined) {
+        continue;
+      }
+      if (this.opener.isNeeded(slot)) continue;
+      this.#withdraw(slot);
+      return true;
+    }
+    return false;
   }
 
   /** A dial is given up before it has begun. */
@@ -854,7 +867,7 @@ export class Allocator<T, L extends Lease<T>>
     this.#reportEmpty();
   }
 
-  #giveBack(permit: { release(): void }): void {
+  #giveBack(permit: Permit): void {
     try {
       permit.release();
     } catch (error) {

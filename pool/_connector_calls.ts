@@ -16,6 +16,8 @@ export type PreparationKind = "probe" | "check" | "reset" | "accept";
 export interface CallEvents<T> {
   /** A dial has given a resource, which is to be initialised. Returns false if the pool has it already. */
   opened(slot: Slot<T>, resource: T): boolean;
+  /** A dial that had been given up was given leave to begin. */
+  lateLeave(permit: Permit): void;
   /** A dial that had been given up has given a resource. */
   late(resource: T): void;
   /** A dial has succeeded. */
@@ -297,8 +299,9 @@ class Dial<T, L extends Lease<T>> extends BoundedCall {
     if (typeof permit?.release !== "function") {
       return this.giveUp(new TypeError(`admit() must give a permit: received ${shown(permit)}`));
     }
-    if (this.settled) return permit.release();
+    if (this.settled) return this.#calls.events.lateLeave(permit);
     this.#slot.permit = permit;
+    if (this.signal.aborted) return this.giveUp(this.signal.reason); // the pool was closed meanwhile
     this.#connect();
   }
 

@@ -90,7 +90,7 @@ export class Opener<T, L extends Lease<T>> {
 
   /** Whether resources are being opened in advance. */
   get isWarming(): boolean {
-    return this.#warmUps.length > 0;
+    return this.#warmUps.some(({ isDone }) => !isDone);
   }
 
   /** Whether callers must wait before the next dial, or are given the last error until then. */
@@ -136,6 +136,10 @@ export class Opener<T, L extends Lease<T>> {
   work(): void {
     if (this.isWarming) this.#warmUp();
     if (this.#options.minIdle > 0) this.#refill();
+  }
+
+  /** Has the wait for the next dial keep the process alive while somebody waits for it. */
+  updateRef(): void {
     this.#schedule.setRef(this.#queue.size > 0 || this.isWarming);
   }
 
@@ -175,7 +179,7 @@ export class Opener<T, L extends Lease<T>> {
   /** Whether a dial that waits for leave is of use to somebody. */
   isNeeded(slot: Slot<T>): boolean {
     return slot.waiter !== undefined || slot.dial?.order !== undefined ||
-      this.#ready <= this.#options.minIdle;
+      this.#ready <= this.#queue.unassigned + this.#options.minIdle;
   }
 
   /** A resource was lent for the first time. */

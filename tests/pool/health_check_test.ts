@@ -108,7 +108,8 @@ Deno.test("a failed check does not let a later caller overtake", async () => {
   held.release();
   await microtasks();
   assertEquals(states([first, second]), ["fulfilled", "pending"]);
-  scene.connector.heal();
+  scene.connector.script.connect = "ok";
+  scene.connector.script.check = "ok";
   await microtasks();
   assertEquals(second.state, "fulfilled");
   await scene.end();

@@ -1,3 +1,4 @@
+import type { RetireEvent } from "../../mod.ts";
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
 import { delay } from "@std/async";
 import { Pool, type PoolOptions, Socket, type SocketLease, tcp } from "../../mod.ts";
@@ -117,7 +118,7 @@ for (const [what, stray] of Object.entries(strays)) {
   Deno.test(`${what} retires an idle socket within 100 ms, with no acquire`, async () => {
     await using server = EchoServer.listen();
     const details: unknown[] = [];
-    const onRetire = (...args: unknown[]) => details.push(args[0], args[2]);
+    const onRetire = ({ reason, detail }: RetireEvent) => details.push(reason, detail);
     await using pool = new Pool(tcp({ port: server.port }), { hooks: { onRetire } });
     await pool.use((conn) => roundTrip(conn, "ping"));
     assertEquals(pool.stats.idle, 1);

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
-import { Pool, type Socket, type SocketLease, tcp } from "../../mod.ts";
+import { Pool, type RetireEvent, type Socket, type SocketLease, tcp } from "../../mod.ts";
 import { EchoProcess } from "../support/child.ts";
 import { needs, PROCESS } from "../support/needs.ts";
 import { roundTrip } from "../support/round_trip.ts";
@@ -21,7 +21,7 @@ function testWithProcess(
     async fn() {
       await using server = await EchoProcess.start();
       const details: unknown[] = [];
-      const onRetire = (...args: unknown[]) => details.push(args[0], args[2]);
+      const onRetire = ({ reason, detail }: RetireEvent) => details.push(reason, detail);
       const options = { maxSize: 1, hooks: { onRetire } };
       await using pool = new Pool(tcp({ port: server.port }), options);
       assertEquals(await pool.use((conn) => roundTrip(conn, "first")), "first");

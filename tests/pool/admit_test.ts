@@ -1,0 +1,106 @@
+import { assertEquals, assertInstanceOf } from "@std/assert";
+import { type Connector, type Permit, Pool, PoolClosedError } from "../../pool/mod.ts";
+import { KeyedPool } from "../../pool/keyed_pool.ts";
+import { microtasks, Outcome } from "../support/scene.ts";
+
+/** A connector whose leave to dial is given by hand, and what became of the permits. */
+class Gate implements Connector<{ closes: number }> {
+  readonly waiting: ((isGranted: boolean) => void)[] = [];
+  granted = 0;
+  released = 0;
+  dials = 0;
+  /** Thrown when a permit is given back. */
+  error: Error | undefined;
+
+  admit(): Promise<Permit> {
+    const release = () => {
+      this.released++;
+      if (this.error !== undefined) throw this.error;
+    };
+    return new Promise((resolve, reject) => {
+      this.waiting.push((isGranted) => {
+        if (!isGranted) return reject(new Error("no leave"));
+        this.granted++;
+        resolve({ release, [Symbol.dispose]: release });
+      });
+    });
+  }
+
+  connect(): { closes: number } {
+    this.dials++;
+    return { closes: 0 };
+  }
+
+  close(thing: { closes: number }): void {
+    thing.closes++;
+  }
+
+  async grant(): Promise<void> {
+    this.waiting.shift()!(true);
+    await microtasks();
+  }
+}
+
+Deno.test("a dial that waits for leave goes to the next caller when the first gives up", async () => {
+  const gate = new Gate();
+  await using pool = new Pool(gate, { maxSize: 1 });
+  const controller = new AbortController();
+  const first = new Outcome(pool.acquire({ signal: controller.signal }));
+  const second = new Outcome(pool.acquire());
+  controller.abort(new Error("enough"));
+  await microtasks();
+  assertEquals([first.state, pool.stats.connecting, gate.waiting.length], ["rejected", 1, 1]);
+  await gate.grant();
+  assertEquals([second.state, gate.dials], ["fulfilled", 1]);
+  second.value!.release();
+});
+
+Deno.test("a dial that waits for leave, and that nobody needs, makes room for another key", async () => {
+  const gates = { a: new Gate(), b: new Gate() };
+  await using pool = new KeyedPool((key: "a" | "b") => gates[key], { maxSize: 1 });
+  const controller = new AbortController();
+  const first = new Outcome(pool.acquire("a", { signal: controller.signal }));
+  const other = new Outcome(pool.acquire("b"));
+  controller.abort(new Error("enough"));
+  await microtasks();
+  assertEquals([first.state, gates.b.waiting.length], ["rejected", 1]);
+  await gates.b.grant();
+  assertEquals(other.state, "fulfilled");
+  await gates.a.grant();
+  assertEquals(
+    [gates.a.dials, gates.a.released],
+    [0, 1],
+    "leave that comes too late is given back",
+  );
+  other.value!.release();
+});
+
+Deno.test("a dial that is given leave when the pool is closed does not begin", async () => {
+  const gate = new Gate();
+  const pool = new Pool(gate, { maxSize: 1 });
+  const caller = new Outcome(pool.acquire());
+  const closed = pool.close();
+  await gate.grant();
+  await closed;
+  assertInstanceOf(caller.error, PoolClosedError);
+  assertEquals([gate.dials, gate.granted, gate.released], [0, 1, 1]);
+});
+
+Deno.test("a permit that can't be given back is reported, also when it came too late", async () => {
+  for (const isLate of [false, true]) {
+    const gate = new Gate();
+    gate.error = new Error("no way back");
+    const errors: unknown[] = [];
+    const pool = new Pool(gate, {
+      maxSize: 1,
+      hooks: { onError: ({ error, source }) => errors.push(source, error) },
+    });
+    const controller = new AbortController();
+    const caller = new Outcome(pool.acquire({ signal: controller.signal }));
+    if (isLate) controller.abort();
+    await gate.grant();
+    caller.value?.discard();
+    await pool.close();
+    assertEquals(errors, ["admit", gate.error]);
+  }
+});
