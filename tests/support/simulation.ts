@@ -1,4 +1,4 @@
-import { type Clock } from "../../pool/mod.ts";
+import type { Clock } from "../../pool/mod.ts";
 import { clockOf } from "./clock_of.ts";
 import { sameTurn } from "./until.ts";
 import { VirtualTime } from "./virtual_time.ts";
