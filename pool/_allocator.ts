@@ -432,9 +432,10 @@ export class Allocator<T, L extends Lease<T>>
     this.#onEmpty = onEmpty;
     this.#rejectAll();
     this.#stopTimers();
-    this.opener.close(this.reporter.closedError());
+    const error = this.reporter.closedError();
+    this.opener.close(error);
     for (const slot of this.slots.idle) this.retire(slot, "closed");
-    this.#actions.add(() => this.#abortCalls(this.reporter.closedError()));
+    this.#actions.add(() => this.#abortCalls(error));
     this.proceed();
     this.#reportEmpty();
   }

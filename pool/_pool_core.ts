@@ -230,8 +230,9 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
     const shutdown = this.#shutdown ??= new Shutdown(this.#allocator, this.#options.clock.now);
     shutdown.close(options);
     this.#borrowing?.close();
-    const error = this.#allocator.reporter.closedError();
-    for (const recycling of this.#recyclings ?? []) recycling.stop(error);
+    for (const recycling of this.#recyclings ?? []) {
+      recycling.stop(this.#allocator.reporter.closedError());
+    }
     return shutdown.done;
   }
 

@@ -39,7 +39,8 @@ export class Shutdown {
   readonly #target: Closable;
   readonly #clock: () => number;
   readonly #limits: DeadlineQueue<Deadline>;
-  readonly #end = new AbortController();
+  /** Made where a signal hastens the end, to stop listening to it. */
+  #end: AbortController | undefined;
   #state: ShutdownState = "open";
   #resolve!: (done: Promise<void>) => void;
 
@@ -57,7 +58,10 @@ export class Shutdown {
     else if (waiters === "reject" || force) this.#shutDown();
     if (force || signal?.aborted) return this.#force();
     if (this.#state !== "draining" && this.#state !== "gentle") return;
-    signal?.addEventListener("abort", () => this.#force(), { signal: this.#end.signal });
+    if (signal !== undefined) {
+      this.#end ??= new AbortController();
+      signal.addEventListener("abort", () => this.#force(), { signal: this.#end.signal });
+    }
     this.#expireIn(timeout);
   }
 
@@ -72,7 +76,7 @@ export class Shutdown {
     this.#target.shutDown(() => {
       this.#state = "done";
       this.#limits.clear();
-      this.#end.abort();
+      this.#end?.abort();
       this.#resolve(Promise.resolve()); // callers that were rejected are told before
     });
   }

@@ -5,6 +5,7 @@
  */
 
 import { oneLine, shown, withoutPasswords } from "../internal/text.ts";
+import { SharedTimer } from "../internal/shared_timer.ts";
 import { typed } from "../internal/validate.ts";
 import { PoolCore, type PoolView } from "./_pool_core.ts";
 import { KeyCapacity, SharedCapacity } from "./_shared_capacity.ts";
@@ -155,6 +156,8 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
   readonly #emptied = new Set<unknown>();
   /** Empty keys that can't be dropped yet. */
   readonly #lingering = new Set<unknown>();
+  /** Drops empty keys that had to stay until their server may be dialled again. */
+  readonly #dropLater: SharedTimer;
   #cleaning: "resting" | "planned" = "resting";
   #state: "open" | "paused" | "closed" = "open";
   #closing: Promise<void> | undefined;
@@ -183,6 +186,7 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
     this.#options = resolveKeyedPoolOptions(options);
     const { maxSize, common } = this.#options;
     this.#capacity = new SharedCapacity(maxSize, common.clock);
+    this.#dropLater = new SharedTimer(common.clock.now, () => this.#dropLingering(Infinity), false);
     this.name = common.name;
   }
 
@@ -439,6 +443,7 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
     }
     // First of all: what is closed may call hooks and connectors, and these the pool again.
     this.#state = "closed";
+    this.#dropLater.clear();
     if (options.waiters !== "serve") this.#capacity.close();
     const closings = [...this.#entries.values()].map(({ core }) => core.close(options));
     return this.#closing ??= Promise.all(closings).then(() => this.#capacity.close());
@@ -512,9 +517,13 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
   #dropEmpty(): void {
     for (const id of this.#emptied) this.#dropIfEmpty(id);
     this.#emptied.clear();
-    let checked = LINGERING_KEYS_CHECKED;
+    this.#dropLingering(LINGERING_KEYS_CHECKED);
+  }
+
+  #dropLingering(most: number): void {
+    let left = Math.min(most, this.#lingering.size);
     for (const id of this.#lingering) {
-      if (checked-- === 0) break;
+      if (left-- === 0) break;
       this.#lingering.delete(id);
       this.#dropIfEmpty(id);
     }
@@ -529,10 +538,12 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
     if (entry === undefined || !entry.core.isEmpty) return;
     const { core, capacity } = entry;
     const { stats } = core;
-    if (stats.lingering > 0 || core.isPacing) {
-      this.#lingering.add(id);
-      return;
+    const isPacing = core.isPacing && !this.closed;
+    if (isPacing) {
+      const { clock, retry } = this.#options.common;
+      this.#dropLater.fireBy(clock.now() + retry.maxDelay);
     }
+    if (isPacing || stats.lingering > 0) return void this.#lingering.add(id);
     this.#entries.delete(id);
     this.#sum.add(stats);
     capacity.drop();

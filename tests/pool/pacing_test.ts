@@ -112,6 +112,31 @@ Deno.test("KeyedPool: a final failure of one key is paced, and others are not", 
   await closeNow(simulation, hosts);
 });
 
+Deno.test("KeyedPool: keys that failed finally leave nothing behind once they may be dialled again", async () => {
+  using simulation = new Simulation(1);
+  const server = new Server(simulation);
+  let connectors = 0;
+  const hosts = new KeyedPool((_key: number) => {
+    connectors++;
+    return server.connector;
+  }, { maxSize: 1_000, retry: RETRY, clock: simulation.clock });
+  const failAll = async () => {
+    const keys = Array.from({ length: 100 }, (_, key) => key);
+    const calls = keys.map((key) => assertRejects(() => hosts.acquire(key), WrongPassword));
+    await simulation.run(10);
+    await Promise.all(calls);
+    assertEquals(hosts.keys(), []);
+    return connectors;
+  };
+  assertEquals(await failAll(), 100);
+  assertEquals(await failAll(), 100, "each is remembered");
+  assertEquals(server.dials.length, 100);
+  await simulation.run(2 * RETRY.maxDelay);
+  assertEquals(simulation.pending, 0, "no timer is left, though nothing else has happened");
+  assertEquals(await failAll(), 200);
+  await closeNow(simulation, hosts);
+});
+
 Deno.test("Pool: callers that come together have one dial each at first, then one for all finds out", async () => {
   using simulation = new Simulation(1);
   const server = new Server(simulation);
