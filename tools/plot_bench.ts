@@ -1,6 +1,6 @@
 /**
  * Draws what `deno task bench --save` has measured into `docs/bench/`, and writes
- * the figures into the README, between its marks:
+ * the figures into docs/performance.md, between its marks:
  *
  *     deno run -A tools/plot_bench.ts
  *
@@ -43,7 +43,7 @@ const figures: Record<string, Figure> = {
   cancel: { subject: "cancel", draw: growth },
 };
 
-/** What the README says in figures: all cases of a subject, or some. */
+/** What docs/performance.md says in figures: all cases of a subject, or some. */
 const rows: Record<string, (name: string) => boolean> = {
   pool: endsIn("sequential", "100 tasks on 10", "20,000 waiters", "use", "a signal each"),
   sockets: endsIn("64 B, 10 borrowers", "64 KiB, 10 borrowers"),
@@ -96,13 +96,15 @@ function compared(result: CaseResult, own: Row, other: Row | undefined): string[
 }
 
 async function replaceInReadme(text: string): Promise<void> {
-  const readme = await Deno.readTextFile(at("README.md"));
+  const readme = await Deno.readTextFile(at("docs/performance.md"));
   const [begin, end] = ["<!-- bench -->", "<!-- /bench -->"];
   const from = readme.indexOf(begin);
   const to = readme.indexOf(end);
-  if (from < 0 || to < from) throw new Error(`README.md must have ${begin} and ${end}`);
+  if (from < 0 || to < from) throw new Error(`docs/performance.md must have ${begin} and ${end}`);
   const replaced = `${readme.slice(0, from + begin.length)}\n\n${text}\n\n${readme.slice(to)}`;
-  await Deno.writeTextFile(at("README.md"), replaced);
-  await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", at("README.md").pathname] })
+  await Deno.writeTextFile(at("docs/performance.md"), replaced);
+  await new Deno.Command(Deno.execPath(), {
+    args: ["fmt", "--quiet", at("docs/performance.md").pathname],
+  })
     .output();
 }
