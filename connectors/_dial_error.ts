@@ -42,7 +42,7 @@ export function dialError(error: unknown, place: string, kinds: readonly unknown
   return code === undefined ? named : Object.assign(named, { code });
 }
 
-/** The classes of errors that a socket throws, whoever uses it. */
+/** The classes of errors that a socket throws. */
 export const SOCKET_ERRORS: readonly unknown[] = Object.values(Deno.errors);
 
 /** The classes of errors that a call into the platform throws. */

@@ -279,7 +279,7 @@ export class Socket<A extends Deno.Addr = Deno.Addr, State = undefined> implemen
  * A lease on a socket, which is itself a `Deno.Conn`: whatever takes one takes
  * it. Leaving the scope of `using` gives the socket back to the pool; `close()`
  * closes it for good. Once the lease has ended every use throws
- * `LeaseReleasedError`, whoever holds the socket by then.
+ * `LeaseReleasedError`, also while another borrower holds the socket.
  *
  * The socket is reused only if it is fit to be: not if an operation failed or is
  * still in flight, the peer ended, or bytes are left unread.

@@ -2,7 +2,7 @@
 /**
  * An orderly shutdown. Two requests are under way over a pool of two sockets,
  * and a third waits in line, when Ctrl+C is pressed, or, since nobody does,
- * after half a second. The waiting one is turned away at once, the quick one
+ * after half a second. The waiting one is rejected at once, the quick one
  * gets its answer, the slow one is cut off at the deadline. A second Ctrl+C does
  * not wait for the deadline. Prints what happens, with the time since the start.
  *

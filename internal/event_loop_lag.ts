@@ -19,7 +19,7 @@ export interface BeatListener {
 
 /**
  * A cheap way to have the event loop turn: what it resolves is resolved only
- * after the loop has asked the system for news. Whoever may open sockets
+ * after the loop has asked the system for news. Code that may open sockets
  * provides it, see {@linkcode EventLoopLag.provide}.
  */
 export interface TurnSource {

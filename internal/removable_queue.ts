@@ -104,7 +104,7 @@ export class RemovableQueue<M extends Ranked> {
     return typeof place === "number" ? place : place.rank;
   }
 
-  /** Closes the gap behind a member: one who stays while those behind leave would have it searched each time. */
+  /** Closes the gap behind a member that stays, so that it is not searched again while others leave. */
   #moveUp(from: number, to: number): void {
     const member = this.#places[from] as M;
     this.#places.fill(member.rank, from, to);

@@ -29,7 +29,7 @@ import type { RetireReason } from "./stats.ts";
 
 /**
  * - `open`: callers are served
- * - `draining`: no new callers; those who wait are served
+ * - `draining`: no new callers; waiters are served
  * - `closing`: nobody is served; resources are being closed
  * - `closed`: nothing is left
  */
@@ -418,7 +418,7 @@ export class Allocator<T, L extends Lease<T>>
     this.proceed();
   }
 
-  /** Refuses new callers and serves those who wait; `onDrained` is called when there are none left. */
+  /** Refuses new callers and serves the waiters; `onDrained` is called when there are none left. */
   drain(onDrained: () => void): void {
     this.#state = "draining";
     this.#onDrained = onDrained;

@@ -25,7 +25,7 @@ class Deadline implements Bounded {
 
 /**
  * - `open`: nothing is closed yet
- * - `draining`: those who wait are served
+ * - `draining`: waiters are served
  * - `gentle`: borrowers are waited for
  * - `forced`: resources are closed under their borrowers
  * - `done`

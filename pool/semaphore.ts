@@ -135,7 +135,7 @@ export class Semaphore {
   }
 
   /**
-   * Takes a permit if one can be had at once; never before one who waits.
+   * Takes a permit if one is free and nobody waits.
    *
    * @returns The permit, or undefined.
    */
@@ -156,6 +156,16 @@ export class Semaphore {
     checkPermits(permits, "permits", "resize the semaphore");
     this.#permits = permits;
     this.#serve();
+  }
+
+  /** The semaphore in one line: `Semaphore(available 1, permits 3, waiting 0)`. */
+  toString(): string {
+    return `Semaphore(available ${this.available}, permits ${this.permits}, waiting ${this.waiting})`;
+  }
+
+  /** Shows the same line where the semaphore is logged; Deno and Bun look for Node's symbol too. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return this.toString();
   }
 
   #wait(signal: AbortSignal | undefined): Promise<Permit> {

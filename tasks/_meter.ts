@@ -11,7 +11,7 @@ interface MeteredSlots {
 }
 
 /**
- * What it takes to start besides slots: a token of the rate limit, and a permit
+ * What it takes to start, slots aside: a token of the rate limit, and a permit
  * of a semaphore that is shared with others. Both are got for what is next in the
  * queue, whatever that is by then.
  */

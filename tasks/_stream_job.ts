@@ -149,7 +149,7 @@ export class StreamJob<T, R> extends Job<T, R> {
     this.host.jobChanged(this as unknown as Job);
   }
 
-  /** Has those who wait told: the first of the failure, if there is one, and all others of the end. */
+  /** Answers all waiting calls: the first with the failure, if there is one, the others with the end. */
   #end(): void {
     this.#ready = new ReorderBuffer();
     while (this.#asked > this.#given) {
