@@ -506,7 +506,7 @@ export class SmallWorld implements Disposable {
     const { waiting, idle, connecting, preparing, size } = stats;
     const unserved = waiting - connecting - preparing;
     const any = this.#with("waiting").filter((each) => each.key === key && each.name !== "fresh");
-    this.#law(any.length === 0 || idle === 0, "nobody waits while one is idle");
+    this.#law(any.length <= preparing || idle === 0, "nobody waits while one is idle");
     if (unserved <= 0 || size >= SIZE) return;
     const open = this.#open;
     this.#law(open.length >= this.#maxSize, "nobody waits while there is room");
