@@ -46,9 +46,10 @@ Deno.test("1,000 waiters with the pool's own timeout share a handful of timers",
 });
 
 Deno.test("a timeout of one's own keeps the process alive no longer than the wait", async () => {
+  using timers = new TimerSpy();
   const pool = new Pool(() => ({}), { maxSize: 1 });
   const lease = await pool.acquire();
-  using timers = new TimerSpy();
+  assertEquals(timers.holding, 0);
   const waiter = pool.acquire({ timeout: 20_000 });
   assertEquals(timers.holding, 1);
   lease.release();
