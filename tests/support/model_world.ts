@@ -277,7 +277,10 @@ export class World implements ConnectorEvents {
     if (!isDraining && this.closeState !== "closed") {
       this.callers.haveCause("closed");
       this.closeState = "closing";
-    } else if (this.isOpen) this.closeState = "draining";
+    } else if (this.isOpen) {
+      this.closeState = "draining";
+      this.isPaused = false; // those that wait are served
+    }
     const wait = force ? 0 : timeout;
     this.forceFrom = Math.min(this.forceFrom, this.journal.time.clock() + wait);
     const previous = this.closeBy ?? Infinity;

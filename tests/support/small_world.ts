@@ -375,6 +375,7 @@ export class SmallWorld implements Disposable {
 
   #close(how: "serve" | "reject" | "force", options: CloseOptions): void {
     this.#closing = how;
+    if (how === "serve") this.#isPaused = false;
     if (how === "force") {
       for (const each of this.#with("holding")) this.#leave(each);
       for (const call of this.#calls) call.isGivenUp = true;
