@@ -32,12 +32,12 @@ export function errorText(error: unknown): string {
 /** How a value that was refused is shown: short, and a string in quotes. */
 export function shown(value: unknown): string {
   if (typeof value === "string") {
-    if (value.length <= LONGEST_SHOWN) return JSON.stringify(value);
-    return `${JSON.stringify(value.slice(0, LONGEST_SHOWN))}… (${value.length} characters)`;
+    const text = oneLine(JSON.stringify(value.slice(0, LONGEST_SHOWN)));
+    return value.length <= LONGEST_SHOWN ? text : `${text}… (${value.length} characters)`;
   }
   if (typeof value === "function") return "a function";
   if (typeof value === "object" && value !== null) return className(value);
-  return String(value);
+  return oneLine(String(value));
 }
 
 function className(value: object): string {

@@ -422,6 +422,7 @@ export class Allocator<T, L extends Lease<T>>
   drain(onDrained: () => void): void {
     this.#state = "draining";
     this.#onDrained = onDrained;
+    if (this.#isPaused) this.resume(); // a keyed pool that is closed can't be resumed
     this.#actions.add(() => this.#closing?.abort(this.reporter.closedError()));
     this.proceed();
   }

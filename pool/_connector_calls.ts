@@ -323,7 +323,8 @@ class Dial<T, L extends Lease<T>> extends BoundedCall {
     if (!events.opened(this.#slot, resource)) {
       return this.giveUp(new Error("connect() gave what the pool already holds"));
     }
-    if (connector.init === undefined) return this.#done();
+    const isUnwanted = this.signal.aborted; // the pool was closed meanwhile
+    if (connector.init === undefined || isUnwanted) return this.#done();
     this.#step = "init";
     this.#await(() => connector.init!(resource, { signal: this.signal }), () => this.#done());
   }

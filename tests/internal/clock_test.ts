@@ -92,3 +92,24 @@ Deno.test("the clock: the time for which the machine slept counts, and a date th
   hands.date += 1;
   assertLess(clock.wallNow() % 1, 0.001, "whole milliseconds");
 });
+
+Deno.test("the clock: deadlines go by time without sleep, the age of resources by time with it", async () => {
+  using hands = new Hands();
+  const clock: Clock = await import("../../internal/clock.ts?both");
+  const before = { now: clock.monotonicNow(), wall: clock.wallNow() };
+  hands.date += SLEEP;
+  hands.pass(5);
+  assertEquals(clock.monotonicNow() - before.now, 5);
+  assertEquals(clock.wallNow() - before.wall, SLEEP + 5);
+  hands.date -= 2 * SLEEP;
+  hands.pass(5);
+  assertEquals(clock.monotonicNow() - before.now, 10, "a date that is set back changes neither");
+  assertEquals(clock.wallNow() - before.wall, SLEEP + 10);
+  hands.date += 500;
+  hands.pass(5);
+  assertEquals(clock.wallNow() - before.wall, SLEEP + 15, "nor does one that is set right");
+  assertEquals([clock.SYSTEM_CLOCK.now, clock.SYSTEM_CLOCK.wall], [
+    clock.monotonicNow,
+    clock.wallNow,
+  ]);
+});

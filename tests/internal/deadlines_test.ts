@@ -49,6 +49,7 @@ Deno.test("a timeout of one's own keeps the process alive no longer than the wai
   using timers = new TimerSpy();
   const pool = new Pool(() => ({}), { maxSize: 1 });
   const lease = await pool.acquire();
+  assertEquals(timers.holding, 0);
   const waiter = pool.acquire({ timeout: 20_000 });
   assertEquals(timers.holding, 1);
   lease.release();

@@ -12,12 +12,27 @@ class World {
   readonly queue = new RemovableQueue<Member>();
   readonly model: Member[] = [];
   #arrivals = 0;
+  #cuts = 0;
 
   /** As in a line: numbers rise, but others may have had some of them. */
   join(skipped: number): void {
     const member = { rank: this.#arrivals += 1 + skipped };
     this.queue.push(member);
     this.model.push(member);
+  }
+
+  /** As one with a priority: its rank is anywhere between those of two others, or before all. */
+  cutIn(choice: number): void {
+    const index = choice % (this.model.length + 1);
+    const behind = this.model[index]?.rank ?? this.#arrivals + 1;
+    const before = this.model[index - 1]?.rank ?? behind - 1_000;
+    const share = (++this.#cuts * 0.618) % 1; // so that no rank comes twice
+    const rank = before + (behind - before) * (0.25 + share / 2);
+    if (rank === before || rank === behind) return;
+    this.#arrivals = Math.max(this.#arrivals, Math.ceil(rank));
+    const member = { rank };
+    this.queue.push(member);
+    this.model.splice(index, 0, member);
   }
 
   leave(choice: number): void {
@@ -57,6 +72,8 @@ const times = (count: number, step: () => void) => Array.from({ length: count },
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.nat(3).map((n): Step => (world) => world.join(n)) },
   { weight: 2, arbitrary: fc.nat(90).map((n): Step => (w) => times(n, () => w.join(0))) },
+  { weight: 3, arbitrary: fc.nat(999).map((n): Step => (world) => world.cutIn(n)) },
+  { weight: 1, arbitrary: fc.nat(90).map((n): Step => (w) => times(n, () => w.cutIn(n * 3))) },
   { weight: 3, arbitrary: fc.constant<Step>((world) => world.leave(0)) },
   { weight: 6, arbitrary: fc.nat(999).map((n): Step => (world) => world.leave(n)) },
   { weight: 2, arbitrary: fc.nat(90).map((n): Step => (w) => times(n, () => w.leave(1))) },

@@ -1,4 +1,6 @@
 import { assertEquals } from "@std/assert";
+import { Pool } from "../../pool/mod.ts";
+import { KeyedPool } from "../../pool/keyed_pool.ts";
 import { microtasks, Outcome, Scene } from "../support/scene.ts";
 import { ScriptedConnector } from "../support/scripted_connector.ts";
 
@@ -56,4 +58,25 @@ Deno.test("a pool that is paused closes nothing to make room for a fresh one", a
   await microtasks();
   assertEquals(waiters.map(({ state }) => state), ["fulfilled", "pending"]);
   await pool.close({ force: true });
+});
+
+Deno.test("a pool that is closed while it is paused serves those that wait, if that was asked for", async () => {
+  const single = new Pool(() => ({}), { maxSize: 1 });
+  const keyed = new KeyedPool((_: string) => () => ({}), { maxSize: 1 });
+  for (
+    const [pool, acquire] of [
+      [single, () => single.acquire()],
+      [keyed, () => keyed.acquire("a")],
+    ] as const
+  ) {
+    pool.pause();
+    const waiters = [new Outcome(acquire()), new Outcome(acquire())];
+    const closing = pool.close({ waiters: "serve", timeout: Infinity });
+    for (const waiter of waiters) {
+      await microtasks();
+      assertEquals(waiter.state, "fulfilled");
+      waiter.value!.release();
+    }
+    await closing;
+  }
 });

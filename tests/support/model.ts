@@ -29,6 +29,7 @@ const poolOptions: fc.Arbitrary<Config["pool"]> = fc.record({
   idleTimeout: oneOf(Infinity, 50),
   maxLifetime: oneOf(Infinity, 200),
   checkAfter: oneOf(Infinity, 0, 10),
+  keepalive: oneOf(Infinity, Infinity, 20),
   order: oneOf<NonNullable<PoolOptions["order"]>>("lifo", "fifo"),
 }).map((options) => {
   const minIdle = Math.min(options.minIdle, options.maxSize);
@@ -36,6 +37,10 @@ const poolOptions: fc.Arbitrary<Config["pool"]> = fc.record({
 });
 
 const script: fc.Arbitrary<Script> = fc.record({
+  admit: oneOf("sync", "ok", "hang"),
+  init: oneOf("sync", "ok", "hang"),
+  accept: oneOf("sync", "ok", "hang"),
+  isFatal: fc.constant("yes"),
   connect: oneOf("sync", "ok", "hang"),
   check: oneOf("sync", "ok", "hang"),
   reset: oneOf("sync", "ok", "hang"),
@@ -50,7 +55,7 @@ export const configs: fc.Arbitrary<Config> = fc.record({
   pool: poolOptions,
   attempts: oneOf(1, 1, 2, 3, Infinity),
   script,
-  has: fc.subarray(["check", "reset", "watch", "probe"] as const),
+  has: fc.subarray(["check", "reset", "watch", "probe", "admit", "init"] as const),
   hears: fc.boolean(),
   seed: fc.nat(),
 });
@@ -215,6 +220,7 @@ class Driver {
   /** From now on all is well, and what has not been answered is. */
   async #heal(): Promise<void> {
     const { connector } = this.#world;
+    this.#world.setPaused(false);
     const first = ([method, modes]: [string, readonly Mode[]]) => [method, modes[0]];
     Object.assign(connector.script, Object.fromEntries(Object.entries(MODES).map(first)));
     for (const call of [...connector.calls]) {

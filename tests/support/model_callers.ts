@@ -4,6 +4,7 @@ import {
   PoolClosedError,
   PoolExhaustedError,
   PoolTimeoutError,
+  type UseOptions,
 } from "../../pool/mod.ts";
 import { ModelError, type Thing } from "./model_connector.ts";
 import type { Journal } from "./model_journal.ts";
@@ -20,6 +21,9 @@ export interface Caller {
   readonly id: number;
   readonly signal: AbortSignal | undefined;
   readonly timeout: number;
+  readonly priority: number;
+  /** When the whole of its `use` is to be over, by the timers. */
+  readonly useDeadline: number;
   kind: "any" | "fresh";
   /** How long it has waited for the first resource: both tries share one timeout. */
   waited: number;
@@ -80,7 +84,7 @@ export class Callers {
     );
   }
 
-  use(options: AcquireOptions & { retryStale: boolean }): void {
+  use(options: UseOptions): void {
     const caller = this.#join(options);
     const thrown = new Error("the body's own");
     const body = (lease: Lease<Thing>) => {
@@ -97,20 +101,27 @@ export class Callers {
       const isGivenUp = error === thrown && options.signal?.aborted; // before it came back
       if (isGivenUp && caller.state === "waiting") this.#leave(caller, "refused");
       else if (caller.state === "waiting") this.#refuse(caller, secondOf(error, thrown));
-      else if (error !== thrown && !(options.signal?.aborted && error === options.signal.reason)) {
+      else if (error !== thrown && !this.#isCut(caller, error)) {
         this.#journal.violate(`use() rejects with ${error}`);
       }
     });
   }
 
+  /** Whether the body of a use was ended by the signal or the deadline of the whole. */
+  #isCut({ signal, useDeadline }: Caller, error: unknown): boolean {
+    if (signal?.aborted && error === signal.reason) return true;
+    const isDue = this.#journal.time.now >= useDeadline;
+    return error instanceof PoolTimeoutError && error.stage === "use" && isDue;
+  }
+
   tryAcquire(): void {
-    const { pool, isOpen } = this.#world;
+    const { pool, isOpen, isPaused } = this.#world;
     const isFree = pool.stats.waiting === 0;
     try {
       const lease = pool.tryAcquire();
       if (lease === undefined) return;
       this.#world.receive(lease);
-      if (!isOpen || !isFree) this.#journal.violate("tryAcquire() overtakes");
+      if (!isOpen || !isFree || isPaused) this.#journal.violate("tryAcquire() overtakes");
     } catch (error) {
       const isExpected = isOpen ? error instanceof ModelError : closed(error);
       if (!isExpected) this.#journal.violate(`tryAcquire() throws ${error}`);
@@ -139,12 +150,14 @@ export class Callers {
     caller.hadRoom = false;
   }
 
-  #join({ fresh = false, timeout, signal }: AcquireOptions): Caller {
+  #join({ fresh = false, timeout, signal, priority = 0, deadline = Infinity }: UseOptions): Caller {
     const caller: Caller = {
       id: ++this.#count,
       kind: fresh ? "fresh" : "any",
       signal,
       timeout: timeout ?? this.#world.config.pool.acquireTimeout!,
+      priority,
+      useDeadline: this.#journal.time.now + deadline,
       waited: 0,
       state: "waiting",
       joined: 0,
@@ -170,7 +183,7 @@ export class Callers {
     caller.joined = step;
     caller.arrival = this.#arrivals++;
     caller.since = time.now;
-    caller.deadline = time.now + limit;
+    caller.deadline = Math.min(time.now + limit, caller.useDeadline);
     caller.causes = [];
     if (signal?.aborted) caller.causes.push({ is: (error) => error === signal.reason, seq });
     else if (!this.#world.isOpen) caller.causes.push({ is: closed, seq });
@@ -178,10 +191,11 @@ export class Callers {
   }
 
   #hasRoom(): boolean {
-    const { pool, config, isPatient } = this.#world;
+    const { pool, isPatient } = this.#world;
     const { size, maxSize, connecting, waiting } = pool.stats;
-    if (config.pool.minIdle! > 0 || this.#world.warmings > 0) return false; // they may take it
-    const mayDial = connecting < (config.pool.maxConnecting ?? Infinity) && !isPatient;
+    const { limits, warmings, recyclings, isPaused } = this.#world;
+    if (limits.minIdle > 0 || warmings + recyclings > 0) return false; // they may take it
+    const mayDial = connecting < limits.maxConnecting && !isPatient && !isPaused;
     return waiting === 0 && size < maxSize && mayDial;
   }
 
@@ -205,7 +219,8 @@ export class Callers {
       this.#journal.violate(`${caller.id} gets a used thing for a fresh one`);
     }
     const isBefore = (other: Caller) =>
-      other.kind === caller.kind && other.arrived < caller.arrival && other.causes.length === 0;
+      other.kind === caller.kind && other.arrived < caller.arrival &&
+      other.priority >= caller.priority && other.causes.length === 0;
     const seq = lend?.seq ?? 0;
     for (const { of, seq: other } of this.#overtakings.filter(({ over }) => over === caller)) {
       if (other < seq) this.#journal.violate(`${of} overtakes ${caller.id}`);
@@ -253,6 +268,9 @@ export class Callers {
     if (error instanceof ModelError) return this.#checkBlame(caller, error);
     if (error instanceof PoolTimeoutError) return this.#checkLateness(caller, error);
     if (error instanceof PoolExhaustedError) return this.#checkExhaustion(caller);
+    const isOver = closed(error) && !this.#world.isOpen &&
+      journal.time.clock() >= this.#world.forceFrom;
+    if (isOver) return; // those that were to be served within the timeout of the close
     const isOfDial = error instanceof Error && /already holds|without an error/.test(error.message);
     if (!isOfDial) journal.violate(`${caller.id} is refused without cause: ${error}`);
   }
@@ -278,7 +296,7 @@ export class Callers {
 
   #checkExhaustion(caller: Caller): void {
     const isImpatient = caller.timeout === 0 ||
-      this.#world.config.pool.maxWaiting !== Infinity && caller.joined === this.#journal.step;
+      this.#world.limits.maxWaiting !== Infinity && caller.joined === this.#journal.step;
     const isAlone = caller.joined === this.#journal.step && !this.#journal.isTangled;
     if (!isImpatient) this.#journal.violate(`${caller.id} would have waited`);
     if (isAlone && caller.hadRoom) this.#journal.violate(`${caller.id} had room`);

@@ -1,8 +1,10 @@
 import {
+  type ConnectContext,
   type Connector,
   type ConnectorContext,
   Lease,
   type LeaseSlot,
+  type Permit,
   type WatchContext,
 } from "../../pool/mod.ts";
 import type { Journal } from "./model_journal.ts";
@@ -20,6 +22,14 @@ export class Thing {
   watched = false;
   /** Opened before a `clear()`. */
   cleared = false;
+  /** Whether it may not be lent any more: its connector or a `recycle()` said so. */
+  condemned = false;
+  /** Whether it was closed under its borrower, by its connector. */
+  revoked = false;
+  /** What the connector retires it with. */
+  retire: ConnectContext["retire"] | undefined;
+  /** When its dial began, by the timers. */
+  dialled = 0;
   /** When it was last given to the pool, by the pool's clock. */
   touched: number;
   lost: ((reason: unknown) => void) | undefined;
@@ -31,22 +41,34 @@ export class Thing {
   }
 
   get isHeld(): boolean {
-    return this.lease !== undefined && !this.lease.ended;
+    return this.lease !== undefined && !this.lease.ended && !this.revoked;
   }
 }
 
-export type Method = "connect" | "check" | "reset" | "close" | "probe";
+export type Method =
+  | "admit"
+  | "connect"
+  | "init"
+  | "check"
+  | "reset"
+  | "close"
+  | "probe"
+  | "accept";
 export type Mode = (typeof MODES)[keyof typeof MODES][number];
 export type Script = { [M in keyof typeof MODES]: (typeof MODES)[M][number] };
 
 /** What each method can be made to do: `sync` and `ok` succeed, `hang` is answered by a step, if ever. */
 export const MODES = {
   connect: ["sync", "ok", "hang", "hang", "fail", "throw", "final", "undefined", "twice"],
+  admit: ["sync", "ok", "hang", "fail", "throw"],
+  init: ["sync", "ok", "hang", "fail", "throw"],
+  accept: ["sync", "ok", "hang", "fail", "throw"],
+  isFatal: ["yes", "yes", "no", "throw"],
   check: ["sync", "ok", "hang", "no", "fail", "throw"],
   reset: ["sync", "ok", "hang", "fail", "throw"],
   close: ["sync", "ok", "hang", "fail", "throw"],
   probe: ["none", "none", "ok", "hang", "fail", "throw"],
-  watch: ["sync", "sync", "lost", "throw"],
+  watch: ["sync", "sync", "lost", "throw", "prepare"],
   lease: ["sync", "sync", "sync", "sync", "throw"],
 } as const;
 
@@ -102,6 +124,10 @@ export class ModelConnector implements Connector<Thing> {
   /** What arrived when the pool had given it up. */
   readonly late = new Set<Thing>();
   opened = 0;
+  /** Permits that were given to the pool, and that it has not given back. */
+  permits = 0;
+  declare admit?: NonNullable<Connector<Thing>["admit"]>;
+  declare init?: NonNullable<Connector<Thing>["init"]>;
   declare check?: NonNullable<Connector<Thing>["check"]>;
   declare reset?: NonNullable<Connector<Thing>["reset"]>;
   declare watch?: NonNullable<Connector<Thing>["watch"]>;
@@ -111,20 +137,22 @@ export class ModelConnector implements Connector<Thing> {
     this.#journal = journal;
     this.script = { ...script };
     this.#events = events;
+    if (has.includes("admit")) this.admit = this.#admit;
+    if (has.includes("init")) this.init = this.#init;
     if (has.includes("check")) this.check = this.#check;
     if (has.includes("reset")) this.reset = this.#reset;
     if (has.includes("watch")) this.watch = this.#watch;
     if (has.includes("probe")) this.probe = this.#settle;
   }
 
-  connect({ signal }: ConnectorContext): Answer<Thing> {
+  connect({ signal, retire }: ConnectContext): Answer<Thing> {
     const call = this.#begin("connect", undefined, signal);
     const known = this.#knownThing();
     if (this.script.connect === "twice" && known !== undefined) {
       this.forget(call);
       return known;
     }
-    return this.#answer(call, () => this.#open(call));
+    return this.#answer(call, () => this.#open(call, retire));
   }
 
   close(thing: Thing): Answer<void> {
@@ -146,6 +174,11 @@ export class ModelConnector implements Connector<Thing> {
 
   isRetryable(error: unknown): boolean {
     return !(error instanceof ModelError && error.final);
+  }
+
+  isFatal(): boolean {
+    if (this.script.isFatal === "throw") throw this.#error("isFatal");
+    return this.script.isFatal === "yes";
   }
 
   isStale(thing: Thing): boolean {
@@ -176,6 +209,26 @@ export class ModelConnector implements Connector<Thing> {
     return this.#journal.time.now < call.begun + closeLimit;
   }
 
+  #admit({ signal }: ConnectorContext): Answer<Permit> {
+    return this.#answer(this.#begin("admit", undefined, signal), () => this.#permit());
+  }
+
+  #permit(): Permit {
+    this.permits++;
+    let isHeld = true;
+    const release = () => {
+      if (!isHeld) this.#journal.violate("a permit is given back twice");
+      isHeld = false;
+      this.permits--;
+      this.#journal.note(() => "permit given back");
+    };
+    return { release, [Symbol.dispose]: release };
+  }
+
+  #init(thing: Thing, { signal }: ConnectorContext): Answer<void> {
+    return this.#answer(this.#begin("init", thing, signal), () => {});
+  }
+
   #check(thing: Thing, { signal }: ConnectorContext): Answer<boolean> {
     return this.#answer(this.#begin("check", thing, signal), (fit) => fit);
   }
@@ -184,7 +237,7 @@ export class ModelConnector implements Connector<Thing> {
     return this.#answer(this.#begin("reset", thing, signal), () => {});
   }
 
-  #watch(thing: Thing, { lost }: WatchContext): void {
+  #watch(thing: Thing, { lost, prepare }: WatchContext): void {
     this.#journal.note(() => `watch ${thing.id}`);
     if (thing.watched || thing.isHeld || thing.closes > 0) {
       this.#journal.violate(`${thing.id} is not at rest, and is watched`);
@@ -192,6 +245,11 @@ export class ModelConnector implements Connector<Thing> {
     thing.watched = true;
     thing.lost = lost;
     if (this.script.watch === "lost") lost("at once");
+    if (this.script.watch === "prepare") {
+      prepare(async ({ signal }) => {
+        await this.#answer(this.#begin("accept", thing, signal), () => {});
+      });
+    }
     if (this.script.watch === "throw") throw this.#error("watch");
   }
 
@@ -211,7 +269,7 @@ export class ModelConnector implements Connector<Thing> {
       method,
       thing,
       signal,
-      begun: this.#journal.time.now,
+      begun: method === "init" ? thing!.dialled : this.#journal.time.now,
       cleared: false,
       isProbe: false,
       isHanging: false,
@@ -260,8 +318,10 @@ export class ModelConnector implements Connector<Thing> {
     if (index >= 0) this.calls.splice(index, 1);
   }
 
-  #open(call: Call): Thing {
+  #open(call: Call, retire: ConnectContext["retire"]): Thing {
     const thing = new Thing(++this.opened, this.#journal.time.clock());
+    thing.retire = retire;
+    thing.dialled = call.begun;
     this.#journal.note(() => `opened ${thing.id}`);
     thing.cleared = call.cleared;
     thing.late = call.signal!.aborted;

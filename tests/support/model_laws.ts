@@ -20,6 +20,7 @@ export function checkRest(world: World): void {
   law(stats.size === leased + idle + connecting + preparing + closing, "size is the sum");
   law(stats.waiting === world.callers.waiting.length, "as many wait as have not been answered");
   law(world.pool.closed !== world.isOpen, "the pool knows whether it is closed");
+  if (world.closeState === "draining" && stats.waiting === 0) world.closeState = "closing";
   law(world.held.every((lend) => lend.seen), "what is lent reaches somebody");
   law(world.connector.late.size === 0, "what comes too late is closed");
   checkCallers(world);
@@ -76,16 +77,26 @@ function checkReality(world: World, stats: PoolStats): void {
   const { leased, idle, connecting, preparing, closing } = stats;
   const { connector } = world;
   const law = lawIn(world);
-  const calls = awaited(world, "check") + awaited(world, "reset");
+  const calls = awaited(world, "check") + awaited(world, "reset") + awaited(world, "accept");
+  const admits = awaited(world, "admit");
+  const inits = awaited(world, "init");
   const probes = connector.calls.filter((call) => call.method === "probe").length;
   law(leased === world.held.length, "leased is what borrowers hold");
-  law(leased + idle + preparing === connector.open.size, "what is open is known");
-  law(connecting === awaited(world, "connect"), "connecting is the dials under way");
+  law(leased + idle + preparing + inits === connector.open.size, "what is open is known");
+  law(
+    connecting === admits + awaited(world, "connect") + inits,
+    "connecting is the dials under way",
+  );
   law(closing === awaited(world, "close"), "closing is the closes under way");
   law(preparing >= calls, "preparing is at least the checks and resets under way");
   law(preparing <= calls + probes, "preparing is no more than what is under way");
-  const isAwaited = world.callers.waiting.length > 0 || world.warmings > 0;
-  const isHeld = isAwaited || connecting + preparing + closing > 0;
+  const hasPermits = connector.admit !== undefined;
+  law(
+    !hasPermits || connector.permits - world.taken === stats.size - admits,
+    "a permit for each resource",
+  );
+  const isAwaited = world.callers.waiting.length + world.warmings + world.recyclings > 0;
+  const isHeld = isAwaited || world.bodies.length > 0 || connecting + preparing + closing > 0;
   const isBusy = isHeld || connector.calls.length > 0;
   law(isBusy || world.journal.time.holding === 0, "a pool at rest keeps no process alive");
 }
@@ -110,7 +121,11 @@ function checkProgress(world: World, stats: PoolStats): void {
   const { size, maxSize, idle, connecting, preparing, closing } = stats;
   const { waiting } = world.callers;
   const law = lawIn(world);
-  const { pool, attempts } = world.config;
+  const { attempts } = world.config;
+  const { minIdle, maxConnecting } = world.limits;
+  const isImpatient = waiting.some((caller) => caller.timeout === 0);
+  law(!isImpatient || connecting + preparing + closing > 0, "nobody waits who would not");
+  if (world.isPaused) return;
   // There may be things made ready for nobody: so many callers at least have none.
   const unserved = (count: number) => count > connecting + preparing;
   const any = waiting.filter((caller) => caller.kind === "any").length;
@@ -118,21 +133,20 @@ function checkProgress(world: World, stats: PoolStats): void {
   law(!unserved(any) || idle === 0, "nobody waits while something is idle");
   const { weather, now } = world;
   const isHeldBack = now <= weather.lastFailure + RETRY.maxDelay + 1 || connecting > 0;
-  const mayDial = connecting < (pool.maxConnecting ?? Infinity) &&
+  const mayDial = connecting < maxConnecting &&
     (!(world.isPatient || weather.final) || !isHeldBack);
   law(!unserved(waiting.length) || !hasRoom || !mayDial, "nobody waits while there is room");
   const isMakingRoom = hasRoom || closing > 0 || idle === 0 || !mayDial;
   law(!unserved(waiting.length - any) || isMakingRoom, "room is made for a fresh one");
-  const isImpatient = waiting.some((caller) => caller.timeout === 0);
-  law(!isImpatient || connecting + preparing + closing > 0, "nobody waits who would not");
   const lastLoss = Math.max(weather.lastFailure, weather.lastWaste);
   const isQuiet = connecting === 0 && now > lastLoss + RETRY.maxDelay + 1 && attempts > 0;
-  law(!isQuiet || !hasRoom || idle + preparing >= (pool.minIdle ?? 0), "minIdle is refilled");
+  law(!isQuiet || !hasRoom || idle + preparing >= minIdle, "minIdle is refilled");
 }
 
 function checkLimits(world: World, stats: PoolStats): void {
   const { size, maxSize, idle, closing, preparing } = stats;
-  const { maxIdle = Infinity, maxWaiting = Infinity } = world.config.pool;
+  const { maxIdle = Infinity } = world.config.pool;
+  const { maxWaiting } = world.limits;
   const law = lawIn(world);
   law(idle <= maxIdle, "no more than maxIdle are idle");
   law(size - closing <= maxSize || idle === 0, "none is idle while there are too many");
@@ -140,12 +154,14 @@ function checkLimits(world: World, stats: PoolStats): void {
   law(world.callers.waiting.length <= maxWaiting + MOST, "no more than maxWaiting wait");
   let outdated = 0;
   for (const thing of world.connector.open) if (thing.cleared && !thing.isHeld) outdated++;
-  law(outdated <= preparing, "what was cleared is closed");
+  const unready = preparing + awaited(world, "init");
+  law(outdated <= unready, "what was cleared is closed");
 }
 
 function checkClosing(world: World, stats: PoolStats): void {
   const law = lawIn(world);
-  law(stats.idle === 0, "nothing is idle once the pool is closed");
+  const isDraining = world.closeState === "draining";
+  law(stats.idle === 0 || isDraining, "nothing is idle once the pool is closed");
   law(stats.connecting <= world.connector.calls.length, "no dial is invented");
   const isOver = world.closeState === "closed";
   law(isOver || world.now <= world.closeBy!, "close() settles in time");
@@ -160,5 +176,7 @@ export function checkEnd(world: World): void {
   law(world.connector.open.size === 0, "everything is closed");
   law(world.callers.waiting.length === 0, "everybody has been answered");
   law(world.warmings === 0, "every warm() has settled");
+  law(world.recyclings === 0, "every recycle() has settled");
+  law(world.connector.permits === world.taken, "every permit has been given back");
   law(world.journal.time.pending === 0, "no timer is left");
 }

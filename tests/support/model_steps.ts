@@ -30,7 +30,8 @@ function asked(world: World, how: Choices) {
   const timeout = TIMEOUTS[how.below(5)]!;
   const controller = how.below(2) === 0 ? undefined : world.controllers[how.below(2)];
   const signal = controller === undefined ? {} : { signal: controller.signal };
-  return { timeout, ...signal, fresh: how.below(5) === 4 };
+  const priority = [0, 0, 0, 0, 1, -1][how.below(6)]!;
+  return { timeout, ...signal, fresh: how.below(5) === 4, priority };
 }
 
 function abort(world: World, how: Choices): void {
@@ -50,8 +51,9 @@ function endLease(world: World, how: Choices): void {
   const way = how.below(8);
   if (way < 5) lease.release();
   else if (way === 5) lease.discard("of no use");
-  else if (way === 6 && world.journal.time.clock() < world.forceFrom) {
+  else if (way === 6 && !thing.revoked && world.journal.time.clock() < world.forceFrom) {
     thing.detached = true;
+    if (world.connector.admit !== undefined) world.taken++;
     world.connector.open.delete(thing);
     lease.detach();
   } else lease[Symbol.dispose]();
@@ -74,8 +76,9 @@ function staleThing(world: World, lease: unknown): void {
 
 function answer(world: World, how: Choices): void {
   // Whether an answer that comes in the very moment of the time limit is late can't be known.
+  const isDial = (call: Call) => call.method === "connect" || call.method === "init";
   const isExpiring = (call: Call) =>
-    !call.signal?.aborted && world.now === call.begun + CONNECT_TIMEOUT;
+    isDial(call) && !call.signal?.aborted && world.now === call.begun + CONNECT_TIMEOUT;
   const mayAnswer = (call: Call) => call.isHanging && !isExpiring(call);
   const call = how.of(world.connector.calls.filter(mayAnswer));
   if (call === undefined) return;
@@ -85,7 +88,7 @@ function answer(world: World, how: Choices): void {
 }
 
 function changeScript(world: World, how: Choices): void {
-  const method = how.of(["connect", "check", "reset", "close", "probe", "watch", "lease"])!;
+  const method = how.of(Object.keys(MODES))!;
   const modes = MODES[method as keyof Script] as readonly string[];
   (world.connector.script as Record<string, string>)[method] = how.of(modes)!;
 }
@@ -112,8 +115,27 @@ function poke(world: World, how: Choices): void {
   }
 }
 
+/** The connector retires what it has opened: when it is released, or under its borrower. */
+function retire(world: World, how: Choices): void {
+  const thing = how.of([...world.connector.open]);
+  if (thing === undefined) return;
+  const now = how.below(2) === 0;
+  thing.condemned = true;
+  if (now && thing.isHeld) thing.revoked = true;
+  thing.retire!("hung up", { now });
+}
+
+function set(world: World, how: Choices): void {
+  const { limits, pool, config } = world;
+  const most = Math.min(pool.stats.maxSize, config.pool.maxIdle ?? Infinity, 2);
+  limits.minIdle = how.below(most + 1);
+  if (limits.minIdle > 0) world.hasKept = true;
+  limits.maxConnecting = [Infinity, 1, 2][how.below(3)]!;
+  pool.set({ ...limits, checkAfter: [Infinity, 0, 10][how.below(3)]! });
+}
+
 function resize(world: World, how: Choices): void {
-  const maxSize = Math.max(1 + how.below(MOST), world.config.pool.minIdle!);
+  const maxSize = Math.max(1 + how.below(MOST), world.limits.minIdle);
   world.pool.resize(maxSize);
 }
 
@@ -125,7 +147,8 @@ function clear(world: World): void {
 
 function close(world: World, how: Choices): void {
   const timeout = [20, 0, 200, 10_000][how.below(4)]!;
-  world.close({ timeout, force: how.below(4) === 3 });
+  const waiters = how.below(3) === 0 ? "serve" : "reject";
+  world.close({ timeout, force: how.below(4) === 3, waiters });
 }
 
 /** What a step does; its weight says how often it comes. A failing run shrinks towards the first. */
@@ -139,7 +162,11 @@ export const STEPS: readonly { name: string; weight: number; act: Action }[] = [
     name: "use",
     weight: 5,
     act: (world, how) =>
-      world.callers.use({ retryStale: how.below(2) === 1, ...asked(world, how) }),
+      world.callers.use({
+        retryStale: how.below(2) === 1,
+        ...asked(world, how),
+        deadline: [Infinity, Infinity, 30][how.below(3)]!,
+      }),
   },
   { name: "end body", weight: 5, act: endBody },
   { name: "abort", weight: 4, act: abort },
@@ -149,6 +176,10 @@ export const STEPS: readonly { name: string; weight: number; act: Action }[] = [
   { name: "resize", weight: 2, act: resize },
   { name: "clear", weight: 1, act: clear },
   { name: "warm", weight: 1, act: (world, how) => world.warm(how.below(5)) },
+  { name: "retire", weight: 2, act: retire },
+  { name: "set", weight: 1, act: set },
+  { name: "pause", weight: 2, act: (world, how) => world.setPaused(how.below(3) === 0) },
+  { name: "recycle", weight: 1, act: (world, how) => world.recycle([0, 0, 25][how.below(3)]!) },
   { name: "leap", weight: 1, act: () => {} },
   { name: "and", weight: 8, act: () => {} },
   { name: "arm", weight: 4, act: () => {} },

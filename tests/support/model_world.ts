@@ -24,7 +24,7 @@ export interface Config {
   readonly attempts: number;
   readonly script: Script;
   /** Which of its optional methods the connector has. */
-  readonly has: readonly ("check" | "reset" | "watch" | "probe")[];
+  readonly has: readonly ("check" | "reset" | "watch" | "probe" | "admit" | "init")[];
   /** Whether the pool has hooks for what happens to a lease: with them it takes no short way. */
   readonly hears: boolean;
   readonly seed: number;
@@ -70,18 +70,30 @@ export class World implements ConnectorEvents {
   readonly ended: Lease<Thing>[] = [];
   readonly bodies: Body[] = [];
   readonly controllers: AbortController[];
+  /** Calls of `warm` and of `recycle` that have not settled. */
   warmings = 0;
+  recyclings = 0;
+  isPaused = false;
+  /** The options that may be changed on the way. */
+  readonly limits: { minIdle: number; maxWaiting: number; maxConnecting: number };
+  /** Whether `minIdle` has kept something beyond its time. */
+  hasKept = false;
+  /** Permits that went along with what was detached. */
+  taken = 0;
   lendCount = 0;
   closeCount = 0;
   /** When closing must be over, while it is not. */
   closeBy: number | undefined;
-  closeState: "open" | "closing" | "closed" = "open";
+  closeState: "open" | "draining" | "closing" | "closed" = "open";
   /** From when on leased things may be closed, by the pool's clock. */
   forceFrom = Infinity;
 
   constructor(config: Config, journal: Journal) {
     this.config = config;
     this.journal = journal;
+    const { minIdle = 0, maxWaiting = Infinity, maxConnecting = Infinity } = config.pool;
+    this.limits = { minIdle, maxWaiting, maxConnecting };
+    this.hasKept = minIdle > 0;
     this.controllers = [newController(journal), newController(journal)];
     this.callers = new Callers(journal, this);
     this.connector = new ModelConnector(journal, config.script, config.has, this);
@@ -121,16 +133,20 @@ export class World implements ConnectorEvents {
   dialBegins(call: Call): void {
     const { journal, weather } = this;
     if (this.pool === undefined) return; // minIdle, in the constructor
-    if (!this.isOpen) journal.violate("a dial begins after close()");
+    const isServing = this.isOpen || this.closeState === "draining";
+    const hasLeave = journal.meddled && this.connector.admit !== undefined; // admit() itself has closed the pool
+    if (!isServing && !hasLeave) journal.violate("a dial begins after close()");
     const { size, maxSize, connecting } = this.pool.stats;
-    // A dial that was decided on before somebody called from within, to shrink the pool, still begins.
-    if (size > maxSize && !journal.meddled) {
+    // A dial that was decided on before the pool was shrunk, from within or while it waited for leave, still begins.
+    const wasDecided = journal.meddled || this.connector.admit !== undefined;
+    if (size > maxSize && !wasDecided) {
       journal.violate(`a dial begins, and makes ${size} of ${maxSize}`);
     }
-    if (connecting > (this.config.pool.maxConnecting ?? Infinity)) {
+    if (connecting > this.limits.maxConnecting && !wasDecided) {
       journal.violate(`${connecting} dials at once`);
     }
-    if (!this.isPatient) return;
+    // One that waited for leave was begun before, perhaps when the server was not down yet.
+    if (!this.isPatient || this.connector.admit !== undefined) return;
     const probes = this.connector.calls.filter((each) => each.isProbe && !each.signal!.aborted);
     if (probes.length > 0) journal.violate("a second probe begins");
     if (this.now < weather.since + RETRY.minDelay / 2) journal.violate("a probe comes too soon");
@@ -150,11 +166,13 @@ export class World implements ConnectorEvents {
     law(!thing.cleared, "was cleared");
     law(!thing.watched, "is still watched");
     law(thing.lends <= (config.pool.maxUses ?? Infinity), "has been used too often");
-    law(this.isOpen, "the pool is closed");
+    law(!thing.condemned, "was condemned");
+    law(this.isOpen || this.closeState === "draining", "the pool is closed");
+    law(!this.isPaused, "the pool is paused");
     const clock = journal.time.clock();
     law(thing.lends === 1 || clock < thing.born + (config.pool.maxLifetime ?? Infinity), "is old");
     const isStale = clock - thing.touched >= (config.pool.idleTimeout ?? Infinity);
-    law(config.pool.minIdle! > 0 || !isStale, "has been idle for too long");
+    law(this.hasKept || !isStale, "has been idle for too long");
     this.held.push({ lease, thing, seq: journal.seq, seen: false });
   }
 
@@ -183,7 +201,7 @@ export class World implements ConnectorEvents {
   #failed(error: unknown, source: string): void {
     const { weather, journal, now } = this;
     journal.note(() => `error in ${source}: ${error}`);
-    if (source === "connect") {
+    if (source === "connect" || source === "init" || source === "admit") {
       if (!weather.down) weather.since = now;
       const isFinal = error instanceof ModelError && error.final;
       if (error instanceof ModelError) {
@@ -215,7 +233,7 @@ export class World implements ConnectorEvents {
 
   /** Leases are dead once they have ended; forgets those that are. */
   sortLeases(): void {
-    const isHeld = ({ lease }: Lend) => !lease.ended;
+    const isHeld = ({ lease, thing }: Lend) => !lease.ended && !thing.revoked;
     if (this.held.every(isHeld)) return;
     for (const { lease } of this.held) if (lease.ended) this.ended.push(lease);
     this.held = this.held.filter(isHeld);
@@ -232,10 +250,37 @@ export class World implements ConnectorEvents {
     }, done);
   }
 
+  /** Replaces everything: what was open before is not lent again once that is done. */
+  recycle(over: number): void {
+    const old = [...this.connector.open];
+    this.recyclings++;
+    const done = () => {
+      this.journal.note(() => "recycled");
+      this.recyclings--;
+    };
+    this.pool.recycle({ over }).then(() => {
+      done();
+      for (const thing of old) thing.condemned = true;
+    }, done);
+  }
+
+  setPaused(isPaused: boolean): void {
+    this.isPaused = isPaused;
+    if (isPaused) this.pool.pause();
+    else this.pool.resume();
+  }
+
   close(options: CloseOptions): void {
-    const { timeout = 10_000, force = false } = options;
-    this.callers.haveCause("closed");
-    this.closeState = "closing";
+    const { timeout = 10_000, force = false, waiters = "reject" } = options;
+    const isDraining = waiters === "serve" && !force &&
+      (this.closeState === "open" || this.closeState === "draining");
+    if (!isDraining && this.closeState !== "closed") {
+      this.callers.haveCause("closed");
+      this.closeState = "closing";
+    } else if (this.isOpen) {
+      this.closeState = "draining";
+      this.isPaused = false; // those that wait are served
+    }
     const wait = force ? 0 : timeout;
     this.forceFrom = Math.min(this.forceFrom, this.journal.time.clock() + wait);
     const previous = this.closeBy ?? Infinity;

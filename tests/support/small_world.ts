@@ -375,6 +375,7 @@ export class SmallWorld implements Disposable {
 
   #close(how: "serve" | "reject" | "force", options: CloseOptions): void {
     this.#closing = how;
+    if (how === "serve") this.#isPaused = false;
     if (how === "force") {
       for (const each of this.#with("holding")) this.#leave(each);
       for (const call of this.#calls) call.isGivenUp = true;
@@ -506,7 +507,7 @@ export class SmallWorld implements Disposable {
     const { waiting, idle, connecting, preparing, size } = stats;
     const unserved = waiting - connecting - preparing;
     const any = this.#with("waiting").filter((each) => each.key === key && each.name !== "fresh");
-    this.#law(any.length === 0 || idle === 0, "nobody waits while one is idle");
+    this.#law(any.length <= preparing || idle === 0, "nobody waits while one is idle");
     if (unserved <= 0 || size >= SIZE) return;
     const open = this.#open;
     this.#law(open.length >= this.#maxSize, "nobody waits while there is room");

@@ -1,0 +1,170 @@
+import { assertEquals } from "@std/assert";
+import { type Bounded, DeadlineQueue, graceFor } from "../../internal/deadline_queue.ts";
+import { fc } from "../support/npm.ts";
+import { VirtualTime } from "../support/virtual_time.ts";
+
+class Entry implements Bounded {
+  settled = false;
+
+  constructor(readonly deadline: number) {}
+}
+
+/** A queue in virtual time, whose clock can run ahead of the timers, as after a stall. */
+class World implements Disposable {
+  readonly time = new VirtualTime(1);
+  readonly told: Entry[] = [];
+  readonly entries: Entry[] = [];
+  readonly queue: DeadlineQueue<Entry>;
+  #stalled = 0;
+
+  constructor() {
+    this.queue = new DeadlineQueue(() => this.now, (entry) => {
+      this.told.push(entry);
+      this.settle(entry);
+    });
+  }
+
+  get now(): number {
+    return this.time.now + this.#stalled;
+  }
+
+  add(after: number): Entry {
+    const entry = new Entry(this.now + after);
+    this.entries.push(entry);
+    this.queue.add(entry, this.now);
+    return entry;
+  }
+
+  settle(entry: Entry): void {
+    entry.settled = true;
+    this.queue.drop(entry);
+  }
+
+  /** The loop is held up: time passes, and no timer fires. */
+  stall(duration: number): void {
+    this.#stalled += duration;
+  }
+
+  /** Time passes for the timers too. */
+  pass(duration: number): void {
+    const until = this.time.now + duration;
+    while (this.time.advance(until));
+  }
+
+  get waiting(): Entry[] {
+    return this.entries.filter(({ settled }) => !settled);
+  }
+
+  [Symbol.dispose](): void {
+    this.time[Symbol.dispose]();
+  }
+}
+
+type Step = (world: World) => void;
+
+function settleOne(world: World, choice: number): void {
+  const { waiting } = world;
+  if (waiting.length > 0) world.settle(waiting[choice % waiting.length]!);
+}
+
+function passAndCheck(world: World, duration: number): void {
+  const due = world.waiting.filter(({ deadline }) => deadline <= world.now + duration);
+  world.told.length = 0;
+  world.pass(duration);
+  assertEquals(new Set(world.told), new Set(due));
+  const deadlines = world.told.map(({ deadline }) => deadline);
+  assertEquals(deadlines, deadlines.toSorted((a, b) => a - b), "in the order of their deadlines");
+}
+
+const times = (count: number, step: () => void) => void Array.from({ length: count }, step);
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 3, arbitrary: fc.constant<Step>((world) => world.add(50)) },
+  { weight: 3, arbitrary: fc.nat(200).map((n): Step => (world) => world.add(n)) },
+  { weight: 1, arbitrary: fc.constant<Step>((world) => world.add(Infinity)) },
+  { weight: 1, arbitrary: fc.nat(99).map((n): Step => (w) => times(80, () => w.add(n))) },
+  { weight: 3, arbitrary: fc.nat(999).map((n): Step => (world) => settleOne(world, n)) },
+  { weight: 1, arbitrary: fc.nat(99).map((n): Step => (w) => times(60, () => settleOne(w, n))) },
+  { weight: 3, arbitrary: fc.nat(90).map((n): Step => (world) => passAndCheck(world, n)) },
+);
+
+Deno.test("DeadlineQueue tells each entry at its deadline, in order, whatever comes and is settled meanwhile", () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 80, size: "max" }), (steps) => {
+      using world = new World();
+      for (const take of steps) take(world);
+      passAndCheck(world, 1_000);
+      for (const entry of world.waiting) world.settle(entry); // those without a deadline
+      assertEquals(world.time.holding, 0, "no timer keeps the process alive when nobody waits");
+      world.queue.close();
+      assertEquals(world.time.pending, 0);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+Deno.test("DeadlineQueue gives back the time for which the loop was held up, within bounds", () => {
+  for (const [lateness, grace] of [[1, 0], [3, 0], [4, 4], [100, 100], [1_000, 250]] as const) {
+    using world = new World();
+    const entry = world.add(10);
+    world.stall(lateness);
+    world.pass(10);
+    assertEquals(graceFor(lateness), grace);
+    if (grace > 0) {
+      world.pass(grace - 1);
+      assertEquals(entry.settled, false, `${lateness} ms late`);
+      world.pass(1);
+    }
+    assertEquals(world.told, [entry], `${lateness} ms late`);
+    world.queue.close();
+  }
+});
+
+Deno.test("DeadlineQueue does not tell what the turn after the deadline, or the grace, has brought", () => {
+  for (const lateness of [0, 50]) {
+    using world = new World();
+    const [brought, late] = [world.add(10), world.add(10)];
+    world.stall(lateness);
+    setTimeout(() => setTimeout(() => world.settle(brought), 0), 10); // news that come in the turn
+    world.pass(10 + graceFor(lateness));
+    assertEquals(world.told, [late]);
+    assertEquals(world.waiting, []);
+    world.queue.close();
+    assertEquals(world.time.pending, 0);
+  }
+});
+
+Deno.test("DeadlineQueue takes entries from within the call that tells of one, and while it gives grace", () => {
+  using world = new World();
+  const first = world.add(10);
+  const onTold: Entry[] = [];
+  const queue = new DeadlineQueue<Entry>(() => world.now, (entry) => {
+    onTold.push(entry);
+    entry.settled = true;
+    queue.drop(entry);
+    if (onTold.length === 1) queue.add(new Entry(world.now + 5), world.now);
+  });
+  queue.add(new Entry(10), 0);
+  world.stall(40);
+  world.pass(10);
+  const second = world.add(20);
+  world.pass(40);
+  assertEquals(world.told, [first, second]);
+  assertEquals(onTold.length, 1);
+  world.pass(10);
+  assertEquals(onTold.length, 2);
+  queue.clear();
+  world.queue.clear();
+  assertEquals(world.time.pending, 0);
+});
+
+Deno.test("DeadlineQueue that is cleared in its grace or its turn tells nobody", () => {
+  for (const lateness of [0, 50]) {
+    using world = new World();
+    world.add(10);
+    world.stall(lateness);
+    setTimeout(() => world.queue.clear(), 10); // after the queue's own timer, before its turn is over
+    world.pass(500);
+    assertEquals([world.told, world.time.pending], [[], 0]);
+  }
+});
