@@ -58,11 +58,22 @@ const LONGEST_MESSAGE = 16_777_216;
 const QUERY_CANCELED = "57014";
 const ADMIN_SHUTDOWN = "57P01";
 
+/** What {@linkcode postgres} may be given. */
+export interface PostgresOptions {
+  /** Authorities to be trusted. */
+  caCerts?: string[];
+  /** Called with what `NOTIFY` sends to a connection that is idle. */
+  onNotification?: (channel: string, payload: string) => void;
+}
+
 /**
  * Connects to what a URL names: `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, with
  * `?sslmode=require` for TLS, and `?host=/FOLDER` for the Unix socket in a folder.
  */
-export function postgres(url: URL, caCerts: string[] = []): PostgresConnector {
+export function postgres(
+  url: URL,
+  { caCerts = [], onNotification = () => {} }: PostgresOptions = {},
+): PostgresConnector {
   const options = {
     // Startup and login: bounded by connectTimeout; on failure the pool closes the connection.
     init: (conn: SocketConn) => startUp(conn, url),
@@ -71,7 +82,7 @@ export function postgres(url: URL, caCerts: string[] = []): PostgresConnector {
     // A server that says in the middle of an exchange that it shuts down has not done what was asked.
     farewell: (bytes: Uint8Array) => decoder.decode(bytes).includes(`\0C${ADMIN_SHUTDOWN}\0`),
     // What it says unasked: a setting that was changed, a notice, a notification.
-    accept,
+    accept: (conn: PostgresSocket) => accept(conn, onNotification),
     ioTimeout: 60_000,
   };
   const { hostname, port } = addressOf(url);
@@ -218,7 +229,10 @@ async function cancel(url: URL, key: Uint8Array): Promise<void> {
 }
 
 /** Reads what the server says to an idle connection: messages of these kinds only, and whole. */
-async function accept(conn: PostgresSocket): Promise<void> {
+async function accept(
+  conn: PostgresSocket,
+  onNotification: (channel: string, payload: string) => void,
+): Promise<void> {
   const bytes = new Uint8Array(8_192);
   const length = await conn.read(bytes) ?? 0;
   for (let at = 0; at < length;) {
@@ -226,6 +240,7 @@ async function accept(conn: PostgresSocket): Promise<void> {
     const end = at + 1 + numberIn(bytes, at + 1);
     if (!"SNA".includes(type) || end > length) throw new Error(`Nobody expects a message ${type}`);
     if (type === "S") conn.state.parameters.set(...pairIn(bytes.subarray(at + 5, end)));
+    if (type === "A") onNotification(...pairIn(bytes.subarray(at + 9, end)));
     at = end;
   }
 }

@@ -32,7 +32,7 @@ if (named !== undefined) {
 }
 
 async function demonstrate(way: string, url: URL) {
-  await using pool = new Pool(postgres(url, [ca]), {
+  await using pool = new Pool(postgres(url, { caCerts: [ca] }), {
     maxSize: 4,
     acquireTimeout: 8_000,
     retry: { attempts: Infinity, minDelay: 20 }, // a server just started does not listen yet

@@ -66,16 +66,10 @@ function redis(url: URL): SocketConnector {
   const greeting = greetingFor(url);
   return {
     ...connector,
-    async connect(context) {
-      const socket = await connector.connect(context);
-      try {
-        const refusal = (await exchange(socket, greeting)).find((it) => it instanceof RedisError);
-        if (refusal) throw refusal;
-        return socket;
-      } catch (error) {
-        socket.close();
-        throw error;
-      }
+    // The login: part of the dial. If it fails or takes too long, the pool closes the connection.
+    async init(socket) {
+      const refusal = (await exchange(socket, greeting)).find((it) => it instanceof RedisError);
+      if (refusal) throw refusal;
     },
     check: async (socket) => (await exchange(socket, [["PING"]]))[0] === "PONG",
     // A wrong password stays wrong.

@@ -189,7 +189,7 @@ const SCENARIOS: readonly Scenario[] = [
     },
   },
   {
-    name: "a dial that is given up at any moment settles, and leaves nothing open",
+    name: "a dial that is given up at any moment settles, and leaves nothing behind",
     async run(trial) {
       const moments = [
         ...EARLY_TURNS.map((turns) => () => microtasks(turns)),
@@ -202,10 +202,11 @@ const SCENARIOS: readonly Scenario[] = [
         await trial.close(pool, true);
         await trial.within(dial, "acquire() did not settle after the pool was closed");
       }
+      await trial.worksOn("after dials were given up");
     },
   },
   {
-    name: "a dial without an answer ends at connectTimeout, and leaves nothing open",
+    name: "a dial without an answer ends at connectTimeout, and leaves nothing behind",
     needs: ["stall"],
     async run(trial) {
       const pool = trial.pool({ connectTimeout: STALLED_DIAL_MS });
@@ -221,6 +222,7 @@ const SCENARIOS: readonly Scenario[] = [
       } finally {
         await end();
       }
+      await trial.worksOn("after a dial without an answer");
     },
   },
   {
@@ -409,6 +411,17 @@ class Trial<T, L extends Lease<T>> {
       fail(`the pool could not lend a resource${told(error)}`, error);
     }
     fail("lease() must give a Lease");
+  }
+
+  /** Asserts that one can be had and used: that those given up have left no limit used up. */
+  async worksOn(when: string): Promise<void> {
+    try {
+      const lease = await this.acquire(this.pool());
+      await this.use(lease);
+      lease.release();
+    } catch (error) {
+      fail(`no resource can be used ${when}${told(error)}`, error);
+    }
   }
 
   /** Borrows a resource for a moment; gives it. */

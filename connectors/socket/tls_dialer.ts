@@ -97,7 +97,8 @@ export class TlsDialer {
   #linger(handshake: Handshake, closed: AbortSignal | undefined): void {
     const abandon = () => handshake.abandon();
     this.#lingering++;
-    handshake.done.then(({ conn }) => conn.close(), () => {}).finally(() => {
+    // It may be closed already: abandoned in the moment in which its handshake ended.
+    handshake.done.then(({ conn }) => conn[Symbol.dispose](), () => {}).finally(() => {
       this.#lingering--;
       closed?.removeEventListener("abort", abandon);
     });

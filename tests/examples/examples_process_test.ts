@@ -239,6 +239,27 @@ Deno.test({
 });
 
 Deno.test({
+  ...needs("examples: postgres.ts keeps its connections through errors and cancelled queries", {
+    ...PROCESS,
+    programs: programs["postgres.ts"]!,
+  }),
+  async fn() {
+    const { stdout } = await run("postgres.ts");
+    for (const way of ["tcp", "tls", "unix"]) {
+      for (
+        const line of [
+          "each caller had its own reply: true",
+          "an error: division by zero (22012)",
+          "a query is cancelled: TimeoutError, and the connection is kept",
+          "sessions that the server has ended: 3; served all the same",
+        ]
+      ) assertStringIncludes(stdout, `${way}: ${line}\n`);
+      assertStringIncludes(stdout, `${way}: 4 connections before that`);
+    }
+  },
+});
+
+Deno.test({
   ...needs("examples: udp_echo.ts sends again what the server drops", PROCESS),
   async fn() {
     const { stdout } = await run("udp_echo.ts");

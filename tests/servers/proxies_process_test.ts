@@ -1,4 +1,4 @@
-import { assertEquals, assertLess, assertLessOrEqual } from "@std/assert";
+import { assertEquals, assertGreater, assertLess, assertLessOrEqual } from "@std/assert";
 import {
   type Connector,
   Pool,
@@ -9,7 +9,8 @@ import {
   tls,
 } from "@x/sockpool";
 import { assertCalls, assertSound, Callers, descriptorsStayFlat, figures } from "./_load.ts";
-import { certificates, serverTest, until } from "./_process.ts";
+import { EchoServer, mute } from "../support/echo_server.ts";
+import { certificates, connectionsTo, serverTest, until } from "./_process.ts";
 import { HaproxyServer, HttpProxyServer, SocksServer } from "./_proxies.ts";
 import { echo, redisLogin, RedisServer } from "./_redis.ts";
 
@@ -134,4 +135,31 @@ for (const [name, { program, make, scheme }] of Object.entries(proxies)) {
       },
     );
   }
+
+  serverTest(
+    [program],
+    `60 TLS dials through ${name} to a server that says nothing leave at most maxLingering open`,
+    async () => {
+      await using server = EchoServer.listen(mute);
+      await using proxy = await make().start();
+      await using flat = descriptorsStayFlat();
+      const connector = tls({
+        hostname: "localhost",
+        port: server.port,
+        proxy: `${scheme}://127.0.0.1:${proxy.port}`,
+        maxLingering: 8,
+      });
+      const options = { maxSize: 60, connectTimeout: 200, acquireTimeout: 2_000 };
+      const pool = new Pool(connector, options);
+      const dials = Array.from({ length: 60 }, () => pool.acquire());
+      for (const { status } of await Promise.allSettled(dials)) assertEquals(status, "rejected");
+      const { lingering } = pool.stats;
+      await pool.close();
+      assertGreater(server.accepts, 0, "some have come through");
+      await until(() => connectionsTo(proxy.port) <= 8, "at most 8 are open");
+      assertLessOrEqual(lingering, 8);
+      server.hangUp();
+      await flat[Symbol.asyncDispose]();
+    },
+  );
 }

@@ -116,8 +116,8 @@ const OPEN = "a resource is opened, lent, and closed once";
 const OWN = "each dial gives a resource of its own";
 const AGAIN = "a healthy resource is lent again, whatever calls come in between";
 const ENDED = "an ended lease reaches nothing";
-const ABORT = "a dial that is given up at any moment settles, and leaves nothing open";
-const STALL = "a dial without an answer ends at connectTimeout, and leaves nothing open";
+const ABORT = "a dial that is given up at any moment settles, and leaves nothing behind";
+const STALL = "a dial without an answer ends at connectTimeout, and leaves nothing behind";
 const INIT = "a resource whose init fails is closed";
 const DETACH = "a detached resource is left alone";
 const FORCE = "a forced close of the pool closes what is leased";
@@ -192,6 +192,19 @@ const wrong: Record<string, [Overrides, scenario: string, message: string]> = {
     }),
     ABORT,
     "something is still open although the pool is closed",
+  ],
+  "keeps the leave of dials that were given up": [
+    () => {
+      let left = 4;
+      return {
+        async admit(context) {
+          if (left-- > 0) return { release() {}, [Symbol.dispose]() {} };
+          return await aborted(context);
+        },
+      };
+    },
+    ABORT,
+    "no resource can be used after dials were given up",
   ],
   "leaves a connection open when its dial has no answer": [
     (exchange) => ({
