@@ -42,6 +42,8 @@ interface Thing {
   /** When it was opened or returned, in time and in the order of events. */
   since: number;
   order: number;
+  /** When its dial was over. */
+  born: number;
 }
 
 interface Call {
@@ -227,6 +229,7 @@ class World {
       id: this.things.length,
       key,
       state: "opening",
+      born: 0,
       cleared: false,
       since: this.time.now,
       order: 0,
@@ -242,6 +245,7 @@ class World {
       throw isOdd ? ODD[this.#dials % ODD.length] : new Error("refused");
     }
     thing.state = "open";
+    thing.born = this.time.now;
     this.#touch(thing);
     this.note(`opened ${thing.id}`);
     return thing;
@@ -280,7 +284,9 @@ class World {
     this.law(!isShared, "nothing is lent twice");
     call.state = "served";
     call.lease = lease;
-    const isCalm = lease.reused && this.open().every(({ state }) => state === "open");
+    // What was dialled for a key stays with it for one more mean dial.
+    const isNew = this.time.now - lease.value.born <= this.config.dialTime * weightOf(call.key);
+    const isCalm = lease.reused && !isNew && this.open().every(({ state }) => state === "open");
     this.#deeds.push({ what: "lent", at: this.time.now, key: call.key, call, isCalm });
   }
 
