@@ -22,8 +22,8 @@ export interface OwnServer extends AsyncDisposable {
 type Signal = "TERM" | "INT";
 
 // The shell ends the server when this process ends, in whatever way: its stdin is closed then.
-const GUARD =
-  `"$@" </dev/null >"$LOG" 2>&1 & read -r _; kill -s $SIGNAL $!; wait $!; rm -rf "$FOLDER"`;
+const GUARD = `trap : INT TERM HUP; "$@" </dev/null >"$LOG" 2>&1 & read -r _
+  kill -s $SIGNAL $!; wait $!; rm -rf "$FOLDER"`;
 
 /** Starts a PostgreSQL, with TLS, whose user `app` has the password `secret`; answers with what is missing, if something is. */
 export async function startPostgres(): Promise<OwnServer | string> {

@@ -415,6 +415,7 @@ export function resolvePoolOptions(
     overload: resolveOverload(overload),
   };
   if (options.leakTimeout < Infinity) options.track = true;
+  if (options.clock !== SYSTEM_CLOCK) options.clock = methodsOf(options.clock);
   checkSizes(options, subject);
   atLeast(retry.maxDelay, retry.minDelay, "retry.maxDelay", "retry.minDelay", subject);
   return options;
@@ -480,6 +481,11 @@ export function checkHooks(hooks: PoolHooks<never>): void {
 
 function resolveOverload(given: OverloadOptions | undefined): Given<OverloadOptions> | undefined {
   return given === undefined ? undefined : withDefaults(OVERLOAD_DEFAULTS, given);
+}
+
+/** Functions that call a clock's methods as methods, to be passed on by themselves. */
+function methodsOf(clock: Clock): Clock {
+  return { now: () => clock.now(), wall: () => clock.wall() };
 }
 
 function checkSizes(options: ResolvedPoolOptions, subject: string): void {

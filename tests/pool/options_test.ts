@@ -6,7 +6,16 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
-import { type Connector, Pool, type PoolOptions, Semaphore, tcp, tls, unix } from "../../mod.ts";
+import {
+  type Connector,
+  KeyedPool,
+  Pool,
+  type PoolOptions,
+  Semaphore,
+  tcp,
+  tls,
+  unix,
+} from "../../mod.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
 
 type ErrorType = typeof RangeError | typeof TypeError;
@@ -427,4 +436,27 @@ Deno.test("tcp(), tls() and unix() take the address of a listener, and refuse an
   }
   unix({ ...place });
   assertThrows(() => unix({ ...place, transport: "unixpacket" }), RangeError, "'transport'");
+});
+
+Deno.test("a clock's methods are called as methods", async () => {
+  class StandingClock {
+    readonly #time = 5;
+    now() {
+      return this.#time;
+    }
+    wall() {
+      return this.#time;
+    }
+  }
+  const options = { clock: new StandingClock(), retry: { attempts: 2, minDelay: 0 } };
+  let dials = 0;
+  const connect = () => {
+    if (dials++ === 0) throw new Error("the first dial fails");
+    return {};
+  };
+  await using pool = new Pool(connect, options);
+  await using keyed = new KeyedPool(() => connect, options);
+  (await pool.acquire()).release();
+  (await keyed.acquire("key")).release();
+  assertEquals([pool.stats.idle, keyed.stats.idle], [1, 1]);
 });
