@@ -48,7 +48,7 @@ class World {
     assertEquals(this.queue.after(this.model[index]!), this.model[index + 1]);
   }
 
-  /** Whoever is met may leave at that. */
+  /** One that is met may leave at that. */
   walk(every: number): void {
     const met: Member[] = [];
     const expected = [...this.model];
@@ -82,7 +82,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.nat(4).map((n): Step => (world) => world.walk(n)) },
 );
 
-Deno.test("RemovableQueue keeps the order of an array, whoever leaves it", () => {
+Deno.test("RemovableQueue keeps the order of an array, whichever member leaves it", () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 80, size: "max" }), (steps) => {
       const world = new World();

@@ -208,6 +208,26 @@ Deno.test("a stale retry keeps the caller's signal and timeout", async () => {
   await scene.end();
 });
 
+Deno.test("both acquires of a stale retry share one timeout, of which the body takes nothing", async () => {
+  using scene = sceneOf();
+  (scene.connector as Connector<Thing>).isStale = () => true;
+  const lease = await scene.take();
+  const body = Promise.withResolvers<never>();
+  const outcome = new Outcome(
+    scene.pool.use(() => body.promise, { retryStale: true, timeout: 50 }),
+  );
+  await scene.elapse(30);
+  lease.release();
+  await scene.elapse(200);
+  scene.connector.script.connect = "never";
+  body.reject(new Error("stale"));
+  await scene.elapse(10);
+  assertEquals(outcome.state, "pending");
+  await scene.elapse(10);
+  assertEquals((outcome.error as PoolTimeoutError).stage, "connect");
+  await scene.end();
+});
+
 Deno.test("an isStale that throws costs neither the body's error nor the slot", async () => {
   using scene = sceneOf();
   (scene.connector as Connector<Thing>).isStale = () => {

@@ -259,6 +259,7 @@ export class Callers {
     if (!isKnown && !isLate && !isExhausted && !isPaced) {
       this.#journal.violate(`${caller.id} is refused for another cause: ${error}`);
     }
+    if (isLate && error instanceof PoolTimeoutError) this.#checkLateness(caller, error);
     if (error === caller.signal?.reason && error !== undefined) this.aborted++;
   }
 

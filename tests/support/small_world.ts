@@ -549,7 +549,8 @@ export class SmallWorld implements Disposable {
       slots.size + queue.size > 0 || isPaused || this.#keys.length === 1
     );
     const waiters = insides.flatMap(([, { queue }]) => [...queue]).sort((a, b) => a.rank - b.rank);
-    const idle = insides.flatMap(([, { slots }]) => [...slots.idle])
+    const idle = insides.flatMap(([, { slots }]) => [...slots])
+      .filter(({ state, keepsRest }) => state === "idle" || keepsRest)
       .sort((a, b) => a.idleOrder - b.idleOrder);
     const keys = insides.map(([key, inside]) => this.#canonicalKey(key, inside, waiters, idle));
     const late = this.#calls.filter(({ isGivenUp }) => isGivenUp).map(({ method }) => method);
@@ -600,8 +601,9 @@ export class SmallWorld implements Disposable {
       condemned?.reason,
       isWatched,
       slot.call !== undefined,
-      state === "idle" ? `${idle.indexOf(slot)} ${now - slot.idleSince} ${dueAt - now}` : "",
-      keepsRest ? `${slot.idleOrder} ${dueAt - now}` : "",
+      idle.indexOf(slot),
+      state === "idle" ? now - slot.idleSince : "",
+      state === "idle" || keepsRest ? Math.max(0, dueAt - now) : "",
     ].join();
   }
 }
