@@ -532,9 +532,9 @@ export class Allocator<T, L extends Lease<T>>
    * nothing follows.
    */
   #followUp(): void {
-    const isQuiet = this.#actions.isEmpty && this.opener.isQuiet && this.#state === "open";
-    if (isQuiet) this.#capacity.review();
-    else this.proceed();
+    if (!this.opener.isQuiet || this.#state !== "open") return this.proceed();
+    this.#capacity.review();
+    this.#actions.run();
   }
 
   #decide(): void {
