@@ -8,6 +8,9 @@
  */
 
 import { type Progress, TaskPool } from "../mod.ts";
+import { need } from "./_permission.ts";
+
+await need();
 
 const FILES = 200;
 

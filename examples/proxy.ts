@@ -10,6 +10,9 @@
  */
 
 import { Pool, tcp } from "../mod.ts";
+import { need } from "./_permission.ts";
+
+await need();
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();

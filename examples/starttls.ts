@@ -14,6 +14,9 @@ import ca from "../tests/support/certs/ca.pem" with { type: "text" };
 import cert from "../tests/support/certs/server.pem" with { type: "text" };
 import key from "../tests/support/certs/server_key.pem" with { type: "text" };
 import { Pool, type SocketConn, tls } from "../mod.ts";
+import { need } from "./_permission.ts";
+
+await need();
 
 const decoder = new TextDecoder();
 
