@@ -51,7 +51,7 @@ export class DeadlineQueue<W extends Bounded> {
   readonly #clock: () => number;
   readonly #onDue: (waiter: W) => void;
   readonly #heap: W[] = [];
-  #list: W[] = [];
+  #list: (W | undefined)[] = [];
   /** The index of the first entry of the list. */
   #first = 0;
   /** The deadline of its last entry. */
@@ -83,7 +83,10 @@ export class DeadlineQueue<W extends Bounded> {
   drop(waiter: W): void {
     if (waiter.deadline === Infinity) return;
     if (--this.#live === 0) return this.#rest();
-    if (this.#list[this.#first] === waiter) this.#first++; // the usual case
+    if (this.#list[this.#first] === waiter) {
+      // The usual case. What is left in the list would outlive a collection of young objects.
+      this.#list[this.#first++] = undefined;
+    }
     if (this.#list.length + this.#heap.length > SMALLEST_SWEEP) this.#sweepIfMostlySettled();
   }
 

@@ -153,7 +153,7 @@ export class Allocator<T, L extends Lease<T>>
 
   /** Lends an idle resource, or has the caller wait for one. */
   acquire(request: AcquireRequest): Promise<L> {
-    if (!this.isOpen) return this.#refuse(this.reporter.closedError());
+    if (this.#state !== "open") return this.#refuse(this.reporter.closedError());
     const site = this.options.track ? this.#tracker.site() : undefined;
     const { idle } = this.slots;
     if (idle.size === 0 || this.queue.size > 0 || this.#isPaused || request.kind === "fresh") {
@@ -665,9 +665,9 @@ export class Allocator<T, L extends Lease<T>>
    * One that its borrower returned is probed first, as an idle one is.
    */
   #offer(slot: Slot<T>, now: number, isReturned: boolean): void {
-    if (!this.#isServing) return this.#rest(slot, now);
+    if (this.queue.size === 0 || !this.#isServing) return this.#rest(slot, now);
     if (this.#overload !== undefined) this.#shed();
-    const waiter = this.queue.size === 0 ? undefined : this.#takerOf(slot);
+    const waiter = this.#takerOf(slot);
     const isInTheWay = this.queue.hasFresh && this.queue.wantsFreshBefore(waiter) &&
       this.opener.lacksRoom;
     const mustYield = isInTheWay || this.#capacity.mustYieldBefore(waiter, slot.openedAt);
@@ -680,9 +680,12 @@ export class Allocator<T, L extends Lease<T>>
   #rest(slot: Slot<T>, now: number): void {
     const { maxIdle, minIdle, idleTimeout } = this.options;
     if (slot.waiter !== undefined) this.queue.unassign(slot.waiter); // the pool is paused
-    if (this.#idle.size >= maxIdle) this.retire(slot, "surplus");
-    else if (idleTimeout === 0 && this.#idle.size >= minIdle) this.retire(slot, "idle");
-    else this.#idle.add(slot, now, false);
+    const { size } = this.slots.idle;
+    if (size >= maxIdle) this.retire(slot, "surplus");
+    else if (idleTimeout === 0 && size >= minIdle) this.retire(slot, "idle");
+    else if (this.#isServing && this.#capacity.mustYieldBefore(undefined, slot.openedAt)) {
+      this.retire(slot, "replaced");
+    } else this.#idle.add(slot, now, false);
   }
 
   /** Hands a watched resource to the first waiter, as if it had been idle for a moment. */
