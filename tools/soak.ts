@@ -20,6 +20,7 @@
 import { type Exploration, explore } from "../tests/support/explore.ts";
 import { exploreKeyed } from "../tests/support/keyed_model.ts";
 import { exploreSockets } from "../tests/support/socket_walk.ts";
+import { soakTasks } from "../tests/tasks/model.ts";
 
 /** Runs in one batch, each batch with a seed of its own. */
 const BATCH = 200;
@@ -30,11 +31,7 @@ const TASK_STEPS = 20_000;
 const STALL = 120;
 const REPORT_INTERVAL = 10_000;
 
-/** Where the walk through TaskPool is, if it is there. */
-const TASKS = new URL("../tests/tasks/soak.ts", import.meta.url).href;
-
 type Walk = (seed: number) => Promise<Exploration>;
-type SoakTasks = (options: { seed: number; steps: number }) => Promise<unknown>;
 
 const has = (flag: string) => Deno.args.includes(`--${flag}`);
 const odd = has("odd");
@@ -48,15 +45,8 @@ const walks: Record<string, Walk> = {
       stall: has("stalls") ? STALL : 0,
       dates: has("dates"),
     }),
-  tasks: exploreTasks,
+  tasks: async (seed) => ({ ...await soakTasks({ seed, steps: TASK_STEPS }) }),
 };
-
-/** It rejects if a law is broken. */
-async function exploreTasks(seed: number): Promise<Exploration> {
-  const { soakTasks } = await import(TASKS) as { soakTasks: SoakTasks };
-  const failure = await soakTasks({ seed, steps: TASK_STEPS }).then(() => undefined, String);
-  return { runs: 1, steps: TASK_STEPS, failure };
-}
 
 function argument(name: string): string | undefined {
   const index = Deno.args.indexOf(`--${name}`);
@@ -72,7 +62,7 @@ function count(name: string): number | undefined {
 }
 
 function chosen(): string[] {
-  const names = (argument("what") ?? "pool,keyed,sockets").split(",");
+  const names = (argument("what") ?? "pool,keyed,sockets,tasks").split(",");
   for (const name of names) {
     if (Object.hasOwn(walks, name)) continue;
     throw new TypeError(`--what must name ${Object.keys(walks).join(", ")}: received ${name}`);
