@@ -655,8 +655,11 @@ export class Allocator<T, L extends Lease<T>>
   /** A dial, a reset or a check is over: time has passed, and the resource may have had its own meanwhile. */
   #readmit(slot: Slot<T>, now: number, isReturned: boolean): void {
     const reason = this.#reasonForReturned(slot, now);
-    if (reason === undefined) this.#offer(slot, now, isReturned);
-    else this.retire(slot, reason, slot.condemned?.detail);
+    if (reason !== undefined) {
+      this.retire(slot, reason, slot.condemned?.detail);
+      return this.proceed(); // it may have been made ready for a waiter
+    }
+    this.#offer(slot, now, isReturned);
     this.#followUp();
   }
 
