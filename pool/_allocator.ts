@@ -655,8 +655,11 @@ export class Allocator<T, L extends Lease<T>>
   /** A dial, a reset or a check is over: time has passed, and the resource may have had its own meanwhile. */
   #readmit(slot: Slot<T>, now: number, isReturned: boolean): void {
     const reason = this.#reasonForReturned(slot, now);
-    if (reason === undefined) this.#offer(slot, now, isReturned);
-    else this.retire(slot, reason, slot.condemned?.detail);
+    if (reason !== undefined) {
+      this.retire(slot, reason, slot.condemned?.detail);
+      return this.proceed(); // it may have been made ready for a waiter
+    }
+    this.#offer(slot, now, isReturned);
     this.#followUp();
   }
 
@@ -746,6 +749,7 @@ export class Allocator<T, L extends Lease<T>>
     const probe = slot.isWatched
       ? this.#idle.probe(slot, true, now - slot.idleSince >= 1)
       : undefined;
+    if (slot.state !== "idle") ignoreResult(probe, nothing); // nobody awaits it any more
     return isCheckDue || probe !== undefined ? { probe, isCheckDue } : undefined;
   }
 
@@ -753,7 +757,7 @@ export class Allocator<T, L extends Lease<T>>
   #isReady(slot: Slot<T>, now: number): boolean {
     if (this.#policy.isCheckDue(slot, now)) return false;
     const probe = this.#idle.probe(slot, false, now - slot.idleSince >= 1);
-    ignoreResult(probe, () => {}); // what waits for it gets the error
+    ignoreResult(probe, nothing); // what waits for it gets the error
     return probe === undefined;
   }
 
@@ -874,7 +878,8 @@ export class Allocator<T, L extends Lease<T>>
 
   #giveBack(permit: Permit): void {
     try {
-      permit.release();
+      const result: unknown = permit.release();
+      ignoreResult(result, (error) => this.failed(error, "admit"));
     } catch (error) {
       this.failed(error, "admit");
     }

@@ -1,3 +1,4 @@
+import { ignoreResult } from "../internal/promise_like.ts";
 import type { Capacity } from "./_capacity.ts";
 import { FinalFailure, RetrySchedule } from "./_retry_schedule.ts";
 import { type DialRecord, type Order, Slot, type SlotOwner, type SlotTable } from "./_slot.ts";
@@ -292,7 +293,9 @@ export class Opener<T, L extends Lease<T>> {
 
   #isRetryable(error: unknown): boolean {
     try {
-      return this.#connector.isRetryable?.(error) ?? true;
+      const answer: unknown = this.#connector.isRetryable?.(error) ?? true;
+      ignoreResult(answer, (thrown) => this.#events.failed(thrown, "isRetryable"));
+      return Boolean(answer);
     } catch (thrown) {
       this.#events.failed(thrown, "isRetryable");
       return false;

@@ -1,3 +1,4 @@
+import { ignoreResult, isPromiseLike } from "../internal/promise_like.ts";
 import { shown } from "../internal/text.ts";
 import { checkOptions, countFrom, nested, type Rule, typed } from "../internal/validate.ts";
 import type { PoolHooks } from "./hooks.ts";
@@ -103,6 +104,10 @@ export function checkedHooks<A extends unknown[]>(
 ): (...args: A) => PoolHooks {
   return (...args) => {
     const hooks = hooksOf(...args);
+    if (isPromiseLike<unknown>(hooks)) {
+      ignoreResult(hooks, () => {});
+      throw new TypeError(`Cannot ${NEW_KEY} as 'hooks(key)' must not be a promise`);
+    }
     hooksRule(hooks, "hooks(key)", NEW_KEY);
     return hooks as PoolHooks;
   };
@@ -112,6 +117,7 @@ function checkedWeight<K>(weightOf: (key: K) => number): (key: K) => number {
   return (key) => {
     const weight = weightOf(key);
     if (typeof weight === "number" && weight > 0) return weight;
+    ignoreResult(weight, () => {});
     throw new RangeError(
       `Cannot ${NEW_KEY} as 'weight(key)' must be a number greater than 0: received ${
         shown(weight)

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
-import { type Connector, Pool, type PoolHooks } from "../../pool/mod.ts";
+import { type Connector, KeyedPool, Pool, type PoolHooks } from "../../pool/mod.ts";
+import { RejectionSpy } from "../support/held.ts";
 import { eachCase, LIMIT, microtasks, Outcome, Scene } from "../support/scene.ts";
 import { ScriptedConnector, type Thing } from "../support/scripted_connector.ts";
 
@@ -252,4 +253,62 @@ Deno.test("a caller whose dial is tried again keeps its place, and is told when 
   await microtasks();
   await scene.assertFullCapacity();
   await scene.end();
+});
+
+/** Lets the runtime look for rejections that nobody handles. */
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setTimeout(resolve, 0));
+}
+
+Deno.test("an asynchronous function in place of a synchronous one of the connector, or its permit's, is no unhandled rejection", async () => {
+  using spy = new RejectionSpy();
+  const errors: string[] = [];
+  const fails = () => Promise.reject(ERROR) as never;
+  const hooks: PoolHooks = { onError: ({ source }) => void errors.push(source) };
+  await eachCase(["isRetryable", "unwatch", "lingering", "release"], String, async (method) => {
+    const { connect, admit } = {
+      connect: method === "isRetryable" ? () => Promise.reject(new Error("down")) : () => ({}),
+      admit: () => ({ release: method === "release" ? fails : () => {}, [Symbol.dispose]() {} }),
+    };
+    await using pool = new Pool({ connect, admit, watch() {}, [method]: fails }, { hooks });
+    for (let round = 0; round < 2; round++) {
+      await pool.acquire().then((lease) => lease.release(), () => {});
+    }
+    assertEquals(pool.stats.lingering, 0);
+  });
+  await turns();
+  assertEquals(spy.unhandled, []);
+  const expected = ["connect", "isRetryable", "watch", "admit"];
+  assertEquals([...new Set(errors)].sort(), expected.sort());
+});
+
+Deno.test("a probe that loses its resource and then throws is no unhandled rejection", async () => {
+  using spy = new RejectionSpy();
+  let lose = () => {};
+  await using pool = new Pool<object>({
+    connect: () => ({}),
+    watch: (_resource, { lost }) => void (lose = () => lost("gone")),
+    probe: () => {
+      lose();
+      throw ERROR;
+    },
+  });
+  (await pool.acquire()).release();
+  (await pool.acquire()).release();
+  await turns();
+  assertEquals([spy.unhandled, pool.stats.retired.lost], [[], 1]);
+});
+
+Deno.test("KeyedPool: asynchronous functions where synchronous ones are expected are refused, and no unhandled rejections", async () => {
+  using spy = new RejectionSpy();
+  const fails = () => Promise.reject(ERROR) as never;
+  const connect = () => ({});
+  for (const options of [{ weight: fails }, { hooks: fails }]) {
+    await using pool = new KeyedPool((_key: string) => connect, options);
+    await assertRejects(() => pool.acquire("key"));
+  }
+  await using pool = new KeyedPool<string, object>(fails);
+  await assertRejects(() => pool.acquire("key"), TypeError, "connectorOf(key)");
+  await turns();
+  assertEquals(spy.unhandled, []);
 });

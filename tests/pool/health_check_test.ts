@@ -252,3 +252,24 @@ Deno.test("a reset comes once after each lease, and before whoever waits has the
   assertEquals([scene.connector.count("connect"), scene.pool.stats.idle], [1, 1]);
   await scene.end();
 });
+
+Deno.test("a caller whose resource breaks while it is checked gets another, before the broken one is closed", async () => {
+  let opened = 0;
+  let checks = 0;
+  let finish = () => {};
+  const connector: Connector<{ id: number }> = {
+    connect: () => ({ id: ++opened }),
+    check: () => {
+      checks++;
+      return Promise.resolve(true);
+    },
+    isBroken: () => checks > 0,
+    close: () => new Promise<void>((resolve) => finish = resolve),
+  };
+  await using pool = new Pool(connector, { maxSize: 2, checkAfter: 0 });
+  (await pool.acquire()).release();
+  const lease = await pool.acquire();
+  assertEquals([lease.value.id, checks, pool.stats.closing], [2, 1, 1]);
+  finish();
+  lease.detach();
+});
