@@ -532,7 +532,8 @@ export class Allocator<T, L extends Lease<T>>
    * nothing follows.
    */
   #followUp(): void {
-    if (!this.opener.isQuiet || this.#state !== "open") return this.proceed();
+    const isAdmitting = this.#admitting !== undefined && this.#admitting.size > 0;
+    if (isAdmitting || !this.opener.isQuiet || this.#state !== "open") return this.proceed();
     this.#capacity.review();
     this.#actions.run();
   }
@@ -654,13 +655,13 @@ export class Allocator<T, L extends Lease<T>>
 
   /** A dial, a reset or a check is over: time has passed, and the resource may have had its own meanwhile. */
   #readmit(slot: Slot<T>, now: number, isReturned: boolean): void {
+    const { waiter } = slot;
     const reason = this.#reasonForReturned(slot, now);
-    if (reason !== undefined) {
-      this.retire(slot, reason, slot.condemned?.detail);
-      return this.proceed(); // it may have been made ready for a waiter
-    }
-    this.#offer(slot, now, isReturned);
-    this.#followUp();
+    if (reason === undefined) this.#offer(slot, now, isReturned);
+    else this.retire(slot, reason, slot.condemned?.detail);
+    // A waiter that it was made ready for, and that did not get it, has nothing now.
+    if (waiter === undefined || waiter.settled) this.#followUp();
+    else this.proceed();
   }
 
   /**
