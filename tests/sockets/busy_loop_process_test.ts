@@ -48,23 +48,28 @@ for (const command of ["end", "stray"] as const) {
 /** Has a program with no more permission than it needs report which stalls went unnoticed. */
 async function lentInChild(command: StallCommand): Promise<string> {
   using server = await StallServer.start("tcp");
+  const file = await Deno.makeTempFile({ suffix: ".ts" });
+  await Deno.writeTextFile(file, program(server.port));
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", "--no-check", `--allow-net=127.0.0.1:${server.port}`, "-"],
+    args: ["run", "--no-prompt", "--no-check", `--allow-net=127.0.0.1:${server.port}`, file],
     stdin: "piped",
     stdout: "piped",
   }).spawn();
   const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(program(server.port)));
-  await writer.close();
   let output = "";
   for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
     output += text;
-    if (text.endsWith("stall\n")) server.tell(command);
+    if (!text.endsWith("stall\n")) continue;
+    server.stallDuring(command, 0); // until it is done
+    await writer.write(new Uint8Array(1));
   }
+  await writer.close();
   await child.status;
+  await Deno.remove(file);
   return output.replaceAll("stall\n", "").trim();
 }
 
+/** Each stall lasts until its time is over and the peer has done its part, which a read of the input tells. */
 function program(port: number): string {
   const module = new URL("../../mod.ts", import.meta.url);
   return `
@@ -80,6 +85,7 @@ function program(port: number): string {
         await new Promise((resolve) => setTimeout(resolve, rest));
         console.log("stall");
         const end = performance.now() + duration;
+        Deno.stdin.readSync(new Uint8Array(1));
         while (performance.now() < end);
         using conn = await pool.acquire();
         if (conn.reused) lent.push([rest, duration]);
