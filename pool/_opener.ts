@@ -124,18 +124,33 @@ export class Opener<T, L extends Lease<T>> {
 
   /** Has resources opened until `count` are idle, as far as there is room. */
   warm(count: number): Promise<number> {
-    const promised = this.#warmUps.reduce((sum, { wanted }) => sum + wanted, 0);
+    const earlier = this.#warmUps.filter(({ isDone }) => !isDone);
+    const promised = earlier.reduce((sum, { wanted }) => sum + wanted, 0);
     const missing = Math.min(count, this.#options.maxIdle) - this.#ready - promised;
     const { room } = this.#capacity;
     const wanted = Math.max(0, Math.min(missing, room + this.#slots.closing));
     const warmUp = new WarmUp<T>(wanted, (failures) => this.#mayTryAgain(failures));
-    this.#warmUps.push(warmUp);
-    return warmUp.done;
+    if (count > 0) this.#adoptDials(warmUp);
+    this.#warmUps = [...earlier, warmUp];
+    warmUp.start();
+    // What others have begun to open counts, too: it is waited for.
+    const all = Promise.all([warmUp.done, ...earlier.map(({ done }) => done)]);
+    return all.then(([opened]) => opened);
+  }
+
+  /** Dials under way that are for nobody, such as those of a refill, become part of the warm-up. */
+  #adoptDials(warmUp: WarmUp<T>): void {
+    for (const { state, waiter, dial } of this.#slots) {
+      if (state !== "connecting" || waiter !== undefined || dial === undefined) continue;
+      if (dial.order !== undefined) continue;
+      dial.order = warmUp;
+      warmUp.adopt();
+    }
   }
 
   /** Opens what no waiter waits for. */
   work(): void {
-    if (this.isWarming) this.#warmUp();
+    if (this.#warmUps.length > 0) this.#warmUp();
     if (this.#options.minIdle > 0) this.#refill();
   }
 
@@ -324,7 +339,16 @@ class WarmUp<T> implements Order<T> {
       this.#resolve = resolve;
       this.#reject = reject;
     });
+  }
+
+  /** What is wanted, and what is under way, is known. */
+  start(): void {
     this.#check();
+  }
+
+  /** A dial that is under way already is part of it. */
+  adopt(): void {
+    this.#pending++;
   }
 
   began(): void {

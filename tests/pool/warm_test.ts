@@ -88,6 +88,36 @@ Deno.test("what warm opens goes to a waiter first", async () => {
   await scene.end();
 });
 
+Deno.test("warm waits for what is dialled for minIdle already, and rejects if that fails", async () => {
+  using scene = sceneOf({ minIdle: 2, retry: undefined }, { connect: "never" });
+  const failed = new Outcome(scene.pool.warm());
+  const again = new Outcome(scene.pool.warm());
+  await microtasks();
+  assertEquals([failed.state, scene.connector.count("connect")], ["pending", 2]);
+  const down = new Error("down");
+  for (const call of [...scene.connector.calls]) call.fail(down);
+  await microtasks();
+  assertEquals([failed.error, again.error], [down, down]);
+  scene.connector.heal();
+  await scene.elapse(200);
+  assertEquals([await scene.pool.warm(), scene.pool.stats.idle], [0, 2]);
+  await scene.end();
+});
+
+Deno.test("two warm-ups at once are both done when all is idle that either wants", async () => {
+  using slow = sceneOf({ minIdle: 2 }, { connect: "never" });
+  const both = [new Outcome(slow.pool.warm(3)), new Outcome(slow.pool.warm(3))];
+  assertEquals(slow.connector.count("connect"), 3);
+  slow.connector.calls[0]!.succeed();
+  slow.connector.calls[1]!.succeed();
+  await microtasks();
+  assertEquals(both.map(({ state }) => state), ["pending", "pending"]);
+  slow.connector.calls[2]!.succeed();
+  await microtasks();
+  assertEquals([both.map(({ value }) => value), slow.pool.stats.idle], [[3, 0], 3]);
+  await slow.end();
+});
+
 Deno.test("a smaller size ends a warm-up that wanted more", async () => {
   using scene = sceneOf({ maxConnecting: 1 }, { connect: "never" });
   const warmed = new Outcome(scene.pool.warm(5));
