@@ -4,6 +4,7 @@ import {
   Pool,
   PoolClosedError,
   type PoolOptions,
+  PoolTimeoutError,
   type Socket,
   type SocketLease,
   tcp,
@@ -281,4 +282,27 @@ Deno.test("a refill that fails troubles nobody but onError", async () => {
   await until(() => pool.stats.idle === 1);
   assertEquals(await pool.use((conn) => roundTrip(conn, "ping")), "ping");
   assert(server.accepts <= 2);
+});
+
+Deno.test("ready waits for minIdle, no longer than its timeout, and no longer than its signal lets it", async () => {
+  using scene = sceneOf({ minIdle: 3, connectTimeout: Infinity }, { connect: "never" });
+  const { pool, connector } = scene;
+  const controller = new AbortController();
+  const ready = new Outcome(pool.ready());
+  const late = new Outcome(pool.ready({ timeout: 50 }));
+  const aborted = new Outcome(pool.ready({ signal: controller.signal }));
+  for (const call of [...connector.calls].slice(0, 2)) call.succeed();
+  await microtasks();
+  assertEquals([pool.stats.leased, pool.stats.idle, pool.stats.connecting], [0, 2, 3]);
+  assertEquals([ready, late, aborted].map(({ state }) => state), ["pending", "pending", "pending"]);
+  controller.abort("enough");
+  await microtasks();
+  assertEquals([aborted.error, ready.state], ["enough", "pending"]);
+  await scene.elapse(100);
+  assertInstanceOf(late.error, PoolTimeoutError);
+  assertEquals([late.error.stage, ready.state], ["connect", "pending"]);
+  connector.heal();
+  await microtasks();
+  assertEquals([ready.state, pool.stats.idle], ["fulfilled", 5]);
+  await scene.end();
 });
