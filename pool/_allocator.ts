@@ -1,4 +1,5 @@
 import { ignoreResult, isPromiseLike } from "../internal/promise_like.ts";
+import { errorText } from "../internal/text.ts";
 import type { Capacity, CapacityUser } from "./_capacity.ts";
 import { type CallEvents, ConnectorCalls, type PreparationKind } from "./_connector_calls.ts";
 import { DeferredActions } from "./_deferred_actions.ts";
@@ -255,6 +256,11 @@ export class Allocator<T, L extends Lease<T>>
   }
 
   connected(slot: Slot<T>): void {
+    const { condemned } = slot;
+    // To dial anew for the same waiter, as after a `clear`, could go on for ever.
+    if (condemned?.reason === "lost") {
+      return this.dialFailed(slot, lostWhileOpened(condemned.detail));
+    }
     const { duration, order } = this.opener.succeeded(slot);
     const now = this.options.clock.wall();
     slot.expiresAt = this.#policy.expiryOf(slot.openedAt);
@@ -275,7 +281,7 @@ export class Allocator<T, L extends Lease<T>>
     if (this.#state === "open" || this.#state === "draining") {
       this.reporter.dialFailed(error, stage);
     }
-    if (slot.hasResource) this.retire(slot, "init", error);
+    if (slot.hasResource) this.retire(slot, slot.condemned?.reason ?? "init", error);
     else this.#free(slot);
     for (const waiter of rejected) this.#reject(waiter, error);
     this.proceed();
@@ -987,6 +993,12 @@ export class Allocator<T, L extends Lease<T>>
 }
 
 function nothing(): void {}
+
+function lostWhileOpened(detail: unknown): unknown {
+  if (detail instanceof Error) return detail;
+  const why = detail === undefined ? "" : `: ${errorText(detail)}`;
+  return new Error(`The resource was lost while it was being opened${why}`, { cause: detail });
+}
 
 const REASONS: Readonly<Record<PreparationKind, RetireReason>> = {
   probe: "lost",

@@ -5,6 +5,9 @@ import { PoolError } from "./errors.ts";
 import type { Lease } from "./lease.ts";
 import type { AcquireOptions, UseOptions } from "./options.ts";
 
+/** What is bounded: the body of `use`, or dials that are waited for. */
+export type BoundedStage = "use" | "connect";
+
 /** What `use` needs of a pool. */
 export interface Lender<L> {
   readonly acquireTimeout: number;
@@ -14,9 +17,12 @@ export interface Lender<L> {
   isStale(lease: L, error: unknown): boolean;
   /** Whether the error has spoilt the lease's resource. */
   isFatal(lease: L, error: unknown): boolean;
-  /** The error for a body that took longer than this. */
-  lateError(deadline: number): Error;
+  /** The error for what took longer than this. */
+  lateError(deadline: number, stage: BoundedStage): Error;
 }
+
+/** What bounds a call as a whole. */
+type Limits = Pick<UseOptions, "signal" | "deadline">;
 
 /** Lends resources for the time of a function, within the limits of the call. */
 export class Borrowing<L extends Lease<unknown>> {
@@ -28,7 +34,10 @@ export class Borrowing<L extends Lease<unknown>> {
   constructor(lender: Lender<L>, clock: () => number) {
     this.#lender = lender;
     this.#clock = clock;
-    this.#limits = new DeadlineQueue(clock, (use) => use.cut(lender.lateError(use.limit)));
+    this.#limits = new DeadlineQueue(
+      clock,
+      (use) => use.cut(lender.lateError(use.limit, use.stage)),
+    );
   }
 
   /** Runs the function with a lease. A throw that spoils the resource closes it; a return releases it. */
@@ -51,6 +60,11 @@ export class Borrowing<L extends Lease<unknown>> {
       if (!isStale || options?.signal?.aborted) throw error;
       return await this.#retry(body, options!, error, begun, waited);
     }
+  }
+
+  /** Waits for dials within the limits of a call. */
+  dials<R>(work: () => PromiseLike<R>, limits: Limits, begun: number): Promise<R> {
+    return this.#bounded(work, () => {}, limits, begun, "connect");
   }
 
   /** From now on no timer stays behind. */
@@ -88,19 +102,24 @@ export class Borrowing<L extends Lease<unknown>> {
     options: UseOptions | undefined,
     begun: number,
   ): R | PromiseLike<R> {
-    return isBounded(options) ? this.#bounded(body, lease, options, begun) : body(lease);
+    if (!isBounded(options)) return body(lease);
+    const onCut = (reason: unknown) => {
+      if (!lease.ended) lease.discard(reason);
+    };
+    return this.#bounded(() => body(lease), onCut, options, begun, "use");
   }
 
   #bounded<R>(
-    body: (lease: L) => R | PromiseLike<R>,
-    lease: L,
-    { signal, deadline = Infinity }: UseOptions,
+    work: () => R | PromiseLike<R>,
+    onCut: (reason: unknown) => void,
+    { signal, deadline = Infinity }: Limits,
     begun: number,
+    stage: BoundedStage,
   ): Promise<R> {
     return new Promise((resolve, reject) => {
-      const use = new Use(deadline, begun + deadline, (reason) => {
+      const use = new Use(stage, deadline, begun + deadline, (reason) => {
         end();
-        if (!lease.ended) lease.discard(reason);
+        onCut(reason);
         reject(reason);
       });
       const end = () => {
@@ -116,7 +135,7 @@ export class Borrowing<L extends Lease<unknown>> {
         end();
         tell(value);
       };
-      (async () => await body(lease))().then(settle(resolve), settle(reject));
+      (async () => await work())().then(settle(resolve), settle(reject));
     });
   }
 
@@ -169,14 +188,21 @@ function isBounded(options: UseOptions | undefined): options is UseOptions {
   return options !== undefined && (options.signal !== undefined || options.deadline !== undefined);
 }
 
-/** One call of `use` whose body is bounded. */
+/** One call that is bounded. */
 class Use implements Bounded {
+  readonly stage: BoundedStage;
   readonly limit: number;
   readonly deadline: number;
   readonly cut: (reason: unknown) => void;
   settled = false;
 
-  constructor(limit: number, deadline: number, cut: (reason: unknown) => void) {
+  constructor(
+    stage: BoundedStage,
+    limit: number,
+    deadline: number,
+    cut: (reason: unknown) => void,
+  ) {
+    this.stage = stage;
     this.limit = limit;
     this.deadline = deadline;
     this.cut = cut;

@@ -124,18 +124,37 @@ export class Opener<T, L extends Lease<T>> {
 
   /** Has resources opened until `count` are idle, as far as there is room. */
   warm(count: number): Promise<number> {
-    const promised = this.#warmUps.reduce((sum, { wanted }) => sum + wanted, 0);
-    const missing = Math.min(count, this.#options.maxIdle) - this.#ready - promised;
+    const earlier = this.#warmUps.filter(({ isDone }) => !isDone);
+    const promised = earlier.reduce((sum, { wanted }) => sum + wanted, 0);
+    const most = Math.min(count, this.#options.maxIdle);
     const { room } = this.#capacity;
-    const wanted = Math.max(0, Math.min(missing, room + this.#slots.closing));
-    const warmUp = new WarmUp<T>(wanted, (failures) => this.#mayTryAgain(failures));
-    this.#warmUps.push(warmUp);
-    return warmUp.done;
+    const missing = Math.min(most - this.#ready - promised, room + this.#slots.closing);
+    const warmUp = new WarmUp<T>(Math.max(0, missing), (failures) => this.#mayTryAgain(failures));
+    const notIdle = most - this.#slots.idle.size;
+    this.#adoptDials(warmUp, notIdle);
+    this.#warmUps = [...earlier, warmUp];
+    warmUp.start();
+    if (notIdle <= 0 || earlier.length === 0) return warmUp.done;
+    // What others have begun to open counts, too: it is waited for.
+    const all = Promise.all([warmUp.done, ...earlier.map(({ done }) => done)]);
+    return all.then(([opened]) => opened);
+  }
+
+  /** As many of the dials under way that are for nobody, such as those of a refill, become part of the warm-up. */
+  #adoptDials(warmUp: WarmUp<T>, most: number): void {
+    for (const { state, waiter, dial } of this.#slots) {
+      if (most <= 0) return;
+      if (state !== "connecting" || waiter !== undefined || dial === undefined) continue;
+      if (dial.order !== undefined) continue;
+      dial.order = warmUp;
+      warmUp.adopt();
+      most--;
+    }
   }
 
   /** Opens what no waiter waits for. */
   work(): void {
-    if (this.isWarming) this.#warmUp();
+    if (this.#warmUps.length > 0) this.#warmUp();
     if (this.#options.minIdle > 0) this.#refill();
   }
 
@@ -324,7 +343,16 @@ class WarmUp<T> implements Order<T> {
       this.#resolve = resolve;
       this.#reject = reject;
     });
+  }
+
+  /** What is wanted, and what is under way, is known. */
+  start(): void {
     this.#check();
+  }
+
+  /** A dial that is under way already is part of it. */
+  adopt(): void {
+    this.#pending++;
   }
 
   began(): void {

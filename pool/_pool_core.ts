@@ -1,7 +1,7 @@
 import { oneLine } from "../internal/text.ts";
 import { ignoreResult, isPromiseLike } from "../internal/promise_like.ts";
 import { Allocator } from "./_allocator.ts";
-import { Borrowing, type Lender } from "./_borrowing.ts";
+import { Borrowing, type BoundedStage, type Lender } from "./_borrowing.ts";
 import type { Capacity } from "./_capacity.ts";
 import { Recycling } from "./_recycling.ts";
 import { Shutdown } from "./_shutdown.ts";
@@ -122,8 +122,7 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
   }
 
   use<R>(body: (lease: L) => R | PromiseLike<R>, options: UseOptions | undefined): Promise<R> {
-    this.#borrowing ??= new Borrowing(this, this.#options.clock.now);
-    return this.#borrowing.run(body, options);
+    return this.#borrower.run(body, options);
   }
 
   isStale(lease: L, error: unknown): boolean {
@@ -140,8 +139,8 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
     return this.#ask("isFatal", () => this.#connector.isFatal!(error, lease.value), true);
   }
 
-  lateError(deadline: number): Error {
-    return this.#allocator.reporter.lateError("use", deadline);
+  lateError(deadline: number, stage: BoundedStage): Error {
+    return this.#allocator.reporter.lateError(stage, deadline);
   }
 
   warm(count: number): Promise<number> {
@@ -175,11 +174,14 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
     return recycling.done;
   }
 
-  async ready({ signal, timeout }: ReadyOptions): Promise<void> {
-    const { minIdle } = this.#options;
+  async ready({ signal, timeout = this.acquireTimeout }: ReadyOptions): Promise<void> {
+    const { minIdle, connectTimeout, clock } = this.#options;
+    const begun = clock.now();
     const lease = await this.acquire({ signal, timeout });
     lease.release();
-    if (minIdle > 1) await this.warm(minIdle);
+    if (minIdle <= 1) return;
+    const deadline = timeout > 0 ? timeout : connectTimeout;
+    await this.#borrower.dials(() => this.warm(minIdle), { signal, deadline }, begun);
   }
 
   set(given: LiveOptions): void {
@@ -239,6 +241,10 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
   drop(): void {
     this.#allocator.drop();
     this.#borrowing?.close();
+  }
+
+  get #borrower(): Borrowing<L> {
+    return this.#borrowing ??= new Borrowing(this, this.#options.clock.now);
   }
 
   #requestOf(options: AcquireOptions, within = Infinity): AcquireRequest {

@@ -51,8 +51,8 @@ export interface DialRecord<T> {
   readonly probe: number;
   /** When it began, by the monotonic clock. */
   readonly begun: number;
-  /** What it was begun for, if not for a waiter. */
-  readonly order: Order<T> | undefined;
+  /** What it is for, if not for a waiter. */
+  order: Order<T> | undefined;
 }
 
 /** Why a slot's resource must go when its lease ends. */

@@ -23,7 +23,7 @@ export interface ConnectContext extends ConnectorContext {
   /**
    * Retires the resource that this call opens, whatever state it is in, at any
    * time later. A leased one is closed when it is released; with `now: true` at
-   * once, under its borrower.
+   * once, under its borrower. While it is being opened, its dial counts as failed.
    */
   retire(reason: unknown, options?: RetireOptions): void;
   /**

@@ -382,3 +382,29 @@ Deno.test("a close in the making counts as closing, and holds its slot", async (
   assertEquals([scene.pool.stats.closing, waiter.state], [0, "fulfilled"]);
   await scene.end();
 });
+
+Deno.test("a resource that its connector retires while it is being opened is a failed dial, and is closed", async () => {
+  const lost = new Error("lost at once");
+  for (const step of ["connect", "init"] as const) {
+    let dials = 0;
+    const closed: string[] = [];
+    let retire = (_reason: unknown) => {};
+    const connector: Connector<object> = {
+      connect: (context) => {
+        if (++dials > 100) throw new Error("it is dialled again and again");
+        retire = context.retire;
+        if (step === "connect") retire(lost);
+        return {};
+      },
+      init: () => {
+        if (step === "init") retire("a farewell");
+      },
+      close: (_resource, reason) => void closed.push(reason),
+    };
+    await using pool = poolOf(connector);
+    if (step === "connect") assertStrictEquals(await assertRejects(() => pool.acquire()), lost);
+    else await assertRejects(() => pool.acquire(), Error, "being opened: a farewell");
+    assertEquals([dials, closed, pool.stats.size], [1, ["lost"], 0]);
+    assertEquals([pool.stats.dials.ok, pool.stats.dials.failed], [0, 1]);
+  }
+});

@@ -4,6 +4,7 @@ import {
   Pool,
   PoolClosedError,
   type PoolOptions,
+  PoolTimeoutError,
   type Socket,
   type SocketLease,
   tcp,
@@ -86,6 +87,36 @@ Deno.test("what warm opens goes to a waiter first", async () => {
   await microtasks();
   assertEquals([warmed.value, caller.state, caller.value?.reused], [1, "fulfilled", false]);
   await scene.end();
+});
+
+Deno.test("warm waits for what is dialled for minIdle already, and rejects if that fails", async () => {
+  using scene = sceneOf({ minIdle: 2, retry: undefined }, { connect: "never" });
+  const failed = new Outcome(scene.pool.warm());
+  const again = new Outcome(scene.pool.warm());
+  await microtasks();
+  assertEquals([failed.state, scene.connector.count("connect")], ["pending", 2]);
+  const down = new Error("down");
+  for (const call of [...scene.connector.calls]) call.fail(down);
+  await microtasks();
+  assertEquals([failed.error, again.error], [down, down]);
+  scene.connector.heal();
+  await scene.elapse(200);
+  assertEquals([await scene.pool.warm(), scene.pool.stats.idle], [0, 2]);
+  await scene.end();
+});
+
+Deno.test("two warm-ups at once are both done when all is idle that either wants", async () => {
+  using slow = sceneOf({ minIdle: 2 }, { connect: "never" });
+  const both = [new Outcome(slow.pool.warm(3)), new Outcome(slow.pool.warm(3))];
+  assertEquals(slow.connector.count("connect"), 3);
+  slow.connector.calls[0]!.succeed();
+  slow.connector.calls[1]!.succeed();
+  await microtasks();
+  assertEquals(both.map(({ state }) => state), ["pending", "pending"]);
+  slow.connector.calls[2]!.succeed();
+  await microtasks();
+  assertEquals([both.map(({ value }) => value), slow.pool.stats.idle], [[3, 0], 3]);
+  await slow.end();
 });
 
 Deno.test("a smaller size ends a warm-up that wanted more", async () => {
@@ -251,4 +282,27 @@ Deno.test("a refill that fails troubles nobody but onError", async () => {
   await until(() => pool.stats.idle === 1);
   assertEquals(await pool.use((conn) => roundTrip(conn, "ping")), "ping");
   assert(server.accepts <= 2);
+});
+
+Deno.test("ready waits for minIdle, no longer than its timeout, and no longer than its signal lets it", async () => {
+  using scene = sceneOf({ minIdle: 3, connectTimeout: Infinity }, { connect: "never" });
+  const { pool, connector } = scene;
+  const controller = new AbortController();
+  const ready = new Outcome(pool.ready());
+  const late = new Outcome(pool.ready({ timeout: 50 }));
+  const aborted = new Outcome(pool.ready({ signal: controller.signal }));
+  for (const call of [...connector.calls].slice(0, 2)) call.succeed();
+  await microtasks();
+  assertEquals([pool.stats.leased, pool.stats.idle, pool.stats.connecting], [0, 2, 3]);
+  assertEquals([ready, late, aborted].map(({ state }) => state), ["pending", "pending", "pending"]);
+  controller.abort("enough");
+  await microtasks();
+  assertEquals([aborted.error, ready.state], ["enough", "pending"]);
+  await scene.elapse(100);
+  assertInstanceOf(late.error, PoolTimeoutError);
+  assertEquals([late.error.stage, ready.state], ["connect", "pending"]);
+  connector.heal();
+  await microtasks();
+  assertEquals([ready.state, pool.stats.idle], ["fulfilled", 5]);
+  await scene.end();
 });
