@@ -414,7 +414,11 @@ export class Allocator<T, L extends Lease<T>>
       this.#condemn(slot, reason);
       done();
     };
-    if (this.opener.dialInBackground({ opened, failed }) !== undefined) {
+    const refusal = this.opener.dialInBackground({ opened, failed });
+    const { lastFailure } = this.reporter;
+    // While the server is down nothing is closed for which there would be no replacement.
+    if (refusal === "schedule" && lastFailure !== undefined) failed(lastFailure.error);
+    else if (refusal !== undefined) {
       (this.#onGone ??= new Map()).set(slot, () => {
         const order = { opened: done, failed };
         if (!this.isOpen || this.opener.dialInBackground(order) !== undefined) done();

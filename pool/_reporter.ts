@@ -240,7 +240,7 @@ export class Reporter<T> {
   }
 
   exhaustedError(limit: ExhaustedLimit): PoolExhaustedError {
-    return new PoolExhaustedError(limit, this.info, this.#lastFailure);
+    return new PoolExhaustedError(limit, this.info, this.lastFailure);
   }
 
   overloadedError(waited: number): PoolOverloadedError {
@@ -249,7 +249,7 @@ export class Reporter<T> {
 
   /** For a caller whose time is over. */
   lateError(stage: TimeoutStage, timeout: number): PoolTimeoutError {
-    return new PoolTimeoutError(stage, timeout, this.info, this.#lastFailure, this.#holders(stage));
+    return new PoolTimeoutError(stage, timeout, this.info, this.lastFailure, this.#holders(stage));
   }
 
   /** For a call into the connector that took too long. */
@@ -268,7 +268,8 @@ export class Reporter<T> {
     }
   }
 
-  get #lastFailure(): ConnectFailure | undefined {
+  /** How the last dial failed, if it did. */
+  get lastFailure(): ConnectFailure | undefined {
     const [last] = this.failures;
     if (!this.#isDown || last === undefined) return undefined;
     return { error: last.error, ago: this.#clock.now() - last.at };

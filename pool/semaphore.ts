@@ -17,7 +17,7 @@ export interface Permit extends Disposable {
 /** Options of {@linkcode Semaphore.acquire}. */
 export interface SemaphoreAcquireOptions {
   /** Ends the wait when it is aborted: the call rejects with `signal.reason`. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 const RULES = { signal: abortSignal };

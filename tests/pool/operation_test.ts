@@ -158,6 +158,29 @@ Deno.test("Pool.recycle() rejects with the error of a dial that fails, and what 
   await assertRejects(() => pool.recycle(), PoolClosedError);
 });
 
+Deno.test("Pool.recycle() closes nothing while the schedule waits for a server that is down", async () => {
+  using simulation = new Simulation(1);
+  const things = new Things(simulation);
+  let isDown = false;
+  const connect = () => {
+    if (isDown) throw new Error("refused");
+    return things.connector.connect();
+  };
+  const retry = { attempts: 2, minDelay: 1_000, maxDelay: 1_000 };
+  const pool = new Pool({ ...things.connector, connect }, { retry, clock: simulation.clock });
+  pool.warm(3).catch(() => {});
+  await simulation.run(10);
+  isDown = true;
+  const caller = pool.acquire({ fresh: true, timeout: 100 }).catch(() => {});
+  await simulation.run(10);
+  const rejected = assertRejects(() => pool.recycle(), Error, "refused");
+  await simulation.run(200);
+  await rejected;
+  await caller;
+  assertEquals(pool.stats.idle, 3);
+  await closeNow(simulation, pool);
+});
+
 Deno.test("KeyedPool under load: recycle() of all keys fails no request, and takes at most one of each key", async () => {
   using simulation = new Simulation(1);
   const byKey = [0, 1, 2].map(() => new Things(simulation));
