@@ -48,7 +48,8 @@ const closed: Cause["is"] = (error) => error instanceof PoolClosedError;
 
 /** What the pool says of a connector that gives what it gave already, or rejects with nothing. */
 function isLie(error: unknown): boolean {
-  return error instanceof Error && /already holds|being opened|without an error/.test(error.message);
+  return error instanceof Error &&
+    /already holds|being opened|without an error/.test(error.message);
 }
 
 /** Of the two errors of a retry that got no resource, the one for which it got none. */
@@ -272,7 +273,8 @@ export class Callers {
     const isOver = closed(error) && !this.#world.isOpen &&
       journal.time.clock() >= this.#world.forceFrom;
     if (isOver) return; // those that were to be served within the timeout of the close
-    const isOfDial = error instanceof Error && /already holds|being opened|without an error/.test(error.message);
+    const isOfDial = error instanceof Error &&
+      /already holds|being opened|without an error/.test(error.message);
     if (!isOfDial) journal.violate(`${caller.id} is refused without cause: ${error}`);
   }
 
