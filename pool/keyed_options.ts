@@ -4,6 +4,8 @@ import { checkOptions, countFrom, nested, type Rule, typed } from "../internal/v
 import type { PoolHooks } from "./hooks.ts";
 import {
   HOOK_RULES,
+  LIVE_RULES,
+  type LiveOptions,
   POOL_RULES,
   type PoolOptions,
   type ResolvedPoolOptions,
@@ -124,6 +126,12 @@ function checkedWeight<K>(weightOf: (key: K) => number): (key: K) => number {
       }`,
     );
   };
+}
+
+/** Refuses to change what a keyed pool has not. */
+export function checkKeyedLiveOptions(options: Omit<LiveOptions, "minIdle">): void {
+  const { minIdle: _, ...rules } = LIVE_RULES;
+  checkOptions(options, rules, "change the options of the keyed pool");
 }
 
 /** Checks a new size for a keyed pool. */

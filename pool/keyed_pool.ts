@@ -16,6 +16,7 @@ import { PoolClosedError } from "./errors.ts";
 import type { PoolHooks } from "./hooks.ts";
 import {
   checkedHooks,
+  checkKeyedLiveOptions,
   checkKeyedMaxSize,
   type KeyedPoolOptions,
   NEW_KEY,
@@ -99,7 +100,7 @@ export interface KeyView<T, L extends Lease<T> = Lease<T>> {
   clear(reason?: unknown): void;
   /** Replaces every resource of the key opened before now. */
   recycle(options?: RecycleOptions): Promise<void>;
-  /** Lends nothing of the key from now on, as long as it has resources or callers. */
+  /** Lends nothing of the key from now on. A key that is paused stays, also if it has neither resources nor callers. */
   pause(): void;
   /** Lends again. */
   resume(): void;
@@ -348,6 +349,7 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
    * @throws {TypeError | RangeError} As that of a pool.
    */
   set(options: Omit<LiveOptions, "minIdle">): void {
+    checkKeyedLiveOptions(options);
     const { common, maxPerKey } = this.#options;
     changeOptions(common, options, maxPerKey);
     for (const { core } of [...this.#entries.values()]) core.set(options);

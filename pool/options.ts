@@ -347,7 +347,8 @@ const OVERLOAD_RULES: Record<keyof OverloadOptions, Rule> = {
   interval: positiveDuration,
 };
 
-const LIVE_RULES: Record<keyof LiveOptions, Rule> = {
+/** What each option must be that can be changed while a pool is open. */
+export const LIVE_RULES: Record<keyof LiveOptions, Rule> = {
   minIdle: finiteCountFrom(0),
   maxIdle: countFrom(0),
   maxWaiting: countFrom(0),

@@ -119,3 +119,11 @@ Deno.test("KeyedPool: a closed pool of its own is no bound for another", async (
   await pool.close({ force: true });
   _b.release();
 });
+
+Deno.test("KeyedPool.set() refuses minIdle, which a keyed pool has not", async () => {
+  await using pool = thingsPool().pool;
+  const minIdle = { minIdle: 1 } as Parameters<typeof pool.set>[0];
+  assertThrows(() => pool.set(minIdle), TypeError, "'minIdle'");
+  (await pool.acquire("a")).release();
+  assertEquals(pool.stats.size, 1);
+});
