@@ -988,7 +988,8 @@ export class Allocator<T, L extends Lease<T>>
   get #limitNow(): ExhaustedLimit {
     if (this.#isPaused) return "paused";
     if (this.#capacity.room === 0) return this.#capacity.limit;
-    return this.opener.mayDial ? this.#capacity.limit : "maxConnecting";
+    if (!this.opener.mayDial) return "maxConnecting";
+    return this.opener.isPacing ? "retry" : this.#capacity.limit;
   }
 
   #stageOf(waiter: Waiter): TimeoutStage {

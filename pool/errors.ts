@@ -54,8 +54,14 @@ export class PoolClosedError extends PoolError {
   }
 }
 
-/** Which limit refused a caller. */
-export type ExhaustedLimit = "maxSize" | "maxPerKey" | "maxWaiting" | "maxConnecting" | "paused";
+/** Which limit refused a caller: an option, of which `retry` is that no dial may begin yet, or that the pool is paused. */
+export type ExhaustedLimit =
+  | "maxSize"
+  | "maxPerKey"
+  | "maxWaiting"
+  | "maxConnecting"
+  | "retry"
+  | "paused";
 
 /**
  * The pool was full, and the caller would not wait (`timeout: 0`) or too many

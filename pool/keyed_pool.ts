@@ -486,19 +486,22 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
     const hooks = hooksOf(key);
     const options = hooks === common.hooks ? common : { ...common, hooks };
     const weight = weightOf(key);
+    const text = textOf(id, key);
+    const observed = [...this.#observations].map(({ hooksOf, attached }) => ({
+      hooks: hooksOf(key, text),
+      attached,
+    }));
     // Each of these functions may have closed the pool, or used it with the same key.
     if (this.closed) throw this.#closedError();
     const existing = this.#entries.get(id);
     if (existing !== undefined) return existing;
     const { maxPerKey } = this.#options;
     const capacity = new KeyCapacity(this.#capacity, maxPerKey, weight, () => this.#mayBeEmpty(id));
-    const core: PoolView<L> = new PoolCore(connector, options, capacity, textOf(id, key));
+    const core: PoolView<L> = new PoolCore(connector, options, capacity, text);
     const entry: Entry<K, L> = { key, core, capacity };
     this.#entries.set(id, entry);
     if (this.paused) core.pause();
-    for (const { hooksOf, attached } of this.#observations) {
-      attached.set(id, core.observe(hooksOf(key, textOf(id, key))));
-    }
+    for (const { hooks, attached } of observed) attached.set(id, core.observe(hooks));
     return entry;
   }
 

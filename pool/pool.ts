@@ -153,9 +153,10 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
   }
 
   /**
-   * Opens resources in advance.
+   * Opens resources in advance. What is being opened already, for `minIdle` or by
+   * an earlier call, counts, and is waited for.
    *
-   * @param count How many are to be idle, as far as `maxSize` allows. By default `minIdle`.
+   * @param count How many are to be idle, as far as `maxSize` and `maxIdle` allow. By default `minIdle`.
    * @returns How many were opened. The promise rejects with the connector's own
    * error if one could not be, and with `PoolClosedError` if the pool is closed.
    */

@@ -57,6 +57,21 @@ Deno.test("PoolExhaustedError while the server is down names the failure, the li
   await Promise.all(pending);
 });
 
+Deno.test("PoolExhaustedError names retry where there is room, but the schedule lets no dial begin yet", async () => {
+  const failed = Promise.withResolvers<void>();
+  const pool = new Pool<object>(() => Promise.reject(new Error("down")), {
+    retry: { attempts: Infinity, minDelay: 60_000, maxDelay: 60_000 },
+    hooks: { onError: () => failed.resolve() },
+  });
+  const first = pool.acquire().catch(() => {});
+  await failed.promise;
+  const error = await assertRejects(() => pool.acquire({ timeout: 0 }), PoolExhaustedError);
+  assertEquals([error.limit, error.stats.size], ["retry", 0]);
+  assertStringIncludes(error.message, "the limit is retry; the last dial failed");
+  await pool.close({ force: true });
+  await first;
+});
+
 const limits: [string, PoolOptions, (pool: Pool<object>) => void][] = [
   ["maxSize", { maxSize: 1 }, () => {}],
   ["maxWaiting", { maxSize: 1, maxWaiting: 0 }, () => {}],

@@ -127,3 +127,16 @@ Deno.test("KeyedPool.set() refuses minIdle, which a keyed pool has not", async (
   (await pool.acquire("a")).release();
   assertEquals(pool.stats.size, 1);
 });
+
+Deno.test("KeyedPool.observe(): a function that throws refuses each call with the key, and nothing is kept of it", async () => {
+  const { pool } = thingsPool();
+  const observing = pool.observe(() => {
+    throw new Error("no hooks");
+  });
+  for (let call = 0; call < 2; call++) {
+    await assertRejects(() => pool.acquire("a"), Error, "no hooks");
+  }
+  observing[Symbol.dispose]();
+  (await pool.acquire("a")).release();
+  await pool.close();
+});
