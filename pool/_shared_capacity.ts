@@ -159,7 +159,14 @@ export class SharedCapacity {
     const isShort = this.isOverfull || !this.isEnoughComing && this.available === 0;
     const oldest = isShort ? this.#oldestIdle() : undefined;
     if (oldest === undefined) return false;
-    const left = this.isOverfull ? 0 : this.#protectionLeft(oldest);
+    if (this.isOverfull) {
+      oldest.key.user.evict();
+      return true;
+    }
+    const rival = this.#firstRivalOf(oldest.key)?.waiter;
+    const isFreshWanted = oldest.key.user.firstWaiter?.request.kind === "fresh";
+    if (rival === undefined && !isFreshWanted) return false; // its own key waits for resume()
+    const left = this.#protectionLeft(oldest, rival);
     if (left > 0) {
       const now = this.#clock.now();
       this.#timer.fireBy(now + left, now);
@@ -195,8 +202,7 @@ export class SharedCapacity {
    * after its use, which is what it would cost to get it back, unless a claim can
    * wait no longer.
    */
-  #protectionLeft(oldest: IdleKey): number {
-    const rival = this.#firstRivalOf(oldest.key)?.waiter;
+  #protectionLeft(oldest: IdleKey, rival: Waiter | undefined): number {
     if (rival === undefined || !rival.request.mayWait) return 0;
     const { weight } = oldest.key;
     const idle = this.#clock.wall() - oldest.key.user.oldestIdle!.idleSince;

@@ -33,7 +33,7 @@ async function overTcp(): Promise<Route> {
   };
 }
 
-const certificate = (name: string) => new URL(`../certs/${name}.pem`, import.meta.url);
+const certificate = (name: string) => new URL(`../support/certs/${name}.pem`, import.meta.url);
 
 async function overTls(): Promise<Route> {
   const files = ["server", "server_key"].map((name) => certificate(name).pathname);
