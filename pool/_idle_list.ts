@@ -96,7 +96,8 @@ export class IdleList<T, L extends Lease<T>> {
   unwatch(slot: Slot<T>): void {
     if (!slot.isWatched) return;
     slot.isWatched = false;
-    this.#connector.unwatch?.(slot.resource);
+    const onError = (error: unknown) => this.#events.failed(error, "unwatch");
+    ignoreResult(this.#connector.unwatch?.(slot.resource) as unknown, onError);
   }
 
   /** What to await before the resource is lent, if anything. */

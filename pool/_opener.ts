@@ -1,3 +1,4 @@
+import { ignoreResult, isPromiseLike } from "../internal/promise_like.ts";
 import type { Capacity } from "./_capacity.ts";
 import { FinalFailure, RetrySchedule } from "./_retry_schedule.ts";
 import { type DialRecord, type Order, Slot, type SlotOwner, type SlotTable } from "./_slot.ts";
@@ -291,12 +292,16 @@ export class Opener<T, L extends Lease<T>> {
   }
 
   #isRetryable(error: unknown): boolean {
+    const onError = (thrown: unknown) => this.#events.failed(thrown, "isRetryable");
     try {
-      return this.#connector.isRetryable?.(error) ?? true;
+      const answer: unknown = this.#connector.isRetryable?.(error) ?? true;
+      if (!isPromiseLike(answer)) return Boolean(answer);
+      ignoreResult(answer, onError);
+      onError(new TypeError("isRetryable() must not be asynchronous"));
     } catch (thrown) {
-      this.#events.failed(thrown, "isRetryable");
-      return false;
+      onError(thrown);
     }
+    return false;
   }
 }
 

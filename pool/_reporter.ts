@@ -260,7 +260,9 @@ export class Reporter<T> {
   /** How many connections were given up that the system can't free yet. */
   get #lingering(): number {
     try {
-      return Number(this.#sources.connector.lingering?.() ?? 0);
+      const count: unknown = this.#sources.connector.lingering?.() ?? 0;
+      ignoreResult(count, () => {});
+      return Number(count) || 0;
     } catch {
       return 0; // figures are asked for in the midst of decisions: that must not fail
     }
