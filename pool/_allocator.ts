@@ -870,10 +870,11 @@ export class Allocator<T, L extends Lease<T>>
   }
 
   #giveBack(permit: Permit): void {
+    const onError = (error: unknown) => this.failed(error, "admit");
     try {
-      permit.release();
+      ignoreResult(permit.release() as unknown, onError);
     } catch (error) {
-      this.failed(error, "admit");
+      onError(error);
     }
   }
 
