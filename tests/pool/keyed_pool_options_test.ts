@@ -119,3 +119,11 @@ Deno.test("KeyedPool: a closed pool of its own is no bound for another", async (
   await pool.close({ force: true });
   _b.release();
 });
+
+Deno.test("a connectorOf that is asynchronous gives its caller a TypeError, and its rejection goes nowhere", async () => {
+  const rejects = () => Promise.reject(new Error("not asynchronous"));
+  await using pool = new KeyedPool(rejects as unknown as () => () => object);
+  await assertRejects(() => pool.acquire("a"), TypeError, "'connectorOf(key)'");
+  // By now the runtime would have told of a rejection that nobody handles.
+  await new Promise((resolve) => setTimeout(resolve, 0));
+});
