@@ -1,3 +1,4 @@
+import { answerOf } from "../internal/promise_like.ts";
 import type { ConnectContext, Connector } from "../pool/connector.ts";
 import type { Lease, LeaseSlot } from "../pool/lease.ts";
 import { isFinal } from "./_dial_error.ts";
@@ -62,7 +63,8 @@ export function socketConnector<
     };
   }
   if (isFatal !== undefined) {
-    connector.isFatal = (error, socket) => isFatal.call(options, error, socket) !== false;
+    connector.isFatal = (error, socket) =>
+      answerOf(isFatal.call(options, error, socket), "isFatal") !== false;
   }
   return connector;
 }

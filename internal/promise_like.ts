@@ -33,3 +33,10 @@ export function invoke<R>(
 export function ignoreResult(value: unknown, onError: (error: unknown) => void): void {
   if (isPromiseLike(value)) Promise.resolve(value).then(undefined, onError);
 }
+
+/** The answer of a synchronous function. Throws where it is a promise, whose rejection goes nowhere. */
+export function answerOf<R>(answer: R, name: string): R {
+  if (!isPromiseLike<unknown>(answer)) return answer;
+  ignoreResult(answer, () => {});
+  throw new TypeError(`${name}() must not be asynchronous`);
+}

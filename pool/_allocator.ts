@@ -888,11 +888,11 @@ export class Allocator<T, L extends Lease<T>>
   }
 
   #giveBack(permit: Permit): void {
+    const onError = (error: unknown) => this.failed(error, "admit");
     try {
-      const result: unknown = permit.release();
-      ignoreResult(result, (error) => this.failed(error, "admit"));
+      ignoreResult(permit.release() as unknown, onError);
     } catch (error) {
-      this.failed(error, "admit");
+      onError(error);
     }
   }
 

@@ -1,4 +1,4 @@
-import { ignoreResult, isPromiseLike } from "../internal/promise_like.ts";
+import { ignoreResult } from "../internal/promise_like.ts";
 import { SharedTimer } from "../internal/shared_timer.ts";
 import type { GroupTimer, TimerGroup } from "../internal/timer_group.ts";
 import type { RetirementPolicy } from "./_retirement.ts";
@@ -96,8 +96,8 @@ export class IdleList<T, L extends Lease<T>> {
   unwatch(slot: Slot<T>): void {
     if (!slot.isWatched) return;
     slot.isWatched = false;
-    const result: unknown = this.#connector.unwatch?.(slot.resource);
-    if (isPromiseLike(result)) ignoreResult(result, (error) => this.#events.failed(error, "watch"));
+    const onError = (error: unknown) => this.#events.failed(error, "unwatch");
+    ignoreResult(this.#connector.unwatch?.(slot.resource) as unknown, onError);
   }
 
   /** What to await before the resource is lent, if anything. */

@@ -1,4 +1,4 @@
-import { ignoreResult } from "../internal/promise_like.ts";
+import { ignoreResult, isPromiseLike } from "../internal/promise_like.ts";
 import type { Capacity } from "./_capacity.ts";
 import { FinalFailure, RetrySchedule } from "./_retry_schedule.ts";
 import { type DialRecord, type Order, Slot, type SlotOwner, type SlotTable } from "./_slot.ts";
@@ -311,14 +311,16 @@ export class Opener<T, L extends Lease<T>> {
   }
 
   #isRetryable(error: unknown): boolean {
+    const onError = (thrown: unknown) => this.#events.failed(thrown, "isRetryable");
     try {
       const answer: unknown = this.#connector.isRetryable?.(error) ?? true;
-      ignoreResult(answer, (thrown) => this.#events.failed(thrown, "isRetryable"));
-      return Boolean(answer);
+      if (!isPromiseLike(answer)) return Boolean(answer);
+      ignoreResult(answer, onError);
+      onError(new TypeError("isRetryable() must not be asynchronous"));
     } catch (thrown) {
-      this.#events.failed(thrown, "isRetryable");
-      return false;
+      onError(thrown);
     }
+    return false;
   }
 }
 

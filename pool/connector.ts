@@ -1,3 +1,4 @@
+import { ignoreResult } from "../internal/promise_like.ts";
 import { shown } from "../internal/text.ts";
 import type { Lease, LeaseSlot } from "./lease.ts";
 import type { Permit } from "./semaphore.ts";
@@ -202,6 +203,7 @@ export function toConnector<T, L extends Lease<T>>(
 ): Connector<T, L> {
   if (typeof given === "function") return { connect: given };
   if (typeof given?.connect !== "function") {
+    ignoreResult(given, () => {}); // an asynchronous function stood where a connector was to be given
     throw new TypeError(
       `Cannot ${subject} as '${name}' must be a function or an object with a connect() method: ` +
         `received ${shown(given)}`,

@@ -15,6 +15,7 @@ export type ErrorSource =
   | "lease"
   | "watch"
   | "probe"
+  | "unwatch"
   | "hook";
 
 /** A resource has been opened. */

@@ -1,5 +1,6 @@
 import { LONGEST_DELAY } from "../../internal/timer.ts";
 import { eventLoopLag } from "../../internal/event_loop_lag.ts";
+import { answerOf } from "../../internal/promise_like.ts";
 import "./loopback_turn.ts";
 import { IdleWatch, type WatchEvents } from "./idle_watch.ts";
 import { IoWatchdog } from "./io_watchdog.ts";
@@ -190,7 +191,7 @@ export class Connection<A extends Deno.Addr> {
       bytes.set(words, end);
       end += words.length;
     }
-    return this.#plan.farewell!(bytes) === true;
+    return answerOf(this.#plan.farewell!(bytes), "farewell") === true;
   }
 
   #keepWords(bytes: Uint8Array): void {

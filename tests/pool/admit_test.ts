@@ -104,3 +104,19 @@ Deno.test("a permit that can't be given back is reported, also when it came too 
     assertEquals(errors, ["admit", gate.error]);
   }
 });
+
+Deno.test("a permit whose release() is asynchronous and rejects is reported too", async () => {
+  const error = new Error("no way back");
+  const errors: unknown[] = [];
+  const connector = {
+    connect: () => ({ close: () => {} }),
+    admit: () => ({ release: () => Promise.reject(error), [Symbol.dispose]: () => {} }),
+  };
+  const hooks = { onError: (event: { error: unknown }) => errors.push(event.error) };
+  const pool = new Pool(connector, { hooks });
+  (await pool.acquire()).discard();
+  await pool.close();
+  // By now the runtime would have told of a rejection that nobody handles.
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  assertEquals(errors, [error]);
+});

@@ -39,6 +39,27 @@ Deno.test("a synchronous method of the connector that throws, whichever, costs n
   });
 });
 
+Deno.test("an asynchronous function in place of a synchronous one is told, and no unhandled rejection", async () => {
+  const methods = ["lease", "watch", "unwatch", "isBroken", "isRetryable", "lingering"] as const;
+  await eachCase(methods, String, async (method) => {
+    const errors: unknown[] = [];
+    const hooks: PoolHooks = {
+      onError: ({ error, source }) => source === method && errors.push(error),
+    };
+    const mute = { watch: () => {}, unwatch: () => {}, lingering: () => 0 };
+    const connect = method === "isRetryable" ? fails : () => ({});
+    const connector = { ...mute, connect, close: () => {}, [method]: () => Promise.reject(ERROR) };
+    await using pool = new Pool<object>(connector as Connector<object>, { maxSize: 1, hooks });
+    for (let round = 0; round < 2; round++) {
+      await pool.acquire().then((lease) => lease.release(), () => {});
+    }
+    assertEquals(pool.stats.lingering, 0);
+    // By now the runtime would have told of a rejection that nobody handles.
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    assertEquals(errors.includes(ERROR), method !== "lingering");
+  });
+});
+
 Deno.test("a watch that throws has the resource retired with the error, and the pool goes on", async () => {
   const retired: unknown[] = [];
   const hooks: PoolHooks = {
@@ -278,7 +299,7 @@ Deno.test("an asynchronous function in place of a synchronous one of the connect
   });
   await turns();
   assertEquals(spy.unhandled, []);
-  const expected = ["connect", "isRetryable", "watch", "admit"];
+  const expected = ["connect", "isRetryable", "unwatch", "admit"];
   assertEquals([...new Set(errors)].sort(), expected.sort());
 });
 

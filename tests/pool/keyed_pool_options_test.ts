@@ -140,3 +140,11 @@ Deno.test("KeyedPool.observe(): a function that throws refuses each call with th
   (await pool.acquire("a")).release();
   await pool.close();
 });
+
+Deno.test("a connectorOf that is asynchronous gives its caller a TypeError, and its rejection goes nowhere", async () => {
+  const rejects = () => Promise.reject(new Error("not asynchronous"));
+  await using pool = new KeyedPool(rejects as unknown as () => () => object);
+  await assertRejects(() => pool.acquire("a"), TypeError, "'connectorOf(key)'");
+  // By now the runtime would have told of a rejection that nobody handles.
+  await new Promise((resolve) => setTimeout(resolve, 0));
+});

@@ -174,3 +174,26 @@ Deno.test("the second try of a stale request rejects as its dial does", async ()
   assertEquals(await pool.use((conn) => roundTrip(conn, "pong")), "pong");
   await server[Symbol.asyncDispose]();
 });
+
+Deno.test("an asynchronous farewell or isFatal is told, counts as no farewell and as fatal, and rejects nowhere", async () => {
+  const rejects = () => Promise.reject(new Error("not asynchronous")) as unknown as boolean;
+  const told: unknown[] = [];
+  const onError = ({ error, source }: { error: unknown; source: string }) =>
+    told.push(`${source}: ${(error as Error).message}`);
+  await using server = EchoServer.listen(firstEchoed(closing));
+  const connector = tcp({ port: server.port, farewell: rejects, isFatal: rejects });
+  await using pool = new Pool(connector, { maxSize: 1, hooks: { onError } });
+  assertEquals(await pool.use((conn) => roundTrip(conn, "first")), "first");
+  const failed = pool.use(async (conn) => {
+    await roundTrip(conn, "second");
+    await conn.readExactly(1);
+  }, STALE);
+  await assertRejects(() => failed, Deno.errors.UnexpectedEof);
+  // By now the runtime would have told of a rejection that nobody handles.
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  assertEquals(told, [
+    "isStale: farewell() must not be asynchronous",
+    "isFatal: isFatal() must not be asynchronous",
+  ]);
+  assertEquals([server.accepts, pool.stats.idle], [1, 0]);
+});
