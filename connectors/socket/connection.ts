@@ -16,7 +16,7 @@ import { Writer } from "./writer.ts";
  */
 type ConnectionState = "open" | "halfClosed" | "ended" | "failed" | "closed";
 
-/** What a connection is told of its connector's options. */
+/** The options of its connector that a connection uses. */
 export interface ConnectionPlan {
   readonly ioTimeout?: number | undefined;
   /** Whether these bytes, all that came during a lease, only say that the peer hangs up. */

@@ -289,7 +289,11 @@ Deno.test("1,000 waiters cost less than 1,000 callers of whom each looks once in
   };
   const [waiting, looking] = await costs(7, wait, look);
   assertEquals(waiters.filter((waiter) => waiter.state === "pending").length, 1_000);
-  assertLess(2 * waiting[0]!, looking[3]!, "while some look, those who wait cost what they cost");
+  assertLess(
+    2 * waiting[0]!,
+    looking[3]!,
+    "while some look, waiting callers cost what they cost otherwise",
+  );
   lease.release();
   await pool.close({ force: true });
 });

@@ -102,7 +102,7 @@ Deno.test("RemovableQueue keeps the order of an array, whichever member leaves i
   );
 });
 
-Deno.test("RemovableQueue finds who is behind one who stays, while all behind him leave one by one, in linear time", async () => {
+Deno.test("RemovableQueue finds the member behind one that stays, while all behind it leave one by one, in linear time", async () => {
   await assertLinear(depart, 20_000, 160_000);
 });
 

@@ -35,7 +35,7 @@ class Sockets {
 }
 
 const inits: Record<string, NonNullable<Connector<Deno.Conn>["init"]>> = {
-  "never answers, but heeds its signal": (_conn, { signal }) =>
+  "never answers, but obeys its signal": (_conn, { signal }) =>
     new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
   "ignores its signal": () => new Promise(() => {}),
   "reads what never comes": async (conn) => {

@@ -5,7 +5,7 @@ import { needs, PROCESS } from "../support/needs.ts";
 
 const ENTRIES = Object.values(config.exports).map((path) => path.replace("./", ""));
 
-/** What each folder may import from, besides itself. */
+/** What each folder may import from, other than itself. */
 const BELOW: Readonly<Record<string, readonly string[]>> = {
   internal: [],
   pool: ["internal"],

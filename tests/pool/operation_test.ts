@@ -328,7 +328,7 @@ Deno.test("Pool: close({ waiters: 'serve' }) rejects who still waits when its ti
   assertEquals(simulation.pending, 0);
 });
 
-Deno.test("Pool: a later close() hastens one that serves those who wait", async () => {
+Deno.test("Pool: a later close() shortens one that serves the waiters", async () => {
   using simulation = new Simulation(1);
   const things = new Things(simulation);
   const pool = new Pool(things.connector, { maxSize: 1, clock: simulation.clock });
@@ -341,7 +341,7 @@ Deno.test("Pool: a later close() hastens one that serves those who wait", async 
   assertEquals([things.usable, simulation.pending], [0, 0]);
 });
 
-Deno.test("KeyedPool: close({ waiters: 'serve' }) serves those who wait at every key", async () => {
+Deno.test("KeyedPool: close({ waiters: 'serve' }) serves the waiters of every key", async () => {
   using simulation = new Simulation(1);
   const things = new Things(simulation);
   const hosts = new KeyedPool(

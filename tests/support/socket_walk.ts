@@ -160,7 +160,7 @@ class Walk {
     if (told !== odd) this.#violate("a body's error is not told as it is");
   }
 
-  /** Something comes for an idle socket while the loop is held up: whoever comes then does not get it. */
+  /** Something comes for an idle socket while the loop is held up: the next caller does not get it. */
   async #stall(): Promise<void> {
     const { stall = 0 } = this.#options;
     if (stall === 0 || this.#isStalling) return;

@@ -16,7 +16,7 @@ const calls: Record<string, (pool: TaskPool) => Promise<unknown>> = {
   "batches()": (pool) => pool.batches([1], () => 1).next(),
 };
 
-/** Notes what is told of standstills. */
+/** Records what is reported of stalls. */
 function standstills() {
   const events: StandstillEvent[] = [];
   const { promise: first, resolve } = Promise.withResolvers<void>();

@@ -179,7 +179,7 @@ Deno.test("a replacement of all resources under load fails nobody", async () => 
   assertEquals(dials, { ok: 2 * SIZE, failed: 0 });
 });
 
-Deno.test("a server that was down costs those who came meanwhile, and the pool recovers", async () => {
+Deno.test("a server that was down fails the callers of that time, and the pool recovers", async () => {
   const scenario = { ...calm, dial: constant(5), outages: [{ from: 4_000, to: 5_000 }] };
   const { arrived, served, failed, goodput, dials } = await simulate(scenario, { maxSize: SIZE });
   const lost = served + failed - arrived; // served, and then lost in use
