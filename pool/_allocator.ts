@@ -10,6 +10,7 @@ import { OverloadGuard } from "./_overload_guard.ts";
 import { Reporter } from "./_reporter.ts";
 import { RetirementPolicy } from "./_retirement.ts";
 import { type Slot, type SlotOwner, SlotTable } from "./_slot.ts";
+import { type ConnectorTraits, traitsOf } from "./_traits.ts";
 import {
   AbortableWaiter,
   type AcquireRequest,
@@ -60,6 +61,7 @@ export class Allocator<T, L extends Lease<T>>
   readonly reporter: Reporter<T>;
   readonly opener: Opener<T, L>;
   readonly #connector: Connector<T, L>;
+  readonly #traits: ConnectorTraits;
   readonly #capacity: Capacity;
   readonly #actions = new DeferredActions();
   readonly #policy: RetirementPolicy<T, L>;
@@ -88,6 +90,7 @@ export class Allocator<T, L extends Lease<T>>
     key?: string,
   ) {
     const { slots } = this;
+    const traits = this.#traits = traitsOf(connector);
     this.#connector = connector;
     this.options = options;
     this.#capacity = capacity;
@@ -98,8 +101,16 @@ export class Allocator<T, L extends Lease<T>>
       capacity,
       key,
     });
-    this.#policy = new RetirementPolicy(connector, options, onError);
-    this.#idle = new IdleList(connector, options, slots, this.#policy, this, capacity.timers);
+    this.#policy = new RetirementPolicy(connector, traits, options, onError);
+    this.#idle = new IdleList(
+      connector,
+      traits,
+      options,
+      slots,
+      this.#policy,
+      this,
+      capacity.timers,
+    );
     this.#calls = new ConnectorCalls(connector, options, this);
     this.opener = new Opener(connector, options, slots, this.queue, capacity, this);
     this.#tracker = new LeaseTracker(options, slots, this);
@@ -210,7 +221,7 @@ export class Allocator<T, L extends Lease<T>>
     if (slot.acquiredAt !== undefined) this.#tracker.end(slot);
     const reason = this.#reasonForReturned(slot, now);
     if (reason !== undefined) this.retire(slot, reason, slot.condemned?.detail);
-    else if (this.#connector.reset !== undefined) this.#reset(slot);
+    else if (this.#traits.resets) this.#reset(slot);
     else this.#offer(slot, now, true);
     this.#followUp();
   }
@@ -233,7 +244,7 @@ export class Allocator<T, L extends Lease<T>>
   // What the connector does
 
   dial(slot: Slot<T>): void {
-    if (this.#connector.admit !== undefined) (this.#admitting ??= new Set()).add(slot);
+    if (this.#traits.admits) (this.#admitting ??= new Set()).add(slot);
     this.#actions.add(() => {
       if (slot.state !== "connecting") return;
       if (this.#state === "closing") return this.#withdraw(slot); // closed by what was done before
@@ -687,7 +698,7 @@ export class Allocator<T, L extends Lease<T>>
     const mustYield = isInTheWay || this.#capacity.mustYieldBefore(waiter, slot.openedAt);
     if (mustYield) this.retire(slot, "replaced");
     else if (waiter === undefined) this.#rest(slot, now);
-    else if (isReturned && this.#connector.watch !== undefined) this.#handOver(slot, now);
+    else if (isReturned && this.#traits.watches) this.#handOver(slot, now);
     else this.#give(slot, waiter, now);
   }
 
@@ -733,9 +744,7 @@ export class Allocator<T, L extends Lease<T>>
     slot.leasedAt = now;
     try {
       if (slot.isWatched) this.#idle.unwatch(slot);
-      const lease = this.#connector.lease !== undefined
-        ? this.#leaseOf(slot)
-        : new Lease(slot) as L;
+      const lease = this.#traits.makesLeases ? this.#leaseOf(slot) : new Lease(slot) as L;
       if (site !== undefined) this.#tracker.begin(slot, lease, site);
       this.reporter.acquired(slot, waited);
       return lease;

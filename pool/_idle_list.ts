@@ -3,6 +3,7 @@ import { SharedTimer } from "../internal/shared_timer.ts";
 import type { GroupTimer, TimerGroup } from "../internal/timer_group.ts";
 import type { RetirementPolicy } from "./_retirement.ts";
 import type { Slot, SlotTable } from "./_slot.ts";
+import type { ConnectorTraits } from "./_traits.ts";
 import type { Connector, ConnectorContext } from "./connector.ts";
 import type { ErrorSource } from "./hooks.ts";
 import type { Lease } from "./lease.ts";
@@ -25,6 +26,7 @@ export interface IdleEvents<T> {
 /** Idle resources: in which order they are lent, and how they are watched. */
 export class IdleList<T, L extends Lease<T>> {
   readonly #connector: Connector<T, L>;
+  readonly #traits: ConnectorTraits;
   readonly #options: ResolvedPoolOptions;
   readonly #slots: SlotTable<T>;
   readonly #policy: RetirementPolicy<T, L>;
@@ -34,6 +36,7 @@ export class IdleList<T, L extends Lease<T>> {
 
   constructor(
     connector: Connector<T, L>,
+    traits: ConnectorTraits,
     options: ResolvedPoolOptions,
     slots: SlotTable<T>,
     policy: RetirementPolicy<T, L>,
@@ -41,6 +44,7 @@ export class IdleList<T, L extends Lease<T>> {
     timers: TimerGroup | undefined,
   ) {
     this.#connector = connector;
+    this.#traits = traits;
     this.#options = options;
     this.#slots = slots;
     this.#policy = policy;
@@ -64,7 +68,7 @@ export class IdleList<T, L extends Lease<T>> {
     this.#slots.rest(slot);
     slot.keepsRest = false;
     this.#sweepBy(this.#policy.sweepDue(slot), now);
-    if (this.#connector.watch !== undefined && !slot.isWatched) this.#watch(slot, isWanted);
+    if (this.#traits.watches && !slot.isWatched) this.#watch(slot, isWanted);
   }
 
   /**
@@ -102,9 +106,9 @@ export class IdleList<T, L extends Lease<T>> {
 
   /** What to await before the resource is lent, if anything. */
   probe(slot: Slot<T>, wait: boolean, rested: boolean): PromiseLike<void> | undefined {
-    if (this.#connector.probe === undefined || !slot.isWatched) return undefined;
+    if (!this.#traits.probes || !slot.isWatched) return undefined;
     try {
-      return this.#connector.probe(slot.resource, { wait, rested });
+      return this.#connector.probe!(slot.resource, { wait, rested });
     } catch (error) {
       return Promise.reject(error);
     }

@@ -1,4 +1,5 @@
 import type { Slot } from "./_slot.ts";
+import type { ConnectorTraits } from "./_traits.ts";
 import type { Connector } from "./connector.ts";
 import type { ErrorSource } from "./hooks.ts";
 import type { Lease } from "./lease.ts";
@@ -11,16 +12,19 @@ const GOLDEN_RATIO = (Math.sqrt(5) - 1) / 2;
 /** Decides, by the clock and by asking the connector, whether a resource may be lent once more. */
 export class RetirementPolicy<T, L extends Lease<T>> {
   readonly #connector: Connector<T, L>;
+  readonly #traits: ConnectorTraits;
   readonly #options: ResolvedPoolOptions;
   readonly #onError: (error: unknown, source: ErrorSource) => void;
   #jitter = Math.random();
 
   constructor(
     connector: Connector<T, L>,
+    traits: ConnectorTraits,
     options: ResolvedPoolOptions,
     onError: (error: unknown, source: ErrorSource) => void,
   ) {
     this.#connector = connector;
+    this.#traits = traits;
     this.#options = options;
     this.#onError = onError;
   }
@@ -37,7 +41,7 @@ export class RetirementPolicy<T, L extends Lease<T>> {
 
   /** Why a resource that was returned may not be lent again, if so. */
   reasonForReturned(slot: Slot<T>, now: number): RetireReason | undefined {
-    if (this.#connector.isBroken !== undefined && this.#isBroken(slot)) return "broken";
+    if (this.#traits.breaks && this.#isBroken(slot)) return "broken";
     if (now >= slot.expiresAt) return "lifetime";
     if (slot.uses >= this.#options.maxUses) return "uses";
   }
@@ -45,25 +49,23 @@ export class RetirementPolicy<T, L extends Lease<T>> {
   /** Why an idle resource may not be lent any more, if so. */
   reasonForIdle(slot: Slot<T>, now: number): RetireReason | undefined {
     if (now >= slot.dueAt) return now >= slot.expiresAt ? "lifetime" : "idle";
-    if (this.#connector.isBroken !== undefined && this.#isBroken(slot)) return "broken";
+    if (this.#traits.breaks && this.#isBroken(slot)) return "broken";
   }
 
   /** Whether an idle resource is to be checked before it is lent. */
   isCheckDue(slot: Slot<T>, now: number): boolean {
-    return this.#connector.check !== undefined && now - slot.idleSince >= this.#options.checkAfter;
+    return this.#traits.checks && now - slot.idleSince >= this.#options.checkAfter;
   }
 
   /** When an idle resource is to be looked at by the sweep: it is due to go, or to be kept alive. */
   sweepDue(slot: Slot<T>): number {
     const { keepalive } = this.#options;
-    return this.#connector.check !== undefined
-      ? Math.min(slot.dueAt, slot.idleSince + keepalive)
-      : slot.dueAt;
+    return this.#traits.checks ? Math.min(slot.dueAt, slot.idleSince + keepalive) : slot.dueAt;
   }
 
   /** Whether an idle resource is to be checked in the background. */
   isKeepaliveDue(slot: Slot<T>, now: number): boolean {
-    return this.#connector.check !== undefined && now >= slot.idleSince + this.#options.keepalive;
+    return this.#traits.checks && now >= slot.idleSince + this.#options.keepalive;
   }
 
   /** An idle resource has its whole `idleTimeout` before it. With 0 the pool closes it at the release, or never. */
