@@ -10,7 +10,7 @@ import { OverloadGuard } from "./_overload_guard.ts";
 import { Reporter } from "./_reporter.ts";
 import { RetirementPolicy } from "./_retirement.ts";
 import { type Slot, type SlotOwner, SlotTable } from "./_slot.ts";
-import { type ConnectorTraits, traitsOf } from "./_traits.ts";
+import { ConnectorTraits } from "./_traits.ts";
 import {
   AbortableWaiter,
   type AcquireRequest,
@@ -61,13 +61,14 @@ export class Allocator<T, L extends Lease<T>>
   readonly reporter: Reporter<T>;
   readonly opener: Opener<T, L>;
   readonly #connector: Connector<T, L>;
-  readonly #traits: ConnectorTraits;
+  readonly #traits: ConnectorTraits<T, L>;
   readonly #capacity: Capacity;
   readonly #actions = new DeferredActions();
   readonly #policy: RetirementPolicy<T, L>;
   readonly #idle: IdleList<T, L>;
   readonly #calls: ConnectorCalls<T, L>;
-  readonly #tracker: LeaseTracker<T>;
+  /** With the option `track`. */
+  readonly #tracker: LeaseTracker<T> | undefined;
   /** Made when it is first needed: see `#overload`. */
   #guard: OverloadGuard | undefined;
   /** Dials that wait for the connector's leave. */
@@ -90,12 +91,13 @@ export class Allocator<T, L extends Lease<T>>
     key?: string,
   ) {
     const { slots } = this;
-    const traits = this.#traits = traitsOf(connector);
+    const { timers } = capacity;
+    const traits = this.#traits = new ConnectorTraits(connector);
     this.#connector = connector;
     this.options = options;
     this.#capacity = capacity;
     const onError = (error: unknown, source: ErrorSource) => this.reporter.error(error, source);
-    this.queue = new WaitQueue(options.clock.now, this);
+    this.queue = new WaitQueue(timers);
     this.reporter = new Reporter(options, this.#actions, slots, this.queue, {
       connector,
       capacity,
@@ -109,11 +111,11 @@ export class Allocator<T, L extends Lease<T>>
       slots,
       this.#policy,
       this,
-      capacity.timers,
+      timers,
     );
-    this.#calls = new ConnectorCalls(connector, options, this);
+    this.#calls = new ConnectorCalls(connector, options, this, timers);
     this.opener = new Opener(connector, options, slots, this.queue, capacity, this);
-    this.#tracker = new LeaseTracker(options, slots, this);
+    this.#tracker = options.track ? new LeaseTracker(options, slots, this) : undefined;
     capacity.serve(this);
     this.proceed();
   }
@@ -166,7 +168,7 @@ export class Allocator<T, L extends Lease<T>>
   /** Lends an idle resource, or has the caller wait for one. */
   acquire(request: AcquireRequest): Promise<L> {
     if (this.#state !== "open") return this.#refuse(this.reporter.closedError());
-    const site = this.options.track ? this.#tracker.site() : undefined;
+    const site = this.#tracker?.site();
     const { idle } = this.slots;
     if (idle.size === 0 || this.queue.size > 0 || this.#isPaused || request.kind === "fresh") {
       return this.#enqueue(request, site);
@@ -200,7 +202,7 @@ export class Allocator<T, L extends Lease<T>>
   tryAcquire(): L | undefined {
     if (!this.isOpen) throw this.reporter.closedError();
     if (this.queue.size > 0 || this.#isPaused) return undefined;
-    const site = this.#tracker.site();
+    const site = this.#tracker?.site();
     const now = this.options.clock.wall();
     try {
       const slot = this.#idle.take(now, (slot) => this.#isReady(slot, now));
@@ -218,7 +220,7 @@ export class Allocator<T, L extends Lease<T>>
     if (slot.state !== "leased") return;
     const now = this.options.clock.wall();
     this.reporter.released(slot, now);
-    if (slot.acquiredAt !== undefined) this.#tracker.end(slot);
+    if (slot.acquiredAt !== undefined) this.#tracker?.end(slot);
     const reason = this.#reasonForReturned(slot, now);
     if (reason !== undefined) this.retire(slot, reason, slot.condemned?.detail);
     else if (this.#traits.resets) this.#reset(slot);
@@ -235,7 +237,7 @@ export class Allocator<T, L extends Lease<T>>
   detach(slot: Slot<T>): void {
     if (slot.state !== "leased") return;
     this.reporter.ended(slot);
-    this.#tracker.end(slot);
+    this.#tracker?.end(slot);
     slot.permit = undefined; // the resource takes it along
     this.#free(slot);
     this.proceed();
@@ -244,6 +246,7 @@ export class Allocator<T, L extends Lease<T>>
   // What the connector does
 
   dial(slot: Slot<T>): void {
+    this.#traits.lookUp();
     if (this.#traits.admits) (this.#admitting ??= new Set()).add(slot);
     this.#actions.add(() => {
       if (slot.state !== "connecting") return;
@@ -509,7 +512,7 @@ export class Allocator<T, L extends Lease<T>>
   retire(slot: Slot<T>, reason: RetireReason, detail?: unknown): void {
     const { state, call } = slot;
     if (state === "closing" || state === "gone") return;
-    if (state === "leased" && slot.acquiredAt !== undefined) this.#tracker.end(slot);
+    if (state === "leased" && slot.acquiredAt !== undefined) this.#tracker?.end(slot);
     if (slot.waiter !== undefined) this.queue.unassign(slot.waiter);
     if (slot.uses === 0) {
       this.opener.recordUnusedLoss(reason, this.options.clock.wall() - slot.openedAt);
@@ -745,7 +748,7 @@ export class Allocator<T, L extends Lease<T>>
     try {
       if (slot.isWatched) this.#idle.unwatch(slot);
       const lease = this.#traits.makesLeases ? this.#leaseOf(slot) : new Lease(slot) as L;
-      if (site !== undefined) this.#tracker.begin(slot, lease, site);
+      if (site !== undefined) this.#tracker!.begin(slot, lease, site);
       this.reporter.acquired(slot, waited);
       return lease;
     } catch (error) {
@@ -906,11 +909,10 @@ export class Allocator<T, L extends Lease<T>>
   }
 
   #stopTimers(): void {
-    this.queue.close();
+    this.#capacity.close();
     this.#idle.close();
-    this.#tracker.close();
+    this.#tracker?.close();
     this.#guard?.close();
-    this.#calls.stopTimer();
   }
 
   #reportEmpty(): void {

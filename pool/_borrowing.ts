@@ -1,4 +1,4 @@
-import { type Bounded, DeadlineQueue } from "../internal/deadline_queue.ts";
+import type { Bounded, DeadlineQueue } from "../internal/deadline_queue.ts";
 import { SignalRegistry } from "../internal/signal_registry.ts";
 import { errorText } from "../internal/text.ts";
 import { PoolError } from "./errors.ts";
@@ -28,16 +28,13 @@ type Limits = Pick<UseOptions, "signal" | "deadline">;
 export class Borrowing<L extends Lease<unknown>> {
   readonly #lender: Lender<L>;
   readonly #clock: () => number;
-  readonly #limits: DeadlineQueue<Use>;
+  readonly #limits: DeadlineQueue;
   readonly #aborts = new SignalRegistry<Use>((use, reason) => use.cut(reason));
 
-  constructor(lender: Lender<L>, clock: () => number) {
+  constructor(lender: Lender<L>, clock: () => number, limits: DeadlineQueue) {
     this.#lender = lender;
     this.#clock = clock;
-    this.#limits = new DeadlineQueue(
-      clock,
-      (use) => use.cut(lender.lateError(use.limit, use.stage)),
-    );
+    this.#limits = limits;
   }
 
   /** Runs the function with a lease. A throw that spoils the resource closes it; a return releases it. */
@@ -65,11 +62,6 @@ export class Borrowing<L extends Lease<unknown>> {
   /** Waits for dials within the limits of a call. */
   dials<R>(work: () => PromiseLike<R>, limits: Limits, begun: number): Promise<R> {
     return this.#bounded(work, () => {}, limits, begun, "connect");
-  }
-
-  /** From now on no timer stays behind. */
-  close(): void {
-    this.#limits.close();
   }
 
   /** Runs it once more, on a resource that nobody has used. */
@@ -117,11 +109,13 @@ export class Borrowing<L extends Lease<unknown>> {
     stage: BoundedStage,
   ): Promise<R> {
     return new Promise((resolve, reject) => {
-      const use = new Use(stage, deadline, begun + deadline, (reason) => {
+      const cut = (reason: unknown) => {
         end();
         onCut(reason);
         reject(reason);
-      });
+      };
+      const late = () => this.#lender.lateError(deadline, stage);
+      const use = new Use(begun + deadline, cut, late);
       const end = () => {
         use.settled = true;
         this.#limits.drop(use);
@@ -190,21 +184,18 @@ function isBounded(options: UseOptions | undefined): options is UseOptions {
 
 /** One call that is bounded. */
 class Use implements Bounded {
-  readonly stage: BoundedStage;
-  readonly limit: number;
   readonly deadline: number;
   readonly cut: (reason: unknown) => void;
+  readonly #lateError: () => Error;
   settled = false;
 
-  constructor(
-    stage: BoundedStage,
-    limit: number,
-    deadline: number,
-    cut: (reason: unknown) => void,
-  ) {
-    this.stage = stage;
-    this.limit = limit;
+  constructor(deadline: number, cut: (reason: unknown) => void, lateError: () => Error) {
     this.deadline = deadline;
     this.cut = cut;
+    this.#lateError = lateError;
+  }
+
+  expire(): void {
+    this.cut(this.#lateError());
   }
 }

@@ -1,4 +1,5 @@
-import type { TimerGroup } from "../internal/timer_group.ts";
+import type { Clock } from "../internal/clock.ts";
+import { PoolTimers } from "./_timers.ts";
 import type { Waiter } from "./_wait_queue.ts";
 import type { ExhaustedLimit } from "./errors.ts";
 import type { SharedFigures } from "./stats.ts";
@@ -33,8 +34,8 @@ export interface Capacity {
   readonly limit: ExhaustedLimit;
   /** The figures of the whole, if it is shared. */
   readonly shared: SharedFigures | undefined;
-  /** What the timers for idle resources are part of, if many pools share one. */
-  readonly timers: TimerGroup | undefined;
+  /** Shared by all pools that share the capacity. */
+  readonly timers: PoolTimers;
   /** Is called once with the pool that has it. */
   serve(user: CapacityUser): void;
   /** Takes the room for one more resource, for a waiter or in the background. Returns false if there is none. */
@@ -52,19 +53,22 @@ export interface Capacity {
   /** The pool has decided all that it can for now. */
   review(): void;
   resize(maxSize: number): void;
+  /** The pool is closing. */
+  close(): void;
 }
 
 /** The capacity of a pool that stands alone. */
 export class OwnCapacity implements Capacity {
   readonly limit = "maxSize";
   readonly shared = undefined;
-  readonly timers = undefined;
+  readonly timers: PoolTimers;
   readonly coming = 0;
   maxSize: number;
   #size = 0;
 
-  constructor(maxSize: number) {
+  constructor(maxSize: number, clock: Clock) {
     this.maxSize = maxSize;
+    this.timers = new PoolTimers(clock);
   }
 
   get room(): number {
@@ -97,5 +101,9 @@ export class OwnCapacity implements Capacity {
 
   resize(maxSize: number): void {
     this.maxSize = maxSize;
+  }
+
+  close(): void {
+    this.timers.close();
   }
 }

@@ -1,7 +1,8 @@
-import { type Bounded, DeadlineQueue } from "../internal/deadline_queue.ts";
+import type { Bounded, DeadlineQueue } from "../internal/deadline_queue.ts";
 import { invoke } from "../internal/promise_like.ts";
 import { shown } from "../internal/text.ts";
 import type { PendingCall, Slot } from "./_slot.ts";
+import type { PoolTimers } from "./_timers.ts";
 import { closeResource, type Connector, type ConnectorContext } from "./connector.ts";
 import type { TimeoutStage } from "./errors.ts";
 import type { Lease } from "./lease.ts";
@@ -45,35 +46,28 @@ export class ConnectorCalls<T, L extends Lease<T>> {
   readonly connector: Connector<T, L>;
   readonly options: ResolvedPoolOptions;
   readonly events: CallEvents<T>;
-  #limits: DeadlineQueue<BoundedCall> | undefined;
+  readonly #timers: PoolTimers;
   #closed: AbortController | undefined;
 
   constructor(
     connector: Connector<T, L>,
     options: ResolvedPoolOptions,
     events: CallEvents<T>,
+    timers: PoolTimers,
   ) {
     this.connector = connector;
     this.options = options;
     this.events = events;
+    this.#timers = timers;
   }
 
-  /** The deadlines of all calls. Made when it is first needed. */
-  get limits(): DeadlineQueue<BoundedCall> {
-    return this.#limits ??= new DeadlineQueue(
-      this.options.clock.now,
-      (call) => call.expire(),
-    );
+  get limits(): DeadlineQueue {
+    return this.#timers.deadlines;
   }
 
   /** Aborted when the pool is closed. */
   get closed(): AbortSignal {
     return (this.#closed ??= new AbortController()).signal;
-  }
-
-  /** From now on no timer stays behind when no call is under way. */
-  stopTimer(): void {
-    this.#limits?.close();
   }
 
   abortClosed(reason: unknown): void {
@@ -133,12 +127,12 @@ export type DialContextRetire = Parameters<Connector<unknown>["connect"]>[0]["re
 
 /** One call into the connector, or several in a row under one limit. */
 abstract class BoundedCall implements Bounded, PendingCall {
-  readonly #limits: DeadlineQueue<BoundedCall>;
+  readonly #limits: DeadlineQueue;
   deadline = Infinity;
   settled = false;
   #controller: AbortController | undefined = undefined;
 
-  constructor(limits: DeadlineQueue<BoundedCall>) {
+  constructor(limits: DeadlineQueue) {
     this.#limits = limits;
   }
 

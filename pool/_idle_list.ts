@@ -1,8 +1,8 @@
 import { ignoreResult } from "../internal/promise_like.ts";
-import { SharedTimer } from "../internal/shared_timer.ts";
-import type { GroupTimer, TimerGroup } from "../internal/timer_group.ts";
+import type { GroupTimer } from "../internal/timer_group.ts";
 import type { RetirementPolicy } from "./_retirement.ts";
 import type { Slot, SlotTable } from "./_slot.ts";
+import type { PoolTimers } from "./_timers.ts";
 import type { ConnectorTraits } from "./_traits.ts";
 import type { Connector, ConnectorContext } from "./connector.ts";
 import type { ErrorSource } from "./hooks.ts";
@@ -26,22 +26,22 @@ export interface IdleEvents<T> {
 /** Idle resources: in which order they are lent, and how they are watched. */
 export class IdleList<T, L extends Lease<T>> {
   readonly #connector: Connector<T, L>;
-  readonly #traits: ConnectorTraits;
+  readonly #traits: ConnectorTraits<T, L>;
   readonly #options: ResolvedPoolOptions;
   readonly #slots: SlotTable<T>;
   readonly #policy: RetirementPolicy<T, L>;
   readonly #events: IdleEvents<T>;
-  readonly #timers: TimerGroup | undefined;
-  #sweeper: SharedTimer | GroupTimer | undefined;
+  readonly #timers: PoolTimers;
+  #sweeper: GroupTimer | undefined;
 
   constructor(
     connector: Connector<T, L>,
-    traits: ConnectorTraits,
+    traits: ConnectorTraits<T, L>,
     options: ResolvedPoolOptions,
     slots: SlotTable<T>,
     policy: RetirementPolicy<T, L>,
     events: IdleEvents<T>,
-    timers: TimerGroup | undefined,
+    timers: PoolTimers,
   ) {
     this.#connector = connector;
     this.#traits = traits;
@@ -121,13 +121,8 @@ export class IdleList<T, L extends Lease<T>> {
 
   #sweepBy(due: number, now: number): void {
     if (due === Infinity) return;
-    this.#sweeper ??= this.#newSweeper();
+    this.#sweeper ??= this.#timers.sweeper(() => this.#events.sweep());
     this.#sweeper.fireBy(due, now);
-  }
-
-  #newSweeper(): SharedTimer | GroupTimer {
-    const sweep = () => this.#events.sweep();
-    return this.#timers?.timer(sweep) ?? new SharedTimer(this.#options.clock.wall, sweep, false);
   }
 
   #watch(slot: Slot<T>, isWanted: boolean): void {

@@ -23,35 +23,33 @@ export class LeaseTracker<T> {
   readonly #slots: SlotTable<T>;
   readonly #events: TrackerEvents<T>;
   #timer: SharedTimer | undefined;
-  readonly #registry: FinalizationRegistry<Token<T>> | undefined;
+  readonly #registry: FinalizationRegistry<Token<T>>;
 
   constructor(options: ResolvedPoolOptions, slots: SlotTable<T>, events: TrackerEvents<T>) {
     this.#options = options;
     this.#slots = slots;
     this.#events = events;
-    if (!options.track) return;
     this.#registry = new FinalizationRegistry(({ slot, uses }) => {
       if (slot.state === "leased" && slot.uses === uses) events.collected(slot);
     });
   }
 
-  /** Where the caller is, if that is to be remembered. */
-  site(): AcquireSite | undefined {
-    if (!this.#options.track) return undefined;
+  /** Where the caller is. */
+  site(): AcquireSite {
     const site: { stack?: string; reported: boolean } = { reported: false };
     captureStack(site);
     return site;
   }
 
-  begin(slot: Slot<T>, lease: object, site: AcquireSite | undefined): void {
+  begin(slot: Slot<T>, lease: object, site: AcquireSite): void {
     slot.acquiredAt = site;
-    this.#registry?.register(lease, { slot, uses: slot.uses }, slot);
+    this.#registry.register(lease, { slot, uses: slot.uses }, slot);
     const { leakTimeout } = this.#options;
     if (leakTimeout < Infinity) this.#reportBy(slot.leasedAt + leakTimeout);
   }
 
   end(slot: Slot<T>): void {
-    this.#registry?.unregister(slot);
+    this.#registry.unregister(slot);
     slot.acquiredAt = undefined;
   }
 

@@ -19,6 +19,8 @@ const DELIBERATE: ReadonlySet<RetireReason> = new Set([
   "surplus",
 ]);
 
+const NONE: readonly never[] = [];
+
 /** What the opener asks of the pool. */
 export interface OpenerEvents<T> extends SlotOwner<T> {
   /** The dial of a new slot is to begin. */
@@ -43,13 +45,14 @@ export class Opener<T, L extends Lease<T>> {
   readonly #queue: WaitQueue;
   readonly #capacity: Capacity;
   readonly #events: OpenerEvents<T>;
-  readonly #schedule: RetrySchedule;
+  // The two are made when a dial fails for the first time: there may be very many pools.
+  #schedule: RetrySchedule | undefined;
   /** Slows down the refill while what it opens is lost before anybody uses it. */
   #refillSchedule: RetrySchedule | undefined;
-  readonly #final: FinalFailure;
+  #final: FinalFailure | undefined;
   /** How many dials have failed that a waiter was waiting for. */
   #failures: WeakMap<Waiter, number> | undefined;
-  #warmUps: WarmUp<T>[] = [];
+  #warmUps: readonly WarmUp<T>[] = NONE;
   /** How often the pool has been cleared: resources of an earlier generation are not lent again. */
   generation = 0;
 
@@ -61,21 +64,18 @@ export class Opener<T, L extends Lease<T>> {
     capacity: Capacity,
     events: OpenerEvents<T>,
   ) {
-    const { retry, clock } = options;
     this.#connector = connector;
     this.#options = options;
     this.#slots = slots;
     this.#queue = queue;
     this.#capacity = capacity;
     this.#events = events;
-    this.#schedule = new RetrySchedule(retry, clock.now, () => events.proceed());
-    this.#final = new FinalFailure(retry, clock.now);
   }
 
   /** For how many waiters a resource would be opened if there were room. */
   get demand(): number {
     if (this.#queue.next === undefined || this.#refusal !== undefined) return 0;
-    const most = this.#mayRetry && !this.#schedule.isOpen ? 1 : this.#queue.unassigned;
+    const most = this.#mayRetry && !this.#isServerUp ? 1 : this.#queue.unassigned;
     return Math.min(most, this.#options.maxConnecting - this.#slots.connecting);
   }
 
@@ -86,7 +86,7 @@ export class Opener<T, L extends Lease<T>> {
 
   /** Whether there is nothing to open but for waiters, and no schedule to keep. */
   get isQuiet(): boolean {
-    return this.#options.minIdle === 0 && this.#warmUps.length === 0 && this.#schedule.isOpen;
+    return this.#options.minIdle === 0 && this.#warmUps.length === 0 && this.#isServerUp;
   }
 
   /** Whether resources are being opened in advance. */
@@ -106,7 +106,7 @@ export class Opener<T, L extends Lease<T>> {
 
   /** The last failure that another try can't mend, while it is not tried again. */
   get finalError(): { readonly error: unknown } | undefined {
-    return this.#final.current;
+    return this.#final?.current;
   }
 
   /** Has a resource opened for a waiter. Returns why not, if it can't be done now. */
@@ -160,15 +160,15 @@ export class Opener<T, L extends Lease<T>> {
 
   /** Has the wait for the next dial keep the process alive while somebody waits for it. */
   updateRef(): void {
-    this.#schedule.setRef(this.#queue.size > 0 || this.isWarming);
+    this.#schedule?.setRef(this.#queue.size > 0 || this.isWarming);
   }
 
   /** A dial has succeeded. Returns how long it took, and the order that it was begun for. */
   succeeded(slot: Slot<T>): { duration: number; order: Order<T> | undefined } {
     const { begun, order } = this.#take(slot);
     const duration = this.#options.clock.now() - begun;
-    this.#schedule.succeeded();
-    this.#final.clear();
+    this.#schedule?.succeeded();
+    this.#final?.clear();
     this.#capacity.dialled(duration);
     return { duration, order };
   }
@@ -178,10 +178,10 @@ export class Opener<T, L extends Lease<T>> {
     const { probe, order } = this.#take(slot);
     const { waiter } = slot;
     const isFinal = !this.#isRetryable(error);
-    const wasFinalProbe = this.#final.isProbing;
-    if (isFinal) this.#final.failed(error);
-    else this.#final.clear();
-    const wasAwaited = this.#schedule.failed(probe);
+    const wasFinalProbe = this.#final?.isProbing ?? false;
+    if (isFinal) this.#newFinal().failed(error);
+    else this.#final?.clear();
+    const wasAwaited = this.#newSchedule().failed(probe);
     order?.failed(error);
     const speaksForAll = (wasAwaited && this.#options.retry.attempts > 1) || wasFinalProbe;
     if (!speaksForAll) return waiter === undefined ? [] : this.#blamed([waiter], error);
@@ -192,8 +192,8 @@ export class Opener<T, L extends Lease<T>> {
   /** A dial was given up that nobody needs any more. */
   withdrawn(slot: Slot<T>): void {
     const { probe } = this.#take(slot);
-    this.#schedule.withdrawn(probe);
-    this.#final.withdrawn();
+    this.#schedule?.withdrawn(probe);
+    this.#final?.withdrawn();
   }
 
   /** Whether a dial that waits for leave is of use to somebody. */
@@ -228,24 +228,47 @@ export class Opener<T, L extends Lease<T>> {
 
   /** Stops the timers, and gives up what was to be opened in advance. */
   close(error: unknown): void {
-    this.#schedule.close();
+    this.#newSchedule().close();
     this.#refillSchedule?.close();
     for (const warmUp of this.#warmUps) warmUp.giveUp(error);
-    this.#warmUps = [];
+    this.#warmUps = NONE;
   }
 
   /** Whether a failed dial is tried again by the schedule. A caller with a single attempt is told at once. */
   get #mayRetry(): boolean {
-    return this.#options.retry.attempts > 1 && !this.#final.isSet;
+    return this.#options.retry.attempts > 1 && !this.#hasFailedFinally;
   }
 
   /** Why no waiter may dial now, if so. */
   get #refusal(): Refusal | undefined {
-    if (this.#final.isSet) {
+    if (this.#final?.isSet) {
       if (this.#final.isProbing) return "schedule";
       return this.#final.current === undefined ? undefined : "final";
     }
-    return this.#mayRetry && !this.#schedule.ready ? "schedule" : undefined;
+    return this.#mayRetry && !this.#isScheduleReady ? "schedule" : undefined;
+  }
+
+  get #hasFailedFinally(): boolean {
+    return this.#final !== undefined && this.#final.isSet;
+  }
+
+  /** Whether the server answers, as far as is known. */
+  get #isServerUp(): boolean {
+    return this.#schedule === undefined || this.#schedule.isOpen;
+  }
+
+  get #isScheduleReady(): boolean {
+    return this.#schedule === undefined || this.#schedule.ready;
+  }
+
+  #newSchedule(): RetrySchedule {
+    const { retry, clock } = this.#options;
+    return this.#schedule ??= new RetrySchedule(retry, clock.now, () => this.#events.proceed());
+  }
+
+  #newFinal(): FinalFailure {
+    const { retry, clock } = this.#options;
+    return this.#final ??= new FinalFailure(retry, clock.now);
   }
 
   /** How many resources are idle, or about to be unless a waiter comes. */
@@ -267,7 +290,7 @@ export class Opener<T, L extends Lease<T>> {
   }
 
   get #mayRefill(): boolean {
-    return this.#schedule.ready && (this.#refillSchedule?.ready ?? true);
+    return this.#isScheduleReady && (this.#refillSchedule?.ready ?? true);
   }
 
   #refill(): void {
@@ -280,8 +303,8 @@ export class Opener<T, L extends Lease<T>> {
     if (!this.mayDial) return "maxConnecting";
     if (!this.#capacity.take(waiter)) return "room";
     const slot = new Slot(this.#events, this.generation);
-    const probe = this.#schedule.started();
-    this.#final.started();
+    const probe = this.#schedule?.started() ?? 0;
+    this.#final?.started();
     slot.dial = { probe, begun: this.#options.clock.now(), order };
     this.#slots.add(slot);
     if (waiter !== undefined) this.#queue.assign(waiter, slot);
@@ -307,7 +330,7 @@ export class Opener<T, L extends Lease<T>> {
   }
 
   #mayTryAgain(failures: number): boolean {
-    return failures < this.#options.retry.attempts && !this.#final.isSet;
+    return failures < this.#options.retry.attempts && !this.#hasFailedFinally;
   }
 
   #isRetryable(error: unknown): boolean {

@@ -42,28 +42,33 @@ export interface ReporterSources {
 }
 
 const FAILURES_KEPT = 5;
+const NO_FAILURES: readonly DatedFailure[] = [];
+
+type Listeners = Readonly<Record<HookName, Listener[] | undefined>>;
+
+/** All names are there from the start: objects of one shape are the quickest to look things up in. */
+const NO_LISTENERS: Listeners = {
+  onConnect: undefined,
+  onAcquire: undefined,
+  onRelease: undefined,
+  onRetire: undefined,
+  onReject: undefined,
+  onLeak: undefined,
+  onError: undefined,
+};
 
 /** What the pool says of itself: counts what happens, calls hooks once the state is in order, and makes the errors about the pool. */
 export class Reporter<T> {
   readonly counters = new Counters();
   /** The last failures of dials, the latest first. */
-  readonly failures: DatedFailure[] = [];
+  failures: readonly DatedFailure[] = NO_FAILURES;
   readonly #options: ResolvedPoolOptions;
   readonly #clock: Clock;
   readonly #actions: DeferredActions;
   readonly #slots: SlotTable<T>;
   readonly #queue: WaitQueue;
   readonly #sources: ReporterSources;
-  /** All names are there from the start: objects of one shape are the quickest to look things up in. */
-  readonly #listeners: Record<HookName, Listener[] | undefined> = {
-    onConnect: undefined,
-    onAcquire: undefined,
-    onRelease: undefined,
-    onRetire: undefined,
-    onReject: undefined,
-    onLeak: undefined,
-    onError: undefined,
-  };
+  #listeners: Listeners = NO_LISTENERS;
   /** Whether the last dial failed. */
   #isDown = false;
 
@@ -93,15 +98,19 @@ export class Reporter<T> {
       added.push([name, listener]);
     }
     for (const [name, listener] of added) {
-      this.#listeners[name] = [...this.#listeners[name] ?? [], listener];
+      this.#listen(name, [...this.#listeners[name] ?? [], listener]);
     }
     return () => {
       for (const [name, listener] of added) {
         const rest = this.#listeners[name]!.filter((each) => each !== listener);
-        this.#listeners[name] = rest.length > 0 ? rest : undefined;
+        this.#listen(name, rest.length > 0 ? rest : undefined);
       }
       added.length = 0;
     };
+  }
+
+  #listen(name: HookName, listeners: Listener[] | undefined): void {
+    this.#listeners = { ...this.#listeners, [name]: listeners };
   }
 
   connected(slot: Slot<T>, duration: number): void {
@@ -116,8 +125,8 @@ export class Reporter<T> {
   dialFailed(error: unknown, stage: TimeoutStage): void {
     this.counters.dials.failed++;
     this.#isDown = true;
-    this.failures.unshift({ error, at: this.#clock.now() });
-    this.failures.length = Math.min(this.failures.length, FAILURES_KEPT);
+    const latest = { error, at: this.#clock.now() };
+    this.failures = [latest, ...this.failures.slice(0, FAILURES_KEPT - 1)];
     this.error(error, stage === "init" || stage === "admit" ? stage : "connect");
   }
 
@@ -151,7 +160,7 @@ export class Reporter<T> {
   }
 
   retired(slot: Slot<T>, reason: RetireReason, detail: unknown): void {
-    this.counters.retired[reason]++;
+    this.counters.countRetired(reason);
     if (this.#listeners.onRetire === undefined) return;
     const { resource, uses, openedAt } = slot;
     const age = this.#clock.wall() - openedAt;

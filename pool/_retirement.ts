@@ -12,14 +12,14 @@ const GOLDEN_RATIO = (Math.sqrt(5) - 1) / 2;
 /** Decides, by the clock and by asking the connector, whether a resource may be lent once more. */
 export class RetirementPolicy<T, L extends Lease<T>> {
   readonly #connector: Connector<T, L>;
-  readonly #traits: ConnectorTraits;
+  readonly #traits: ConnectorTraits<T, L>;
   readonly #options: ResolvedPoolOptions;
   readonly #onError: (error: unknown, source: ErrorSource) => void;
   #jitter = Math.random();
 
   constructor(
     connector: Connector<T, L>,
-    traits: ConnectorTraits,
+    traits: ConnectorTraits<T, L>,
     options: ResolvedPoolOptions,
     onError: (error: unknown, source: ErrorSource) => void,
   ) {

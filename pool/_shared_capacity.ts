@@ -1,8 +1,8 @@
 import type { Clock } from "../internal/clock.ts";
 import { type HeapMember, IndexedHeap } from "../internal/indexed_heap.ts";
 import { SharedTimer } from "../internal/shared_timer.ts";
-import { TimerGroup } from "../internal/timer_group.ts";
 import type { Capacity, CapacityUser } from "./_capacity.ts";
+import { PoolTimers } from "./_timers.ts";
 import type { Waiter } from "./_wait_queue.ts";
 import type { ExhaustedLimit } from "./errors.ts";
 import type { SharedFigures } from "./stats.ts";
@@ -32,8 +32,7 @@ export class SharedCapacity {
   readonly #stranded = new Set<KeyCapacity>();
   /** Fires when an idle resource may be closed that could not be before. */
   readonly #timer: SharedTimer;
-  /** The timers for the idle resources of all keys. */
-  readonly timers: TimerGroup;
+  readonly timers: PoolTimers;
   maxSize: number;
   /** Open slots over all keys, in whatever state. */
   size = 0;
@@ -47,7 +46,7 @@ export class SharedCapacity {
   constructor(maxSize: number, clock: Clock) {
     this.maxSize = maxSize;
     this.#clock = clock;
-    this.timers = new TimerGroup(clock.wall);
+    this.timers = new PoolTimers(clock);
     this.#timer = new SharedTimer(clock.now, () => this.arrange(), true);
   }
 
@@ -136,6 +135,7 @@ export class SharedCapacity {
   close(): void {
     this.#state = "closed";
     this.#timer.clear();
+    this.timers.close();
   }
 
   /** Gives the room that there is to the claims, and has more made for the others. */
@@ -307,7 +307,7 @@ export class KeyCapacity implements Capacity {
     return { size, maxSize };
   }
 
-  get timers(): TimerGroup {
+  get timers(): PoolTimers {
     return this.#shared.timers;
   }
 
@@ -362,6 +362,9 @@ export class KeyCapacity implements Capacity {
 
   /** A shared capacity is resized as a whole. */
   resize(): void {}
+
+  /** And it is closed as a whole. */
+  close(): void {}
 
   /** The key is dropped. */
   drop(): void {

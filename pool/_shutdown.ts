@@ -1,4 +1,4 @@
-import { type Bounded, DeadlineQueue } from "../internal/deadline_queue.ts";
+import { type DeadlineQueue, Limit } from "../internal/deadline_queue.ts";
 import type { CloseOptions } from "./options.ts";
 
 const DEFAULT_TIMEOUT_MS = 10_000;
@@ -12,15 +12,6 @@ export interface Closable {
   shutDown(onEmpty: () => void): void;
   force(): void;
   abandonCloses(): void;
-}
-
-class Deadline implements Bounded {
-  readonly deadline: number;
-  readonly settled = false;
-
-  constructor(deadline: number) {
-    this.deadline = deadline;
-  }
 }
 
 /**
@@ -38,16 +29,17 @@ export class Shutdown {
   readonly done: Promise<void>;
   readonly #target: Closable;
   readonly #clock: () => number;
-  readonly #limits: DeadlineQueue<Deadline>;
+  readonly #limits: DeadlineQueue;
+  #limit: Limit | undefined;
   /** Made where a signal hastens the end, to stop listening to it. */
   #end: AbortController | undefined;
   #state: ShutdownState = "open";
   #resolve!: (done: Promise<void>) => void;
 
-  constructor(target: Closable, clock: () => number) {
+  constructor(target: Closable, clock: () => number, limits: DeadlineQueue) {
     this.#target = target;
     this.#clock = clock;
-    this.#limits = new DeadlineQueue(clock, () => this.#expire());
+    this.#limits = limits;
     this.done = new Promise((resolve) => this.#resolve = resolve);
   }
 
@@ -75,7 +67,7 @@ export class Shutdown {
     this.#state = "gentle";
     this.#target.shutDown(() => {
       this.#state = "done";
-      this.#limits.clear();
+      this.#lift();
       this.#end?.abort();
       this.#resolve(Promise.resolve()); // callers that were rejected are told before
     });
@@ -83,6 +75,7 @@ export class Shutdown {
 
   /** Closes begun before the deadline have had their time; those begun by force get some more. */
   #expire(): void {
+    this.#lift();
     if (this.#state === "gentle") this.#target.abandonCloses();
     if (this.#state === "forced") this.#target.abandonCloses();
     else this.#force();
@@ -92,13 +85,25 @@ export class Shutdown {
     this.#shutDown();
     if (this.#state !== "gentle") return;
     this.#state = "forced";
-    this.#limits.clear();
+    this.#lift();
     this.#expireIn(GRACE_MS);
     this.#target.force();
   }
 
   #expireIn(timeout: number): void {
     const now = this.#clock();
-    this.#limits.add(new Deadline(now + timeout), now);
+    const deadline = now + timeout;
+    if (this.#limit !== undefined && this.#limit.deadline <= deadline) return;
+    this.#lift();
+    this.#limit = new Limit(deadline, () => this.#expire());
+    this.#limits.add(this.#limit, now);
+  }
+
+  #lift(): void {
+    const limit = this.#limit;
+    if (limit === undefined) return;
+    this.#limit = undefined;
+    limit.settled = true;
+    this.#limits.drop(limit);
   }
 }

@@ -132,10 +132,12 @@ export class Slot<T> extends ListNode<Slot<T>> implements LeaseSlot<T>, Assigned
 
 let returns = 0;
 
+const NONE: readonly never[] = [];
+
 /** All slots of a pool, counted by state. */
 export class SlotTable<T> {
-  readonly #all = new Set<Slot<T>>();
-  #resources: Set<unknown> | undefined;
+  /** By resource, or by the slot itself where that has none, or one without an identity. */
+  #all: Map<unknown, Slot<T>> | undefined;
   /** Slots with an idle resource, in the order in which these were returned. */
   readonly idle = new LinkedList<Slot<T>>();
   size = 0;
@@ -148,18 +150,18 @@ export class SlotTable<T> {
   }
 
   [Symbol.iterator](): IterableIterator<Slot<T>> {
-    return this.#all.values();
+    return (this.#all ?? NONE).values();
   }
 
   /** Adds a slot whose dial is about to begin. */
   add(slot: Slot<T>): void {
-    this.#all.add(slot);
+    (this.#all ??= new Map()).set(slot, slot);
     this.size++;
     this.connecting++;
   }
 
   holds(resource: T): boolean {
-    return this.#resources !== undefined && this.#resources.has(resource);
+    return this.#all !== undefined && this.#all.has(resource);
   }
 
   /** Stores what the dial gave. Returns false if another slot has it already. */
@@ -167,7 +169,10 @@ export class SlotTable<T> {
     if (this.holds(resource)) return false;
     slot.resource = resource;
     slot.hasResource = true;
-    if (hasIdentity(resource)) (this.#resources ??= new Set()).add(resource);
+    if (hasIdentity(resource)) {
+      this.#all!.delete(slot);
+      this.#all!.set(resource, slot);
+    }
     return true;
   }
 
@@ -201,9 +206,8 @@ export class SlotTable<T> {
   delete(slot: Slot<T>): void {
     this.#leave(slot);
     slot.state = "gone";
-    this.#all.delete(slot);
+    this.#all!.delete(slot.hasResource && hasIdentity(slot.resource) ? slot.resource : slot);
     this.size--;
-    this.#resources?.delete(slot.resource);
   }
 
   #leave(slot: Slot<T>): void {

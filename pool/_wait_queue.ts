@@ -1,7 +1,7 @@
-import type { Bounded } from "../internal/deadline_queue.ts";
-import { DeadlineQueue } from "../internal/deadline_queue.ts";
+import type { Bounded, DeadlineQueue } from "../internal/deadline_queue.ts";
 import { type Ranked, RemovableQueue } from "../internal/removable_queue.ts";
 import { SignalRegistry } from "../internal/signal_registry.ts";
+import type { PoolTimers } from "./_timers.ts";
 import type { TimeoutStage } from "./errors.ts";
 
 /** Where a lease was acquired, and whether it has been reported as leaked. */
@@ -20,6 +20,8 @@ export interface AcquireRequest {
   /** Whether it waits for a release, or only for what can be made ready at once. */
   readonly mayWait: boolean;
   readonly priority: number;
+  /** Who is told what happens to the waiter. It is here since a field of each waiter would be dearer. */
+  readonly events: WaitEvents;
   /** Where the caller is, with the option `track`. */
   readonly site?: AcquireSite;
 }
@@ -81,6 +83,10 @@ export class Waiter implements Ranked, Bounded {
     return this.resolve === undefined;
   }
 
+  expire(): void {
+    this.request.events.timedOut(this);
+  }
+
   /** How it is rejected in the very turn of an abort, if it has a signal. */
   get reject(): Resolve | undefined {
     return undefined;
@@ -132,19 +138,18 @@ export interface WaitEvents {
  */
 export class WaitQueue {
   readonly #any = new Lane();
-  readonly #fresh = new Lane();
-  readonly #clock: () => number;
-  readonly #events: WaitEvents;
+  /** Made when it is first needed. */
+  #fresh: Lane | undefined;
+  readonly #timers: PoolTimers;
   #aborts: SignalRegistry<Waiter> | undefined;
-  #deadlines: DeadlineQueue<Waiter> | undefined;
+  #deadlines: DeadlineQueue | undefined;
   /** Waiters that do not wait for a release, and that nothing is being made ready for. */
   #stranded: Set<Waiter> | undefined;
   /** How many have a priority other than 0. */
   #prioritised = 0;
 
-  constructor(clock: () => number, events: WaitEvents) {
-    this.#clock = clock;
-    this.#events = events;
+  constructor(timers: PoolTimers) {
+    this.#timers = timers;
   }
 
   /** How many waiters there are. */
@@ -152,7 +157,7 @@ export class WaitQueue {
 
   /** How many waiters have a slot that is being made ready for them. */
   get assigned(): number {
-    return this.#any.assigned + this.#fresh.assigned;
+    return this.#any.assigned + (this.#fresh?.assigned ?? 0);
   }
 
   /** How many have none. */
@@ -163,8 +168,7 @@ export class WaitQueue {
   /** The first waiter without a slot. */
   get next(): Waiter | undefined {
     const any = this.#any.next;
-    if (this.#fresh.queue.size === 0) return any;
-    const fresh = this.#fresh.next;
+    const fresh = this.#fresh?.next;
     if (any === undefined || fresh === undefined) return any ?? fresh;
     return any.rank < fresh.rank ? any : fresh;
   }
@@ -176,7 +180,7 @@ export class WaitQueue {
 
   /** All waiters, in order. */
   *[Symbol.iterator](): Generator<Waiter> {
-    const rest = [...this.#fresh.queue].reverse();
+    const rest = [...this.#fresh?.queue ?? []].reverse();
     for (const waiter of this.#any.queue) {
       while (rest.length > 0 && rest.at(-1)!.rank < waiter.rank) yield rest.pop()!;
       yield waiter;
@@ -244,15 +248,15 @@ export class WaitQueue {
 
   /** Whether any waiter wants a fresh resource. */
   get hasFresh(): boolean {
-    return this.#fresh.queue.size > 0;
+    return this.#fresh !== undefined && this.#fresh.queue.size > 0;
   }
 
   /** The first waiter that can use the resource of a slot. */
   firstFor(slot: AssignedSlot): Waiter | undefined {
     const any = this.#any.queue.head;
-    if (slot.uses > 0 || this.#fresh.queue.size === 0) return any;
-    const fresh = this.#fresh.queue.head!;
-    return any === undefined || fresh.rank < any.rank ? fresh : any;
+    const fresh = slot.uses > 0 ? undefined : this.#fresh?.queue.head;
+    if (any === undefined || fresh === undefined) return any ?? fresh;
+    return any.rank < fresh.rank ? any : fresh;
   }
 
   /** Whether the first waiter without a slot wants a fresh resource, and comes before the one given. */
@@ -287,19 +291,13 @@ export class WaitQueue {
     return found.filter((waiter) => waiter.slot === undefined);
   }
 
-  /** Drops the timer when nobody waits any more, and for good. */
-  close(): void {
-    this.#deadlines?.close();
-  }
-
   /** From now on the waiter's deadline and its signal count. */
   #bound(waiter: Waiter): void {
-    const events = this.#events;
     const { signal } = waiter.request;
-    this.#deadlines ??= new DeadlineQueue(this.#clock, (late) => events.timedOut(late));
+    this.#deadlines ??= this.#timers.deadlines;
     this.#deadlines.add(waiter, waiter.since);
     if (signal === undefined) return;
-    this.#aborts ??= new SignalRegistry((aborted) => events.aborted(aborted));
+    this.#aborts ??= new SignalRegistry((aborted) => aborted.request.events.aborted(aborted));
     this.#aborts.add(signal, waiter);
   }
 
@@ -308,7 +306,7 @@ export class WaitQueue {
   }
 
   #laneOf(waiter: Waiter): Lane {
-    return waiter.request.kind === "any" ? this.#any : this.#fresh;
+    return waiter.request.kind === "any" ? this.#any : this.#fresh ??= new Lane();
   }
 }
 

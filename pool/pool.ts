@@ -62,7 +62,6 @@ import { type PoolStats, summary } from "./stats.ts";
  */
 export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
   readonly #core: PoolView<L>;
-  readonly #minIdle: () => number;
 
   /** The name that the pool was given, if any. */
   readonly name: string | undefined;
@@ -80,8 +79,11 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
     options: PoolOptions<NoInfer<T>> = {},
   ) {
     const resolved = resolvePoolOptions(options);
-    this.#core = new PoolCore(toConnector(connector), resolved, new OwnCapacity(resolved.maxSize));
-    this.#minIdle = () => resolved.minIdle;
+    this.#core = new PoolCore(
+      toConnector(connector),
+      resolved,
+      new OwnCapacity(resolved.maxSize, resolved.clock),
+    );
     this.name = resolved.name;
   }
 
@@ -160,7 +162,7 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
    * @returns How many were opened. The promise rejects with the connector's own
    * error if one could not be, and with `PoolClosedError` if the pool is closed.
    */
-  async warm(count: number = this.#minIdle()): Promise<number> {
+  async warm(count: number = this.#core.minIdle): Promise<number> {
     checkWarmCount(count);
     return await this.#core.warm(count);
   }
@@ -185,7 +187,7 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
    * @throws {RangeError} If it is another number.
    */
   resize(maxSize: number): void {
-    checkMaxSize(maxSize, this.#minIdle());
+    checkMaxSize(maxSize, this.#core.minIdle);
     this.#core.resize(maxSize);
   }
 

@@ -15,7 +15,6 @@ import {
 } from "./ownership.ts";
 import {
   type Attempt,
-  type AttemptLimit,
   calling,
   final,
   isFinal,
@@ -38,7 +37,7 @@ export class EndpointGroup implements RaceContext {
   readonly selection: Selection;
   readonly attemptDelay: number;
   readonly now: () => number;
-  readonly limits: DeadlineQueue<AttemptLimit>;
+  readonly limits: DeadlineQueue;
   readonly backgroundProbes = new Set<Attempt>();
   turn = 0;
   /** Leave that was given and that no race has taken yet, in the order in which it was given. */
@@ -56,7 +55,7 @@ export class EndpointGroup implements RaceContext {
     this.selection = selection;
     this.attemptDelay = settings.attemptDelay;
     this.now = settings.now;
-    this.limits = new DeadlineQueue(settings.now, (limit) => limit.onDue());
+    this.limits = new DeadlineQueue(settings.now);
     this.limits.close(); // no connector is told when its timer is no longer needed
   }
 

@@ -1,4 +1,4 @@
-import type { Bounded, DeadlineQueue } from "../../internal/deadline_queue.ts";
+import { type DeadlineQueue, Limit } from "../../internal/deadline_queue.ts";
 import { errorText, oneLine, shown } from "../../internal/text.ts";
 import { closeResource, type ConnectContext, type RetireOptions } from "../../pool/connector.ts";
 import { PoolTimeoutError } from "../../pool/errors.ts";
@@ -10,18 +10,6 @@ import { type Admission, isPermit, releasePermit } from "./ownership.ts";
 // is down before another one is dialled, for the first of them beside it.
 const PROBE_HEAD_START_MS = 250;
 
-/** How long an attempt may take, as an entry of a queue of deadlines. */
-export class AttemptLimit implements Bounded {
-  readonly deadline: number;
-  readonly onDue: () => void;
-  settled = false;
-
-  constructor(deadline: number, onDue: () => void) {
-    this.deadline = deadline;
-    this.onDue = onDue;
-  }
-}
-
 /** What a race goes by, and leaves behind for the next. */
 export interface RaceContext {
   readonly endpoints: readonly Endpoint[];
@@ -29,7 +17,7 @@ export interface RaceContext {
   readonly attemptDelay: number;
   readonly now: () => number;
   /** How long attempts may take: a stall of the event loop does not count. */
-  readonly limits: DeadlineQueue<AttemptLimit>;
+  readonly limits: DeadlineQueue;
   /** Probes that go on although nobody waits for them any more. */
   readonly backgroundProbes: Set<Attempt>;
   /** How many attempts there have been. */
@@ -201,7 +189,7 @@ export class Attempt {
   readonly #events: AttemptEvents;
   readonly #probe: number;
   readonly #controller = new AbortController();
-  readonly #limits: AttemptLimit[] = [];
+  readonly #limits: Limit[] = [];
   #state: AttemptState = "awaited";
   #phase: AttemptPhase = "admit";
   #permit: Permit | undefined;
@@ -405,7 +393,7 @@ export class Attempt {
   #limit(delay: number, callback: () => void): void {
     if (this.#state === "aborted" || this.#state === "over") return;
     const now = this.#context.now();
-    const limit = new AttemptLimit(now + delay, () => {
+    const limit = new Limit(now + delay, () => {
       this.#lift(limit);
       callback();
     });
@@ -413,7 +401,7 @@ export class Attempt {
     this.#context.limits.add(limit, now);
   }
 
-  #lift(limit: AttemptLimit): void {
+  #lift(limit: Limit): void {
     if (limit.settled) return;
     limit.settled = true;
     this.#context.limits.drop(limit);

@@ -1,41 +1,35 @@
 import { assertEquals } from "@std/assert";
-import { type Bounded, DeadlineQueue, graceFor } from "../../internal/deadline_queue.ts";
+import { DeadlineQueue, graceFor, Limit } from "../../internal/deadline_queue.ts";
 import { fc } from "../support/npm.ts";
 import { VirtualTime } from "../support/virtual_time.ts";
-
-class Entry implements Bounded {
-  settled = false;
-
-  constructor(readonly deadline: number) {}
-}
 
 /** A queue in virtual time, whose clock can run ahead of the timers, as after a stall. */
 class World implements Disposable {
   readonly time = new VirtualTime(1);
-  readonly told: Entry[] = [];
-  readonly entries: Entry[] = [];
-  readonly queue: DeadlineQueue<Entry>;
+  readonly told: Limit[] = [];
+  readonly entries: Limit[] = [];
+  readonly queue: DeadlineQueue;
   #stalled = 0;
 
   constructor() {
-    this.queue = new DeadlineQueue(() => this.now, (entry) => {
-      this.told.push(entry);
-      this.settle(entry);
-    });
+    this.queue = new DeadlineQueue(() => this.now);
   }
 
   get now(): number {
     return this.time.now + this.#stalled;
   }
 
-  add(after: number): Entry {
-    const entry = new Entry(this.now + after);
+  add(after: number): Limit {
+    const entry = new Limit(this.now + after, () => {
+      this.told.push(entry);
+      this.settle(entry);
+    });
     this.entries.push(entry);
     this.queue.add(entry, this.now);
     return entry;
   }
 
-  settle(entry: Entry): void {
+  settle(entry: Limit): void {
     entry.settled = true;
     this.queue.drop(entry);
   }
@@ -51,7 +45,7 @@ class World implements Disposable {
     while (this.time.advance(until));
   }
 
-  get waiting(): Entry[] {
+  get waiting(): Limit[] {
     return this.entries.filter(({ settled }) => !settled);
   }
 
@@ -137,14 +131,18 @@ Deno.test("DeadlineQueue does not tell what the turn after the deadline, or the 
 Deno.test("DeadlineQueue takes entries from within the call that tells of one, and while it gives grace", () => {
   using world = new World();
   const first = world.add(10);
-  const onTold: Entry[] = [];
-  const queue = new DeadlineQueue<Entry>(() => world.now, (entry) => {
-    onTold.push(entry);
-    entry.settled = true;
-    queue.drop(entry);
-    if (onTold.length === 1) queue.add(new Entry(world.now + 5), world.now);
-  });
-  queue.add(new Entry(10), 0);
+  const onTold: Limit[] = [];
+  const queue = new DeadlineQueue(() => world.now);
+  const entryAt = (deadline: number) => {
+    const entry = new Limit(deadline, () => {
+      onTold.push(entry);
+      entry.settled = true;
+      queue.drop(entry);
+      if (onTold.length === 1) queue.add(entryAt(world.now + 5), world.now);
+    });
+    return entry;
+  };
+  queue.add(entryAt(10), 0);
   world.stall(40);
   world.pass(10);
   const second = world.add(20);

@@ -8,7 +8,7 @@ import {
 } from "@std/assert";
 import { delay } from "@std/async";
 import { FakeTime } from "@std/testing/time";
-import { DeadlineQueue } from "../../internal/deadline_queue.ts";
+import { DeadlineQueue, Limit } from "../../internal/deadline_queue.ts";
 import { Pool, type PoolOptions, PoolTimeoutError } from "../../pool/mod.ts";
 import { assertCheap, costs, processorTime } from "../support/cpu.ts";
 import { microtasks, Outcome, Scene } from "../support/scene.ts";
@@ -315,11 +315,14 @@ Deno.test("a pool leaves no timer after its close, whatever it was doing", async
 Deno.test("deadlines keep order and count through a thousand comings and goings", () => {
   using time = new FakeTime(0);
   const due: number[] = [];
-  const waiters = [...scattered(1_000, 997)].map((deadline) => ({ deadline, settled: false }));
-  const deadlines = new DeadlineQueue<typeof waiters[number]>(() => time.now, (waiter) => {
-    waiter.settled = true;
-    deadlines.drop(waiter);
-    due.push(waiter.deadline);
+  const deadlines = new DeadlineQueue(() => time.now);
+  const waiters = [...scattered(1_000, 997)].map((deadline) => {
+    const waiter = new Limit(deadline, () => {
+      waiter.settled = true;
+      deadlines.drop(waiter);
+      due.push(waiter.deadline);
+    });
+    return waiter;
   });
   for (const waiter of waiters) deadlines.add(waiter, time.now);
   for (const [i, waiter] of waiters.entries()) {

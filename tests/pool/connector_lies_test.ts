@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
-import { type Connector, KeyedPool, Pool, type PoolHooks } from "../../pool/mod.ts";
+import { type Connector, KeyedPool, Lease, Pool, type PoolHooks } from "../../pool/mod.ts";
 import { RejectionSpy } from "../support/held.ts";
 import { eachCase, LIMIT, microtasks, Outcome, Scene } from "../support/scene.ts";
 import { ScriptedConnector, type Thing } from "../support/scripted_connector.ts";
@@ -13,10 +13,21 @@ function fails(): never {
 /** Methods of a connector that the pool calls in the middle of a decision. */
 const SYNCHRONOUS = ["lease", "watch", "probe", "unwatch", "isBroken", "isRetryable"] as const;
 
+/** A pool learns which methods a connector has when it dials. */
+const HARMLESS: Pick<Connector<Thing>, typeof SYNCHRONOUS[number]> = {
+  lease: (slot) => new Lease(slot),
+  watch: () => {},
+  probe: () => undefined,
+  unwatch: () => {},
+  isBroken: () => false,
+  isRetryable: () => true,
+};
+
 Deno.test("a synchronous method of the connector that throws, whichever, costs no slot", async () => {
   await eachCase(SYNCHRONOUS, String, async (method) => {
-    using scene = new Scene(new ScriptedConnector(), { maxSize: 2 });
-    const connector = scene.connector as Connector<Thing>;
+    const scripted = new ScriptedConnector();
+    const connector: Connector<Thing> = Object.assign(scripted, { [method]: HARMLESS[method] });
+    using scene = new Scene(scripted, { maxSize: 2 });
     (await scene.take()).release();
     await microtasks();
     connector[method] = fails;
@@ -108,7 +119,7 @@ Deno.test("a caller awaits what has to settle; if it rejects, throws or hangs, h
 Deno.test("a resource whose lease cannot be made is closed in that turn, and the caller gets the error", async () => {
   await eachCase(["lease", "unwatch"] as const, String, async (method) => {
     const connector = new ScriptedConnector({}, ["check", "reset"]);
-    (connector as Connector<Thing>).watch = () => {};
+    Object.assign(connector, { watch: HARMLESS.watch, [method]: HARMLESS[method] });
     using scene = new Scene(connector, { maxSize: 1 });
     (await scene.take()).release();
     (connector as Connector<Thing>)[method] = fails;

@@ -116,11 +116,10 @@ Deno.test("onError is told of every error that no caller hears of, and where it 
   await microtasks();
   assertEquals([caller.state, errors()], ["rejected", [["Error: connect failed", "connect"]]]);
   scene.connector.script.connect = "ok";
-  const lease = await scene.take();
   (scene.connector as Connector<Thing>).isBroken = () => {
     throw ERROR;
   };
-  lease.release();
+  (await scene.take()).release();
   assertEquals(errors(), [["Error: the hook's", "isBroken"]]);
   await scene.end();
 });

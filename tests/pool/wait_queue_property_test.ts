@@ -5,8 +5,10 @@ import {
   type AcquireRequest,
   type AssignedSlot,
   Waiter,
+  type WaitEvents,
   WaitQueue,
 } from "../../pool/_wait_queue.ts";
+import { PoolTimers } from "../../pool/_timers.ts";
 
 /** A slot that is being made ready. */
 class Place implements AssignedSlot {
@@ -22,15 +24,18 @@ type Kind = AcquireRequest["kind"];
 class World implements Disposable {
   readonly model: Waiter[] = [];
   readonly told: Waiter[] = [];
-  readonly queue = new WaitQueue(() => 0, {
+  readonly #timers = new PoolTimers({ now: () => 0, wall: () => 0 });
+  readonly queue = new WaitQueue(this.#timers);
+  readonly #events: WaitEvents = {
     aborted: (waiter) => this.told.push(waiter),
     timedOut: (waiter) => this.told.push(waiter),
-  });
+  };
   #controller = new AbortController();
 
   add(kind: Kind, priority: number, mayWait: boolean, hasSignal: boolean): void {
     const signal = hasSignal ? this.#controller.signal : undefined;
-    const request: AcquireRequest = { kind, signal, timeout: 30_000, mayWait, priority };
+    const events = this.#events;
+    const request: AcquireRequest = { kind, signal, timeout: 30_000, mayWait, priority, events };
     const waiter = hasSignal
       ? new AbortableWaiter(request, 0, () => {}, () => {})
       : new Waiter(request, 0, () => {});
@@ -143,7 +148,7 @@ class World implements Disposable {
 
   [Symbol.dispose](): void {
     for (const waiter of [...this.model]) this.#take(waiter);
-    this.queue.close();
+    this.#timers.close();
     assertEquals([this.queue.size, this.queue.next], [0, undefined]);
   }
 }

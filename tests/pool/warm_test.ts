@@ -232,11 +232,12 @@ Deno.test("minIdle waits for a dead server by the schedule, and is there when it
 });
 
 Deno.test("minIdle with a server that accepts and closes at once does not spin, and recovers", async () => {
-  using scene = sceneOf({ minIdle: 2 });
   let isLosing = true;
-  (scene.connector as Connector<Thing>).watch = (_thing, { lost }) => {
+  const connector = new ScriptedConnector();
+  (connector as Connector<Thing>).watch = (_thing, { lost }) => {
     if (isLosing) queueMicrotask(() => lost("hung up"));
   };
+  using scene = new Scene(connector, { maxSize: 5, retry: RETRY, minIdle: 2 });
   await scene.elapse(10_000);
   const dials = scene.connector.count("connect");
   assertLess(dials, 2 * (3 + 10_000 / 200));
