@@ -1,6 +1,6 @@
 import { BodyContext } from "./_context.ts";
 import type { TaskTimes } from "./_observer.ts";
-import { pacer } from "./_pacing.ts";
+import { pacer, type Turn } from "./_pacing.ts";
 import { Deferred } from "./_promises.ts";
 import type { SlotHolder } from "./_reentrancy.ts";
 import type { TimeLimit } from "./_time_limits.ts";
@@ -21,6 +21,7 @@ export class ItemRunner {
   /** As the bodies are known that it calls. */
   readonly holder: SlotHolder;
   #slot = new Deferred<void>();
+  #turn: Turn | undefined = undefined;
 
   constructor(holder: SlotHolder) {
     this.holder = holder;
@@ -53,6 +54,20 @@ export class ItemRunner {
   giveUp(reason: unknown): void {
     this.state = "late";
     this.context.abort(reason);
+  }
+
+  /** Waits before its next item: for the work from inside the last one, or for a turn of the loop. */
+  async pause(): Promise<void> {
+    const inner = this.innerIdle();
+    if (inner !== undefined) return await inner;
+    this.#turn = pacer.turn();
+    await this.#turn.done;
+    this.#turn = undefined;
+  }
+
+  /** There is no next item: a turn is not waited for any more. */
+  endPause(): void {
+    this.#turn?.end();
   }
 
   /** Resolves when the work from inside the item has ended that takes turns in its slot. */

@@ -2,7 +2,6 @@ import { QueueEntry } from "./_admission_queue.ts";
 import type { BodyContext } from "./_context.ts";
 import { ItemRunner } from "./_item_runner.ts";
 import type { Observer } from "./_observer.ts";
-import { pacer } from "./_pacing.ts";
 import { ProgressCount } from "./_progress.ts";
 import { ignore } from "./_promises.ts";
 import { captureContext, type ReentrancyGuard, type SlotHolder } from "./_reentrancy.ts";
@@ -223,7 +222,7 @@ export abstract class Job<T = unknown, R = unknown> implements SourceListener {
 
   /** Waits before a runner's next item. Answers whether it may go on. */
   async #pause(runner: ItemRunner): Promise<boolean> {
-    await (runner.innerIdle() ?? pacer.turn());
+    await runner.pause();
     return this.#mayContinue;
   }
 
@@ -232,6 +231,7 @@ export abstract class Job<T = unknown, R = unknown> implements SourceListener {
     if (this.phase === "over") return;
     this.phase = "over";
     this.#withdraw();
+    for (const runner of this.#runners) runner.endPause();
     this.host.jobOver(this as unknown as Job);
   }
 

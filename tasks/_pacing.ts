@@ -1,7 +1,13 @@
+import { Deferred } from "./_promises.ts";
+
 // The platform's own, whatever a test puts in their place later.
-const { setTimeout } = globalThis;
-const { setImmediate = (callback: () => void) => setTimeout(callback, 0) } = globalThis as {
+const { setTimeout, clearTimeout } = globalThis;
+const {
+  setImmediate = (callback: () => void) => setTimeout(callback, 0),
+  clearImmediate = (handle: unknown) => clearTimeout(handle as number),
+} = globalThis as {
   setImmediate?: (callback: () => void) => unknown;
+  clearImmediate?: (handle: unknown) => void;
 };
 
 /** How long items that never wait for anything may keep the event loop from its other work, in milliseconds. */
@@ -17,8 +23,12 @@ export function nextTurn(): Promise<void> {
   return new Promise<void>((resolve) => void setImmediate(() => resolve()));
 }
 
-function nextFullTurn(): Promise<void> {
-  return new Promise<void>((resolve) => void setTimeout(resolve, 0));
+/** A turn of the loop that is waited for. */
+export interface Turn {
+  /** Resolves after the turn, or when the wait is ended. */
+  readonly done: Promise<void>;
+  /** Waits no longer, and leaves no timer behind. */
+  end(): void;
 }
 
 /** Has work that never waits for anything make way for the event loop now and then. */
@@ -38,9 +48,20 @@ class Pacer {
   }
 
   /** Lets the loop have its turn. */
-  async turn(): Promise<void> {
-    await (++this.#turns % TURNS_PER_TIMER === 0 ? nextFullTurn() : nextTurn());
-    this.#lastLook = performance.now();
+  turn(): Turn {
+    const turn = new Deferred<void>();
+    const onTurn = () => {
+      this.#lastLook = performance.now();
+      turn.resolve();
+    };
+    const isFull = ++this.#turns % TURNS_PER_TIMER === 0;
+    const handle = isFull ? setTimeout(onTurn, 0) : setImmediate(onTurn);
+    const clear = isFull ? () => clearTimeout(handle as number) : () => clearImmediate(handle);
+    const end = () => {
+      clear();
+      turn.resolve();
+    };
+    return { done: turn.promise, end };
   }
 
   #look(): boolean {
