@@ -96,14 +96,13 @@ export class Allocator<T, L extends Lease<T>>
     this.#connector = connector;
     this.options = options;
     this.#capacity = capacity;
-    const onError = (error: unknown, source: ErrorSource) => this.reporter.error(error, source);
     this.queue = new WaitQueue(timers);
     this.reporter = new Reporter(options, this.#actions, slots, this.queue, {
       connector,
       capacity,
       key,
     });
-    this.#policy = new RetirementPolicy(connector, traits, options, onError);
+    this.#policy = new RetirementPolicy(connector, traits, options, this.reporter);
     this.#idle = new IdleList(
       connector,
       traits,

@@ -9,24 +9,29 @@ import { ignoreResult, isPromiseLike } from "../internal/promise_like.ts";
 
 const GOLDEN_RATIO = (Math.sqrt(5) - 1) / 2;
 
+/** What is told of errors. */
+interface PolicyEvents {
+  error(error: unknown, source: ErrorSource): void;
+}
+
 /** Decides, by the clock and by asking the connector, whether a resource may be lent once more. */
 export class RetirementPolicy<T, L extends Lease<T>> {
   readonly #connector: Connector<T, L>;
   readonly #traits: ConnectorTraits<T, L>;
   readonly #options: ResolvedPoolOptions;
-  readonly #onError: (error: unknown, source: ErrorSource) => void;
+  readonly #events: PolicyEvents;
   #jitter = Math.random();
 
   constructor(
     connector: Connector<T, L>,
     traits: ConnectorTraits<T, L>,
     options: ResolvedPoolOptions,
-    onError: (error: unknown, source: ErrorSource) => void,
+    events: PolicyEvents,
   ) {
     this.#connector = connector;
     this.#traits = traits;
     this.#options = options;
-    this.#onError = onError;
+    this.#events = events;
   }
 
   /**
@@ -79,10 +84,10 @@ export class RetirementPolicy<T, L extends Lease<T>> {
     try {
       const answer: unknown = this.#connector.isBroken!(slot.resource);
       if (!isPromiseLike(answer)) return Boolean(answer);
-      ignoreResult(answer, (error) => this.#onError(error, "isBroken"));
-      this.#onError(new TypeError("isBroken() must not be asynchronous"), "isBroken");
+      ignoreResult(answer, (error) => this.#events.error(error, "isBroken"));
+      this.#events.error(new TypeError("isBroken() must not be asynchronous"), "isBroken");
     } catch (error) {
-      this.#onError(error, "isBroken");
+      this.#events.error(error, "isBroken");
     }
     return true;
   }
