@@ -101,7 +101,6 @@ export class SharedCapacity {
 
   withdraw(claim: Claim): void {
     this.#claims.delete(claim);
-    if (this.#claims.size === 0) this.#timer.clear();
   }
 
   /** A key has idle resources. */
@@ -144,6 +143,7 @@ export class SharedCapacity {
     if (this.#state !== "resting") return; // the outer call goes on
     this.#state = "arranging";
     while (this.#grantNext() || this.#evictNext() || this.#dismissStranded());
+    if (this.#claims.size === 0) this.#timer.clear(); // which would keep the process alive
     if (this.#state === "arranging") this.#state = "resting";
   }
 
