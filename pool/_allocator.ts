@@ -566,7 +566,7 @@ export class Allocator<T, L extends Lease<T>>
     if (this.#withdrawUnneeded()) return this.#decide(); // there is room again
     this.#capacity.review();
     if (this.#state === "closing" || this.#state === "closed") return;
-    if (this.queue.hasStranded) this.#rejectStranded();
+    if (this.queue.hasStranded && this.#rejectStranded()) return this.#decide(); // less is wanted now
     if (this.isOpen && !this.#isPaused) this.opener.work();
     this.opener.updateRef();
     if (this.#state === "draining" && this.queue.size === 0) this.#onDrained();
@@ -961,10 +961,11 @@ export class Allocator<T, L extends Lease<T>>
     resolve(new Rejection(error));
   }
 
-  /** Rejects waiters that do not wait, and for which nothing is being made ready. */
-  #rejectStranded(): void {
+  /** Rejects waiters that do not wait, and for which nothing is being made ready. Returns false if there is none. */
+  #rejectStranded(): boolean {
     const stranded = this.queue.strandedBeyond(this.#capacity.coming, this.slots.closing);
     for (const waiter of stranded) this.#rejectExhausted(waiter, this.#limitNow);
+    return stranded.length > 0;
   }
 
   /** Rejects waiters that have waited for too long under overload, of the lowest priority first. */

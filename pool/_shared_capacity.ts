@@ -27,12 +27,15 @@ const SMOOTHING = 0.2;
 export class SharedCapacity {
   readonly #clock: Clock;
   readonly #claims = new IndexedHeap<Claim>((a, b) => a.rank < b.rank);
-  readonly #idle = new IndexedHeap<IdleKey>((a, b) => a.order < b.order);
+  /** Keys with idle resources. */
+  readonly #idle = new IndexedHeap<KeyCapacity>((a, b) => a.order < b.order);
   /** Keys with waiters that only wait if room is being made for them. */
   readonly #stranded = new Set<KeyCapacity>();
   /** Fires when an idle resource may be closed that could not be before. */
   readonly #timer: SharedTimer;
   readonly timers: PoolTimers;
+  /** Is called with what tells a key apart whenever that may have neither resources nor waiters. */
+  readonly onEmpty: (id: unknown) => void;
   maxSize: number;
   /** Open slots over all keys, in whatever state. */
   size = 0;
@@ -43,10 +46,11 @@ export class SharedCapacity {
   #meanDial = 0;
   #state: "resting" | "arranging" | "closed" = "resting";
 
-  constructor(maxSize: number, clock: Clock) {
+  constructor(maxSize: number, clock: Clock, onEmpty: (id: unknown) => void) {
     this.maxSize = maxSize;
     this.#clock = clock;
     this.timers = new PoolTimers(clock);
+    this.onEmpty = onEmpty;
     this.#timer = new SharedTimer(clock.now, () => this.arrange(), true);
   }
 
@@ -89,23 +93,20 @@ export class SharedCapacity {
     return this.#hasWaitedEnough(rival, key);
   }
 
-  claim(key: KeyCapacity, waiter: Waiter): void {
-    const { claim } = key;
+  claim(claim: Claim, waiter: Waiter): void {
     claim.rank = waiter.rank;
     this.#claims.put(claim);
   }
 
-  withdraw(key: KeyCapacity): void {
-    this.#claims.delete(key.claim);
-    if (this.#claims.size === 0) this.#timer.clear();
+  withdraw(claim: Claim): void {
+    this.#claims.delete(claim);
   }
 
   /** A key has idle resources. */
   rest(key: KeyCapacity, order: number): void {
-    const { idle } = key;
-    if (this.#idle.has(idle)) return;
-    idle.order = order;
-    this.#idle.put(idle);
+    if (this.#idle.has(key)) return;
+    key.order = order;
+    this.#idle.put(key);
   }
 
   /** Whether a key has waiters that only wait if room is being made for them. */
@@ -116,8 +117,7 @@ export class SharedCapacity {
 
   /** A key is dropped. */
   drop(key: KeyCapacity): void {
-    this.withdraw(key);
-    this.#idle.delete(key.idle);
+    this.#idle.delete(key);
     this.#stranded.delete(key);
   }
 
@@ -143,6 +143,7 @@ export class SharedCapacity {
     if (this.#state !== "resting") return; // the outer call goes on
     this.#state = "arranging";
     while (this.#grantNext() || this.#evictNext() || this.#dismissStranded());
+    if (this.#claims.size === 0) this.#timer.clear(); // which would keep the process alive
     if (this.#state === "arranging") this.#state = "resting";
   }
 
@@ -160,11 +161,11 @@ export class SharedCapacity {
     const oldest = isShort ? this.#oldestIdle() : undefined;
     if (oldest === undefined) return false;
     if (this.isOverfull) {
-      oldest.key.user.evict();
+      oldest.user.evict();
       return true;
     }
-    const rival = this.#firstRivalOf(oldest.key)?.waiter;
-    const isFreshWanted = oldest.key.user.firstWaiter?.request.kind === "fresh";
+    const rival = this.#firstRivalOf(oldest)?.waiter;
+    const isFreshWanted = oldest.user.firstWaiter?.request.kind === "fresh";
     if (rival === undefined && !isFreshWanted) return false; // its own key waits for resume()
     const left = this.#protectionLeft(oldest, rival);
     if (left > 0) {
@@ -172,7 +173,7 @@ export class SharedCapacity {
       this.#timer.fireBy(now + left, now);
       return false;
     }
-    oldest.key.user.evict();
+    oldest.user.evict();
     return true;
   }
 
@@ -185,9 +186,9 @@ export class SharedCapacity {
   }
 
   /** The key whose oldest resource has been idle longest. */
-  #oldestIdle(): IdleKey | undefined {
+  #oldestIdle(): KeyCapacity | undefined {
     for (let top = this.#idle.top; top !== undefined; top = this.#idle.top) {
-      const order = top.key.user.oldestIdle?.idleOrder;
+      const order = top.user.oldestIdle?.idleOrder;
       if (order === top.order) return top;
       if (order === undefined) this.#idle.delete(top);
       else {
@@ -202,12 +203,11 @@ export class SharedCapacity {
    * after its use, which is what it would cost to get it back, unless a claim can
    * wait no longer.
    */
-  #protectionLeft(oldest: IdleKey, rival: Waiter | undefined): number {
+  #protectionLeft(oldest: KeyCapacity, rival: Waiter | undefined): number {
     if (rival === undefined || !rival.request.mayWait) return 0;
-    const { weight } = oldest.key;
-    const idle = this.#clock.wall() - oldest.key.user.oldestIdle!.idleSince;
+    const idle = this.#clock.wall() - oldest.user.oldestIdle!.idleSince;
     const waited = this.#clock.now() - rival.since;
-    return Math.ceil(Math.min(this.#meanDial - idle, this.patience * weight - waited));
+    return Math.ceil(Math.min(this.#meanDial - idle, this.patience * oldest.weight - waited));
   }
 
   /**
@@ -256,24 +256,16 @@ class Claim implements HeapMember {
   }
 }
 
-/** A key with idle resources. */
-class IdleKey implements HeapMember {
-  readonly key: KeyCapacity;
+/** One key's part of a shared capacity, with a limit of its own. */
+export class KeyCapacity implements Capacity, HeapMember {
+  readonly #shared: SharedCapacity;
+  readonly #id: unknown;
+  /** Made when the key first lacks room. */
+  #claim: Claim | undefined;
+  /** Its place among the keys with idle resources. */
   heapIndex = -1;
   /** The place of its oldest idle resource, when that was last looked at. */
   order = 0;
-
-  constructor(key: KeyCapacity) {
-    this.key = key;
-  }
-}
-
-/** One key's part of a shared capacity, with a limit of its own. */
-export class KeyCapacity implements Capacity {
-  readonly #shared: SharedCapacity;
-  readonly #onEmpty: () => void;
-  readonly claim = new Claim(this);
-  readonly idle = new IdleKey(this);
   readonly maxSize: number;
   /** How many times longer than others it keeps a resource that it has waiters for. */
   readonly weight: number;
@@ -282,12 +274,12 @@ export class KeyCapacity implements Capacity {
   #closing = 0;
   #wanted = 0;
 
-  /** `onEmpty` is called whenever the key may have neither resources nor waiters. */
-  constructor(shared: SharedCapacity, maxSize: number, weight: number, onEmpty: () => void) {
+  /** `id` is what tells the key apart. */
+  constructor(shared: SharedCapacity, id: unknown, maxSize: number, weight: number) {
     this.#shared = shared;
+    this.#id = id;
     this.maxSize = maxSize;
     this.weight = weight;
-    this.#onEmpty = onEmpty;
   }
 
   get #ownRoom(): number {
@@ -322,7 +314,7 @@ export class KeyCapacity implements Capacity {
   take(waiter: Waiter | undefined): boolean {
     if (this.#ownRoom === 0) return false;
     if (!this.#shared.mayTake(this, waiter)) {
-      if (waiter !== undefined) this.#shared.claim(this, waiter);
+      if (waiter !== undefined) this.#shared.claim(this.#claim ??= new Claim(this), waiter);
       return false;
     }
     this.#size++;
@@ -356,7 +348,7 @@ export class KeyCapacity implements Capacity {
     const { oldestIdle } = user;
     this.#shared.strand(this, user.hasStranded);
     if (oldestIdle !== undefined) this.#shared.rest(this, oldestIdle.idleOrder);
-    else if (user.openSlots === 0) this.#onEmpty();
+    else if (user.openSlots === 0) this.#shared.onEmpty(this.#id);
     this.#shared.arrange();
   }
 
@@ -368,15 +360,17 @@ export class KeyCapacity implements Capacity {
 
   /** The key is dropped. */
   drop(): void {
+    if (this.#claim !== undefined) this.#shared.withdraw(this.#claim);
     this.#shared.drop(this);
   }
 
   #reviewClaim(): void {
     const { user } = this;
-    const isClaiming = this.claim.heapIndex >= 0;
+    const claim = this.#claim;
+    const isClaiming = claim !== undefined && claim.heapIndex >= 0;
     const wanted = isClaiming ? Math.min(user.demand, this.#ownRoom) : 0;
     this.#shared.wanted += wanted - this.#wanted;
     this.#wanted = wanted;
-    if (isClaiming && wanted === 0) this.#shared.withdraw(this);
+    if (isClaiming && wanted === 0) this.#shared.withdraw(claim);
   }
 }

@@ -187,7 +187,7 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
     this.#connectorOf = connectorOf;
     this.#options = resolveKeyedPoolOptions(options);
     const { maxSize, common } = this.#options;
-    this.#capacity = new SharedCapacity(maxSize, common.clock);
+    this.#capacity = new SharedCapacity(maxSize, common.clock, (id) => this.#mayBeEmpty(id));
     this.#dropLater = new SharedTimer(common.clock.now, () => this.#dropLingering(Infinity), false);
     this.name = common.name;
   }
@@ -496,7 +496,7 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
     const existing = this.#entries.get(id);
     if (existing !== undefined) return existing;
     const { maxPerKey } = this.#options;
-    const capacity = new KeyCapacity(this.#capacity, maxPerKey, weight, () => this.#mayBeEmpty(id));
+    const capacity = new KeyCapacity(this.#capacity, id, maxPerKey, weight);
     const core: PoolView<L> = new PoolCore(connector, options, capacity, text);
     const entry: Entry<K, L> = { key, core, capacity };
     this.#entries.set(id, entry);

@@ -1,7 +1,10 @@
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import { KeyedPool, type KeyedPoolOptions, tcp } from "../../mod.ts";
+import { clockOf } from "../support/clock_of.ts";
 import { EchoServer } from "../support/echo_server.ts";
 import { Simulation } from "../support/simulation.ts";
+import { sameTurn } from "../support/until.ts";
+import { VirtualTime } from "../support/virtual_time.ts";
 
 /** How long a request holds a resource, in milliseconds. */
 const REQUEST = 0.2;
@@ -123,6 +126,26 @@ Deno.test("KeyedPool: a resource that is used only now and then stays for one di
   const closed = pool.close();
   await simulation.run(1);
   await closed;
+});
+
+Deno.test("KeyedPool: the timer for a caller that waits for an idle resource ends when it is served otherwise", async () => {
+  using time = new VirtualTime(1);
+  let dials = 0;
+  const pool = new KeyedPool((_key: string) => async () => {
+    if (dials++ === 0) await new Promise((resolve) => setTimeout(resolve, 100));
+    return {};
+  }, { maxSize: 1, acquireTimeout: Infinity, clock: clockOf(() => time.now) });
+  const first = pool.acquire("a");
+  await sameTurn();
+  time.advance(100);
+  (await first).release();
+  const second = pool.acquire("b");
+  await sameTurn();
+  assertEquals([pool.stats.waiting, time.holding], [1, 1]);
+  pool.resize(2);
+  (await second).release();
+  assertEquals(time.holding, 0);
+  await pool.close();
 });
 
 Deno.test("KeyedPool: a priority goes before all that, in the very turn of a release", async () => {

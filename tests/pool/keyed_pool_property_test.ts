@@ -21,6 +21,12 @@ Deno.test("KeyedPool.pause() costs the key whose callers wait for resume() none 
   }
 });
 
+Deno.test("KeyedPool: a caller that does not wait gets an idle resource's room, also after others of other keys were refused", async () => {
+  const seed = 102000012; // found once by chance
+  const { failure } = await exploreKeyed(seed, 200, { odd: false });
+  assertEquals(failure, undefined, `with seed ${seed}:\n${failure}`);
+});
+
 /** Has callers of these keys wait for one resource of "a", and returns it every so many milliseconds: in which order are they served? */
 async function served(keys: readonly string[], interval: number): Promise<number[]> {
   using time = new VirtualTime(1);

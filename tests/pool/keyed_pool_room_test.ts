@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type KeyedPoolOptions, PoolExhaustedError } from "../../mod.ts";
+import { KeyedPool, type KeyedPoolOptions, PoolExhaustedError } from "../../mod.ts";
 import { roundTrip } from "../support/round_trip.ts";
 import { sameTurn, until } from "../support/until.ts";
 import { downPool, thingsPool, twoServers } from "../support/keyed_things.ts";
@@ -47,6 +47,24 @@ Deno.test("KeyedPool.acquire() on a full pool finds the oldest idle one over all
   assertEquals(open().map(({ key }) => key).sort(), ["a", "c", "d"]);
   await pool.close({ force: true });
 });
+
+for (const [which, held] of [["is dropped", "a"], ["stays", "b"]] as const) {
+  Deno.test(`KeyedPool: a caller that was refused, of a key that ${which}, takes nothing from later ones`, async () => {
+    const close = () => Promise.resolve();
+    const pool = new KeyedPool((key: string) => ({ connect: () => ({ key }), close }), {
+      maxSize: 2,
+    });
+    const lease = await pool.acquire("a");
+    const other = await pool.acquire(held);
+    await assertRejects(() => pool.acquire("b", { timeout: 0 }), PoolExhaustedError);
+    await sameTurn();
+    lease.release();
+    using later = await pool.acquire("c", { timeout: 0 });
+    assertEquals([later.value.key, pool.stats.retired.replaced], ["c", 1]);
+    other.release();
+    await pool.close({ force: true });
+  });
+}
 
 Deno.test("KeyedPool.acquire() closes nothing while there is room", async () => {
   const { pool, open } = thingsPool({ maxSize: 3 });

@@ -8,6 +8,7 @@ import expiry from "./scenarios/expiry.json" with { type: "json" };
 import clearingAndResizing from "./scenarios/clearing_and_resizing.json" with { type: "json" };
 import retry from "./scenarios/retry.json" with { type: "json" };
 import closing from "./scenarios/closing.json" with { type: "json" };
+import keys from "./scenarios/keys.json" with { type: "json" };
 
 const scenarios = [
   reuse,
@@ -18,6 +19,7 @@ const scenarios = [
   clearingAndResizing,
   retry,
   closing,
+  keys,
 ].flat() as Scenario[];
 
 for (const scenario of scenarios) {

@@ -54,6 +54,8 @@ interface Call {
   readonly priority: number;
   readonly since: number;
   readonly step: number;
+  /** Whether it came alone and an idle resource of another key could be closed for it. */
+  readonly hasIdle: boolean;
   readonly abort: AbortController;
   state: "waiting" | "served" | "refused" | "over";
   lease?: Lease<Thing>;
@@ -148,6 +150,7 @@ class World {
       priority,
       since: this.time.now,
       step: this.step,
+      hasIdle: this.#hasIdleFor(key),
       abort,
       state: "waiting",
     };
@@ -291,7 +294,7 @@ class World {
   }
 
   #refused(call: Call, error: unknown): void {
-    const { abort, timeout, number, since } = call;
+    const { abort, timeout, number, since, step } = call;
     this.note(`${number} is refused: ${String(typeof error === "object" ? "" : "odd")}`);
     this.law(call.state === "waiting", "nobody is answered twice");
     call.state = "refused";
@@ -301,6 +304,9 @@ class World {
       this.law(isDue && timeout > 0, "nobody is refused before its time is over");
     } else if (error instanceof PoolExhaustedError) {
       this.law(timeout === 0, "nobody is refused who would wait");
+      const isAlone = number === this.calls.length - 1 && step === this.step;
+      const isInVain = call.hasIdle && isAlone && !this.#wasResized && error.limit === "maxSize";
+      this.law(!isInVain, `${number} is refused beside an idle resource`);
     } else this.law(this.config.failing > 0, `${number} is refused without a cause`);
   }
 
@@ -342,6 +348,13 @@ class World {
     this.#wasResized = false;
     this.step++;
     if (connecting + closing === 0 && !this.isPaused) this.#checkKeys();
+  }
+
+  /** Whether a caller of this key, if it is the only one, gets the room of an idle resource. */
+  #hasIdleFor(key: string): boolean {
+    const { size, idle, waiting } = this.pool.stats;
+    const hasOwnRoom = this.open(key).length < this.config.maxPerKey;
+    return idle > 0 && size <= this.maxSize && waiting === 0 && hasOwnRoom && !this.isPaused;
   }
 
   get #held(): Call[] {
