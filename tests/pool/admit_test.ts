@@ -1,4 +1,4 @@
-import { assertEquals, assertInstanceOf } from "@std/assert";
+import { assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
 import { type Connector, type Permit, Pool, PoolClosedError } from "../../pool/mod.ts";
 import { KeyedPool } from "../../pool/keyed_pool.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
@@ -128,6 +128,25 @@ Deno.test("a dial that is given leave when the pool is closed does not begin", a
   await closed;
   assertInstanceOf(caller.error, PoolClosedError);
   assertEquals([gate.dials, gate.granted, gate.released], [0, 1, 1]);
+});
+
+Deno.test("a dial for minIdle that is given leave when the pool is closed does not begin either", async () => {
+  const gate = new Gate();
+  const pool = new Pool(gate, { minIdle: 1 });
+  await microtasks();
+  const closed = pool.close();
+  await gate.grant();
+  await closed;
+  assertEquals([gate.dials, gate.granted, gate.released], [0, 1, 1]);
+});
+
+Deno.test("leave that is no permit fails the dial with an error that says so", async () => {
+  for (const permit of [undefined, null, 1, {}, { release: true }]) {
+    const connector = { connect: () => ({}), admit: () => permit as unknown as Permit };
+    await using pool = new Pool<object>(connector);
+    await assertRejects(() => pool.acquire(), TypeError, "admit() must give a permit: received");
+    assertEquals(pool.stats.size, 0);
+  }
 });
 
 Deno.test("a permit that can't be given back is reported, also when it came too late", async () => {
