@@ -157,11 +157,8 @@ export class Borrowing<L extends Lease<unknown>> {
 /** The error of a retry that got no resource: what failed at first must not be lost. */
 function withFirst(second: unknown, first: unknown, signal: AbortSignal | undefined): unknown {
   if (signal?.aborted) return second;
-  if (second instanceof PoolError) {
-    second.cause ??= first;
-    return second;
-  }
   const text = `the request had failed before, on a reused resource: ${errorText(first)}`;
+  if (second instanceof PoolError) return retold(second, text, first);
   if (second instanceof Error && isOfPlatform(second)) {
     const ErrorType = second.constructor as ErrorConstructor;
     const error = new ErrorType(`${second.message}; ${text}`, { cause: first });
@@ -169,6 +166,12 @@ function withFirst(second: unknown, first: unknown, signal: AbortSignal | undefi
     return code === undefined ? error : Object.assign(error, { code });
   }
   return new AggregateError([first, second], `${errorText(second)}; ${text}`, { cause: first });
+}
+
+/** A copy of the error for one caller: others may be told the same one. Its own cause stays. */
+function retold(error: PoolError, text: string, first: unknown): PoolError {
+  const copy = new Error(`${error.message}; ${text}`, { cause: error.cause ?? first });
+  return Object.assign(Object.setPrototypeOf(copy, Object.getPrototypeOf(error)), error);
 }
 
 /** Whether an error is of a class that takes a message and a cause: one of the language's or of Deno's. */

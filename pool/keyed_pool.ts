@@ -4,7 +4,6 @@
  * @module
  */
 
-import { ignoreResult } from "../internal/promise_like.ts";
 import { oneLine, shown, withoutPasswords } from "../internal/text.ts";
 import { SharedTimer } from "../internal/shared_timer.ts";
 import { typed } from "../internal/validate.ts";
@@ -481,7 +480,6 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
   #open(id: unknown, key: K): Entry<K, L> {
     const { common, weightOf, hooksOf } = this.#options;
     const given = this.#connectorOf(key);
-    ignoreResult(given, () => {}); // a promise is refused
     const connector = toConnector(given, NEW_KEY, "connectorOf(key)");
     const hooks = hooksOf(key);
     const options = hooks === common.hooks ? common : { ...common, hooks };

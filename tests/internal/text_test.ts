@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { errorText, oneLine, shown } from "../../internal/text.ts";
+import { errorText, oneLine, shown, withoutPasswords } from "../../internal/text.ts";
 import { Pool } from "../../mod.ts";
 import { fc } from "../support/npm.ts";
 
@@ -46,6 +46,23 @@ Deno.test("what is thrown, and what is refused, is shown whatever it is", () => 
   fc.assert(fc.property(anything, (value) => {
     assert(!CONTROL.test(shown(value)) && !CONTROL.test(errorText(value)));
   }));
+});
+
+Deno.test("what is refused is shown short: a string of 40 characters whole, and no name of a class longer", () => {
+  assertEquals(shown("x".repeat(40)), `"${"x".repeat(40)}"`);
+  assertEquals(shown("x".repeat(41)), `"${"x".repeat(40)}"… (41 characters)`);
+  class Long {}
+  Object.defineProperty(Long, "name", { value: "x".repeat(1_000) });
+  assertEquals(shown(new Long()), "x".repeat(40));
+  assertEquals(shown(new (class {})()), "object");
+});
+
+Deno.test("withoutPasswords hides the password of every URL, with a user or without, and nothing else", () => {
+  const text = "redis://:secret@a:1/x, http://ann:secret@b through ftp://bob@c, see http://d/e:f@g";
+  assertEquals(
+    withoutPasswords(text),
+    "redis://:***@a:1/x, http://ann:***@b through ftp://bob@c, see http://d/e:f@g",
+  );
 });
 
 Deno.test("an error shows only the beginning of a long string, which may be a secret", () => {

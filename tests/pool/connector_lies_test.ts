@@ -344,3 +344,41 @@ Deno.test("KeyedPool: asynchronous functions where synchronous ones are expected
   await turns();
   assertEquals(spy.unhandled, []);
 });
+
+Deno.test("an asynchronous isBroken counts as yes and an asynchronous isRetryable as no, whatever they answer", async () => {
+  const told: string[] = [];
+  const hooks: PoolHooks = {
+    onError: ({ error, source }) => void told.push(`${source}: ${(error as Error).message}`),
+  };
+  let isDown = false;
+  const connector = {
+    connect: () => isDown ? Promise.reject(ERROR) : {},
+    isBroken: () => Promise.resolve(false),
+    isRetryable: () => Promise.resolve(true),
+  };
+  const options = { hooks, retry: { attempts: 3, minDelay: 1 } };
+  await using pool = new Pool<object>(connector as unknown as Connector<object>, options);
+  (await pool.acquire()).release();
+  assertEquals([pool.stats.retired.broken, pool.stats.idle], [1, 0]);
+  isDown = true;
+  assertStrictEquals(await assertRejects(() => pool.acquire()), ERROR);
+  assertEquals(pool.stats.dials.failed, 1);
+  assertEquals(told, [
+    "isBroken: isBroken() must not be asynchronous",
+    "isRetryable: isRetryable() must not be asynchronous",
+    "connect: misbehaves",
+  ]);
+});
+
+Deno.test("a probe that rejects is no unhandled rejection where nobody waits for it", async () => {
+  using spy = new RejectionSpy();
+  await using pool = new Pool<object>({
+    connect: () => ({}),
+    watch: () => {},
+    probe: () => Promise.reject(ERROR),
+  });
+  (await pool.acquire()).release();
+  assertEquals(pool.tryAcquire(), undefined);
+  await turns();
+  assertEquals(spy.unhandled, []);
+});

@@ -57,6 +57,27 @@ Deno.test("PoolExhaustedError while the server is down names the failure, the li
   await Promise.all(pending);
 });
 
+Deno.test("PoolExhaustedError names no failure that a dial which succeeded has made up for", async () => {
+  let isDown = true;
+  await using pool = new Pool(() => {
+    if (isDown) throw new Error("down");
+    return {};
+  }, { maxSize: 1 });
+  await assertRejects(() => pool.acquire(), Error, "down");
+  isDown = false;
+  using _ = await pool.acquire();
+  const error = await assertRejects(() => pool.acquire({ timeout: 0 }), PoolExhaustedError);
+  assertEquals([error.cause, error.message.includes("failed")], [undefined, false]);
+});
+
+Deno.test("Pool.explain() has the last five failures of dials, the latest first", async () => {
+  let dials = 0;
+  await using pool = new Pool(() => Promise.reject(new Error(`failure ${++dials}`)));
+  for (let call = 0; call < 7; call++) await assertRejects(() => pool.acquire());
+  const failures = pool.explain().failures.map(({ error }) => error);
+  assertEquals(failures, [7, 6, 5, 4, 3].map((nth) => `Error: failure ${nth}`));
+});
+
 Deno.test("PoolExhaustedError names retry where there is room, but the schedule lets no dial begin yet", async () => {
   const failed = Promise.withResolvers<void>();
   const pool = new Pool<object>(() => Promise.reject(new Error("down")), {
@@ -88,6 +109,9 @@ for (const [limit, options, prepare] of limits) {
     const error = await assertRejects(() => second, PoolExhaustedError);
     assertEquals(error.limit, limit);
     assertStringIncludes(error.message, limit);
+    const { connecting } = error.stats;
+    assertEquals(connecting, limit === "paused" ? 0 : 1);
+    assertEquals(error.message.includes("dials under way 1"), connecting === 1);
     await pool.close({ force: true });
     await first;
   });

@@ -276,3 +276,55 @@ Deno.test("a sweep that comes a whole timeout late retires also what is kept for
   assertEquals(scene.connector.open.map((thing) => thing.id), [2, 3]);
   await scene.end();
 });
+
+Deno.test("what is kept alive by checks goes at its idleTimeout all the same", async () => {
+  using scene = new Scene(new ScriptedConnector({}, ["reset"]), {
+    idleTimeout: 100,
+    keepalive: 30,
+    checkAfter: Infinity,
+  });
+  (await scene.take()).release();
+  await scene.elapse(90);
+  assertEquals([scene.pool.stats.idle, scene.connector.count("check")], [1, 3]);
+  await scene.elapse(10);
+  assertEquals([scene.pool.stats.size, scene.pool.stats.retired.idle], [0, 1]);
+  await scene.end();
+});
+
+Deno.test("what has expired is replaced once, however often the others are looked at meanwhile", async () => {
+  using scene = new Scene(new ScriptedConnector({}, ["check", "reset"]), {
+    minIdle: 2,
+    maxSize: 10,
+    maxLifetime: 500,
+    lifetimeJitter: 0.2, // the two do not expire together
+    connectTimeout: Infinity,
+  });
+  await scene.elapse(300);
+  scene.connector.script.connect = "never";
+  await scene.elapse(200);
+  assertEquals(scene.connector.count("connect"), 2 + 2);
+  scene.connector.heal();
+  await microtasks();
+  assertEquals([scene.pool.stats.idle, scene.pool.stats.retired.lifetime], [2, 2]);
+  await scene.end();
+});
+
+Deno.test("a pool that only serves who waits already replaces nothing that expires", async () => {
+  using scene = new Scene(new ScriptedConnector({}, ["check", "reset"]), {
+    minIdle: 1,
+    maxSize: 5,
+    maxLifetime: 500,
+    lifetimeJitter: 0,
+    acquireTimeout: Infinity,
+    connectTimeout: Infinity,
+  });
+  await scene.elapse(10);
+  scene.connector.script.connect = "never";
+  const waiter = scene.acquire({ fresh: true });
+  scene.close({ waiters: "serve", timeout: 10_000 });
+  await scene.elapse(500);
+  assertEquals([waiter.state, scene.connector.count("connect")], ["pending", 2]);
+  assertEquals([scene.pool.stats.idle, scene.pool.stats.retired.lifetime], [0, 1]);
+  scene.connector.heal();
+  await scene.end();
+});

@@ -127,6 +127,53 @@ Deno.test("after a failed check those that rested as long are checked side by si
   await scene.end();
 });
 
+Deno.test("after a failed check those that have rested for less are checked one at a time, as they are asked for", async () => {
+  using scene = sceneOf({ maxSize: 4, order: "fifo" });
+  const leases = await Promise.all(Array.from({ length: 4 }, () => scene.take()));
+  for (const lease of leases) {
+    lease.release();
+    await scene.elapse(10);
+  }
+  scene.connector.script.check = "never";
+  const caller = scene.acquire();
+  scene.connector.last("check").fail();
+  await microtasks();
+  assertEquals([caller.state, scene.pool.stats.preparing, scene.pool.stats.idle], [
+    "pending",
+    1,
+    2,
+  ]);
+  scene.connector.heal();
+  await scene.end();
+});
+
+Deno.test("a check that fails while the pool is paused has no others checked", async () => {
+  using scene = sceneOf({ maxSize: 3 });
+  await rest(scene, 3);
+  scene.connector.script.check = "never";
+  scene.acquire();
+  scene.pool.pause();
+  scene.connector.last("check").fail();
+  await microtasks();
+  assertEquals([scene.pool.stats.preparing, scene.pool.stats.idle], [0, 2]);
+  scene.connector.heal();
+  scene.pool.resume();
+  await scene.end();
+});
+
+Deno.test("a reset that fails speaks against no other resource", async () => {
+  using scene = new Scene(new ScriptedConnector(), { maxSize: 3 });
+  await rest(scene, 3);
+  const lease = await scene.take();
+  const checks = scene.connector.count("check");
+  scene.connector.script.reset = "error";
+  lease.release();
+  await microtasks();
+  assertEquals(scene.pool.stats.retired.reset, 1);
+  assertEquals([scene.connector.count("check"), scene.pool.stats.idle], [checks, 2]);
+  await scene.end();
+});
+
 Deno.test("all checks of one call come out of its one deadline", async () => {
   using scene = sceneOf({ maxSize: 3 });
   await rest(scene, 3);

@@ -4,12 +4,14 @@ import { Simulation } from "../support/simulation.ts";
 
 /** A pool of things in virtual time: a dial takes 5 ms, a close 3. */
 function setUp(simulation: Simulation, options: PoolOptions) {
+  const server = { isDown: false };
   let dials = 0;
   let closes = 0;
   const pool = new Pool({
     connect: async () => {
       dials++;
       await simulation.sleep(5);
+      if (server.isDown) throw new Error("down");
       return {};
     },
     close: async () => {
@@ -18,7 +20,7 @@ function setUp(simulation: Simulation, options: PoolOptions) {
     },
   }, { clock: simulation.clock, ...options });
   const calls = () => ({ dials, closes });
-  return { pool, calls };
+  return { pool, calls, server };
 }
 
 async function closeNow(simulation: Simulation, pool: Pool<object>): Promise<void> {
@@ -51,6 +53,60 @@ for (
     await closeNow(simulation, pool);
   });
 }
+
+Deno.test("Pool with no room to spare: what expires together is replaced one after the other", async () => {
+  using simulation = new Simulation(1);
+  const options = { maxSize: 3, minIdle: 3, maxLifetime: 600, lifetimeJitter: 0 };
+  const { pool, calls } = setUp(simulation, options);
+  await simulation.run(500);
+  let least = Infinity;
+  for (let look = 0; look < 200; look++) {
+    await simulation.run(1);
+    least = Math.min(least, pool.stats.idle);
+  }
+  assertEquals([least, pool.stats.idle, pool.stats.retired.lifetime], [2, 3, 3]);
+  assertEquals(calls(), { dials: 6, closes: 3 });
+  await closeNow(simulation, pool);
+});
+
+for (const maxSize of [10, 2]) {
+  Deno.test(`Pool with room for ${maxSize}: what has expired does not stay because the server is down`, async () => {
+    using simulation = new Simulation(1);
+    const retry = { minDelay: 100, maxDelay: 100 };
+    const options = { maxSize, minIdle: 2, maxLifetime: 600, lifetimeJitter: 0, retry };
+    const { pool, server } = setUp(simulation, options);
+    await simulation.run(300);
+    server.isDown = true;
+    await simulation.run(350);
+    assertEquals([pool.stats.idle, pool.stats.retired.lifetime], [0, 2]);
+    server.isDown = false;
+    await simulation.run(200);
+    assertEquals(pool.stats.idle, 2);
+    await closeNow(simulation, pool);
+  });
+}
+
+Deno.test("Pool with minIdle: what is lost unused after a long time is replaced at once, each time", async () => {
+  using simulation = new Simulation(1);
+  const retry = { minDelay: 100, maxDelay: 1_000 };
+  let lose = () => {};
+  const pool = new Pool({
+    connect: () => ({}),
+    watch: (_thing, { lost }) => {
+      lose = () => lost("gone");
+    },
+  }, { clock: simulation.clock, minIdle: 1, retry });
+  for (let losses = 1; losses <= 3; losses++) {
+    await simulation.run(retry.maxDelay + 1);
+    lose();
+    await simulation.run(0);
+    assertEquals([pool.stats.retired.lost, pool.stats.idle], [losses, 1]);
+  }
+  lose();
+  await simulation.run(0);
+  assertEquals(pool.stats.idle, 0, "one that is lost soon is replaced after a delay");
+  await closeNow(simulation, pool);
+});
 
 Deno.test("Pool with minIdle and a short idleTimeout: the minimum stays, and nothing churns", async () => {
   using simulation = new Simulation(1);

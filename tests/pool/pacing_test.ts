@@ -6,8 +6,10 @@ import {
   assertGreaterOrEqual,
   assertLessOrEqual,
   assertRejects,
+  assertStrictEquals,
 } from "@std/assert";
 import { KeyedPool, Pool, type RetryOptions } from "../../mod.ts";
+import { Outcome } from "../support/scene.ts";
 import { Simulation } from "../support/simulation.ts";
 
 const RETRY = { minDelay: 100, maxDelay: 5_000 };
@@ -19,6 +21,7 @@ class Server {
   readonly simulation: Simulation;
   readonly dials: number[] = [];
   isMended = false;
+  isDown = false;
 
   constructor(simulation: Simulation) {
     this.simulation = simulation;
@@ -28,6 +31,7 @@ class Server {
     connect: async () => {
       this.dials.push(this.simulation.now);
       await this.simulation.sleep(5);
+      if (this.isDown) throw new Error("down");
       if (!this.isMended) throw new WrongPassword("wrong password");
       return {};
     },
@@ -158,5 +162,52 @@ Deno.test("Pool: callers that come together have one dial each at first, then on
   assertEquals(await burst(), 6, "the delay has doubled");
   await simulation.run(RETRY.minDelay);
   assertEquals(await burst(), 7);
+  await closeNow(simulation, pool);
+});
+
+Deno.test("Pool: where one finds out for all that the server is down now, all are told so, and the next may dial", async () => {
+  using simulation = new Simulation(1);
+  const server = new Server(simulation);
+  const pool = new Pool(server.connector, { retry: RETRY, clock: simulation.clock });
+  const first = new Outcome(pool.acquire());
+  await simulation.run(5);
+  assert(first.error instanceof WrongPassword);
+  server.isDown = true;
+  await simulation.run(RETRY.minDelay);
+  const calls = Array.from({ length: 5 }, () => new Outcome(pool.acquire()));
+  await simulation.run(5);
+  assertEquals(calls.map(({ error }) => (error as Error).message), Array(5).fill("down"));
+  assertEquals(server.dials.length, 2);
+  server.isDown = false;
+  server.isMended = true;
+  const next = new Outcome(pool.acquire());
+  await simulation.run(5);
+  assertEquals(next.state, "fulfilled");
+  next.value!.release();
+  await closeNow(simulation, pool);
+});
+
+Deno.test("Pool: a caller of a full pool, which would not dial, is not told of a final failure", async () => {
+  using simulation = new Simulation(1);
+  const server = new Server(simulation);
+  server.isMended = true;
+  const pool = new Pool(server.connector, { maxSize: 2, retry: RETRY, clock: simulation.clock });
+  const held = new Outcome(pool.acquire());
+  await simulation.run(5);
+  server.isMended = false;
+  const refused = new Outcome(pool.acquire());
+  await simulation.run(5);
+  assertEquals([held.state, refused.state], ["fulfilled", "rejected"]);
+  const told = new Outcome(pool.acquire());
+  await simulation.run(0);
+  assertStrictEquals(told.error, refused.error);
+  pool.resize(1);
+  const patient = new Outcome(pool.acquire());
+  await simulation.run(0);
+  assertEquals(patient.state, "pending");
+  held.value!.release();
+  await simulation.run(0);
+  assertEquals(patient.state, "fulfilled");
+  patient.value!.release();
   await closeNow(simulation, pool);
 });

@@ -8,12 +8,19 @@ import {
   assertRejects,
   assertStrictEquals,
 } from "@std/assert";
-import { Pool, PoolClosedError, type PoolOptions, PoolTimeoutError, tcp } from "../../mod.ts";
+import {
+  type Connector,
+  Pool,
+  PoolClosedError,
+  type PoolOptions,
+  PoolTimeoutError,
+  tcp,
+} from "../../mod.ts";
 import { costs } from "../support/cpu.ts";
 import { echo, EchoServer, unusedPort } from "../support/echo_server.ts";
 import { roundTrip } from "../support/round_trip.ts";
 import { microtasks, Scene } from "../support/scene.ts";
-import { ScriptedConnector } from "../support/scripted_connector.ts";
+import { ScriptedConnector, type Thing } from "../support/scripted_connector.ts";
 import { assertTakes, timed, until } from "../support/until.ts";
 
 const RETRY = { attempts: Infinity, minDelay: 100, maxDelay: 400 };
@@ -90,6 +97,67 @@ Deno.test("a dial that takes too long is tried again as one that fails is", asyn
   await scene.elapse(100 + 50);
   assertInstanceOf(caller.error, PoolTimeoutError);
   assertEquals([caller.error.stage, dials(scene)], ["connect", 2]);
+  await scene.end();
+});
+
+for (const code of ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]) {
+  Deno.test(`a caller whose dials fail with ${code} waits for what is lent, and is told where nothing is`, async () => {
+    const error = Object.assign(new Error("this process has no more"), { code });
+    using scene = sceneOf({ maxSize: 3, retry: { attempts: 2, minDelay: 10, maxDelay: 10 } });
+    scene.connector.script.connect = "ok";
+    const held = await scene.take();
+    (scene.connector as Connector<Thing>).connect = () => Promise.reject(error);
+    const waiter = scene.acquire();
+    await scene.elapse(100);
+    assertEquals(waiter.state, "pending");
+    assertLess(2, scene.pool.stats.dials.failed);
+    held.release();
+    await microtasks();
+    waiter.value!.discard();
+    const alone = scene.acquire();
+    await scene.elapse(100);
+    assertStrictEquals(alone.error, error);
+    await scene.end();
+  });
+}
+
+const faults: [string, unknown][] = [
+  ["is the server's", Object.assign(new Error("refused"), { code: "ECONNREFUSED" })],
+  ["can't be had", {
+    get code() {
+      throw new Error("no code");
+    },
+  }],
+];
+
+for (const [title, error] of faults) {
+  Deno.test(`a caller whose dials fail with an error whose code ${title} is told, whatever is lent`, async () => {
+    using scene = sceneOf({ maxSize: 3, retry: { attempts: 2, minDelay: 10, maxDelay: 10 } });
+    scene.connector.script.connect = "ok";
+    await scene.take();
+    (scene.connector as Connector<Thing>).connect = () => Promise.reject(error);
+    const caller = scene.acquire();
+    await scene.elapse(100);
+    assertEquals([caller.state, scene.pool.stats.dials.failed], ["rejected", 2]);
+    assert(caller.error === error);
+    await scene.end();
+  });
+}
+
+Deno.test("a dial that was begun before the server went down counts as no probe", async () => {
+  using scene = sceneOf({ connectTimeout: Infinity });
+  scene.connector.script.connect = "never";
+  const callers = [scene.acquire(), scene.acquire()];
+  const [first, late] = scene.connector.calls;
+  first!.fail();
+  await scene.elapse(100);
+  assertEquals(dials(scene), 3, "the probe is under way");
+  late!.fail();
+  await scene.elapse(1_000);
+  assertEquals(dials(scene), 3, "and stays alone");
+  scene.connector.heal();
+  await microtasks();
+  assertEquals(callers.map(({ state }) => state), ["fulfilled", "fulfilled"]);
   await scene.end();
 });
 

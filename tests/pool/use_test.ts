@@ -1,7 +1,14 @@
-import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
-import type { Connector, Lease, PoolTimeoutError } from "../../pool/mod.ts";
-import { eachCase, microtasks, Outcome, Scene } from "../support/scene.ts";
+import {
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStrictEquals,
+  assertStringIncludes,
+} from "@std/assert";
+import { type Connector, type Lease, PoolTimeoutError } from "../../pool/mod.ts";
+import { eachCase, LIMIT, microtasks, Outcome, Scene } from "../support/scene.ts";
 import { ScriptedConnector, type Thing } from "../support/scripted_connector.ts";
+import { ListenerSpy } from "../support/spies.ts";
 
 const ERROR = new Error("the body's");
 
@@ -205,6 +212,106 @@ Deno.test("a stale retry keeps the caller's signal and timeout", async () => {
   }, { retryStale: true, timeout: 50 }));
   await scene.elapse(50);
   assertEquals((late.error as PoolTimeoutError).stage, "connect");
+  await scene.end();
+});
+
+class OddError extends Error {
+  constructor(readonly parts: string[]) {
+    super(parts.join(" "));
+  }
+}
+
+const seconds: [string, unknown, unknown][] = [
+  ["of the language", new TypeError("refused"), TypeError],
+  ["with a code", Object.assign(new Error("refused"), { code: "ECONNREFUSED" }), Error],
+  ["of a class of its own", new OddError(["refused", "again"]), AggregateError],
+  ["that is a symbol", Symbol("refused"), AggregateError],
+];
+
+for (const [title, second, ErrorType] of seconds) {
+  Deno.test(`a stale retry whose dial fails with an error ${title} tells of both errors`, async () => {
+    using scene = sceneOf();
+    const connector = scene.connector as Connector<Thing>;
+    connector.isStale = () => true;
+    (await scene.take()).release();
+    connector.connect = () => Promise.reject(second);
+    const run = () => scene.pool.use(new FailsOnce().run, { retryStale: true });
+    const error = await assertRejects(run, Error, "refused");
+    assertStringIncludes(error.message, "; the request had failed before");
+    assertStringIncludes(error.message, ERROR.message);
+    assertStrictEquals(error.constructor, ErrorType);
+    assertStrictEquals(error.cause, ERROR);
+    if (error instanceof AggregateError) assertEquals(error.errors, [ERROR, second]);
+    assertEquals((error as { code?: string }).code, (second as { code?: string }).code);
+    await scene.end();
+  });
+}
+
+Deno.test("a stale retry that gets no resource in time tells of both errors, and nobody else of the first", async () => {
+  const told: unknown[] = [];
+  const onError = ({ error }: { error: unknown }) => told.push(error);
+  using scene = sceneOf({ hooks: { onError } });
+  (scene.connector as Connector<Thing>).isStale = () => true;
+  (await scene.take()).release();
+  scene.connector.script.connect = "never";
+  const outcome = new Outcome(scene.pool.use(new FailsOnce().run, { retryStale: true }));
+  await scene.elapse(LIMIT);
+  const { error } = outcome;
+  assertInstanceOf(error, PoolTimeoutError);
+  assertEquals([error.name, error.stage, error.stats.maxSize], ["PoolTimeoutError", "connect", 1]);
+  assertStringIncludes(error.message, "No connection was established within");
+  assertStringIncludes(error.message, "; the request had failed before");
+  assertStringIncludes(error.message, ERROR.message);
+  assertStrictEquals(error.cause, ERROR);
+  const [ofDial] = told;
+  assertInstanceOf(ofDial, PoolTimeoutError);
+  assertEquals([ofDial.cause, ofDial.message.includes("failed before")], [undefined, false]);
+  await scene.end();
+});
+
+Deno.test("a stale retry that is told of a failed dial as the cause tells of the first error too", async () => {
+  using scene = sceneOf({ maxSize: 2, retry: { attempts: Infinity, minDelay: 10 } });
+  const connector = scene.connector as Connector<Thing>;
+  connector.isStale = () => true;
+  (await scene.take()).release();
+  const refused = new Error("refused");
+  connector.connect = () => Promise.reject(refused);
+  const outcome = new Outcome(
+    scene.pool.use(new FailsOnce().run, { retryStale: true, timeout: 50 }),
+  );
+  await scene.elapse(50);
+  const { error } = outcome;
+  assertInstanceOf(error, PoolTimeoutError);
+  assertStrictEquals(error.cause, refused);
+  assertStringIncludes(error.message, ERROR.message);
+  await scene.end();
+});
+
+Deno.test("a stale retry whose wait for a resource is aborted rejects with the signal's reason alone", async () => {
+  using scene = sceneOf();
+  (scene.connector as Connector<Thing>).isStale = () => true;
+  (await scene.take()).release();
+  scene.connector.script.connect = "never";
+  const controller = new AbortController();
+  const { signal } = controller;
+  const outcome = new Outcome(scene.pool.use(new FailsOnce().run, { retryStale: true, signal }));
+  await microtasks();
+  const reason = new TypeError("enough");
+  controller.abort(reason);
+  await microtasks();
+  assertStrictEquals(outcome.error, reason);
+  await scene.end();
+});
+
+Deno.test("use leaves no listener on its signal, whatever becomes of its body", async () => {
+  using scene = sceneOf();
+  using spy = new ListenerSpy();
+  const { signal } = new AbortController();
+  await scene.pool.use(() => assertEquals(spy.on(signal), 1), { signal });
+  assertEquals(spy.on(signal), 0);
+  const fails = () => Promise.reject(ERROR);
+  assertStrictEquals(await assertRejects(() => scene.pool.use(fails, { signal })), ERROR);
+  assertEquals(spy.on(signal), 0);
   await scene.end();
 });
 

@@ -13,6 +13,7 @@ import { echo, EchoServer, unusedPort } from "../support/echo_server.ts";
 import { roundTrip } from "../support/round_trip.ts";
 import { microtasks, Outcome, Scene } from "../support/scene.ts";
 import { type Script, ScriptedConnector, type Thing } from "../support/scripted_connector.ts";
+import { TimerSpy } from "../support/spies.ts";
 import { timed, until } from "../support/until.ts";
 import { clockOf } from "../support/clock_of.ts";
 
@@ -77,6 +78,36 @@ Deno.test("warm on the retry schedule: it tries again, and rejects with the last
   assertInstanceOf(unlucky.error, Error);
   assertEquals([unlucky.error.message, scene.connector.count("connect")], ["connect failed", 6]);
   await scene.end();
+});
+
+Deno.test("warm opens no more than maxIdle, as the others would be closed at once", async () => {
+  using scene = sceneOf({ maxIdle: 2 });
+  assertEquals([await scene.pool.warm(5), scene.connector.count("connect")], [2, 2]);
+  await scene.end();
+});
+
+Deno.test("warm opens what it promises beside a dial that a caller waits for", async () => {
+  using scene = sceneOf({}, { connect: "never" });
+  const caller = scene.acquire();
+  const warmed = new Outcome(scene.pool.warm(1));
+  assertEquals(scene.connector.count("connect"), 2);
+  scene.connector.heal();
+  await microtasks();
+  assertEquals([caller.state, warmed.value, scene.pool.stats.idle], ["fulfilled", 1, 1]);
+  await scene.end();
+});
+
+Deno.test("warm that waits for the schedule keeps the process alive, and minIdle does not", async () => {
+  for (const minIdle of [0, 1]) {
+    using scene = sceneOf({ minIdle }, { connect: "error" });
+    using timers = new TimerSpy();
+    const warmed = minIdle === 0 ? new Outcome(scene.pool.warm(1)) : undefined;
+    await microtasks();
+    await scene.elapse(200);
+    assertEquals(timers.holding, 1 - minIdle);
+    await scene.end();
+    assertEquals(warmed?.state, minIdle === 0 ? "rejected" : undefined);
+  }
 });
 
 Deno.test("what warm opens goes to a waiter first", async () => {

@@ -18,6 +18,7 @@ import {
   unusedPort,
 } from "../support/echo_server.ts";
 import { roundTrip, textOf } from "../support/round_trip.ts";
+import { ListenerSpy } from "../support/spies.ts";
 import { certs, listenTls } from "../support/tls_server.ts";
 import { sameTurn, until } from "../support/until.ts";
 
@@ -331,6 +332,26 @@ Deno.test("a read that waits for another can be given up, and the next one has i
   assertEquals([await first, await third].map(textOf), ["abc", "def"]);
 });
 
+Deno.test("a read that is answered leaves no listener on its signal", async () => {
+  await using server = EchoServer.listen();
+  await using pool = new Pool(tcp({ port: server.port }));
+  using conn = await pool.acquire();
+  using spy = new ListenerSpy();
+  const { signal } = new AbortController();
+  const reads = [
+    () => conn.readExactly(5, { signal }),
+    () => conn.readUntil("\n", { signal }),
+    () => conn.read(new Uint8Array(5), { signal }),
+  ];
+  for (const read of reads) {
+    const answered = read();
+    assertEquals(spy.on(signal), 1);
+    await conn.writeAll("line\n");
+    await answered;
+    assertEquals(spy.on(signal), 0);
+  }
+});
+
 Deno.test("reads of large messages with a signal that is never aborted bring all of them", async () => {
   await using server = EchoServer.listen();
   using conn = await tcp({ port: server.port }).connect({
@@ -420,6 +441,17 @@ Deno.test("a borrower whose socket is closed by force is told that the pool was 
   await reading;
   await assertRejects(() => conn.read(new Uint8Array(1_024)), PoolClosedError);
   await assertRejects(() => conn.writeAll("x"), PoolClosedError);
+});
+
+Deno.test("a borrower over TLS is told so too, also while what he wrote is still being sent", async () => {
+  await using server = listenTls(mute);
+  const pool = new Pool(tls({ port: server.port, caCerts: [certs.ca] }));
+  const conn = await pool.acquire();
+  await conn.writeAll("a request without an answer");
+  const closed = pool.close({ force: true });
+  await assertRejects(() => conn.read(new Uint8Array(1_024)), PoolClosedError);
+  await assertRejects(() => conn.readExactly(1), PoolClosedError);
+  await closed;
 });
 
 Deno.test("what is no buffer is refused with an error that says so", async () => {

@@ -135,6 +135,10 @@ Deno.test("readExactly() sets aside no more than has come, whatever it is asked 
   using conn = await pool.acquire();
   await conn.writeAll("?");
   const huge = 2 ** 45; // no machine could set that aside
-  const error = await assertRejects(() => conn.readExactly(huge), Deno.errors.UnexpectedEof);
-  assert(error.message.includes(`${huge}`), error.message);
+  const { signal } = new AbortController();
+  for (const options of [{ signal }, {}]) {
+    const read = () => conn.readExactly(huge, options);
+    const error = await assertRejects(read, Deno.errors.UnexpectedEof);
+    assert(error.message.includes(`${huge}`), error.message);
+  }
 });

@@ -96,6 +96,24 @@ Deno.test("a request is not sent again once a byte of the reply has come back", 
   });
 });
 
+Deno.test("a request is not sent again after a long answer, whatever farewell makes of its beginning", async () => {
+  const long: Behaviour = async (peer) => {
+    await peer.write("x".repeat(40_000));
+    peer.close();
+  };
+  await using server = EchoServer.listen(firstEchoed(long));
+  const connector = tcp({ port: server.port, farewell: () => true });
+  await using pool = new Pool(connector, { maxSize: 1 });
+  await pool.use((conn) => roundTrip(conn, "first"));
+  const body = new Counted(async (conn) => {
+    await conn.writeAll("second");
+    await conn.readExactly(40_001);
+    return "";
+  });
+  await assertRejects(() => pool.use(body.run, STALE), Deno.errors.UnexpectedEof);
+  assertEquals([body.runs, server.accepts], [1, 1]);
+});
+
 Deno.test("a request is not sent again when its error has nothing to do with the socket", async () => {
   await withReused(echo, async (pool, server) => {
     const failure = new Error("cannot parse");

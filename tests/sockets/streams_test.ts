@@ -221,6 +221,36 @@ Deno.test("SocketLease.readable takes no byte once it is cancelled, though its r
   assertEquals(textOf(await conn.readExactly(4)), "rest");
 });
 
+Deno.test("SocketLease.readable that is cancelled before its read had its turn does not cost the socket", async () => {
+  await using server = EchoServer.listen();
+  await using pool = new Pool(tcp({ port: server.port }));
+  const conn = await pool.acquire();
+  const line = conn.readUntil("\n");
+  const reader = conn.readable.getReader();
+  const read = reader.read();
+  await sameTurn();
+  await reader.cancel();
+  await conn.writeAll("line\n");
+  assertEquals([textOf(await line), (await read).done], ["line\n", true]);
+  conn.release();
+  using next = await pool.acquire();
+  assertEquals([next.reused, await roundTrip(next, "mine")], [true, "mine"]);
+});
+
+Deno.test("a read that waits behind a stream when the lease ends costs the socket, though the stream is cancelled", async () => {
+  await using server = EchoServer.listen();
+  await using pool = new Pool(tcp({ port: server.port }));
+  const conn = await pool.acquire();
+  const reader = conn.readable.getReader();
+  const read = reader.read();
+  await sameTurn();
+  const late = conn.read(new Uint8Array(8)).catch(() => null);
+  reader.cancel();
+  conn.release();
+  assertEquals(pool.stats.retired.broken, 1);
+  assertEquals([(await read).done, await late], [true, null]);
+});
+
 Deno.test("A stream of an ended lease rejects, also while another borrower holds the socket", async () => {
   await using server = EchoServer.listen();
   await using pool = new Pool(tcp({ port: server.port }), { maxSize: 1 });
