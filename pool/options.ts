@@ -192,7 +192,7 @@ export interface OverloadOptions {
 export interface AcquireOptions {
   /** Ends the wait when it is aborted: the call rejects with `signal.reason`. */
   signal?: AbortSignal | undefined;
-  /** Instead of the pool's `acquireTimeout`, in milliseconds. */
+  /** Instead of the pool's `acquireTimeout`, in milliseconds. 0 means not to wait for a release. */
   timeout?: number | undefined;
   /**
    * Whether to insist on a resource that nobody has used before.
