@@ -197,7 +197,7 @@ export class Socket<A extends Deno.Addr = Deno.Addr, State = undefined> implemen
     return this.#writable ??= writableOf(() => this);
   }
 
-  /** {@inheritDoc SocketConn.read} */
+  /** Reads as many bytes as there are, and fit; null at the end. See {@linkcode SocketConn.read}. */
   read(target: Uint8Array, options?: ReadOptions): Promise<number | null> {
     const isPlain = options === undefined && target instanceof Uint8Array;
     return isPlain ? this.#connection.reader.read(target) : this.#readWith(target, options);
@@ -209,19 +209,19 @@ export class Socket<A extends Deno.Addr = Deno.Addr, State = undefined> implemen
     return Promise.reject(notBytes("write", "bytes", bytes));
   }
 
-  /** {@inheritDoc SocketConn.writeAll} */
+  /** Writes all bytes, or all of a string as UTF-8. */
   async writeAll(bytes: Uint8Array | string): Promise<void> {
     bytesOrString(bytes, "bytes", "write");
     await this.#connection.writer.writeAll(toBytes(bytes));
   }
 
-  /** {@inheritDoc SocketConn.readExactly} */
+  /** Reads just so many bytes, however they arrive. See {@linkcode SocketConn.readExactly}. */
   async readExactly(count: number, options?: ReadOptions): Promise<Uint8Array<ArrayBuffer>> {
     checkCount(count, "count", "read");
     return await this.#connection.reader.readExactly(count, signalOf(options));
   }
 
-  /** {@inheritDoc SocketConn.readUntil} */
+  /** Reads up to a delimiter, and with it. See {@linkcode SocketConn.readUntil}. */
   async readUntil(
     delimiter: string | Uint8Array,
     options: ReadUntilOptions = {},
@@ -336,7 +336,7 @@ export class SocketLease<
     return this.#writable ??= writableOf(() => this.value);
   }
 
-  /** {@inheritDoc SocketConn.read} */
+  /** Reads as many bytes as there are, and fit; null at the end. See {@linkcode SocketConn.read}. */
   read(target: Uint8Array, options?: ReadOptions): Promise<number | null> {
     try {
       return this.value.read(target, options);
@@ -354,17 +354,17 @@ export class SocketLease<
     }
   }
 
-  /** {@inheritDoc SocketConn.writeAll} */
+  /** Writes all bytes, or all of a string as UTF-8. */
   writeAll(bytes: Uint8Array | string): Promise<void> {
     return this.ended ? ended() : this.value.writeAll(bytes);
   }
 
-  /** {@inheritDoc SocketConn.readExactly} */
+  /** Reads just so many bytes, however they arrive. See {@linkcode SocketConn.readExactly}. */
   readExactly(count: number, options?: ReadOptions): Promise<Uint8Array<ArrayBuffer>> {
     return this.ended ? ended() : this.value.readExactly(count, options);
   }
 
-  /** {@inheritDoc SocketConn.readUntil} */
+  /** Reads up to a delimiter, and with it. See {@linkcode SocketConn.readUntil}. */
   readUntil(
     delimiter: string | Uint8Array,
     options?: ReadUntilOptions,

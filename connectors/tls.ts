@@ -97,7 +97,7 @@ export interface TlsSocketConn extends SocketConn<Deno.NetAddr>, Deno.TlsConn {
   /** The application protocol that the handshake settled on (ALPN), or null. */
   readonly alpnProtocol: string | null;
 
-  /** {@inheritDoc SocketConn.read} */
+  /** Reads as many bytes as there are, and fit; null at the end. See {@linkcode SocketConn.read}. */
   read(target: Uint8Array, options?: ReadOptions): Promise<number | null>;
 }
 

@@ -537,13 +537,13 @@ export class WebSocketLease<S = unknown> extends Lease<WebSocketConnection<S>>
     super.release();
   }
 
-  /** {@inheritDoc Lease.discard} */
+  /** Gives the WebSocket back to be closed, not to be lent again. See {@linkcode Lease.discard}. */
   override discard(reason?: unknown): void {
     connectionOf(this.value).abandonCalls();
     super.discard(reason);
   }
 
-  /** {@inheritDoc Lease.detach} */
+  /** Takes the WebSocket out of the pool: its slot is free, and closing it is the caller's business. */
   override detach(): WebSocketConnection<S> {
     connectionOf(this.value).abandonCalls();
     return super.detach();

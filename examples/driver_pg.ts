@@ -42,7 +42,8 @@ export async function pgConnector(
     },
     // Asked of a client that was idle for half a second or longer: half-open connections are found.
     check: (client) => client.query("SELECT 1").then(() => true),
-    // What a borrower has set does not reach the next one. In an open transaction this fails: it is retired.
+    // What a borrower has set does not reach the next one, nor do named statements. In an open transaction
+    // this fails: the client is retired.
     reset: async (client) => void await client.query("DISCARD ALL"),
     // A statement that fails leaves the session as it is.
     isFatal: (error) => (error as { severity?: string } | null)?.severity !== "ERROR",

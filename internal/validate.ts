@@ -133,9 +133,6 @@ export function checkOptions(
   if (typeof options !== "object" || options === null) {
     throw new TypeError(message(subject, prefix.slice(0, -1) || "options", "an object", options));
   }
-  for (const name of required) {
-    rules[name]!((options as Record<string, unknown>)[name], prefix + name, subject);
-  }
   for (const name of Object.keys(options)) {
     const value = (options as Record<string, unknown>)[name];
     const rule = Object.hasOwn(rules, name) ? rules[name] : undefined;
@@ -148,6 +145,10 @@ export function checkOptions(
       );
     }
     if (value !== undefined) rule(value, prefix + name, subject);
+  }
+  // Last: an unknown option may be a required one by another name.
+  for (const name of required) {
+    rules[name]!((options as Record<string, unknown>)[name], prefix + name, subject);
   }
 }
 

@@ -54,7 +54,10 @@ export class PoolClosedError extends PoolError {
   }
 }
 
-/** Which limit refused a caller: an option, of which `retry` is that no dial may begin yet, or that the pool is paused. */
+/**
+ * Which limit refused a caller: an option that was reached, `"retry"` if there is room
+ * but no dial may begin yet, or `"paused"`.
+ */
 export type ExhaustedLimit =
   | "maxSize"
   | "maxPerKey"
@@ -64,8 +67,8 @@ export type ExhaustedLimit =
   | "paused";
 
 /**
- * The pool was full, and the caller would not wait (`timeout: 0`) or too many
- * others did (`maxWaiting`). `cause` is the error of the last dial, if that failed.
+ * The caller could not be served at once, and would not wait (`timeout: 0`), or too
+ * many others did (`maxWaiting`). `cause` is the error of the last dial, if that failed.
  */
 export class PoolExhaustedError extends PoolError {
   /** The limit that was hit. */

@@ -3,6 +3,7 @@ import { shown } from "../internal/text.ts";
 import { checkOptions, countFrom, nested, type Rule, typed } from "../internal/validate.ts";
 import type { PoolHooks } from "./hooks.ts";
 import {
+  checkLiveOptions,
   HOOK_RULES,
   LIVE_RULES,
   type LiveOptions,
@@ -131,7 +132,7 @@ function checkedWeight<K>(weightOf: (key: K) => number): (key: K) => number {
 /** Refuses to change what a keyed pool has not. */
 export function checkKeyedLiveOptions(options: Omit<LiveOptions, "minIdle">): void {
   const { minIdle: _, ...rules } = LIVE_RULES;
-  checkOptions(options, rules, "change the options of the keyed pool");
+  checkLiveOptions(options, rules, RULES, "change the options of the keyed pool");
 }
 
 /** Checks a new size for a keyed pool. */

@@ -192,7 +192,7 @@ export interface OverloadOptions {
 export interface AcquireOptions {
   /** Ends the wait when it is aborted: the call rejects with `signal.reason`. */
   signal?: AbortSignal | undefined;
-  /** Instead of the pool's `acquireTimeout`, in milliseconds. */
+  /** Instead of the pool's `acquireTimeout`, in milliseconds. 0 means not to wait for a release. */
   timeout?: number | undefined;
   /**
    * Whether to insist on a resource that nobody has used before.
@@ -422,6 +422,22 @@ export function resolvePoolOptions(
   return options;
 }
 
+/** Checks what is to be changed while a pool is open. `all` has the options that a pool is made with. */
+export function checkLiveOptions(
+  given: object,
+  live: Readonly<Record<string, Rule>>,
+  all: Readonly<Record<string, Rule>>,
+  subject: string,
+): void {
+  const isFixed = (name: string) => Object.hasOwn(all, name) && !Object.hasOwn(live, name);
+  const fixed = Object.keys(given ?? {}).find(isFixed);
+  if (fixed === undefined) return checkOptions(given, live, subject);
+  const hint = fixed === "maxSize"
+    ? "is changed by resize()"
+    : "can't be changed while the pool is open";
+  throw new TypeError(`Cannot ${subject} as '${fixed}' ${hint}`);
+}
+
 /** Checks options that are changed while the pool is open, and changes them in place. */
 export function changeOptions(
   options: ResolvedPoolOptions,
@@ -429,7 +445,7 @@ export function changeOptions(
   maxSize: number,
 ): void {
   const subject = "change the options of the pool";
-  checkOptions(given, LIVE_RULES, subject);
+  checkLiveOptions(given, LIVE_RULES, POOL_RULES, subject);
   const { overload, ...others } = given;
   const changed = { ...withDefaults(options, others), maxSize };
   if (overload !== undefined) changed.overload = resolveOverload(overload);

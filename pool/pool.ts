@@ -125,8 +125,10 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
 
   /**
    * Borrows an idle resource if there is one that can be lent this very moment,
-   * and nobody waits for it. It never opens one; a resource whose check is due is
-   * checked in the background, for the next time.
+   * and nobody waits for it. It never opens one: without `minIdle`, and without
+   * calls to `acquire` or `use`, there is never any. To have one opened but not to
+   * wait for a release, use `acquire({ timeout: 0 })`. A resource whose check is due
+   * is checked in the background, for the next time.
    *
    * @returns A lease, or undefined.
    * @throws {PoolClosedError} If the pool is closed.

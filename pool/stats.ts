@@ -63,7 +63,7 @@ export interface PoolStats {
   readonly idle: number;
   /** Dials in flight, those included that wait for leave to dial. */
   readonly connecting: number;
-  /** Resources that are being initialised, checked, probed or reset. */
+  /** Resources that are being checked, probed, reset, or read by `accept`. */
   readonly preparing: number;
   /** Resources whose `close` has not finished. */
   readonly closing: number;

@@ -30,7 +30,7 @@ export interface StandstillEvent {
 
 /**
  * What is called when something happens in a pool. What a hook throws, or rejects
- * with, is told by `join()` like the failure of a task that nobody has read.
+ * with, is reported by `join()` like the failure of a task that nobody has read.
  */
 export interface TaskPoolHooks {
   /** A body is about to be called. */

@@ -276,7 +276,7 @@ const BATCH_RULES: Record<keyof BatchOptions, Rule> = {
 /** Checks what a pool is made from and fills in the defaults. */
 export function resolveTaskPoolOptions(given: number | TaskPoolOptions): ResolvedTaskPoolOptions {
   const subject = "create a task pool";
-  if (typeof given === "number") isSize(given, "size", subject);
+  if (typeof given !== "object") isSize(given, "size", subject);
   const options = typeof given === "number" ? { size: given } : given;
   checkOptions(options, POOL_RULES, subject, ["size"]);
   return {

@@ -1,4 +1,4 @@
-/** What a task is told when it runs. */
+/** What a task gets when it runs. */
 export interface TaskContext {
   /** Aborted when the task is cancelled or runs out of time. Made when it is first read. */
   readonly signal: AbortSignal;

@@ -25,7 +25,7 @@ export interface TaskHandle<R> {
   readonly state: TaskState;
   /**
    * The task's result, or its failure. A failure that nobody has read by then
-   * is told by `pool.join()`; read or not, it is never an unhandled rejection.
+   * is reported by `pool.join()`; read or not, it is never an unhandled rejection.
    */
   readonly result: Promise<R>;
   /** The task's end, good or bad; the promise never rejects. */

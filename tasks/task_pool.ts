@@ -44,7 +44,7 @@ import type { CancelReport, TaskHandle } from "./task_handle.ts";
  * is never called within that call, but in a microtask after it.
  *
  * No failure is lost, and none is an unhandled rejection: what nobody reads, of
- * whatever call, is told by {@linkcode TaskPool.join}, {@linkcode TaskPool.close},
+ * whatever call, is reported by {@linkcode TaskPool.join}, {@linkcode TaskPool.close},
  * {@linkcode TaskPool.scope} or the end of `await using`.
  *
  * @example
@@ -470,7 +470,7 @@ export class TaskPool implements AsyncDisposable {
     });
   }
 
-  /** A promise whose own rejection is told by the next `join()` if nobody reads it. */
+  /** A promise whose own rejection is reported by the next `join()` if nobody reads it. */
   #told(action: () => Promise<void>): Promise<void> {
     const end = new Deferred<void>();
     giveOut(end.promise);

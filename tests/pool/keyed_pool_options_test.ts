@@ -128,6 +128,17 @@ Deno.test("KeyedPool.set() refuses minIdle, which a keyed pool has not", async (
   assertEquals(pool.stats.size, 1);
 });
 
+Deno.test("set() says that resize() changes maxSize, and names what can't be changed", async () => {
+  await using keyed = thingsPool().pool;
+  await using alone = new Pool(() => ({}));
+  for (const pool of [keyed, alone]) {
+    const set = (options: object) => () => pool.set(options);
+    assertThrows(set({ maxSize: 5 }), TypeError, "as 'maxSize' is changed by resize()");
+    assertThrows(set({ maxLifetime: 5 }), TypeError, "as 'maxLifetime' can't be changed");
+    assertThrows(set({ max: 5 }), TypeError, "as 'max' is not an option");
+  }
+});
+
 Deno.test("KeyedPool.observe(): a function that throws refuses each call with the key, and nothing is kept of it", async () => {
   const { pool } = thingsPool();
   const observing = pool.observe(() => {

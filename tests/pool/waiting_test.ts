@@ -247,6 +247,19 @@ Deno.test("Pool.acquire() with a timeout of 0 does not wait in line", async () =
   assert(again.reused);
 });
 
+Deno.test("borrowers that wait for a second resource of a full pool wait for each other until their time is over", async () => {
+  await using pool = new Pool(dialsThat("ok"), { maxSize: 2, track: true });
+  const borrow = async () => {
+    using _first = await pool.acquire();
+    using _second = await pool.acquire({ timeout: 20 });
+  };
+  const [end] = await Promise.allSettled([borrow(), borrow()]);
+  const reason = end.status === "rejected" ? end.reason : undefined;
+  assertInstanceOf(reason, PoolTimeoutError);
+  assertEquals(reason.stage, "wait");
+  assertStringIncludes(reason.message, "waiting_test.ts"); // who holds them: the two themselves
+});
+
 Deno.test("PoolOptions.maxWaiting turns away whoever comes when so many wait", async () => {
   await using pool = new Pool(dialsThat("ok"), { maxSize: 1, maxWaiting: 2 });
   const held = await pool.acquire();

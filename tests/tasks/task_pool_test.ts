@@ -18,6 +18,7 @@ for (const size of [0, 1.5, NaN, -1]) {
 
 Deno.test("TaskPool(): what is no size is a TypeError", () => {
   assertThrows(() => new TaskPool("3" as unknown as number), TypeError, "Cannot create");
+  assertThrows(() => new TaskPool(undefined as unknown as number), TypeError, "'size'");
   assertThrows(() => new TaskPool({} as TaskPoolOptions), TypeError, "'size'");
   assertThrows(() => new TaskPool({ size: "3" as unknown as number }), TypeError, "'size'");
 });
@@ -25,6 +26,7 @@ Deno.test("TaskPool(): what is no size is a TypeError", () => {
 Deno.test("TaskPool(): an unknown option, or one of the wrong kind, is refused by name", () => {
   const make = (options: object) => () => new TaskPool({ size: 1, ...options } as TaskPoolOptions);
   assertThrows(make({ sizes: 2 }), TypeError, "'sizes' is not an option");
+  assertThrows(make({ size: undefined, limit: 2 }), TypeError, "'limit' is not an option");
   assertThrows(make({ maxQueued: -1 }), RangeError, "'maxQueued'");
   assertThrows(make({ timeout: 0 }), RangeError, "'timeout'");
   assertThrows(make({ signal: {} }), TypeError, "'signal'");
