@@ -258,7 +258,7 @@ async function abortMany(count: number): Promise<number> {
   using spy = new ListenerSpy();
   const cost = processorTime();
   const waiters = Array.from({ length: count }, () => pool.acquire({ signal }));
-  const settled = Promise.allSettled(waiters); // what rejects unheard of costs the runtime a search
+  const settled = Promise.allSettled(waiters); // unhandled rejections would cost the runtime a search
   assertEquals([pool.stats.waiting, spy.on(signal)], [count, 1]);
   controller.abort(REASON);
   assertEquals(pool.stats.waiting, 0);

@@ -5,7 +5,7 @@ import { WaitQueue } from "../../pool/_wait_queue.ts";
 import { type Lease, Pool } from "../../pool/mod.ts";
 import { walk } from "../support/exhaustive.ts";
 
-/** Deep enough for every planted fault; `deno task explore` goes deeper. */
+/** Deep enough to find every planted fault; `deno task explore` goes deeper. */
 const DEPTH = 5;
 
 Deno.test("no sequence of five events breaks a law of a Pool of two slots and three callers", async () => {
@@ -20,7 +20,7 @@ Deno.test("no sequence of four events breaks a law of a KeyedPool of two keys an
   assertEquals(states > 2_000, true, `${states} states`);
 });
 
-/** Puts another method in the place of one, until it is disposed of. */
+/** Replaces a method until disposed. */
 function planted<P extends object, N extends keyof P>(
   prototype: P,
   name: N,
@@ -39,7 +39,7 @@ interface Fault {
   readonly what: string;
   readonly plant: () => Disposable;
   readonly law: string;
-  /** The events of the shortest sequence that shows it, in whatever order. */
+  /** The events of the shortest sequence that shows the fault, in any order. */
   readonly events: readonly string[];
 }
 

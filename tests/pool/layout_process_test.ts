@@ -19,7 +19,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
 
 const folderOf = (path: string) => path.includes("/") ? path.split("/")[0]! : "";
 
-/** A file or folder whose name begins with an underscore, and whatever is in a subfolder, is private to its folder. */
+/** A path that begins with an underscore, and every file in a subfolder, is private to its folder. */
 function isPrivate(path: string): boolean {
   const [folder, ...rest] = path.split("/");
   return folder !== "internal" && (rest.length > 1 || rest[0]?.startsWith("_") === true);

@@ -1,4 +1,4 @@
-/** Failures that another try can't mend: a wrong password, a refused certificate. */
+/** Final failures, which a retry cannot help: a wrong password, a rejected certificate. */
 
 import {
   assert,
@@ -14,7 +14,7 @@ const RETRY = { minDelay: 100, maxDelay: 5_000 };
 
 class WrongPassword extends Error {}
 
-/** A server that refuses until it is mended; each answer takes 5 ms. */
+/** A server that rejects until it is repaired; each answer takes 5 ms. */
 class Server {
   readonly simulation: Simulation;
   readonly dials: number[] = [];
@@ -39,7 +39,7 @@ const CALLERS = 8;
 
 type Borrow = () => Promise<Disposable>;
 
-/** Callers that come again every 10 ms until they are served. Gives what they were told, and when they were served. */
+/** Callers that call again every 10 ms until they are served. Returns their errors, and when they were served. */
 function insist(simulation: Simulation, borrow: Borrow) {
   const told: unknown[] = [];
   const servedAt: number[] = [];
@@ -87,7 +87,7 @@ const cases: [string, RetryOptions][] = [
 ];
 
 for (const [title, retry] of cases) {
-  Deno.test(`Pool with ${title}: a final failure is paced, and the first success comes soon after it is mended`, async () => {
+  Deno.test(`Pool with ${title}: a final failure is paced, and the first success follows soon after the repair`, async () => {
     using simulation = new Simulation(1);
     const server = new Server(simulation);
     const pool = new Pool(server.connector, { retry, clock: simulation.clock });
@@ -112,7 +112,7 @@ Deno.test("KeyedPool: a final failure of one key is paced, and others are not", 
   await closeNow(simulation, hosts);
 });
 
-Deno.test("KeyedPool: keys that failed finally leave nothing behind once they may be dialled again", async () => {
+Deno.test("KeyedPool: a key with a final failure leaves nothing behind once it may be dialled again", async () => {
   using simulation = new Simulation(1);
   const server = new Server(simulation);
   let connectors = 0;
@@ -137,7 +137,7 @@ Deno.test("KeyedPool: keys that failed finally leave nothing behind once they ma
   await closeNow(simulation, hosts);
 });
 
-Deno.test("Pool: callers that come together have one dial each at first, then one for all finds out", async () => {
+Deno.test("Pool: simultaneous callers dial once each at first, then one dial probes for all", async () => {
   using simulation = new Simulation(1);
   const server = new Server(simulation);
   const pool = new Pool(server.connector, { retry: RETRY, clock: simulation.clock });

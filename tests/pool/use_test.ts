@@ -9,7 +9,7 @@ function sceneOf(options = {}): Scene {
   return new Scene(new ScriptedConnector({}, ["check", "reset"]), { maxSize: 1, ...options });
 }
 
-/** A body that fails the first time it is called, in a way that shows the resource to be stale. */
+/** A body whose first call fails with an error that marks the resource as stale. */
 class FailsOnce {
   readonly lent: Thing[] = [];
   readonly run = (lease: Lease<Thing>): string => {
@@ -19,7 +19,7 @@ class FailsOnce {
   };
 }
 
-Deno.test("use gives what its body returns, and releases the resource", async () => {
+Deno.test("use resolves to the result of its body, and releases the resource", async () => {
   await eachCase(["sync", "async"], String, async (kind) => {
     using scene = sceneOf();
     const result = await scene.pool.use((lease) => {
@@ -31,7 +31,7 @@ Deno.test("use gives what its body returns, and releases the resource", async ()
   });
 });
 
-Deno.test("use whose body throws rejects with just that, and closes the resource", async () => {
+Deno.test("use rejects with the error of its body, and closes the resource", async () => {
   for (const error of [ERROR, undefined, null, 0, "text"]) {
     const bodies: Record<string, () => Promise<never>> = {
       throws: () => {
@@ -54,7 +54,7 @@ Deno.test("use whose body throws rejects with just that, and closes the resource
   }
 });
 
-Deno.test("use lets its body end the lease in any way", async () => {
+Deno.test("the body of use may end the lease in any way", async () => {
   const ends: Record<string, (lease: Lease<Thing>) => void> = {
     release: (lease) => lease.release(),
     discard: (lease) => lease.discard(),
@@ -109,7 +109,7 @@ Deno.test("an abort of use's signal in the body rejects in that turn and closes 
   await scene.end();
 });
 
-Deno.test("the deadline of a use bounds its body, and says so", async () => {
+Deno.test("the deadline of use bounds its body, and the error says so", async () => {
   using scene = sceneOf();
   const outcome = new Outcome(scene.pool.use(() => new Promise(() => {}), { deadline: 50 }));
   await scene.elapse(40);
@@ -120,7 +120,7 @@ Deno.test("the deadline of a use bounds its body, and says so", async () => {
   await scene.end();
 });
 
-Deno.test("the deadline of a use counts from the call on, its wait for a resource included", async () => {
+Deno.test("the deadline of use counts from the call on, including the wait for a resource", async () => {
   using scene = sceneOf({ maxSize: 1 });
   const lease = await scene.take();
   const outcome = new Outcome(scene.pool.use(() => new Promise(() => {}), { deadline: 50 }));
@@ -133,7 +133,7 @@ Deno.test("the deadline of a use counts from the call on, its wait for a resourc
   await scene.end();
 });
 
-Deno.test("the deadline of a use bounds a dial that a timeout of 0 waits for", async () => {
+Deno.test("the deadline of use bounds a dial that a timeout of 0 awaits", async () => {
   using scene = sceneOf();
   scene.connector.script.connect = "never";
   const outcome = new Outcome(scene.pool.use(() => {}, { timeout: 0, deadline: 50 }));
@@ -208,7 +208,7 @@ Deno.test("a stale retry keeps the caller's signal and timeout", async () => {
   await scene.end();
 });
 
-Deno.test("both acquires of a stale retry share one timeout, of which the body takes nothing", async () => {
+Deno.test("both acquires of a stale retry share one timeout, which does not count the body", async () => {
   using scene = sceneOf();
   (scene.connector as Connector<Thing>).isStale = () => true;
   const lease = await scene.take();

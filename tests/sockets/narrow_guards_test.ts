@@ -1,4 +1,4 @@
-// Guards that only a rare order of events needs. Each test fails without its guard.
+// Guards against rare orders of events. Each test fails without its guard.
 import { assertEquals, assertRejects } from "@std/assert";
 import { delay } from "@std/async";
 import { Pool, Socket, tcp } from "../../mod.ts";

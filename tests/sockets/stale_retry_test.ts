@@ -189,7 +189,7 @@ Deno.test("an asynchronous farewell or isFatal is told, counts as no farewell an
     await conn.readExactly(1);
   }, STALE);
   await assertRejects(() => failed, Deno.errors.UnexpectedEof);
-  // By now the runtime would have told of a rejection that nobody handles.
+  // By now the runtime would have reported an unhandled rejection.
   await new Promise((resolve) => setTimeout(resolve, 0));
   assertEquals(told, [
     "isStale: farewell() must not be asynchronous",

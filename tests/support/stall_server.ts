@@ -68,7 +68,7 @@ export class StallServer implements Disposable {
   }
 }
 
-/** Holds up the event loop. */
+/** Blocks the event loop. */
 export function stall(duration: number): void {
   const end = performance.now() + duration;
   while (performance.now() < end);

@@ -5,7 +5,7 @@ import { StallServer } from "../support/stall_server.ts";
 
 const LIMIT = 150;
 
-/** Holds up the event loop. */
+/** Blocks the event loop. */
 function stall(duration: number): void {
   const end = performance.now() + duration;
   while (performance.now() < end);

@@ -8,7 +8,7 @@ import {
 } from "../../mod.ts";
 
 type ErrorType = typeof RangeError | typeof TypeError;
-/** A value that is refused, the error's class, and how the value is shown. */
+/** An invalid value, the error's class, and how the value is shown. */
 type Bad = readonly [value: unknown, error: ErrorType, shown: string];
 
 const url = "ws://127.0.0.1:1/";
