@@ -47,7 +47,7 @@ const FAULTS: readonly Fault[] = [
   {
     what: "a slot that is lost when its dial fails",
     plant: () => planted(OwnCapacity.prototype, "give", () => () => {}),
-    law: "nobody waits while there is room",
+    law: "no caller waits while there is room",
     events: ["any", "fail", "any", "any"],
   },
   {
@@ -77,7 +77,7 @@ const FAULTS: readonly Fault[] = [
         function (this: WaitQueue) {
           return [...this].at(-1);
         }),
-    law: "nobody is overtaken",
+    law: "no caller is overtaken",
     events: ["any", "any", "succeed"],
   },
   {
@@ -88,7 +88,7 @@ const FAULTS: readonly Fault[] = [
           take.call(this, waiter);
           return () => {};
         }),
-    law: "every caller that waits is known, and answered",
+    law: "`waiting` counts the pending calls",
     events: ["any", "succeed"],
   },
   {
@@ -104,7 +104,7 @@ const FAULTS: readonly Fault[] = [
         function (this: SlotTable<unknown>, slot) {
           if (slot.state !== "closing" || slot.uses === 0) remove.call(this, slot);
         }),
-    law: "closing is the closes under way",
+    law: "`closing` counts the closes in flight",
     events: ["any", "succeed", "discard", "succeed"],
   },
 ];

@@ -117,7 +117,11 @@ Deno.test("KeyedPool: freed room goes to the key that has waited longest, and st
   const waits = ["c", "a", "b", "a", "c"].map(wait);
   first.release();
   await Promise.all(waits);
-  assertEquals(served, ["c", "c", "a", "a", "b"], "a key keeps a resource that its own callers wait for");
+  assertEquals(
+    served,
+    ["c", "c", "a", "a", "b"],
+    "a key keeps a resource that its own callers wait for",
+  );
   await pool.close();
 });
 

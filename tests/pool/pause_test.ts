@@ -60,7 +60,7 @@ Deno.test("a paused pool closes nothing to make room for a fresh resource", asyn
   await pool.close({ force: true });
 });
 
-Deno.test("a paused pool that is closed with waiters: "serve" serves its waiters", async () => {
+Deno.test("a paused pool that is closed with waiters 'serve' serves its waiters", async () => {
   const single = new Pool(() => ({}), { maxSize: 1 });
   const keyed = new KeyedPool((_: string) => () => ({}), { maxSize: 1 });
   for (

@@ -69,7 +69,11 @@ class World implements Disposable {
     if (taker === undefined) return;
     const other = taker.slot;
     this.queue.redirect(slot, taker);
-    assertEquals(slot.waiter === taker || slot.waiter === undefined, true, "no other waiter has it");
+    assertEquals(
+      slot.waiter === taker || slot.waiter === undefined,
+      true,
+      "no other waiter has it",
+    );
     if (former !== taker) {
       const isUseful = other !== undefined && (former.request.kind === "any" || other.uses === 0);
       assertStrictEquals(former.slot, isUseful ? other : undefined, "one place for another");

@@ -11,7 +11,7 @@ async function accepted<C>(
   return await Promise.all([connecting, listener.accept()]);
 }
 
-Deno.test("what comes after a reply, and before the release, reaches no other borrower, however soon that is", async () => {
+Deno.test("bytes between a reply and the release reach no other borrower, however soon the next lease begins", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { hostname, port } = listener.addr;
   await using pool = new Pool(tcp({ hostname, port }), { maxSize: 1 });
@@ -28,7 +28,7 @@ Deno.test("what comes after a reply, and before the release, reaches no other bo
     using _peer = peer;
     await peer.write(new Uint8Array([1]));
     assertEquals(await conn.read(buffer), 1);
-    await peer.write(new Uint8Array([2])); // a reply too many
+    await peer.write(new Uint8Array([2])); // a surplus reply
     const began = performance.now();
     do await trip(); while (performance.now() - began < 0.3); // the loop turns meanwhile
     conn.release();

@@ -11,7 +11,7 @@ import { type Needs, needs } from "../support/needs.ts";
 import { roundTrip, textOf } from "../support/round_trip.ts";
 import { until } from "../support/until.ts";
 
-// A Unix socket needs the permission to read and write its path.
+// A Unix socket needs permission to read and write its path.
 const UNIX: Needs = { permissions: ["read", "write"], notOn: ["windows"] };
 
 /** A directory for a socket, gone at the end. */
@@ -179,7 +179,7 @@ Deno.test({
   },
 });
 
-Deno.test("unix() names the option that it does not take", () => {
+Deno.test("unix() names an unknown option", () => {
   const wrong: [Record<string, unknown>, string][] = [
     [{}, "'path'"],
     [{ path: "" }, "'path'"],

@@ -9,7 +9,7 @@ export interface Exploration {
   failure: string | undefined;
 }
 
-/** Tries runs until one breaks a law, and then shorter ones. The seed tells them all. */
+/** Tries runs until one breaks a law, then shrinks it. The seed determines all runs. */
 export async function explore(seed: number, numRuns: number): Promise<Exploration> {
   const done = { runs: 0, steps: 0 };
   const property = fc.asyncProperty(configs, sequences, async (config, sequence) => {

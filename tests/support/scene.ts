@@ -105,7 +105,11 @@ export class Scene implements Disposable {
     assert(size <= maxSize, `size ${size} is over ${maxSize}`);
     const lent = this.held.filter((lease) => lease.value.closes === 0).length;
     assertEquals(leased, lent, "leased is what callers hold");
-    assertEquals(leased + idle + preparing, this.connector.open.length, "what is open is known");
+    assertEquals(
+      leased + idle + preparing,
+      this.connector.open.length,
+      "every open resource is counted",
+    );
     const closedTwice = this.connector.things.filter((thing) => thing.closes > 1);
     assertEquals(closedTwice, [], "nothing is closed twice");
   }

@@ -336,7 +336,7 @@ export class SmallWorld implements Disposable {
     const isFree = this.#with("waiting").every((each) => each.key !== key);
     const lease = this.#subject.tryAcquire(key);
     if (lease === undefined) return;
-    this.#law(isFree, "tryAcquire overtakes nobody");
+    this.#law(isFree, "tryAcquire overtakes no caller");
     const caller: Caller = {
       key,
       number: this.#count++,
@@ -398,9 +398,9 @@ export class SmallWorld implements Disposable {
 
   #served(caller: Caller, lease: Lease<Thing>): void {
     const thing = lease.value;
-    this.#law(caller.state === "waiting", "nobody is answered twice");
+    this.#law(caller.state === "waiting", "no call settles twice");
     this.#law(!thing.isOut, "nothing is lent twice");
-    this.#law(thing.state === "open" && !thing.isStale, "what is lent is fit to be");
+    this.#law(thing.state === "open" && !thing.isStale, "a lent resource is open and not stale");
     this.#law(thing.key === caller.key, "keys are not mixed");
     this.#law(!this.#isPaused, "nothing is lent while the pool is paused");
     const isFresh = ++thing.lends === 1;
@@ -430,14 +430,14 @@ export class SmallWorld implements Disposable {
   }
 
   #refused(caller: Caller, error: unknown): void {
-    this.#law(caller.state === "waiting", "nobody is answered twice");
+    this.#law(caller.state === "waiting", "no call settles twice");
     const isDue = caller.name === "soon" && this.#time.now - caller.since >= SPAN;
     const isKnown = error === REFUSED ||
       error === ABORTED && caller.controller.signal.aborted ||
       error instanceof PoolClosedError && this.#closing !== "no" ||
       error instanceof PoolExhaustedError && caller.name === "now" ||
       error instanceof PoolTimeoutError && isDue;
-    this.#law(isKnown, `a caller is refused without a cause: ${error}`);
+    this.#law(isKnown, `a caller is rejected without a cause: ${error}`);
     this.#leave(caller);
   }
 
@@ -454,7 +454,7 @@ export class SmallWorld implements Disposable {
     const most = Math.max(this.#maxSize, this.#excused);
     this.#law(open <= most, "a bound is exceeded");
     for (const caller of this.#overtakings) {
-      this.#law(caller?.state !== "waiting", "nobody is overtaken");
+      this.#law(caller?.state !== "waiting", "no caller is overtaken");
     }
     this.#overtakings = [];
     for (const key of this.#keys) this.#checkFigures(key);
@@ -480,39 +480,39 @@ export class SmallWorld implements Disposable {
       idle: open - leased - count("check"),
     };
     const { closing = 0, connecting = 0, preparing = 0, idle = 0, size = 0 } = stats ?? {};
-    this.#law((stats?.waiting ?? 0) === waiting, "every caller that waits is known, and answered");
-    this.#law((stats?.leased ?? 0) === leased, "leased is what borrowers hold");
-    this.#law(connecting === figures.connecting, "connecting is the dials under way");
-    this.#law(preparing === figures.preparing, "preparing is the checks under way");
+    this.#law((stats?.waiting ?? 0) === waiting, "`waiting` counts the pending calls");
+    this.#law((stats?.leased ?? 0) === leased, "`leased` counts the leases");
+    this.#law(connecting === figures.connecting, "`connecting` counts the dials in flight");
+    this.#law(preparing === figures.preparing, "`preparing` counts the checks in flight");
     const isForced = this.#closing === "force" || this.#closing === "over"; // closes are given up then
-    this.#law(isForced || closing === figures.closing, "closing is the closes under way");
-    this.#law(idle === figures.idle, "idle is what nobody holds");
+    this.#law(isForced || closing === figures.closing, "`closing` counts the closes in flight");
+    this.#law(idle === figures.idle, "`idle` counts the resources without a lease");
     this.#law(size === leased + idle + connecting + preparing + closing, "the size is the sum");
   }
 
   #checkWait({ name, since, controller, key }: Caller): void {
     const isClosed = this.#closing === "reject" || this.#closing === "force";
-    this.#law(!isClosed, "nobody waits once the pool is closed");
-    this.#law(!controller.signal.aborted, "nobody waits that has given up");
+    this.#law(!isClosed, "no caller waits once the pool is closed");
+    this.#law(!controller.signal.aborted, "no aborted caller waits");
     const isLate = name === "soon" && this.#time.now - since >= SPAN;
-    this.#law(!isLate, "nobody waits for longer than it wanted");
+    this.#law(!isLate, "no caller waits beyond its timeout");
     const isSoon = this.#calls.some((call) => call.key === key || call.method === "close");
-    this.#law(name !== "now" || isSoon, "nobody waits that would not");
+    this.#law(name !== "now" || isSoon, "no caller with timeout 0 waits");
   }
 
-  /** Nobody waits in vain. */
+  /** No caller waits while it could be served. */
   #checkProgress(key: string): void {
     const stats = this.#subject.statsOf(key);
     if (stats === undefined) return;
     const { waiting, idle, connecting, preparing, size } = stats;
     const unserved = waiting - connecting - preparing;
     const any = this.#with("waiting").filter((each) => each.key === key && each.name !== "fresh");
-    this.#law(any.length <= preparing || idle === 0, "nobody waits while one is idle");
+    this.#law(any.length <= preparing || idle === 0, "no caller waits while a resource is idle");
     if (unserved <= 0 || size >= SIZE) return;
     const open = this.#open;
-    this.#law(open.length >= this.#maxSize, "nobody waits while there is room");
+    this.#law(open.length >= this.#maxSize, "no caller waits while there is room");
     const closing = open.filter(({ state }) => state === "closing").length;
-    this.#law(closing > 0 || this.#idle().length === 0, "nobody waits while room can be made");
+    this.#law(closing > 0 || this.#idle().length === 0, "no caller waits while room can be made");
   }
 
   #checkClosing(open: number): void {
@@ -520,7 +520,7 @@ export class SmallWorld implements Disposable {
     const isServed = this.#closing !== "serve" || this.#with("waiting").length === 0;
     const isOver = open === 0 && isServed;
     this.#law(!isOver || this.#closing === "over", "close() settles when nothing is left");
-    this.#law(this.#closing !== "over" || isServed, "close() serves those that wait");
+    this.#law(this.#closing !== "over" || isServed, "close() serves the waiters");
   }
 
   // What there is

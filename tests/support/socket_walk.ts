@@ -188,7 +188,7 @@ class Walk {
     this.#dateOffset = [0, 60_000, -60_000, 3_600_000][this.#below(4)]!;
   }
 
-  /** Every slot can be had, and not one more. */
+  /** Every slot can be leased, and not one more. */
   async #checkEnd(): Promise<void> {
     if (this.violation !== undefined) return;
     await until(() => this.#pool.stats.size === this.#pool.stats.idle);
