@@ -16,7 +16,7 @@ async function missing(): Promise<string | undefined> {
   }
 }
 
-/** The name of a test, with the reason if it can't run here, and whether it is ignored therefore. */
+/** The name of a test, with a reason if it can't run here, and whether it is ignored. */
 export function unlessMissing(name: string): { name: string; ignore: boolean } {
   if (MISSING === undefined) return { name, ignore: false };
   return { name: `${name} [skipped: ${MISSING}]`, ignore: true };

@@ -10,7 +10,7 @@ interface VirtualTimer {
  * pass with timers, or leap past them as when a machine sleeps.
  */
 export class VirtualTime implements Disposable {
-  /** What timers go by. */
+  /** The time of the timers. */
   now = 0;
   /** For how long the machines have slept. */
   #slept = 0;

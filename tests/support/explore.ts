@@ -1,11 +1,11 @@
 import { fc } from "./npm.ts";
 import { configs, run, sequences } from "./model.ts";
 
-/** What came of many runs. */
+/** The outcome of many runs. */
 export interface Exploration {
   runs: number;
   steps: number;
-  /** The shortest run found that breaks a law, in words. */
+  /** The shortest failing run that was found, in words. */
   failure: string | undefined;
 }
 

@@ -1,7 +1,7 @@
-/** What tests fail with. */
+/** The error of failing tasks. */
 export const REASON = new Error("enough");
 
-/** A task that ends when it is told to. */
+/** A task that is ended by the test. */
 export function held<R = void>() {
   let end!: (value: R) => void;
   let fail!: (reason: unknown) => void;
@@ -9,7 +9,7 @@ export function held<R = void>() {
   return { task: () => promise, end, fail };
 }
 
-/** A task that ends as soon as its signal is aborted, and not before. */
+/** A task that ends when its signal is aborted. */
 export function heeding({ signal }: { signal: AbortSignal }): Promise<never> {
   return new Promise((_, reject) => {
     if (signal.aborted) reject(signal.reason);
@@ -17,7 +17,7 @@ export function heeding({ signal }: { signal: AbortSignal }): Promise<never> {
   });
 }
 
-/** Counts the rejections that nobody handles, and keeps them from ending the test. */
+/** Counts unhandled rejections, and keeps them from ending the test. */
 export class RejectionSpy implements Disposable {
   readonly unhandled: unknown[] = [];
   readonly #listen = (event: PromiseRejectionEvent) => {
