@@ -34,7 +34,7 @@ export class Simulation implements Disposable {
   readonly between = (least: number, most: number): number =>
     least + Math.random() * (most - least);
 
-  /** Advances the time by `ms` milliseconds. */
+  /** Advances the time. */
   async run(duration: number): Promise<void> {
     const end = this.#time.now + duration;
     do await sameTurn(); while (this.#time.advance(end));

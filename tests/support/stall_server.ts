@@ -55,7 +55,7 @@ export class StallServer implements Disposable {
     this.#worker.postMessage(command);
   }
 
-  /** Sends the server a command, and blocks the event loop until it is done, and for at least `ms` milliseconds. */
+  /** Sends the server a command, and blocks the event loop until it is done, and for at least `duration` milliseconds. */
   stallDuring(command: StallCommand, duration: number): void {
     Atomics.store(this.#flags, DONE, 0);
     this.#worker.postMessage(command);

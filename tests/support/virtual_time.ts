@@ -68,7 +68,7 @@ export class VirtualTime implements Disposable {
     this.#leapt += duration;
   }
 
-  /** Advances to the next timer and fires it if it is due by `then`; else advances to `then`. */
+  /** Advances to the next timer and fires it if it is due by `until`; else advances to `until`. */
   advance(until: number): boolean {
     const timer = this.#timers[0];
     if (timer === undefined || timer.due > until) {

@@ -57,7 +57,7 @@ export class WebSocketWorker implements Disposable {
 
   /**
    * Makes the server send an unsolicited message, or close, on every connection, and
-   * blocks the event loop until that is done, and for at least `ms` milliseconds.
+   * blocks the event loop until that is done, and for at least `milliseconds`.
    */
   stallDuring(command: "stray" | "close", milliseconds: number): void {
     const flags = new Int32Array(new SharedArrayBuffer(4));
