@@ -9,7 +9,7 @@ class Entry implements Bounded {
   constructor(readonly deadline: number) {}
 }
 
-/** A queue in virtual time, whose clock can run ahead of the timers, as after a stall. */
+/** A queue in virtual time, with a clock that can run ahead of the timers, as in a stall. */
 class World implements Disposable {
   readonly time = new VirtualTime(1);
   readonly told: Entry[] = [];
@@ -40,12 +40,12 @@ class World implements Disposable {
     this.queue.drop(entry);
   }
 
-  /** The loop is held up: time passes, and no timer fires. */
+  /** A stall: time passes, and no timer fires. */
   stall(duration: number): void {
     this.#stalled += duration;
   }
 
-  /** Time passes for the timers too. */
+  /** Advances the clock and the timers. */
   pass(duration: number): void {
     const until = this.time.now + duration;
     while (this.time.advance(until));
@@ -88,13 +88,13 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.nat(90).map((n): Step => (world) => passAndCheck(world, n)) },
 );
 
-Deno.test("DeadlineQueue tells each entry at its deadline, in order, whatever comes and is settled meanwhile", () => {
+Deno.test("DeadlineQueue expires each entry at its deadline, in order, while others are added and settled", () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 80, size: "max" }), (steps) => {
       using world = new World();
       for (const take of steps) take(world);
       passAndCheck(world, 1_000);
-      for (const entry of world.waiting) world.settle(entry); // those without a deadline
+      for (const entry of world.waiting) world.settle(entry); // entries without a deadline
       assertEquals(world.time.holding, 0, "no timer keeps the process alive when nobody waits");
       world.queue.close();
       assertEquals(world.time.pending, 0);
@@ -103,7 +103,7 @@ Deno.test("DeadlineQueue tells each entry at its deadline, in order, whatever co
   );
 });
 
-Deno.test("DeadlineQueue gives back the time for which the loop was held up, within bounds", () => {
+Deno.test("DeadlineQueue extends deadlines by the time of a stall, within bounds", () => {
   for (const [lateness, grace] of [[1, 0], [3, 0], [4, 4], [100, 100], [1_000, 250]] as const) {
     using world = new World();
     const entry = world.add(10);
@@ -120,12 +120,12 @@ Deno.test("DeadlineQueue gives back the time for which the loop was held up, wit
   }
 });
 
-Deno.test("DeadlineQueue does not tell what the turn after the deadline, or the grace, has brought", () => {
+Deno.test("DeadlineQueue does not expire an entry that settles in the turn after the deadline, or in the grace", () => {
   for (const lateness of [0, 50]) {
     using world = new World();
     const [brought, late] = [world.add(10), world.add(10)];
     world.stall(lateness);
-    setTimeout(() => setTimeout(() => world.settle(brought), 0), 10); // news that come in the turn
+    setTimeout(() => setTimeout(() => world.settle(brought), 0), 10); // I/O that arrives in the turn
     world.pass(10 + graceFor(lateness));
     assertEquals(world.told, [late]);
     assertEquals(world.waiting, []);
@@ -134,7 +134,7 @@ Deno.test("DeadlineQueue does not tell what the turn after the deadline, or the 
   }
 });
 
-Deno.test("DeadlineQueue takes entries from within the call that tells of one, and while it gives grace", () => {
+Deno.test("DeadlineQueue accepts entries from within its callback, and during a grace", () => {
   using world = new World();
   const first = world.add(10);
   const onTold: Entry[] = [];
@@ -158,7 +158,7 @@ Deno.test("DeadlineQueue takes entries from within the call that tells of one, a
   assertEquals(world.time.pending, 0);
 });
 
-Deno.test("DeadlineQueue that is cleared in its grace or its turn tells nobody", () => {
+Deno.test("DeadlineQueue expires nothing after clear() in a grace or a turn", () => {
   for (const lateness of [0, 50]) {
     using world = new World();
     world.add(10);
