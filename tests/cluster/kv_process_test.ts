@@ -2,7 +2,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { type Needs, needs, PROCESS } from "../support/needs.ts";
 import { fromFileUrl } from "./_paths.ts";
 
-// `Deno.openKv` is there only with a flag, which the other tests do not need. There are no SIGSTOP and no SIGKILL on Windows.
+// `Deno.openKv` needs a flag that the other tests do not need. Windows has no SIGSTOP and SIGKILL.
 const NEEDS: Needs = { ...PROCESS, notOn: ["windows"] };
 
 Deno.test({

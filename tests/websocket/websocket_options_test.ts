@@ -32,7 +32,7 @@ const NOT_MESSAGES: readonly Bad[] = [[3, TypeError, "3"], [null, TypeError, "nu
 
 const NO_URL = "a string of 7 characters that is no such URL";
 
-/** An object that nothing can be made of. */
+/** An object that cannot be converted to text. */
 const HOSTILE = {
   get constructor(): never {
     throw new Error("no");
