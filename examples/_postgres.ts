@@ -33,7 +33,7 @@ export type PostgresLease = SocketLease<Deno.Addr, Session>;
 /** A connector of them. */
 export type PostgresConnector = Connector<PostgresSocket, PostgresLease>;
 
-/** An error that PostgreSQL has answered. */
+/** An error from PostgreSQL. */
 export class PostgresError extends Error {
   override name = "PostgresError";
   /** The SQLSTATE. */

@@ -15,7 +15,7 @@ export class Scram {
     this.#password = password;
   }
 
-  /** What the client begins with. */
+  /** The header of the client's first message. */
   get first(): string {
     return `n,,${this.#bare}`;
   }

@@ -1,20 +1,20 @@
 /**
- * How a benchmark is written, and how it is run.
+ * How to write and run a benchmark.
  *
  * A subject is a file here, `pool.ts` say, whose default export is a list of
- * cases. A case has two or more contenders do the same: sockpool, what a user
- * would take instead, and, where there is one, the floor, which is the least
- * that could do it, written in the benchmark.
+ * cases. In a case two or more contenders do the same: sockpool, the alternatives of a
+ * user and, if there is one, the floor, which is the smallest code that could do it,
+ * written in the benchmark.
  *
  * ```ts ignore
  * import { type Case, timed } from "./_bench.ts";
  *
  * export default [{
- *   name: "sequential", // short: goals and plots find the case by it
- *   per: "acquire and release", // what one operation is
+ *   name: "sequential", // short: goals and plots refer to it
+ *   per: "acquire and release", // one operation
  *   unit: "ns",
- *   isQuick: true, // one of the selection of `--quick`
- *   contenders: () => [ // made when the case's turn has come
+ *   isQuick: true, // included in `--quick`
+ *   contenders: () => [ // created when the case begins
  *     timed("sockpool", "ours", 1_000, async () => { … }), // 1,000 operations a call
  *     timed("floor", "floor", 1_000, async () => { … }),
  *     timed("tarn", "peer", 1_000, async () => { … }, () => pool.destroy()),
@@ -33,49 +33,48 @@
  * is the median of the ratios of each round, so that what slows down a whole round
  * does not change it.
  *
- * What is hoped for is added to `goals.ts`, and what is shown in the README to
- * `tools/plot_bench.ts`.
+ * Goals are in `goals.ts`, and the plots of the README in `tools/plot_bench.ts`.
  *
  * @module
  */
 
-/** What a contender is. Several may be `ours`: the first is the one that ratios are about. */
+/** The role of a contender. Several may be `ours`; ratios are about the first. */
 export type Role = "ours" | "floor" | "peer";
 
-/** How long and how often is measured. */
+/** The length and number of samples. */
 export interface Effort {
-  /** How long a sample of `timed` takes, in milliseconds. */
+  /** The length of a sample of `timed`, in milliseconds. */
   readonly sampleTime: number;
   readonly warmUps: number;
   readonly rounds: number;
 }
 
-/** One who does what a case is about. */
+/** One implementation of a case. */
 export interface Contender {
   readonly name: string;
   readonly role: Role;
-  /** Whether `--quick` leaves it out: one that is so slow that no goal can be about it. */
+  /** Whether `--quick` leaves it out, because it is too slow for a goal. */
   readonly isSlow?: boolean;
   /** Takes one sample, in the case's unit, of one operation. */
   measure(effort: Effort): number | Promise<number>;
-  /** Is told that no more samples will be taken. */
+  /** Called after the last sample. */
   close?(): unknown;
 }
 
 /** One thing that is measured. */
 export interface Case {
   readonly name: string;
-  /** What one operation is. */
+  /** The name of one operation. */
   readonly per: string;
-  /** Of what is measured: time or memory. */
+  /** The unit of the figures: of time or memory. */
   readonly unit: "ns" | "B";
-  /** Whether it is one of the selection of `--quick`. */
+  /** Whether it is included in `--quick`. */
   readonly isQuick?: boolean;
-  /** What is unlike other cases: more rounds where a small difference matters, say. */
+  /** Deviations from the usual effort, such as more rounds for a small difference. */
   readonly effort?: Partial<Effort>;
-  /** Makes the contenders; none if the case cannot be run here, for a reason that it prints. */
+  /** Creates the contenders; none if the case cannot run here, for a reason that it prints. */
   contenders(): Contender[] | Promise<Contender[]>;
-  /** Is told that the contenders are closed. */
+  /** Called when the contenders are closed. */
   close?(): unknown;
 }
 
@@ -87,7 +86,7 @@ export interface Row {
   readonly samples: number[];
 }
 
-/** What has been measured of a case. */
+/** The results of a case. */
 export interface CaseResult {
   readonly name: string;
   readonly per: string;
@@ -98,7 +97,7 @@ export interface CaseResult {
 const THOROUGH: Effort = { sampleTime: 50, warmUps: 4, rounds: 9 };
 const QUICK: Effort = { sampleTime: 20, warmUps: 3, rounds: 5 };
 
-/** A contender whose function does so many operations a call, which are timed. */
+/** A contender whose timed function does `count` operations per call. */
 export function timed(
   name: string,
   role: Role,
@@ -124,15 +123,15 @@ export function timed(
   };
 }
 
-/** What is told while cases run. */
+/** Callbacks while cases run. */
 export interface Reports {
-  /** A case is done. */
+  /** Called after a case. */
   result(result: CaseResult): void;
-  /** So large a share of all is done, and this case is running. */
+  /** Called with the finished share and the running case. */
   progress?(share: number, name: string): void;
 }
 
-/** Runs the cases one after the other, and tells of each as it is done. */
+/** Runs the cases one after the other, and reports each. */
 export async function runCases(
   cases: readonly Case[],
   isQuick: boolean,
@@ -176,7 +175,7 @@ async function runCase(
   return { name, per, unit, rows };
 }
 
-/** By how much one contender's figure is that of another: below 1 if it is better. */
+/** The ratio of one contender's figure to another's: below 1 if it is better. */
 export function ratio(one: Row, other: Row): number {
   return median(one.samples.map((sample, round) => sample / other.samples[round]!));
 }
@@ -205,8 +204,8 @@ export function median(values: readonly number[]): number {
 }
 
 /**
- * The order of a round: over the rounds each comes after each other equally often, since
- * some leave the machine in a worse state than they found it (E. J. Williams, 1949).
+ * The order of a round: over all rounds each contender follows each other equally often,
+ * since some leave the machine in a worse state (E. J. Williams, 1949).
  */
 function inTurn<T>(items: readonly T[], round: number): T[] {
   const { length } = items;
@@ -215,7 +214,7 @@ function inTurn<T>(items: readonly T[], round: number): T[] {
   return Math.floor(round / length) % 2 === 0 ? order : order.reverse();
 }
 
-/** Lets timers and the garbage of the former have their turn. To force a collection slows down what comes after it. */
+/** Waits for timers and garbage collection of the previous contender. A forced collection would slow down the next. */
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve));
 }

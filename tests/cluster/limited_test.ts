@@ -183,7 +183,7 @@ Deno.test("limited(): a process that cannot give up a resource passes the reques
   await scene.end();
 });
 
-Deno.test("limited(): minIdle does not take back a given-up permit at once, and does once nobody waits", async () => {
+Deno.test("limited(): minIdle takes back a given-up permit only when no caller waits", async () => {
   using scene = new Scene(2);
   const holder = scene.process("a", { minIdle: 2 });
   const slots = [await holder.driver.acquire(), await holder.driver.acquire()];

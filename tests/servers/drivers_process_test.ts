@@ -20,7 +20,7 @@ const OPTIONS: PoolOptions = {
   retry: { attempts: Infinity, minDelay: 20, maxDelay: 100 },
 };
 
-/** A driver, and a server to use it with. */
+/** A driver and its server. */
 interface Subject {
   readonly needs: readonly string[];
   serve(): Promise<Server & { clients(): Promise<number> }>;

@@ -19,7 +19,7 @@ const DURATION = 1_000;
 
 type Request = (conn: SocketConn, tag: string) => Promise<unknown>;
 
-/** How many requests are served, and how many dials they cost. */
+/** The number of served requests and of their dials. */
 async function serve(
   connectorOf: () => Connector<Socket, SocketLease>,
   request: Request,
@@ -28,7 +28,7 @@ async function serve(
   let dials = 0;
   const hooks = { onConnect: () => void dials++ };
   await using pool = new KeyedPool((_key: number) => connectorOf(), { ...options, hooks });
-  for (let key = 0; key < KEYS; key++) await pool.ready(key); // the server's own start is not counted
+  for (let key = 0; key < KEYS; key++) await pool.ready(key); // the start of the server is not counted
   let served = 0;
   const end = performance.now() + DURATION;
   const call = async (caller: number) => {
@@ -42,7 +42,7 @@ async function serve(
   return { served, dials };
 }
 
-/** The most of some rounds, since both share a machine with others. */
+/** The best of several rounds, since the machine is shared. */
 async function compare(
   connectorOf: () => Connector<Socket, SocketLease>,
   request: Request,
@@ -60,7 +60,7 @@ async function compare(
 
 serverTest(
   ["redis-server"],
-  "Redis: keys that compete for 6 connections are served as fast as each by one of its own",
+  "Redis: keys that compete for 6 connections are served as fast as with a connection for each",
   async () => {
     await using server = await new RedisServer().start();
     await compare(() => redis(server), echo);
@@ -69,7 +69,7 @@ serverTest(
 
 serverTest(
   ["postgres", "initdb"],
-  "PostgreSQL: keys that compete for 6 connections are served as fast as each by one of its own",
+  "PostgreSQL: keys that compete for 6 connections are served as fast as with a connection for each",
   async () => {
     await using server = await new PostgresServer().start();
     await compare(() => postgres(server), select);
