@@ -5,7 +5,7 @@ export interface RespConn {
   readExactly(count: number): Promise<Uint8Array>;
 }
 
-/** An error that Redis has answered: the command failed, the connection is as good as before. */
+/** An error from Redis: the command failed, and the connection is not harmed. */
 export class RespError extends Error {
   override name = "RespError";
 }

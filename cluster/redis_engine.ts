@@ -133,7 +133,7 @@ function overPool(pool: RedisSocketPool, blocks = false): SendWithSignal {
       if (blocks) conn.unref?.();
       return abortable(conn, command, signal);
     });
-    // Not inside `use`, which would close the connection for it.
+    // Not inside `use`, which would close the connection.
     if (reply instanceof RespError) throw reply;
     return reply;
   };

@@ -23,7 +23,7 @@ export class VirtualTime implements Disposable {
   now = 0;
   #leapt = 0;
   #random: number;
-  /** In the order in which they fire. */
+  /** In order of firing. */
   readonly #timers: Timer[] = [];
   readonly #platform = {
     setTimeout: globalThis.setTimeout,
