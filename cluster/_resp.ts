@@ -10,7 +10,7 @@ export class RespError extends Error {
   override name = "RespError";
 }
 
-/** What Redis answers to a command: text and integers, nil as null, errors as values. */
+/** A reply of Redis: text and integers, nil as null, errors as values. */
 export type RespReply = string | number | null | RespError | RespReply[];
 
 const encoder = new TextEncoder();

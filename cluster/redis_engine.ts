@@ -126,7 +126,7 @@ function checkSize(pool: RedisSocketPool): void {
   }
 }
 
-/** What blocks does not keep the process alive: a caller that waits for a permit has a timer. */
+/** A blocking command does not keep the process alive: a caller that waits for a permit has a timer. */
 function overPool(pool: RedisSocketPool, blocks = false): SendWithSignal {
   return async (command, signal) => {
     const reply = await pool.use((conn) => {
@@ -139,7 +139,7 @@ function overPool(pool: RedisSocketPool, blocks = false): SendWithSignal {
   };
 }
 
-/** A round trip whose connection is closed when nobody waits for the reply any more. */
+/** A round trip whose connection is closed when the reply is no longer awaited. */
 async function abortable(
   conn: RedisConn,
   command: string[],
@@ -239,7 +239,7 @@ function isNoScript(error: unknown): boolean {
   return error instanceof Error && error.message.includes("NOSCRIPT");
 }
 
-/** Clients differ in what they make of a string. */
+/** Clients return strings in different types. */
 function toText(reply: unknown): string {
   if (typeof reply === "string") return reply;
   if (reply instanceof Uint8Array) return new TextDecoder().decode(reply);

@@ -238,7 +238,7 @@ export class ClusterSemaphore implements AsyncDisposable {
   }
 }
 
-/** How something that can give up permits takes part. */
+/** The registration of an object that can give up permits. */
 export interface Yielding {
   /** From now on it may be asked. */
   begin(): void;
@@ -248,7 +248,7 @@ export interface Yielding {
   end(): void;
 }
 
-/** Has something asked for a permit when one is wanted elsewhere. */
+/** Registers an object that is asked for a permit when one is needed elsewhere. */
 export function yieldFor(semaphore: ClusterSemaphore, yielder: Yielder): Yielding {
   const session = sessionOf(semaphore);
   session.offer();

@@ -319,7 +319,7 @@ function checkSettings(given: EndpointOptions, subject: string): GroupSettings {
   return { minDelay, maxDelay, attemptDelay, now: clock ? steady(clock) : monotonicNow };
 }
 
-/** A clock that throws, gives no number or goes back stands still, and dials go on. */
+/** Wraps a clock: if it throws, returns no number or goes back, its time stands still, and dials go on. */
 function steady(clock: { now(): number }): () => number {
   let last = 0;
   return () => {

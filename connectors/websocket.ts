@@ -250,7 +250,7 @@ const WAIT_RULES = { signal: abortSignal, timeout: duration };
 /** Makes the resource of a connection that was opened. */
 let wrap: <S>(connection: Connection) => WebSocketConnection<S>;
 
-/** What the pool works with, which borrowers do not see. */
+/** The connection inside the resource, hidden from borrowers. */
 let connectionOf: (resource: WebSocketConnection<unknown>) => Connection;
 
 let setState: <S>(resource: WebSocketConnection<S>, state: S) => void;
