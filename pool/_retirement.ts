@@ -8,7 +8,7 @@ import { ignoreResult, isPromiseLike } from "../internal/promise_like.ts";
 
 const GOLDEN_RATIO = (Math.sqrt(5) - 1) / 2;
 
-/** Decides, by the clock and by asking the connector, whether a resource may be lent once more. */
+/** Decides, by the clock and the connector, whether a resource may be lent again. */
 export class RetirementPolicy<T, L extends Lease<T>> {
   readonly #connector: Connector<T, L>;
   readonly #options: ResolvedPoolOptions;
@@ -53,7 +53,7 @@ export class RetirementPolicy<T, L extends Lease<T>> {
     return this.#connector.check !== undefined && now - slot.idleSince >= this.#options.checkAfter;
   }
 
-  /** When an idle resource is to be looked at by the sweep: it is due to go, or to be kept alive. */
+  /** When the sweep must check an idle resource: it expires, or is due for a keep-alive check. */
   sweepDue(slot: Slot<T>): number {
     const { keepalive } = this.#options;
     return this.#connector.check !== undefined

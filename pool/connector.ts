@@ -195,7 +195,7 @@ const METHODS = [
   "unwatch",
 ] as const;
 
-/** Turns a bare function into a connector, and refuses what is neither. */
+/** Turns a bare function into a connector, and refuses other values. */
 export function toConnector<T, L extends Lease<T>>(
   given: Connector<T, L> | Connector<T, L>["connect"],
   subject = "create a pool",

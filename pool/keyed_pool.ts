@@ -48,20 +48,20 @@ export type { Lease } from "./lease.ts";
 export type { AcquireOptions, CloseOptions, UseOptions } from "./options.ts";
 export type { KeyedPoolStats, PoolStats } from "./stats.ts";
 
-/** What there is for one key, while there is anything. */
+/** The state of one key. */
 interface Entry<K, L> {
   readonly key: K;
   readonly core: PoolView<L>;
   readonly capacity: KeyCapacity;
 }
 
-/** Hooks that were added, and what takes them away from each key. */
+/** Added hooks, and the functions that remove them from each key. */
 interface Observation<K> {
   readonly hooksOf: (key: K, text: string) => PoolHooks<never>;
   readonly attached: Map<unknown, Disposable>;
 }
 
-// How many empty keys that could not be dropped are looked at when another has become empty.
+// How many retained empty keys are checked when another has become empty.
 const LINGERING_KEYS_CHECKED = 8;
 
 /** What a keyed pool says of itself at one moment: a report for each key. */
@@ -444,7 +444,7 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
     } catch (error) {
       return Promise.reject(error);
     }
-    // First of all: what is closed may call hooks and connectors, and these the pool again.
+    // First of all, since the closes may call hooks and connectors, and these the pool again.
     this.#state = "closed";
     this.#dropLater.clear();
     if (options.waiters !== "serve") this.#capacity.close();
@@ -491,7 +491,7 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
       hooks: hooksOf(key, text),
       attached,
     }));
-    // Each of these functions may have closed the pool, or used it with the same key.
+    // Each of these functions may close the pool, or use it with the same key.
     if (this.closed) throw this.#closedError();
     const existing = this.#entries.get(id);
     if (existing !== undefined) return existing;
@@ -510,7 +510,7 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
     return new PoolClosedError({ ...(name !== undefined && { name }), stats: this.stats });
   }
 
-  /** A key is dropped a moment after it has become empty, so that one that is used again at once is not made anew. */
+  /** Drops a key a moment after it has become empty, so that one used again at once is kept. */
   #mayBeEmpty(id: unknown): void {
     this.#emptied.add(id);
     if (this.#cleaning === "planned") return;
@@ -538,8 +538,8 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
   }
 
   /**
-   * A key whose given-up dials still linger stays, since it is its connector that
-   * bounds them; so does one whose server is down, until it may be dialled again.
+   * A key with lingering dials stays, since its connector bounds them; so does a key whose
+   * server is down, until it may be dialled again.
    */
   #dropIfEmpty(id: unknown): void {
     const entry = this.#entries.get(id);

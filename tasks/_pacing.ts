@@ -1,4 +1,4 @@
-// The platform's own, whatever a test puts in their place later.
+// The platform's own, even if a test replaces them later.
 const { setTimeout } = globalThis;
 const { setImmediate = (callback: () => void) => setTimeout(callback, 0) } = globalThis as {
   setImmediate?: (callback: () => void) => unknown;

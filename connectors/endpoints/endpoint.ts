@@ -123,7 +123,7 @@ export class EndpointLoad {
     return this.open + this.connecting + this.waiting + losses.length;
   }
 
-  /** A resource opened at `opened` was lost now. */
+  /** A resource opened at `openedAt` was lost now. */
   lost(openedAt: number, now: number): void {
     if (now - openedAt < EARLY_LOSS_MS) this.#losses.push(now + EARLY_LOSS_MS);
   }

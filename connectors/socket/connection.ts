@@ -246,7 +246,7 @@ export class Connection<A extends Deno.Addr> {
   }
 }
 
-/** Waits until a promise settles, but no longer than `duration` milliseconds. */
+/** Waits until a promise settles, but no longer than `limit` milliseconds. */
 async function within(limit: number, promise: Promise<unknown>): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const over = new Promise((resolve) => timer = setTimeout(resolve, limit));

@@ -34,7 +34,7 @@ export interface WatchEvents {
 export interface WatchOwner {
   readonly conn: Pick<Deno.Conn, "ref" | "unref">;
   readonly reader: Reader;
-  /** The socket was lent, and turns out too late to be lost. */
+  /** The socket was lent before its loss was noticed. */
   break(reason: unknown): void;
   /** Reads unsolicited bytes. Rejects if the socket cannot be reused then. */
   acceptBytes(signal: AbortSignal): Promise<void>;
