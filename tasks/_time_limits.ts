@@ -15,7 +15,7 @@ class TimeLimit implements Bounded {
 
 export type { TimeLimit };
 
-/** Milliseconds that pass evenly, whatever is done to the date. */
+/** Monotonic time in milliseconds. */
 export const monotonicNow: () => number = platformNow;
 
 /** The time limits of all running bodies, behind one timer. */
@@ -50,7 +50,7 @@ export class TimeLimits {
     this.#deadlines!.drop(limit);
   }
 
-  /** To be called when nothing runs: no timer is left then. */
+  /** Must be called when nothing runs; removes the timer. */
   clear(): void {
     this.#state = "clear";
     this.#deadlines?.clear();

@@ -1,13 +1,12 @@
 /**
- * What is observed: pools by what they can be asked, so that any of them fits,
- * whatever its resources are.
+ * The observed part of pools, to which a pool of any resource is assignable.
  *
  * @module
  */
 
 import type { KeyedPoolStats, PoolHooks, PoolReport, PoolStats } from "../pool/mod.ts";
 
-/** A `Pool`, as far as it is observed. */
+/** The observed part of a `Pool`. */
 export interface ObservablePool {
   /** The name that it was given. */
   readonly name?: string | undefined;
@@ -21,7 +20,7 @@ export interface ObservablePool {
   observe(hooks: PoolHooks): Disposable;
 }
 
-/** A `KeyedPool`, as far as it is observed. */
+/** The observed part of a `KeyedPool`. */
 export interface ObservableKeyedPool {
   /** The name that it was given. */
   readonly name?: string | undefined;
@@ -37,7 +36,7 @@ export interface ObservableKeyedPool {
   observe(hooks: (key: unknown, text: string) => PoolHooks): Disposable;
 }
 
-/** How a task pool stands, as far as it is observed. */
+/** The observed stats of a task pool. */
 export interface TaskFigures {
   /** How many tasks may run at once. */
   readonly size: number;
@@ -65,7 +64,7 @@ export interface TaskEvents {
   onStandstill?(event: object): void;
 }
 
-/** A `TaskPool`, as far as it is observed. */
+/** The observed part of a `TaskPool`. */
 export interface ObservableTaskPool {
   /** Its gauges and counters. */
   readonly stats: TaskFigures;

@@ -147,7 +147,7 @@ export class ScriptedConnector implements Connector<ScriptedResource> {
     return resource.broken;
   }
 
-  /** Remembers whom to tell of a loss. */
+  /** Keeps the callback for a loss. */
   watch(resource: ScriptedResource, context: WatchContext): void {
     this.#watches.set(resource, context);
   }
@@ -187,7 +187,7 @@ export class ScriptedConnector implements Connector<ScriptedResource> {
     });
   }
 
-  /** Adds the call to the list; gives the error that it fails with by default. */
+  /** Adds the call to the list; returns its default error. */
   #note(
     method: ScriptedMethod,
     resource: ScriptedResource | undefined,
