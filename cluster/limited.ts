@@ -62,8 +62,8 @@ export function permitOf(resource: unknown): ClusterPermit | undefined {
  * pool keeps its own rules otherwise.
  *
  * - Waiting for a permit is neither a failed dial nor counted in `connectTimeout`.
- * - While somebody elsewhere waits, one idle connection is given up, by one process.
- *   One that is opened for `minIdle` waits until nobody else does.
+ * - While a caller elsewhere waits, one process gives up one idle connection.
+ *   A connection for `minIdle` waits until no caller does.
  * - When a permit is lost, its connection is closed, under its borrower if need be.
  * - `detach()` takes the permit along: {@linkcode permitOf}.
  *

@@ -34,7 +34,7 @@ export interface RedisConn {
   writeAll(bytes: Uint8Array | string): Promise<void>;
   /** Reads up to a delimiter, and with it. */
   readUntil(delimiter: string, options?: { limit?: number }): Promise<Uint8Array>;
-  /** Reads just so many bytes. */
+  /** Reads exactly that many bytes. */
   readExactly(count: number): Promise<Uint8Array>;
   /** Closes the connection for good. */
   close(): void;
@@ -68,7 +68,7 @@ const COMMAND_RULES = { send: typed("function"), block: typed("function") };
  * processes must use the same server and database.
  *
  * An exchange is one Lua script by `EVALSHA`; the clock is the server's. Takes
- * the functions of whatever client there is, or a pool of sockets, over which it
+ * the functions of any client, or a pool of sockets, over which it
  * speaks RESP itself: log in by the pool's connector.
  *
  * @param commands Two functions, or a pool.

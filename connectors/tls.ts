@@ -69,9 +69,9 @@ export interface TlsDialOptions extends TcpDialOptions {
    */
   maxLingering?: number | undefined;
   /**
-   * What is said in plain text before the handshake, such as `STARTTLS`. It is
-   * part of the dial. A throw, and bytes left unread, which somebody may have
-   * injected, fail the dial.
+   * The plain-text exchange before the handshake, such as `STARTTLS`. It is
+   * part of the dial. A throw, and bytes left unread, which may have been injected,
+   * fail the dial.
    */
   beforeTls?(conn: Socket<Deno.NetAddr>, context: ConnectorContext): unknown;
 }

@@ -257,7 +257,7 @@ export class Allocator<T, L extends Lease<T>>
 
   connected(slot: Slot<T>): void {
     const { condemned } = slot;
-    // To dial anew for the same waiter, as after a `clear`, could go on for ever.
+    // Dialling again for the same waiter, as after a `clear`, could go on without end.
     if (condemned?.reason === "lost") {
       return this.dialFailed(slot, lostWhileOpened(condemned.detail));
     }

@@ -34,7 +34,7 @@ export class SharedCapacity {
   /** The timers for the idle resources of all keys. */
   readonly timers: TimerGroup;
   maxSize: number;
-  /** Open slots over all keys, in whatever state. */
+  /** Open slots over all keys, in any state. */
   size = 0;
   /** Those among them that are being closed. */
   closing = 0;

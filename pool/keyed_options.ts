@@ -23,14 +23,14 @@ import {
 export interface KeyedPoolOptions<K, T = unknown>
   extends Omit<PoolOptions<T>, "minIdle" | "hooks"> {
   /**
-   * How many resources may be open at once over all keys, in whatever state.
+   * How many resources may be open at once over all keys, in any state.
    * `Infinity` is allowed.
    *
    * @default {100}
    */
   maxSize?: number | undefined;
   /**
-   * How many resources may be open at once for one key, in whatever state.
+   * How many resources may be open at once for one key, in any state.
    *
    * @default {10}
    */

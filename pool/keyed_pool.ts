@@ -64,7 +64,7 @@ interface Observation<K> {
 // How many retained empty keys are checked when another has become empty.
 const LINGERING_KEYS_CHECKED = 8;
 
-/** What a keyed pool says of itself at one moment: a report for each key. */
+/** The report of a keyed pool at one moment, with a report for each key. */
 export interface KeyedPoolReport {
   /** The gauges and counters over all keys. */
   readonly stats: KeyedPoolStats;
@@ -104,7 +104,7 @@ export interface KeyView<T, L extends Lease<T> = Lease<T>> {
   pause(): void;
   /** Lends again. */
   resume(): void;
-  /** Reports who holds and waits for what; undefined if the key has neither resources nor callers. */
+  /** Reports leases, waiters and resources; undefined if the key has neither resources nor callers. */
   explain(): PoolReport | undefined;
 }
 
@@ -417,7 +417,7 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
     };
   }
 
-  /** Reports, for each key, who holds what since when and who waits at what; see {@linkcode Pool.explain}. */
+  /** Reports, for each key, the leases with their age and the waiters with their stage; see {@linkcode Pool.explain}. */
   explain(): KeyedPoolReport {
     const present = [...this.#entries.values()].filter(({ core }) => !core.isEmpty);
     const keys = present.map(({ core }) => core.explain());

@@ -123,7 +123,7 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
 
   /**
    * Borrows an idle resource if there is one that can be lent this very moment,
-   * and nobody waits for it. It never opens one; a resource whose check is due is
+   * and no caller waits for it. It never opens one; a resource whose check is due is
    * checked in the background, for the next time.
    *
    * @returns A lease, or undefined.
@@ -249,8 +249,8 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
   }
 
   /**
-   * Reports who holds what since when, who waits at what, the age and state of each
-   * resource, and the last failures. `String()` of it reads well in a log.
+   * Reports the leases with their age, the waiters with their stage, the age and state of
+   * each resource, and the last failures. `String()` of it is meant for logs.
    */
   explain(): PoolReport {
     return this.#core.explain();

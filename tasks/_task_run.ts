@@ -282,7 +282,7 @@ function runMarked(run: TaskRun<unknown>, holder: SlotHolder): void {
   run.start(holder);
 }
 
-/** Whether it is a handle, of whatever pool. */
+/** Whether it is a handle of any pool. */
 export function isHandle(value: unknown): boolean {
   return value instanceof TaskRun;
 }

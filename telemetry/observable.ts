@@ -60,7 +60,7 @@ export interface TaskEvents {
   onStart?(event: { readonly waited: number }): void;
   /** A body has ended. */
   onEnd?(event: { readonly outcome: string; readonly duration: number }): void;
-  /** Every slot is held by a task that waits for work which it has itself given to the pool. */
+  /** Every slot is held by a task that waits for its nested work. */
   onStandstill?(event: object): void;
 }
 

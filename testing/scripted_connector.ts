@@ -35,7 +35,7 @@ export type ScriptedMethod = "connect" | "init" | "check" | "reset" | "close";
  * - `"late"`: not before its signal is aborted, and then as if nothing had happened;
  * - `"lie"`: at once, and falsely: `check` says the opposite, `connect` gives what it has given
  *   before, `init`, `reset` and `close` do nothing and call it done;
- * - a number: truly, after so many milliseconds.
+ * - a number: truly, after that many milliseconds.
  */
 export type ScriptedAnswer = "ok" | "fail" | "throw" | "hang" | "abort" | "late" | "lie" | number;
 

@@ -50,7 +50,7 @@ export interface WatchOwner {
 type WatchState = "off" | "resting" | "probing" | "parked" | "accepting";
 
 /**
- * Watches a socket that nobody uses. Deno cannot be asked whether a peer has hung
+ * Watches an idle socket. Deno cannot be asked whether a peer has hung
  * up; only a read tells. So one is parked: at the next beat, or earlier if the
  * socket is asked for after a rest, or at once if a caller is waiting or there
  * may be something that the last borrower did not read. It brings within

@@ -77,7 +77,7 @@ async function finish(child: Deno.ChildProcess) {
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
 
-/** A directory for `PATH` with just so many programs, which do nothing. */
+/** A directory for `PATH` with only these programs, which do nothing. */
 class TemporaryPath implements AsyncDisposable {
   readonly env: Record<string, string>;
 

@@ -18,7 +18,7 @@ each caller had its own reply: true
 4 connections: Pool(leased 0, idle 4, waiting 0, max 4)
 `;
 
-/** Runs the example against a server, with just so many permissions. */
+/** Runs the example against a server with only these permissions. */
 async function run(url: string, ...permissions: string[]) {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-prompt", "--quiet", ...permissions, example, url],

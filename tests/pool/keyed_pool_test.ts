@@ -133,7 +133,7 @@ Deno.test("KeyedPool: an aborted caller of another key gets no room", async () =
   await assertRejects(() => cold, Error, "gone");
   hot.release();
   (await next).release();
-  assertEquals(opened.length, 1, "nothing was closed for one who had left");
+  assertEquals(opened.length, 1, "nothing was closed for the aborted caller");
   await pool.close();
 });
 

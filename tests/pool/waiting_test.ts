@@ -240,7 +240,7 @@ Deno.test("Pool.acquire() with a timeout of 0 does not wait in the queue", async
   seen = undefined;
   pool.acquire({ timeout: 0 }).catch((error) => seen = error);
   await sameTurn();
-  assertInstanceOf(seen, PoolExhaustedError, "nor behind one who does");
+  assertInstanceOf(seen, PoolExhaustedError, "nor behind a waiting caller");
   first.release();
   (await patient).release();
   using again = await pool.acquire({ timeout: 0 });

@@ -141,7 +141,10 @@ export class RawPeer {
   }
 }
 
-/** A WebSocket server on loopback that misbehaves as it is told to. */
+/**
+ * A WebSocket server on loopback that does only what the test says. `npm:ws` cannot replace it: it answers every
+ * close by itself, and its users need partial handshakes, a handshake and frames in one segment, and silence.
+ */
 export class RawWebSocketServer implements AsyncDisposable {
   readonly #server: Server;
   readonly peers: RawPeer[] = [];

@@ -1,4 +1,7 @@
-/** Counts the listeners that are added to any abort signal, and those that are still there. */
+/**
+ * Counts the listeners that are added to any abort signal, and those that are still there. A spy of
+ * `@std/testing/mock` would record the calls only, not which listeners remain.
+ */
 export class ListenerSpy implements Disposable {
   added = 0;
   readonly #live = new Map<AbortSignal, Set<unknown>>();
