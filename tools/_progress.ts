@@ -2,15 +2,15 @@ const WIDTH = 24;
 const INTERVAL = 100;
 
 /**
- * A line on the terminal with the progress of long work and its remaining time, if stderr
- * is a terminal.
+ * A line on the terminal that says how far long work has come, and how long it
+ * will take. Where the errors do not go to a terminal there is none.
  */
 export class ProgressLine {
   readonly #began = performance.now();
   readonly #isShown = Deno.stderr.isTerminal();
   #drawn = -Infinity;
 
-  /** Shows the finished share. */
+  /** Shows that so large a share is done. */
   update(share: number, text: string): void {
     const now = performance.now();
     if (!this.#isShown || now - this.#drawn < INTERVAL) return;
@@ -18,14 +18,14 @@ export class ProgressLine {
     write(`${progressText(share, now - this.#began)}  ${text}`);
   }
 
-  /** Removes the line, for other output. */
+  /** Makes room for other lines. */
   clear(): void {
     if (this.#isShown && this.#drawn > -Infinity) write("");
     this.#drawn = -Infinity;
   }
 }
 
-/** A bar, the percentage, and the remaining time at the present speed. */
+/** A bar, the percentage, and the time that is left if it goes on like that. */
 export function progressText(share: number, elapsed: number): string {
   const part = Math.min(1, Math.max(0, share));
   const full = Math.round(part * WIDTH);

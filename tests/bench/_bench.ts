@@ -1,20 +1,20 @@
 /**
- * How to write and run a benchmark.
+ * How a benchmark is written, and how it is run.
  *
  * A subject is a file here, `pool.ts` say, whose default export is a list of
- * cases. In a case two or more contenders do the same: sockpool, the alternatives of a
- * user and, if there is one, the floor, which is the smallest code that could do it,
- * written in the benchmark.
+ * cases. A case has two or more contenders do the same: sockpool, what a user
+ * would take instead, and, where there is one, the floor, which is the least
+ * that could do it, written in the benchmark.
  *
  * ```ts ignore
  * import { type Case, timed } from "./_bench.ts";
  *
  * export default [{
- *   name: "sequential", // short: goals and plots refer to it
- *   per: "acquire and release", // one operation
+ *   name: "sequential", // short: goals and plots find the case by it
+ *   per: "acquire and release", // what one operation is
  *   unit: "ns",
- *   isQuick: true, // included in `--quick`
- *   contenders: () => [ // created when the case begins
+ *   isQuick: true, // one of the selection of `--quick`
+ *   contenders: () => [ // made when the case's turn has come
  *     timed("sockpool", "ours", 1_000, async () => { … }), // 1,000 operations a call
  *     timed("floor", "floor", 1_000, async () => { … }),
  *     timed("tarn", "peer", 1_000, async () => { … }, () => pool.destroy()),
@@ -33,48 +33,49 @@
  * is the median of the ratios of each round, so that what slows down a whole round
  * does not change it.
  *
- * Goals are in `goals.ts`, and the plots of the README in `tools/plot_bench.ts`.
+ * What is hoped for is added to `goals.ts`, and what is shown in the README to
+ * `tools/plot_bench.ts`.
  *
  * @module
  */
 
-/** The role of a contender. Several may be `ours`; ratios are about the first. */
+/** What a contender is. Several may be `ours`: the first is the one that ratios are about. */
 export type Role = "ours" | "floor" | "peer";
 
-/** The length and number of samples. */
+/** How long and how often is measured. */
 export interface Effort {
-  /** The length of a sample of `timed`, in milliseconds. */
+  /** How long a sample of `timed` takes, in milliseconds. */
   readonly sampleTime: number;
   readonly warmUps: number;
   readonly rounds: number;
 }
 
-/** One implementation of a case. */
+/** One who does what a case is about. */
 export interface Contender {
   readonly name: string;
   readonly role: Role;
-  /** Whether `--quick` leaves it out, because it is too slow for a goal. */
+  /** Whether `--quick` leaves it out: one that is so slow that no goal can be about it. */
   readonly isSlow?: boolean;
   /** Takes one sample, in the case's unit, of one operation. */
   measure(effort: Effort): number | Promise<number>;
-  /** Called after the last sample. */
+  /** Is told that no more samples will be taken. */
   close?(): unknown;
 }
 
 /** One thing that is measured. */
 export interface Case {
   readonly name: string;
-  /** The name of one operation. */
+  /** What one operation is. */
   readonly per: string;
-  /** The unit of the figures: of time or memory. */
+  /** Of what is measured: time or memory. */
   readonly unit: "ns" | "B";
-  /** Whether it is included in `--quick`. */
+  /** Whether it is one of the selection of `--quick`. */
   readonly isQuick?: boolean;
-  /** Deviations from the usual effort, such as more rounds for a small difference. */
+  /** What is unlike other cases: more rounds where a small difference matters, say. */
   readonly effort?: Partial<Effort>;
-  /** Creates the contenders; none if the case cannot run here, for a reason that it prints. */
+  /** Makes the contenders; none if the case cannot be run here, for a reason that it prints. */
   contenders(): Contender[] | Promise<Contender[]>;
-  /** Called when the contenders are closed. */
+  /** Is told that the contenders are closed. */
   close?(): unknown;
 }
 
@@ -86,7 +87,7 @@ export interface Row {
   readonly samples: number[];
 }
 
-/** The results of a case. */
+/** What has been measured of a case. */
 export interface CaseResult {
   readonly name: string;
   readonly per: string;
@@ -97,7 +98,7 @@ export interface CaseResult {
 const THOROUGH: Effort = { sampleTime: 50, warmUps: 4, rounds: 9 };
 const QUICK: Effort = { sampleTime: 20, warmUps: 3, rounds: 5 };
 
-/** A contender whose timed function does `count` operations per call. */
+/** A contender whose function does so many operations a call, which are timed. */
 export function timed(
   name: string,
   role: Role,
@@ -123,15 +124,15 @@ export function timed(
   };
 }
 
-/** Callbacks while cases run. */
+/** What is told while cases run. */
 export interface Reports {
-  /** Called after a case. */
+  /** A case is done. */
   result(result: CaseResult): void;
-  /** Called with the finished share and the running case. */
+  /** So large a share of all is done, and this case is running. */
   progress?(share: number, name: string): void;
 }
 
-/** Runs the cases one after the other, and reports each. */
+/** Runs the cases one after the other, and tells of each as it is done. */
 export async function runCases(
   cases: readonly Case[],
   isQuick: boolean,
@@ -175,7 +176,7 @@ async function runCase(
   return { name, per, unit, rows };
 }
 
-/** The ratio of one contender's figure to another's: below 1 if it is better. */
+/** By how much one contender's figure is that of another: below 1 if it is better. */
 export function ratio(one: Row, other: Row): number {
   return median(one.samples.map((sample, round) => sample / other.samples[round]!));
 }
@@ -204,8 +205,8 @@ export function median(values: readonly number[]): number {
 }
 
 /**
- * The order of a round: over all rounds each contender follows each other equally often,
- * since some leave the machine in a worse state (E. J. Williams, 1949).
+ * The order of a round: over the rounds each comes after each other equally often, since
+ * some leave the machine in a worse state than they found it (E. J. Williams, 1949).
  */
 function inTurn<T>(items: readonly T[], round: number): T[] {
   const { length } = items;
@@ -214,7 +215,7 @@ function inTurn<T>(items: readonly T[], round: number): T[] {
   return Math.floor(round / length) % 2 === 0 ? order : order.reverse();
 }
 
-/** Waits for timers and garbage collection of the previous contender. A forced collection would slow down the next. */
+/** Lets timers and the garbage of the former have their turn. To force a collection slows down what comes after it. */
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve));
 }

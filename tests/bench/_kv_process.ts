@@ -1,6 +1,6 @@
 /**
- * Measures Deno KV in its own process, which needs `--unstable-kv`. Run by itself it is
- * that process: it reads what to measure and writes the sample.
+ * Measures over Deno KV in a process of its own, as that needs `--unstable-kv`.
+ * Run by itself it is that process: it reads what to measure and writes the sample.
  */
 
 import { denoKvEngine, type KvStore } from "../../cluster/mod.ts";
@@ -12,7 +12,7 @@ interface Order {
   readonly effort: Effort;
 }
 
-/** The process, as seen by the benchmark. */
+/** The process, as the benchmark has it. */
 export class KvProcess {
   readonly #child: Deno.ChildProcess;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
@@ -67,7 +67,7 @@ async function obey(): Promise<void> {
   await Deno.remove(folder, { recursive: true });
 }
 
-/** The cost of a transaction alone. */
+/** What a transaction costs by itself. */
 function bareRoundTrip(kv: KvStore): () => Promise<void> {
   const key = ["bare"];
   let versionstamp: string | null = null;

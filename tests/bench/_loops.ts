@@ -1,11 +1,12 @@
 /**
- * The loops of borrowers. Each contender imports its own copy of this module under its
- * own name, so that the compiler optimises it as in a program with only that contender.
+ * What borrowers do. Each contender has a copy of this module for itself,
+ * imported under a name of its own, so that the compiler optimises each by
+ * itself as it would in a program that has only the one.
  *
  * @module
  */
 
-/** A pool, independent of the names of its methods. */
+/** A pool, by whatever names its methods go. */
 export interface Borrowing<R> {
   acquire(): Promise<R>;
   acquireWith(signal: AbortSignal): Promise<R>;
@@ -15,7 +16,7 @@ export interface Borrowing<R> {
 
 const done = Promise.resolve();
 
-/** One borrower, repeatedly. */
+/** One borrower, again and again. */
 export async function sequential<R>(pool: Borrowing<R>, count: number): Promise<void> {
   for (let i = 0; i < count; i++) {
     const resource = await pool.acquire();
@@ -28,7 +29,7 @@ export async function uses<R>(pool: Borrowing<R>, count: number): Promise<void> 
   for (let i = 0; i < count; i++) await pool.use(() => done);
 }
 
-/** The same, with a signal. */
+/** The same, with a signal from somewhere. */
 export async function signalled<R>(
   pool: Borrowing<R>,
   count: number,
@@ -51,7 +52,7 @@ export function tries<R>(
   }
 }
 
-/** Several at once, repeatedly, each keeping the resource during an await. */
+/** Several at once, each again and again, who keep the resource while they await something. */
 export async function tasks<R>(pool: Borrowing<R>, count: number, turns: number): Promise<void> {
   await Promise.all(Array.from({ length: count }, async () => {
     for (let i = 0; i < turns; i++) {
@@ -62,7 +63,7 @@ export async function tasks<R>(pool: Borrowing<R>, count: number, turns: number)
   }));
 }
 
-/** Many at once, once each. */
+/** Many at once, each only once. */
 export async function crowd<R>(pool: Borrowing<R>, count: number): Promise<void> {
   await Promise.all(Array.from({ length: count }, async () => {
     const resource = await pool.acquire();
@@ -70,7 +71,7 @@ export async function crowd<R>(pool: Borrowing<R>, count: number): Promise<void>
   }));
 }
 
-/** The same, with a signal. */
+/** The same, with a signal from somewhere. */
 export async function signalledCrowd<R>(
   pool: Borrowing<R>,
   count: number,

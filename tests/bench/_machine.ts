@@ -1,13 +1,13 @@
 import { cpus, release, totalmem, type } from "node:os";
 
-/** The machine and the versions of a measurement. */
+/** Where something was measured, and with what. */
 export interface Machine {
   readonly cpu: string;
   readonly cores: number;
   /** In GiB. */
   readonly memory: number;
   readonly system: string;
-  /** The versions of the runtime and the peers, by name. */
+  /** Of the runtime and the peers, by name. */
   readonly versions: Record<string, string>;
 }
 
@@ -23,7 +23,7 @@ export function machine(): Machine {
   };
 }
 
-/** The packages that are benchmarked beside sockpool, from `_npm.ts`. */
+/** What is benchmarked beside sockpool, as `_npm.ts` has it. */
 function peers(): Record<string, string> {
   const source = Deno.readTextFileSync(new URL("_npm.ts", import.meta.url));
   const specifiers = source.matchAll(/"npm:(.+)@([^@"]+)"/g);

@@ -8,24 +8,24 @@ import { createPool, LightningPool, TarnPool } from "./_npm.ts";
 export interface Rival extends Borrowing<unknown> {
   readonly name: string;
   readonly role: Role;
-  /** Borrows a resource if one is idle. */
+  /** Borrows one right now, if there is one. */
   tryAcquire?(): unknown;
   readonly isSlow?: boolean;
   close(): unknown;
 }
 
-/** Opens and closes a resource. */
+/** How a resource is opened and closed. */
 export interface Trade<R> {
   open(): R | Promise<R>;
   close(resource: R): void;
 }
 
-/** Creates pools of `size` resources, with defaults for everything else. */
+/** Makes pools of so many resources, all else being as each has it by default. */
 export function rivals(size: number): Rival[] {
   return [sockpool, bare, generic, lightning, tarn].map((make) => make(trivial(), size));
 }
 
-/** A resource that costs nothing to open. */
+/** Something that costs nothing to open. */
 export function trivial(): Trade<{ id: number }> {
   let opened = 0;
   return { open: () => ({ id: opened++ }), close: () => {} };
@@ -85,7 +85,7 @@ export function generic<R>({ open, close }: Trade<R>, max: number): Rival {
 }
 
 export function lightning<R>({ open, close }: Trade<R>, max: number): Rival {
-  // By default it refuses more than a thousand waiters.
+  // By default it refuses the thousand-and-first who waits.
   const pool = new LightningPool({ create: open, destroy: close }, { max, maxQueue: 1e9 });
   const release = (resource: unknown) => pool.release(resource as R);
   return {
@@ -128,7 +128,7 @@ export function tarn<R>({ open, close }: Trade<R>, max: number): Rival {
   };
 }
 
-/** A wrapper that adds signals to a pool without them. */
+/** What users put around a pool that knows no signals. */
 function abortable<R>(
   acquiring: Promise<R>,
   signal: AbortSignal,

@@ -1,10 +1,10 @@
 /**
- * Runs the cases of one subject, or the named ones, in its own process, and writes the
- * results to a file:
+ * Runs the cases of one subject, or those named, in a process of its own, and
+ * writes what was measured to a file:
  *
  *     deno run -A tests/bench/_subject.ts FILE thorough|quick OUTPUT DEADLINE [CASE…]
  *
- * It ends at the deadline, and writes the results so far.
+ * It gives up when the date is past the deadline; what was measured before is written.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 import { bestPeer, type CaseResult, floor, ratio, type Row } from "./_bench.ts";
 
-/** The case as a table: the figure of each contender, and the ratios. */
+/** The case as a table: what each contender takes, and how that compares. */
 export function table(result: CaseResult): string {
   const reference = { floor: floor(result), peer: bestPeer(result) };
   const { floor: least, peer } = reference;
@@ -28,7 +28,7 @@ export function shown(value: number, unit: CaseResult["unit"]): string {
   return `${rounded(value / scale)} ${name}`;
 }
 
-/** At least three digits. */
+/** Three digits, or all before the point. */
 export function rounded(value: number): string {
   const size = Math.abs(value);
   return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2);
@@ -38,7 +38,7 @@ function amountName({ name, per }: CaseResult): string {
   return `${name}: per ${per}`;
 }
 
-/** The typical distance of a sample from the median, relative to it. */
+/** How far a typical sample is from the median, of it. */
 function spread({ samples, median }: Row): string {
   const sorted = samples.toSorted((a, b) => a - b);
   const quarter = Math.floor(sorted.length / 4);

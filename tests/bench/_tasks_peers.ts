@@ -2,7 +2,7 @@ import { pooledMap } from "@std/async/pool";
 import { TaskPool } from "../../mod.ts";
 import { async, fastq, pLimit, pMap, pMapIterable, PQueue } from "./_npm.ts";
 
-/** The work on each item: the least that is asynchronous. */
+/** What is done with each item: the least that is asynchronous. */
 export type Work = (item: number) => Promise<number>;
 
 // deno-lint-ignore require-await
@@ -10,8 +10,9 @@ export const trivial: Work = async (item) => item;
 
 const one = () => trivial(1);
 
-// Garbage is collected before each sample. With the last object of a class V8 drops its hidden
-// class and the code optimised for it. A service always has a pool, so this benchmark keeps one.
+// Before each sample the garbage is collected, and with the last object of a class V8 forgets its
+// hidden class and whatever code it has optimised for it. A service has a pool all the time; so
+// has this benchmark.
 const never = () => new Promise<never>(() => {});
 export const residents = (["queue", "throw"] as const).map((nested) => {
   const pool = new TaskPool({ size: 9, nested });
@@ -26,12 +27,12 @@ export const residents = (["queue", "throw"] as const).map((nested) => {
   ];
 });
 
-/** Takes all results of a stream, one after the other. */
+/** Takes all of a stream, one after the other. */
 export async function drain(results: AsyncIterable<unknown>): Promise<void> {
   for await (const _ of results);
 }
 
-/** The floor for bounded concurrency: workers over a shared index. */
+/** So many workers over a shared index: the least that bounds anything. */
 async function workers(items: readonly number[], concurrency: number): Promise<number[]> {
   const results: number[] = [];
   let next = 0;
@@ -45,12 +46,12 @@ async function workers(items: readonly number[], concurrency: number): Promise<n
   return results;
 }
 
-/** Passes the call of each item to a limiter, and waits for all. */
+/** Gives each item's call to a limiter, and waits for all. */
 function all(items: readonly number[], run: () => Promise<unknown>): Promise<unknown> {
   return Promise.all(items.map(run));
 }
 
-/** Runs a task for all items with bounded concurrency. */
+/** Who does something with all items, so many at once, and resolves when it is done. */
 export type Contestants = Record<
   string,
   (items: readonly number[], concurrency: number) => Promise<unknown>

@@ -2,12 +2,12 @@ import { Pool } from "../../mod.ts";
 import type { Case, Contender, Effort } from "./_bench.ts";
 import { CancellableLine } from "./_cancellable.ts";
 
-/** The signals of the waiters: one for all, or one each. */
+/** Whose signals the waiters have: all the same one, or each its own. */
 type Whose = "one signal" | "own signals";
 
 type Acquire = (signal: AbortSignal) => Promise<unknown>;
 
-/** Times the abort of `count` waiters, until all have rejected. */
+/** Times the abort of so many waiters, until all have been told. */
 function cancelling(
   name: string,
   role: Contender["role"],
@@ -27,7 +27,7 @@ function cancelling(
         (_, i) => acquire(controllers[i % controllers.length]!.signal),
       );
       const told = Promise.allSettled(waiting);
-      await new Promise((resolve) => setTimeout(resolve)); // so that they wait
+      await new Promise((resolve) => setTimeout(resolve)); // let them stand in line
       const began = performance.now();
       for (const controller of controllers) controller.abort();
       await told;
@@ -53,7 +53,7 @@ function bare(whose: Whose, count: number): Contender {
   return cancelling("bare line", "floor", { whose, count, acquire });
 }
 
-/** The garbage of 100,000 waiters is collected in some rounds only, so there must be enough rounds. */
+/** The garbage of 100,000 is collected in some of the rounds: there must be enough of them, as far as there is time. */
 function effortOf(whose: Whose, count: number): Partial<Effort> {
   if (count < 100_000) return { warmUps: 3 };
   return whose === "one signal" ? { warmUps: 3, rounds: 15 } : { warmUps: 1, rounds: 5 };

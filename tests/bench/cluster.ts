@@ -8,7 +8,7 @@ import { uncontended } from "./_uncontended.ts";
 
 let server: RedisServer | undefined;
 
-/** One server for all cases, or none, with a printed reason. */
+/** One server for all cases, or none, for a reason that is printed. */
 async function redis(make: (port: number) => Contender[]): Promise<Contender[]> {
   if (MISSING !== undefined) {
     console.log(`${MISSING}\n`);
@@ -56,7 +56,7 @@ function overPool(port: number): Contender[] {
   ];
 }
 
-/** The cost of any script: an empty one with as many arguments. */
+/** What any script costs: one that does nothing, with as many arguments. */
 function script(send: (command: string[]) => Promise<unknown>): () => Promise<unknown> {
   const digest = send(["SCRIPT", "LOAD", "return ARGV[1]"]);
   const rest = [
@@ -68,7 +68,7 @@ function script(send: (command: string[]) => Promise<unknown>): () => Promise<un
   return async () => await send(["EVALSHA", `${await digest}`, ...rest]);
 }
 
-/** Deno KV needs a flag, and so its own process. */
+/** Deno KV needs a flag, and so a process of its own. */
 async function overKv(): Promise<Contender[]> {
   const child = await KvProcess.start();
   return [

@@ -1,6 +1,6 @@
 /**
- * Database drivers, each over sockpool and over its own pool. Measured is the CPU time of the main
- * thread, since the wall time of a request is mostly the server's. Needs the servers, and Linux.
+ * Drivers for databases: each over our pool, and over its own. What is measured is the CPU time of the
+ * main thread, as the wall time of a request is the server's. Needs the servers, and Linux.
  */
 
 import { Pool } from "../../mod.ts";
@@ -11,7 +11,7 @@ import type { Case, Contender, Role } from "./_bench.ts";
 
 // Of every pool here.
 const SIZE = 10;
-/** The number of requests in a sample. */
+/** How many requests one sample has. */
 const REQUESTS = 500;
 
 interface Subject {
@@ -49,13 +49,13 @@ const subjects: Record<string, Subject> = {
   },
 };
 
-/** The CPU time of the main thread, in nanoseconds. */
+/** What the main thread has run on a CPU, in nanoseconds. */
 function cpuTime(): number {
   const path = `/proc/${Deno.pid}/task/${Deno.pid}/schedstat`;
   return Number(Deno.readTextFileSync(path).split(" ")[0]);
 }
 
-/** Callers that share the requests. */
+/** Callers who share the requests. */
 async function requests(callers: number, echo: (tag: string) => Promise<unknown>): Promise<void> {
   let left = REQUESTS;
   const caller = async () => {

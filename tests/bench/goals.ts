@@ -1,21 +1,21 @@
 import { bestPeer, type CaseResult, floor, ours, ratio, type Row } from "./_bench.ts";
 
-/** The results of each subject by name. */
+/** What has been measured of each subject, by its name. */
 export type Results = Record<string, CaseResult[]>;
 
-/** A goal. Less is always better. */
+/** What is hoped for. Less is better, always. */
 export interface Goal {
   readonly subject: string;
-  /** The cases of the goal. */
+  /** The cases that it is about. */
   readonly cases: readonly string[];
-  /** The name of the figure in the report. */
+  /** What the figure is, for the report. */
   readonly title: string;
-  /** Returns undefined if the needed cases were not measured. */
+  /** Answers undefined if what it takes was not measured. */
   figure(results: Results): number | undefined;
   readonly atMost: number;
   /**
-   * The factor by which the figure may exceed the goal before `--quick` fails, since short
-   * runs on a noisy machine differ.
+   * By what factor the figure may be above that before `--quick` fails. The short
+   * runs of a noisy machine differ by so much.
    */
   readonly margin: number;
 }
@@ -48,15 +48,15 @@ export const goals: readonly Goal[] = [
   growth("cancel", "own signals, 1,000", "own signals, 100,000", "floor", 1.2, 1.4),
 ];
 
-/** A goal and its figure. */
+/** A goal and how far it was met. */
 export interface Verdict {
   readonly goal: Goal;
   readonly figure: number;
-  /** Whether it is met, with and without the margin. */
+  /** Whether it is met, or would be by the margin. */
   readonly state: "met" | "nearly" | "missed";
 }
 
-/** Judges the goals whose cases were measured. */
+/** Judges the goals of which something was measured. */
 export function judge(results: Results): Verdict[] {
   return goals.flatMap((goal) => {
     const figure = goal.figure(results);
@@ -70,7 +70,7 @@ export function judge(results: Results): Verdict[] {
   });
 }
 
-/** Ours is at most a multiple of another's: `"floor"`, `"best peer"`, or one by name. */
+/** Ours is at most so many times the other's: `"floor"`, `"best peer"`, or one by name. */
 export function factor(
   subject: string,
   name: string,
@@ -92,7 +92,7 @@ export function factor(
   };
 }
 
-/** From one case to another ours grows at most by a factor, relative to the floor or absolutely. */
+/** From one case to another ours grows at most so much: times what the floor does, or by itself. */
 function growth(
   subject: string,
   from: string,
@@ -117,7 +117,7 @@ function growth(
   };
 }
 
-/** Ours is at most an amount, in excess of another's if one is named. */
+/** Ours is at most so much, above that of another if one is named. */
 function amount(
   subject: string,
   name: string,

@@ -1,11 +1,11 @@
 /**
- * Runs the benchmarks, and compares them with the goals:
+ * Runs the benchmarks, and says how they stand to the goals:
  *
  *     deno task bench [SUBJECT…] [--quick] [--save]
  *
- * With `--save`, writes the results to `results.json`, from which `deno task bench:plot`
- * draws. With `--quick`, runs a selection for less than a minute, and fails if a goal is
- * missed by more than its margin twice in a row.
+ * With `--save`, writes what was measured to `results.json`, from which
+ * `deno task bench:plot` draws. With `--quick`, runs a selection for less than a
+ * minute, and fails if a goal is missed by more than its margin, twice in a row.
  *
  * @module
  */
@@ -17,10 +17,10 @@ import { machine } from "./_machine.ts";
 import { rounded } from "./_table.ts";
 import { judge, type Results, type Verdict } from "./goals.ts";
 
-/** The time limit of `--quick`, in milliseconds. */
+/** What `--quick` may take in all, in milliseconds. */
 const QUICK_LIMIT = 60_000;
 
-/** Files without an underscore that are not subjects. */
+/** What is not a subject has an underscore, but for these. */
 const OTHERS = ["main.ts", "goals.ts"];
 
 const here = (name: string) => new URL(name, import.meta.url);
@@ -54,7 +54,7 @@ function checkArguments(): void {
   Deno.exit(2);
 }
 
-/** Measures the named or all cases of each subject, until the time is over. */
+/** Measures the cases named of each subject, or all of it, until the time is over. */
 async function run(cases: ReadonlyMap<string, string[]>): Promise<Results> {
   const results: Results = {};
   for (const [subject, names] of cases) {
@@ -75,7 +75,7 @@ async function runSubject(subject: string, names: string[]): Promise<CaseResult[
       "--no-check",
       "--allow-all",
       `--lock=${fileURLToPath(here("npm.lock"))}`,
-      "--v8-flags=--expose-gc", // for subjects that measure memory
+      "--v8-flags=--expose-gc", // for those who measure memory
       here("_subject.ts").href,
       here(`${subject}.ts`).href,
       isQuick ? "quick" : "thorough",
@@ -90,7 +90,7 @@ async function runSubject(subject: string, names: string[]): Promise<CaseResult[
   }
 }
 
-/** Repeats cases that missed their goal, since the machine may have been busy. */
+/** Measures once more what has missed its goal, for which a busy machine may be to blame. */
 async function confirm(verdicts: Verdict[]): Promise<Verdict[]> {
   const missed = verdicts.filter(({ state }) => state === "missed").map(({ goal }) => goal);
   if (missed.length === 0) return verdicts;
@@ -112,7 +112,7 @@ function report(verdicts: readonly Verdict[]): void {
   }
 }
 
-/** Replaces the saved results of these subjects; results of other machines are dropped. */
+/** Replaces what was saved of these subjects; whatever was measured elsewhere goes. */
 async function save(results: Results): Promise<void> {
   const before = await Deno.readTextFile(saved).then(JSON.parse, () => ({}));
   const now = { date: new Date().toISOString().slice(0, 10), machine: machine() };

@@ -1,6 +1,6 @@
 /**
- * The cost of observing: hooks, `track`, a monitor and OpenTelemetry's metrics, beside a
- * pool that was never observed. `off` was instrumented once, and is not any more.
+ * What it costs to look: hooks, `track`, a monitor, and OpenTelemetry's metrics, beside
+ * a pool that nothing has ever observed. `off` has been instrumented once, and is not any more.
  *
  * @module
  */
@@ -19,10 +19,10 @@ type Loops = typeof import("./_loops.ts");
 const SIZE = 10;
 const TURNS = 1_000;
 const ECHOES = 10;
-/** Precise enough to see a difference of a hundredth. */
+/** A hundredth is to be told from nothing. */
 const EFFORT = { rounds: 25 };
 
-/** A way to observe a pool: its options, and an action on it. */
+/** How a pool is observed: its options, and what is done with it. */
 interface Observation {
   readonly name: string;
   readonly role: Role;
@@ -50,14 +50,14 @@ const OBSERVATIONS: readonly Observation[] = [
   { name: "instrumented", role: "ours", observe: measure },
 ];
 
-/** All contenders, each with its own copy of the loops. */
+/** All of them, each with its own copy of the loops. */
 async function all(run: (loops: Loops, rival: Rival) => unknown): Promise<Contender[]> {
   return await Promise.all(OBSERVATIONS.map(async ({ name, role, options = {}, observe }) => {
     const loops: Loops = await import(`./_loops.ts?observing-${name}`);
     const { open, close } = trivial();
     const pool = new Pool({ connect: open, close }, { maxSize: SIZE, ...options });
     const observing = observe?.(pool);
-    await pool.use(() => Promise.resolve()); // opens one resource
+    await pool.use(() => Promise.resolve()); // one is open from now on
     const rival: Rival = {
       name,
       role,
@@ -74,7 +74,7 @@ async function all(run: (loops: Loops, rival: Rival) => unknown): Promise<Conten
   }));
 }
 
-/** Ten borrowers that each send a message to a server in another process and await its echo. */
+/** Ten borrowers: each sends a message to a server in another process, and waits for its return. */
 function echoes(port: number): Contender[] {
   return OBSERVATIONS.map(({ name, role, options = {}, observe }) => {
     const pool = new Pool(tcp({ port }), { maxSize: SIZE, ...options });

@@ -3,18 +3,18 @@ import { type Rival, rivals } from "./_rivals.ts";
 
 type Loops = typeof import("./_loops.ts");
 
-// The size of every pool here. Other options are the defaults.
+// Of every pool here. All else is as each has it by default.
 const SIZE = 10;
 const TURNS = 1_000;
 
-// With more waiters, tarn takes seconds where the others take milliseconds.
+// With more waiters, tarn takes seconds for what the others do in milliseconds.
 const MOST_FOR_TARN = 20_000;
 
 const shared = new AbortController().signal;
 const sharedSignal = () => shared;
 const ownSignal = () => new AbortController().signal;
 
-/** Pools that do the same, each in its own copy of the loops. */
+/** Pools of which each does the same in its own copy of the loops. */
 async function all(
   operations: number,
   run: (loops: Loops, rival: Rival) => unknown,
@@ -23,7 +23,7 @@ async function all(
   return await Promise.all(
     rivals(SIZE).filter(takesPart).map(async (rival) => {
       const loops: Loops = await import(`./_loops.ts?${rival.name}`);
-      await rival.use(() => Promise.resolve()); // opens one resource
+      await rival.use(() => Promise.resolve()); // one is open from now on
       const { name, role, isSlow = false, close } = rival;
       return { ...timed(name, role, operations, () => run(loops, rival), close), isSlow };
     }),

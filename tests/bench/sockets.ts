@@ -4,12 +4,12 @@ import { Pool } from "../../mod.ts";
 import { generic } from "./_rivals.ts";
 import { type Route, transports } from "./_transports.ts";
 
-// The options of both pools: sockpool's defaults.
+// What both pools are made with: what sockpool has by default.
 const SIZE = 10;
 
 const messages: Record<string, number> = { "64 B": 64, "64 KiB": 65_536 };
 
-/** The common part of all contenders of a case. */
+/** What all contenders of a case have in common. */
 interface Task {
   readonly route: Route;
   readonly borrowers: number;
@@ -18,7 +18,7 @@ interface Task {
 
 type Borrowers = typeof import("./_borrowers.ts");
 
-/** A contender with its own copy of the borrowers' code, optimised for its connections alone. */
+/** A contender with a copy of the borrowers' code for itself, optimised for its connections alone. */
 async function contender(
   name: string,
   role: Contender["role"],
@@ -41,7 +41,7 @@ async function sockpool(task: Task): Promise<Contender> {
   return await contender("sockpool", "ours", task, turn, () => pool.close());
 }
 
-/** The same without `using`, as with the other pools: the difference is V8's cost of `using`. */
+/** The same without `using`, as with any other pool: what V8 takes for that is seen in the difference. */
 async function sockpoolFinally(task: Task): Promise<Contender> {
   const pool = task.route.pool(SIZE);
   const turn = async (exchange: Exchange) => {
@@ -55,7 +55,7 @@ async function sockpoolFinally(task: Task): Promise<Contender> {
   return await contender("sockpool, finally", "ours", task, turn, () => pool.close());
 }
 
-/** The same with Deno's own connections, which are not watched, as in the other pools. */
+/** The same with Deno's own connections, which nobody watches, as in the other pools. */
 async function sockpoolBare(task: Task): Promise<Contender> {
   const { route } = task;
   const pool = new Pool(() => route.connect(), { maxSize: SIZE });
@@ -70,7 +70,7 @@ async function sockpoolBare(task: Task): Promise<Contender> {
   return await contender("sockpool, finally, bare", "ours", task, turn, () => pool.close());
 }
 
-/** No pool: every borrower has its own connection. */
+/** No pool at all: every borrower has a connection for itself. */
 async function dedicated(task: Task): Promise<Contender> {
   const conns = await Promise.all(
     Array.from({ length: task.borrowers }, () => task.route.connect()),
@@ -97,7 +97,7 @@ async function genericPool(task: Task): Promise<Contender> {
   return await contender("generic-pool", "peer", task, turn, pool.close);
 }
 
-/** One sample is one round, so that ports do not run out. */
+/** One sample is one round of them, so that ports do not run out. */
 async function newConnections(task: Task): Promise<Contender> {
   const turn = async (exchange: Exchange) => {
     using conn = await task.route.connect();

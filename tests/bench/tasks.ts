@@ -13,7 +13,7 @@ import { table } from "./_table.ts";
 import { growth, perQueued, queues, runs } from "./_tasks_heap.ts";
 import { type Contestants, limiters, maps, streams } from "./_tasks_peers.ts";
 
-/** Contenders that are too slow for a goal. */
+/** Those who take so long that no goal can be about them. */
 const SLOW = ["p-queue"];
 
 function roleOf(name: string): Contender["role"] {
@@ -53,7 +53,7 @@ function heap<M>(
     name,
     per,
     unit: "B",
-    effort: { warmUps: 1, rounds: 3 }, // the results hardly vary
+    effort: { warmUps: 1, rounds: 3 }, // it hardly differs from one time to another
     contenders: () =>
       Object.entries(subjects).map(([name, subject]) => ({
         name,
