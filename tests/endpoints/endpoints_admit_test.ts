@@ -12,7 +12,7 @@ import {
 import { roundTrip } from "../support/round_trip.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
 import { Site } from "../support/site.ts";
-import { Stage } from "../support/stage.ts";
+import { Stage } from "../support/endpoint_stage.ts";
 import { until } from "../support/until.ts";
 import { contextOf } from "../support/connect_context.ts";
 

@@ -12,7 +12,7 @@ import {
 } from "../../mod.ts";
 import { microtasks } from "../support/scene.ts";
 import { VirtualTime } from "../support/virtual_time.ts";
-import { clockOf } from "../support/clock_of.ts";
+import { clockOf } from "../support/clocks.ts";
 
 type Resource = number | { readonly id: number };
 type Method = "admit" | "init" | "check" | "reset" | "isBroken" | "watch" | "unwatch" | "close";

@@ -5,7 +5,7 @@ import { EndpointGroup } from "../../connectors/endpoints/group.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
 import type { Thing } from "../support/scripted_connector.ts";
 import { ListenerSpy } from "../support/spies.ts";
-import { Stage } from "../support/stage.ts";
+import { Stage } from "../support/endpoint_stage.ts";
 import { contextOf } from "../support/connect_context.ts";
 
 Deno.test("an endpoint that is down is dialled on a schedule of doubling delays, not for every caller", async () => {

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertInstanceOf, assertStrictEquals } from "@std/assert";
 import { failover, PoolTimeoutError } from "../../mod.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
-import { Stage } from "../support/stage.ts";
+import { Stage } from "../support/endpoint_stage.ts";
 
 Deno.test("an endpoint that was up has attemptDelay to answer before the next is dialled in parallel", async () => {
   using stage = new Stage(failover);

@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { FakeTime } from "@std/testing/time";
 import { type Bounded, DeadlineQueue, graceFor } from "../../internal/deadline_queue.ts";
 import { fc } from "../support/npm.ts";
 import { VirtualTime } from "../support/virtual_time.ts";
@@ -167,4 +168,26 @@ Deno.test("DeadlineQueue expires nothing after clear() in a grace or a turn", ()
     world.pass(500);
     assertEquals([world.told, world.time.pending], [[], 0]);
   }
+});
+
+Deno.test("DeadlineQueue keeps the order of a thousand entries of which most leave", () => {
+  using time = new FakeTime(0);
+  const due: number[] = [];
+  const waiters = Array.from({ length: 1_000 }, (_, i) => new Entry(i * 7_919 % 997));
+  const deadlines = new DeadlineQueue<Entry>(() => time.now, (waiter) => {
+    waiter.settled = true;
+    deadlines.drop(waiter);
+    due.push(waiter.deadline);
+  });
+  for (const waiter of waiters) deadlines.add(waiter, time.now);
+  for (const [i, waiter] of waiters.entries()) {
+    if (i % 4 === 0) continue;
+    waiter.settled = true;
+    deadlines.drop(waiter);
+  }
+  time.tick(1_000);
+  const expected = waiters.filter((_, i) => i % 4 === 0).map(({ deadline }) => deadline);
+  assertEquals(due, expected.toSorted((a, b) => a - b));
+  deadlines.clear();
+  assertEquals(time.next(), false);
 });

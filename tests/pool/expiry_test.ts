@@ -6,7 +6,7 @@ import { microtasks, Scene } from "../support/scene.ts";
 import { ScriptedConnector } from "../support/scripted_connector.ts";
 import { TimerSpy } from "../support/spies.ts";
 import { assertTakes, until } from "../support/until.ts";
-import { clockOf } from "../support/clock_of.ts";
+import { clockOf } from "../support/clocks.ts";
 
 const HOUR = 3_600_000;
 

@@ -3,7 +3,7 @@ import { type KeyedPoolOptions, PoolExhaustedError } from "../../mod.ts";
 import { roundTrip } from "../support/round_trip.ts";
 import { sameTurn, until } from "../support/until.ts";
 import { downPool, thingsPool, twoServers } from "../support/keyed_things.ts";
-import { clockOf } from "../support/clock_of.ts";
+import { clockOf } from "../support/clocks.ts";
 
 Deno.test("KeyedPool never mixes the sockets of two keys, and reuses each key's own", async () => {
   await twoServers(async (servers, hosts) => {

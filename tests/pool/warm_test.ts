@@ -14,7 +14,7 @@ import { roundTrip } from "../support/round_trip.ts";
 import { microtasks, Outcome, Scene } from "../support/scene.ts";
 import { type Script, ScriptedConnector, type Thing } from "../support/scripted_connector.ts";
 import { timed, until } from "../support/until.ts";
-import { clockOf } from "../support/clock_of.ts";
+import { clockOf } from "../support/clocks.ts";
 
 type SocketPool = Pool<Socket<Deno.NetAddr>, SocketLease<Deno.NetAddr>>;
 

@@ -10,26 +10,9 @@ export function held<R = void>() {
 }
 
 /** A task that ends when its signal is aborted. */
-export function heeding({ signal }: { signal: AbortSignal }): Promise<never> {
+export function obeying({ signal }: { signal: AbortSignal }): Promise<never> {
   return new Promise((_, reject) => {
     if (signal.aborted) reject(signal.reason);
     else signal.addEventListener("abort", () => reject(signal.reason), { once: true });
   });
-}
-
-/** Counts unhandled rejections, and keeps them from ending the test. */
-export class RejectionSpy implements Disposable {
-  readonly unhandled: unknown[] = [];
-  readonly #listen = (event: PromiseRejectionEvent) => {
-    event.preventDefault();
-    this.unhandled.push(event.reason);
-  };
-
-  constructor() {
-    globalThis.addEventListener("unhandledrejection", this.#listen);
-  }
-
-  [Symbol.dispose](): void {
-    globalThis.removeEventListener("unhandledrejection", this.#listen);
-  }
 }

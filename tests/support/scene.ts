@@ -10,7 +10,7 @@ import {
   type PoolOptions,
 } from "../../pool/mod.ts";
 import type { ScriptedConnector, Thing } from "./scripted_connector.ts";
-import { clockOf } from "./clock_of.ts";
+import { clockOf } from "./clocks.ts";
 
 /** The time limit of a connector call in a scene. */
 export const LIMIT = 100;

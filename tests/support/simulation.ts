@@ -1,5 +1,5 @@
 import type { Clock } from "../../pool/mod.ts";
-import { clockOf } from "./clock_of.ts";
+import { clockOf } from "./clocks.ts";
 import { sameTurn } from "./until.ts";
 import { VirtualTime } from "./virtual_time.ts";
 

@@ -116,3 +116,20 @@ export class TimerSpy implements Disposable {
     globalThis.clearTimeout = this.#clear;
   }
 }
+
+/** Counts unhandled rejections, and keeps them from ending the test. */
+export class RejectionSpy implements Disposable {
+  readonly unhandled: unknown[] = [];
+  readonly #listen = (event: PromiseRejectionEvent) => {
+    event.preventDefault();
+    this.unhandled.push(event.reason);
+  };
+
+  constructor() {
+    globalThis.addEventListener("unhandledrejection", this.#listen);
+  }
+
+  [Symbol.dispose](): void {
+    globalThis.removeEventListener("unhandledrejection", this.#listen);
+  }
+}

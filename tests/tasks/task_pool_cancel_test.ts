@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/as
 import { delay } from "@std/async";
 import { FakeTime } from "@std/testing/time";
 import { TaskPool } from "../../tasks/mod.ts";
-import { heeding, held, REASON } from "../support/held.ts";
+import { held, obeying, REASON } from "../support/held.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
 import { TimerSpy } from "../support/spies.ts";
 import { clockOf, turn } from "./_support.ts";
@@ -131,7 +131,7 @@ Deno.test("cancel(): it waits for bodies that obey their signal, and counts thos
   const deaf = held<number>();
   let cleanedUp = false;
   pool.submit((context) =>
-    heeding(context).finally(() => delay(5)).finally(() => cleanedUp = true)
+    obeying(context).finally(() => delay(5)).finally(() => cleanedUp = true)
   );
   const ignoring = pool.submit(deaf.task);
   const map = new Outcome(pool.map([1, 2, 3], deaf.task));

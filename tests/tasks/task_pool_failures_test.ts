@@ -1,7 +1,8 @@
 import { assertEquals, assertInstanceOf, assertRejects, assertStrictEquals } from "@std/assert";
 import { delay } from "@std/async";
 import { TaskPool, TaskPoolClosedError, TaskTimeoutError } from "../../tasks/mod.ts";
-import { heeding, held, REASON, RejectionSpy } from "../support/held.ts";
+import { held, obeying, REASON } from "../support/held.ts";
+import { RejectionSpy } from "../support/spies.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
 
 const fail = () => Promise.reject(REASON);
@@ -96,18 +97,18 @@ Deno.test("failures: a refused call counts as one, a cancelled call does not", a
   const other = new TaskPool(2);
   const abort = new AbortController();
   const { signal } = abort;
-  other.map([1], (_n, _i, context) => heeding(context), { signal });
-  other.run(heeding, { signal });
-  other.spawn(heeding, { signal });
+  other.map([1], (_n, _i, context) => obeying(context), { signal });
+  other.run(obeying, { signal });
+  other.spawn(obeying, { signal });
   await microtasks();
   abort.abort();
-  other.run(heeding, { signal });
+  other.run(obeying, { signal });
   await other.join();
 });
 
 Deno.test("failures: an unread timeout counts as one", async () => {
   const pool = new TaskPool(1);
-  pool.run(heeding, { timeout: 5 });
+  pool.run(obeying, { timeout: 5 });
   const { errors } = await assertRejects(() => pool.join(), AggregateError);
   assertInstanceOf(errors[0], TaskTimeoutError);
 });
@@ -145,8 +146,8 @@ for (const end of ["close", "dispose", "scope"] as const) {
 Deno.test("cancelOnError: an unread failure cancels the siblings and later tasks", async () => {
   const reasons: unknown[] = [];
   const scope = TaskPool.scope({ size: 4, cancelOnError: true }, async (pool) => {
-    pool.submit((context) => heeding(context).catch((reason) => void reasons.push(reason)));
-    const queued = pool.submitAll([1, 2], (_n, _i, context) => heeding(context));
+    pool.submit((context) => obeying(context).catch((reason) => void reasons.push(reason)));
+    const queued = pool.submitAll([1, 2], (_n, _i, context) => obeying(context));
     pool.run(() => delay(1).then(fail));
     await Promise.allSettled(queued.map((each) => each.result));
     await pool.run(() => 1).catch((reason) => reasons.push(reason));
@@ -173,7 +174,7 @@ Deno.test("cancelOnError: the scope's own signal still cancels", async () => {
     size: 1,
     cancelOnError: true,
     signal: abort.signal,
-  }, (pool) => pool.run(heeding)));
+  }, (pool) => pool.run(obeying)));
   await microtasks();
   abort.abort(REASON);
   await delay(5);
@@ -199,7 +200,7 @@ Deno.test("close(): it refuses new tasks, serves present ones, and is one promis
 
 Deno.test("close(): with cancel it ends running and queued tasks, also after a close that waits", async () => {
   const pool = new TaskPool(1);
-  const handles = [pool.submit(heeding), pool.submit(() => 1)];
+  const handles = [pool.submit(obeying), pool.submit(() => 1)];
   await microtasks();
   const closing = pool.close();
   await pool.close({ cancel: true });

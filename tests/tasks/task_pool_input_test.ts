@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertLess, assertRejects, assertStrictEquals } from "@std/assert";
 import { delay } from "@std/async";
 import { TaskPool } from "../../tasks/mod.ts";
-import { held, REASON, RejectionSpy } from "../support/held.ts";
+import { held, REASON } from "../support/held.ts";
+import { RejectionSpy } from "../support/spies.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
 import { Numbers, stalled } from "../support/inputs.ts";
 

@@ -7,7 +7,8 @@ import {
 } from "@std/assert";
 import { delay } from "@std/async";
 import { TaskPool } from "../../tasks/mod.ts";
-import { heeding, held, REASON, RejectionSpy } from "../support/held.ts";
+import { held, obeying, REASON } from "../support/held.ts";
+import { RejectionSpy } from "../support/spies.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
 import { turn } from "./_support.ts";
 
@@ -98,7 +99,7 @@ Deno.test("no rejection of a pool is unhandled", async () => {
   pool.map([1], () => new Promise(() => {}), { signal: AbortSignal.abort() });
   await assertRejects(() => pool.join(), AggregateError);
   await cancelled;
-  const queued = [pool.run(heeding), pool.run(heeding), pool.run(heeding)];
+  const queued = [pool.run(obeying), pool.run(obeying), pool.run(obeying)];
   await pool.cancel(REASON);
   await Promise.allSettled(queued);
   await delay(5);

@@ -9,7 +9,7 @@ import {
 import { FakeTime } from "@std/testing/time";
 import { type TaskHandle, TaskPool, TaskTimeoutError } from "../../tasks/mod.ts";
 import { assertCheap, processorTime } from "../support/cpu.ts";
-import { heeding, held, REASON } from "../support/held.ts";
+import { held, obeying, REASON } from "../support/held.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
 import { ListenerSpy, TimerSpy } from "../support/spies.ts";
 import { clockOf } from "./_support.ts";
@@ -58,8 +58,8 @@ Deno.test("signal: with a signal that is already aborted nothing runs", async ()
 Deno.test("signal: the pool's signal cancels everything, and refuses later tasks", async () => {
   const controller = new AbortController();
   const pool = new TaskPool({ size: 2, signal: controller.signal });
-  const running = pool.submit(heeding);
-  const map = new Outcome(pool.map([1, 2], (_n, _i, context) => heeding(context)));
+  const running = pool.submit(obeying);
+  const map = new Outcome(pool.map([1, 2], (_n, _i, context) => obeying(context)));
   const queued = pool.submit(() => 1);
   const stream = pool.stream([1, 2, 3], (n) => n);
   const next = new Outcome(stream.next());

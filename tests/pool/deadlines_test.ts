@@ -8,13 +8,12 @@ import {
 } from "@std/assert";
 import { delay } from "@std/async";
 import { FakeTime } from "@std/testing/time";
-import { DeadlineQueue } from "../../internal/deadline_queue.ts";
 import { Pool, type PoolOptions, PoolTimeoutError } from "../../pool/mod.ts";
 import { assertCheap, costs, processorTime } from "../support/cpu.ts";
 import { microtasks, Outcome, Scene } from "../support/scene.ts";
 import { ScriptedConnector } from "../support/scripted_connector.ts";
 import { ListenerSpy, TimerSpy } from "../support/spies.ts";
-import { clockOf } from "../support/clock_of.ts";
+import { clockOf } from "../support/clocks.ts";
 
 const REASON = new Error("enough");
 const WEEKS = 2 ** 31 + 1_000;
@@ -310,26 +309,4 @@ Deno.test("a busy pool leaves no timer after its close", async () => {
   for (const lease of [waiters[0]!.value!, leases[1]!]) lease.release();
   await closing;
   assertEquals(timers.pending, 0);
-});
-
-Deno.test("DeadlineQueue keeps the order of a thousand entries of which most leave", () => {
-  using time = new FakeTime(0);
-  const due: number[] = [];
-  const waiters = [...scattered(1_000, 997)].map((deadline) => ({ deadline, settled: false }));
-  const deadlines = new DeadlineQueue<typeof waiters[number]>(() => time.now, (waiter) => {
-    waiter.settled = true;
-    deadlines.drop(waiter);
-    due.push(waiter.deadline);
-  });
-  for (const waiter of waiters) deadlines.add(waiter, time.now);
-  for (const [i, waiter] of waiters.entries()) {
-    if (i % 4 === 0) continue;
-    waiter.settled = true;
-    deadlines.drop(waiter);
-  }
-  time.tick(1_000);
-  const expected = waiters.filter((_, i) => i % 4 === 0).map(({ deadline }) => deadline);
-  assertEquals(due, expected.toSorted((a, b) => a - b));
-  deadlines.clear();
-  assertEquals(time.next(), false);
 });

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { TaskPool, TaskPoolClosedError } from "../../tasks/mod.ts";
-import { heeding, held, REASON } from "../support/held.ts";
+import { held, obeying, REASON } from "../support/held.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
 
 Deno.test("size: it can be raised and lowered while tasks run", async () => {
@@ -110,8 +110,8 @@ Deno.test("scope(): when the body throws, its siblings are cancelled, and its er
   let reason: unknown;
   const scope = TaskPool.scope(2, async (pool) => {
     pool.submit(() => Promise.reject(new Error("a sibling's")));
-    pool.submit((context) => heeding(context).catch((error) => Promise.reject(reason = error)));
-    pool.submit(heeding);
+    pool.submit((context) => obeying(context).catch((error) => Promise.reject(reason = error)));
+    pool.submit(obeying);
     await microtasks();
     throw REASON;
   });
@@ -152,7 +152,7 @@ Deno.test("await using: it waits for the tasks, and the pool accepts none afterw
 
 Deno.test('await using: with onDispose "cancel" it cancels the remaining tasks', async () => {
   const pool = new TaskPool({ size: 1, onDispose: "cancel" });
-  const running = pool.submit(heeding);
+  const running = pool.submit(obeying);
   const queued = pool.submit(() => 1);
   await microtasks();
   await pool[Symbol.asyncDispose]();

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type Connector, failover, Pool, roundRobin, tcp } from "../../mod.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
 import { unusedPort } from "../support/echo_server.ts";
-import { Stage } from "../support/stage.ts";
+import { Stage } from "../support/endpoint_stage.ts";
 import { contextOf } from "../support/connect_context.ts";
 
 const { signal } = new AbortController();

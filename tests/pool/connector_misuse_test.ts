@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { type Connector, KeyedPool, Pool, type PoolHooks } from "../../pool/mod.ts";
-import { RejectionSpy } from "../support/held.ts";
+import { RejectionSpy } from "../support/spies.ts";
 import { eachCase, LIMIT, microtasks, Outcome, Scene } from "../support/scene.ts";
 import { ScriptedConnector, type Thing } from "../support/scripted_connector.ts";
 

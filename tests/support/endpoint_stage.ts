@@ -11,7 +11,7 @@ import {
 import { microtasks, Outcome } from "./scene.ts";
 import { ScriptedConnector, type Thing } from "./scripted_connector.ts";
 import { contextOf } from "./connect_context.ts";
-import { clockOf } from "./clock_of.ts";
+import { clockOf } from "./clocks.ts";
 
 const DELAYS: EndpointOptions = { minDelay: 100, maxDelay: 400, attemptDelay: 1_000 };
 
