@@ -6,7 +6,7 @@ import { fromFileUrl } from "./_paths.ts";
 const NEEDS: Needs = { ...PROCESS, notOn: ["windows"] };
 
 Deno.test({
-  ...needs("All that holds over Redis holds over Deno KV (kv_suite.ts)", NEEDS),
+  ...needs("The tests with Redis pass with Deno KV (kv_suite.ts)", NEEDS),
   async fn() {
     const path = (name: string) => fromFileUrl(new URL(name, import.meta.url));
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {

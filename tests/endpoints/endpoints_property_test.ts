@@ -210,7 +210,9 @@ class World implements AsyncDisposable {
     const before = this.connector.endpoints;
     const lease = await this.#acquire({ fresh: true });
     const fit = before.map(({ up }, i) => up && !this.members[i]!.isDown);
-    if (lease === undefined) return assertEquals(fit.indexOf(true), -1, "one that is up is found");
+    if (lease === undefined) {
+      return assertEquals(fit.indexOf(true), -1, "an endpoint that is up is found");
+    }
     const opener = this.members.findIndex(({ open }) => open.has(lease.value));
     this.assertChosen(opener, fit, before.map(({ open }) => open));
   }

@@ -41,7 +41,7 @@ Deno.test("a dial whose slow endpoint fails goes on waiting for the probe of ano
   stage.a.script.connect = stage.b.script.connect = "never";
   const outcomes = stage.dialTogether(2);
   await stage.elapse(1_000);
-  assertEquals(stage.dials, [4, 2, 1], "one of them has begun to probe b");
+  assertEquals(stage.dials, [4, 2, 1], "one dial has begun to probe b");
   for (const call of stage.a.calls) call.fail();
   await microtasks();
   assertEquals(outcomes.map(({ state }) => state), ["pending", "pending"]);

@@ -26,7 +26,7 @@ async function loginDuringStall(socket: Socket4): Promise<void> {
 }
 
 Deno.test({
-  ...needs("endpoints: a stall of the event loop makes no endpoint slow that answered in time", {
+  ...needs("endpoints: an endpoint that answered in time during a stall does not count as slow", {
     ...PROCESS,
   }),
   async fn() {
@@ -140,7 +140,7 @@ async function* linesOf(bytes: ReadableStream<Uint8Array>): AsyncGenerator<strin
 }
 
 Deno.test({
-  ...needs("endpoints: a process that was stopped takes no endpoint for slow", {
+  ...needs("endpoints: after a stop of the process no endpoint counts as slow", {
     ...PROCESS,
     notOn: ["windows"],
   }),

@@ -74,7 +74,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...needs("redis.ts talks to a real Redis over TLS, and not to one it can't trust", REDIS),
+  ...needs("redis.ts talks to a real Redis over TLS, and refuses one that it can't trust", REDIS),
   async fn() {
     await using server = new RedisServer();
     const url = `rediss://localhost:${server.tlsPort}/1`;
@@ -92,7 +92,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...needs("redis.ts logs in, and does not try a wrong password again", REDIS),
+  ...needs("redis.ts logs in, and does not retry a wrong password", REDIS),
   async fn() {
     await using server = new RedisServer("--requirepass", "p w/\u00e9");
     const at = `127.0.0.1:${server.port}`;

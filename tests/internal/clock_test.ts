@@ -107,7 +107,7 @@ Deno.test("the clock: deadlines use time without sleep, ages of resources time w
   assertEquals(clock.wallNow() - before.wall, SLEEP + 10);
   hands.date += 500;
   hands.pass(5);
-  assertEquals(clock.wallNow() - before.wall, SLEEP + 15, "nor does one that is set right");
+  assertEquals(clock.wallNow() - before.wall, SLEEP + 15, "nor does a corrected date");
   assertEquals([clock.SYSTEM_CLOCK.now, clock.SYSTEM_CLOCK.wall], [
     clock.monotonicNow,
     clock.wallNow,

@@ -96,7 +96,7 @@ Deno.test("DeadlineQueue expires each entry at its deadline, in order, while oth
       for (const take of steps) take(world);
       passAndCheck(world, 1_000);
       for (const entry of world.waiting) world.settle(entry); // entries without a deadline
-      assertEquals(world.time.holding, 0, "no timer keeps the process alive when nobody waits");
+      assertEquals(world.time.holding, 0, "no timer keeps the process alive without entries");
       world.queue.close();
       assertEquals(world.time.pending, 0);
     }),

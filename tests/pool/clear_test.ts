@@ -60,7 +60,7 @@ Deno.test("a resource dialled before a clear is closed when it arrives, and its 
   assertEquals([open(scene), scene.pool.stats.retired.cleared], [[1], 1]);
   caller.value!.release();
   await microtasks();
-  assertEquals(scene.pool.stats.idle, 1, "what came after the clear is kept");
+  assertEquals(scene.pool.stats.idle, 1, "a resource from after the clear is kept");
   await scene.end();
 });
 

@@ -132,7 +132,7 @@ Deno.test("close waits for a lease until it comes back", async () => {
   lease.release();
   await microtasks();
   assertEquals([closing.state, scene.connector.open.length], ["fulfilled", 0]);
-  assertEquals(scene.connector.count("reset"), 0, "what is to be closed is not reset");
+  assertEquals(scene.connector.count("reset"), 0, "a resource to be closed is not reset");
   await scene.end();
 });
 

@@ -219,7 +219,7 @@ Deno.test("a pool has one timer for all idle resources, and none if there are no
   held.release();
   await scene.take();
   await scene.elapse(2_000);
-  assertEquals(timers.pending, 0, "what is lent is not swept");
+  assertEquals(timers.pending, 0, "a leased resource is not swept");
   await scene.end();
 });
 

@@ -71,7 +71,7 @@ Deno.test("hooks are called in order, each with its resource", async () => {
   assertEquals(log.latest, [["onRetire", "discarded", 1, "broken pipe"]]);
   waiter.value!.detach().detached = true;
   await microtasks();
-  assertEquals(log.latest, [], "what is given away is not the pool's any more");
+  assertEquals(log.latest, [], "a detached resource has no events");
   await scene.pool.warm(1);
   assertEquals(log.latest, [["onConnect", 2]]);
   await scene.end();

@@ -26,7 +26,7 @@ function isPrivate(path: string): boolean {
 }
 
 Deno.test({
-  ...needs("the module graph: no circle, types included", PROCESS),
+  ...needs("the module graph has no cycle, types included", PROCESS),
   async fn() {
     assertEquals(circlesIn(await graphOf(ENTRIES)), []);
   },
@@ -34,7 +34,7 @@ Deno.test({
 
 Deno.test({
   ...needs(
-    "the module graph: imports run downwards, and never into another folder's private files",
+    "the module graph: imports run downwards, never into private files of another folder",
     PROCESS,
   ),
   async fn() {

@@ -70,8 +70,8 @@ async function assertPaced(simulation: Simulation, server: Server, borrow: Borro
   await simulation.run(3_000);
   assertLessOrEqual(server.dials.length, CALLERS + 4);
   assertGreaterOrEqual(server.dials.length, 3, "it is tried again now and then");
-  assertGreaterOrEqual(told.length, CALLERS * 100, "callers are told at once");
-  assert(told.every((error) => error instanceof WrongPassword), "each of the true reason");
+  assertGreaterOrEqual(told.length, CALLERS * 100, "callers reject at once");
+  assert(told.every((error) => error instanceof WrongPassword), "each with the true reason");
   server.isMended = true;
   const mendedAt = simulation.now;
   await simulation.run(RETRY.maxDelay + 20);
@@ -153,7 +153,7 @@ Deno.test("Pool: simultaneous callers dial once each at first, then one dial pro
   assertEquals(await burst(), 5);
   assertEquals(await burst(), 5, "paced");
   await simulation.run(RETRY.minDelay);
-  assertEquals(await burst(), 6, "one finds out for all");
+  assertEquals(await burst(), 6, "one dial probes for all");
   await simulation.run(RETRY.minDelay);
   assertEquals(await burst(), 6, "the delay has doubled");
   await simulation.run(RETRY.minDelay);

@@ -211,7 +211,7 @@ Deno.test("timeout 0 does not wait in the queue when its dial turns out to be su
   const caller = scene.acquire({ timeout: 0 });
   scene.pool.resize(1);
   await scene.elapse(20);
-  assertEquals(scene.pool.stats.size, 1, "the dial was one too many");
+  assertEquals(scene.pool.stats.size, 1, "the dial was surplus");
   assertInstanceOf(caller.error, PoolExhaustedError);
   await scene.end();
 });

@@ -20,7 +20,7 @@ async function settling(
   const leaving = new AbortController();
   const caller = scene.acquire({ timeout: 10 * LIMIT, signal: leaving.signal });
   await microtasks();
-  assertEquals(scene.pool.stats.preparing, 1, "it has begun");
+  assertEquals(scene.pool.stats.preparing, 1, "the probe has begun");
   return { scene, connector, caller, leaving, resolve };
 }
 
@@ -164,7 +164,7 @@ Deno.test("a caller without a deadline that awaits a probe() keeps the process a
   };
   await using pool = new Pool(connector, { maxSize: 1, checkTimeout: 50, idleTimeout: Infinity });
   (await pool.acquire()).release();
-  assertEquals(timers.holding, 0, "nobody waits");
+  assertEquals(timers.holding, 0, "no caller waits");
   const acquired = pool.acquire({ timeout: Infinity });
   acquired.catch(() => {}); // rejects if the next line throws, since the pool is closed then
   assertEquals(timers.holding, 1);

@@ -128,7 +128,7 @@ Deno.test("the whole pool has one schedule: a server that is down sees one probe
   using scene = sceneOf({ maxSize: 5, connectTimeout: 10_000 });
   scene.connector.script.connect = "never";
   const callers = Array.from({ length: 50 }, () => scene.acquire());
-  assertEquals(dials(scene), 5, "nobody knows yet that it is down");
+  assertEquals(dials(scene), 5, "it is not known to be down yet");
   for (const call of [...scene.connector.calls]) call.fail();
   await microtasks();
   for (let probe = 1; probe <= 5; probe++) {

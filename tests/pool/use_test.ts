@@ -159,7 +159,7 @@ Deno.test("a stale resource is retried once, on a fresh one, only if that was as
     const outcome = new Outcome(scene.pool.use(body.run, options));
     await microtasks();
     assertEquals(body.lent.length, lent);
-    assertEquals(new Set(body.lent).size, lent, "the second is another one");
+    assertEquals(new Set(body.lent).size, lent, "the second resource is another");
     assertEquals(
       [outcome.value, outcome.error],
       lent === 2 ? ["answer", undefined] : [undefined, ERROR],

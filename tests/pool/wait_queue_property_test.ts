@@ -76,7 +76,7 @@ class World implements Disposable {
     );
     if (former !== taker) {
       const isUseful = other !== undefined && (former.request.kind === "any" || other.uses === 0);
-      assertStrictEquals(former.slot, isUseful ? other : undefined, "one place for another");
+      assertStrictEquals(former.slot, isUseful ? other : undefined, "the slots are exchanged");
     }
     this.#take(taker);
   }

@@ -71,7 +71,7 @@ for (const [name, { needs, serve, killClients, rivals }] of Object.entries(subje
       await server.kill();
       await until(() => pool.stats.waiting === CALLERS, "all callers wait");
       const lost = callers.errors.length;
-      assertLessOrEqual(lost, pool.stats.dials.ok, "one a connection");
+      assertLessOrEqual(lost, pool.stats.dials.ok, "one for each connection");
       await server.start();
       await callers.served(3);
       await callers.stop();

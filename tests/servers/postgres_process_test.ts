@@ -230,7 +230,7 @@ serverTest(
     await callers.served();
     const refused = callers.errors.filter(isRefusal).length;
     const lost = callers.errors.length - refused;
-    assertLessOrEqual(lost, OPTIONS.maxSize!, "one a connection");
+    assertLessOrEqual(lost, OPTIONS.maxSize!, "one for each connection");
     await callers.served(3);
     await callers.stop();
     assertCalls(callers, { errors: refused + lost });

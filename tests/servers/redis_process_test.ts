@@ -192,7 +192,7 @@ serverTest(
     assertLessOrEqual(lost, 2 * OPTIONS.maxSize!); // it may accept a few connections while it dies
     await first.start();
     await callers.served(3);
-    assert(await second.clients() > 0, "what is open stays where it is");
+    assert(await second.clients() > 0, "open connections stay");
     await second.kill();
     await callers.served(3);
     await callers.stop();

@@ -11,7 +11,7 @@ const UNIX: Needs = { ...PROCESS, notOn: ["windows"] };
 for (const command of ["end", "stray"] as const) {
   Deno.test({
     ...needs(
-      `unix(): acquire() lends no socket to which the peer does something (${command}) during a stall`,
+      `unix(): acquire() lends no socket whose peer acts (${command}) during a stall`,
       UNIX,
     ),
     async fn() {
@@ -36,7 +36,7 @@ for (const command of ["end", "stray"] as const) {
 
   Deno.test({
     ...needs(
-      `a program that may connect to its server alone is lent no socket whose peer did something (${command}) during a stall of 30 ms or more`,
+      `a program with permission for its server only is lent no socket whose peer acts (${command}) during a stall of 30 ms or more`,
       PROCESS,
     ),
     async fn() {

@@ -18,7 +18,7 @@ function blockUntilMade(file: string, milliseconds: number): void {
     }
   };
   while (!isThere() || performance.now() - start < milliseconds) {
-    assert(performance.now() - start < 60_000, "the server did what it was told");
+    assert(performance.now() - start < 60_000, "the server ran its command");
   }
 }
 

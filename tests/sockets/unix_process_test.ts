@@ -119,7 +119,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...needs("unix() gives up an idle socket whose peer hangs up, and one that is leased", UNIX),
+  ...needs("unix() retires a socket whose peer hangs up, idle or leased", UNIX),
   async fn() {
     await using place = new SocketPath();
     await using server = place.listen();
@@ -137,7 +137,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...needs("unix() tells the peer of closeWrite(), who may still answer", UNIX),
+  ...needs("unix(): closeWrite() ends one direction, and the peer may still answer", UNIX),
   async fn() {
     await using place = new SocketPath();
     await using server = place.listen();

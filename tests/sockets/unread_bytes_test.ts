@@ -23,7 +23,7 @@ Deno.test("bytes that came while the borrower did not read do not reach the next
   await sent.promise;
   await turn();
   first.release();
-  assertEquals(pool.tryAcquire(), undefined, "it is being looked at");
+  assertEquals(pool.tryAcquire(), undefined, "it is being probed");
   assertEquals(await pool.use((conn) => roundTrip(conn, "xyz")), "xyz");
   assertEquals(server.accepts, 2);
 });

@@ -277,7 +277,7 @@ class World {
     const { value } = lease;
     this.note(`${call.number} gets ${value.id}`);
     this.law(call.state === "waiting", "no call settles twice");
-    this.law(!call.fresh || !lease.reused, "a caller that wants a fresh one gets one");
+    this.law(!call.fresh || !lease.reused, "a caller for a fresh resource gets one");
     this.law(value.key === call.key, "keys are not mixed");
     this.law(value.state === "open", "a lent resource is open");
     const isShared = this.calls.some((each) => each.lease?.value === value);
@@ -379,7 +379,7 @@ class World {
     );
     if (rival === undefined) return this.law(false, "room is made for a fresh resource");
     const isKept = this.time.now - oldest.since < this.config.dialTime;
-    this.law(isKept, "an idle one is closed for another key after one dial");
+    this.law(isKept, "an idle resource is kept for the time of one dial");
     this.law(
       !this.#hasWaitedEnough(rival, oldest.key),
       "no caller waits for longer than the bound",

@@ -104,7 +104,7 @@ export class Scene implements Disposable {
     assertEquals(size, leased + idle + connecting + preparing + closing, "size is the sum");
     assert(size <= maxSize, `size ${size} is over ${maxSize}`);
     const lent = this.held.filter((lease) => lease.value.closes === 0).length;
-    assertEquals(leased, lent, "leased is what callers hold");
+    assertEquals(leased, lent, "`leased` counts the leases");
     assertEquals(
       leased + idle + preparing,
       this.connector.open.length,
@@ -135,7 +135,7 @@ export class Scene implements Disposable {
     await microtasks();
     assertEquals(outcomes.filter((each) => each.state === "fulfilled").length, maxSize);
     const resources = new Set(this.held.map((lease) => lease.value));
-    assertEquals(resources.size, maxSize, "nobody shares");
+    assertEquals(resources.size, maxSize, "each has its own resource");
     const tooMany = this.acquire({ timeout: 0 });
     await microtasks();
     assertInstanceOf(tooMany.error, PoolExhaustedError);

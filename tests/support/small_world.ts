@@ -404,7 +404,7 @@ export class SmallWorld implements Disposable {
     this.#law(thing.key === caller.key, "keys are not mixed");
     this.#law(!this.#isPaused, "nothing is lent while the pool is paused");
     const isFresh = ++thing.lends === 1;
-    this.#law(isFresh || caller.name !== "fresh", "a caller that wants a fresh one gets one");
+    this.#law(isFresh || caller.name !== "fresh", "a caller for a fresh resource gets one");
     thing.isOut = true;
     caller.state = "holding";
     caller.lease = lease;

@@ -111,9 +111,9 @@ class World {
     law(this.#pool.isIdle, "the pool is idle at the end");
     law(this.#called === this.#ended, "every body has ended");
     law(fulfilled + rejected + cancelled >= this.#called, "every call of a body counts");
-    law(this.#told.started === this.#called, "every start is told");
-    law(this.#told.ended === this.#ended, "every end is told");
-    law(this.#told.standstills === this.#pool.stats.standstills, "every standstill is told");
+    law(this.#told.started === this.#called, "every start is reported");
+    law(this.#told.ended === this.#ended, "every end is reported");
+    law(this.#told.standstills === this.#pool.stats.standstills, "every standstill is reported");
     law(this.#permits.held === 0, "every permit is given back");
     law(this.#opened === this.#closed, "every input is closed");
   }
@@ -319,7 +319,7 @@ class World {
 
   #check(before: number): void {
     const { running, overdue, queued, size } = this.#pool.stats;
-    law(size === this.#size, "the size is what was set");
+    law(size === this.#size, "the size is as set");
     law(running <= Math.max(this.#size, before), `${running} run, ${this.#size} may`);
     const inline = this.#options.nested === "inline";
     law(inline || this.#bodies.length <= running, "every body that runs holds a slot");

@@ -88,7 +88,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...needs("telemetry: what is registered with OpenTelemetry's API is found", PROCESS),
+  ...needs("telemetry: providers registered with OpenTelemetry's API are found", PROCESS),
   async fn() {
     await using sdk = new Sdk();
     metrics.setGlobalMeterProvider(sdk.meters);
@@ -117,7 +117,10 @@ Deno.test({
 });
 
 Deno.test({
-  ...needs("telemetry: pools of one name are told apart, and off is off", PROCESS),
+  ...needs(
+    "telemetry: pools of one name get different names, and a disposed one is not measured",
+    PROCESS,
+  ),
   async fn() {
     await using sdk = new Sdk();
     const meter: Meter = sdk.meters.getMeter("app");

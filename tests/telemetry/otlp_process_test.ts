@@ -217,7 +217,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...needs("telemetry: nothing is measured any more when the instrument is disposed of", PROCESS),
+  ...needs("telemetry: disposing of the instrument ends all measurements", PROCESS),
   async fn() {
     await using receiver = OtlpReceiver.listen();
     await using _process = await PoolProcess.start("off", receiver.env);

@@ -45,7 +45,7 @@ Deno.test({
       assertEquals([code, reply], [0, "done"]);
       assert(Number(life) >= idleTimeout - 1, `ended after ${life} of ${idleTimeout} ms`);
     }
-    assertEquals(server.open, 1, "the other one lives on");
+    assertEquals(server.open, 1, "the other one stays open");
     control.kill("SIGKILL");
     const { signal, stdout } = await control.output();
     assertEquals([signal, stdout.length], ["SIGKILL", 0]);
