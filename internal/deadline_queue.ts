@@ -5,7 +5,7 @@ import { SharedTimer } from "./shared_timer.ts";
 export interface Bounded {
   /** By the monotonic clock, in milliseconds; `Infinity` for none. */
   readonly deadline: number;
-  /** Whether it is over, in whatever way. */
+  /** Whether it is over, in any way. */
   readonly settled: boolean;
   /** Its deadline has passed. It is to be settled, and dropped from the queue. */
   expire(): void;
@@ -25,10 +25,10 @@ export class Limit implements Bounded {
 
 const SMALLEST_SWEEP = 64;
 
-/** A timer that fires later than this was held up. */
+/** A timer that fires later than this was delayed by a stall. */
 export const STALL_MS = 3;
 
-/** The timer is set for no longer, so that none stays behind for long when nobody waits any more. */
+/** The longest delay of the timer, so that none stays for long when no entry waits. */
 const LONGEST_SETTING_MS = 500;
 
 /** How much of a stall is given back at most. */
@@ -108,7 +108,7 @@ export class DeadlineQueue {
     this.#stop();
   }
 
-  /** From now on no timer stays behind when nobody waits. */
+  /** From now on no timer stays when no entry waits. */
   close(): void {
     this.#keepsTimer = false;
     if (this.#live === 0) this.#stop();

@@ -5,15 +5,15 @@ import { PoolError } from "./errors.ts";
 import type { Lease } from "./lease.ts";
 import type { AcquireOptions, UseOptions } from "./options.ts";
 
-/** What is bounded: the body of `use`, or dials that are waited for. */
+/** The bounded stages: the body of `use`, or awaited dials. */
 export type BoundedStage = "use" | "connect";
 
-/** What `use` needs of a pool. */
+/** The part of a pool that `use` needs. */
 export interface Lender<L> {
   readonly acquireTimeout: number;
-  /** `within` bounds it beside the `timeout` of the options, in milliseconds. */
+  /** `within` is another bound in addition to the `timeout` of the options, in milliseconds. */
   acquire(options: AcquireOptions | undefined, within?: number): Promise<L>;
-  /** Whether the lease's resource, used before, failed before anything came back. */
+  /** Whether the lease's reused resource failed before anything came back. */
   isStale(lease: L, error: unknown): boolean;
   /** Whether the error has spoilt the lease's resource. */
   isFatal(lease: L, error: unknown): boolean;
@@ -21,7 +21,7 @@ export interface Lender<L> {
   lateError(deadline: number, stage: BoundedStage): Error;
 }
 
-/** What bounds a call as a whole. */
+/** The bounds of a whole call. */
 type Limits = Pick<UseOptions, "signal" | "deadline">;
 
 /** Lends resources for the time of a function, within the limits of the call. */
@@ -154,7 +154,7 @@ export class Borrowing<L extends Lease<unknown>> {
   }
 }
 
-/** The error of a retry that got no resource: what failed at first must not be lost. */
+/** The error of a retry that got no resource, which includes the first error. */
 function withFirst(second: unknown, first: unknown, signal: AbortSignal | undefined): unknown {
   if (signal?.aborted) return second;
   const text = `the request had failed before, on a reused resource: ${errorText(first)}`;

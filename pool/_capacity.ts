@@ -6,7 +6,7 @@ import type { SharedFigures } from "./stats.ts";
 
 /** The pool to which a capacity belongs, as the capacity sees it. */
 export interface CapacityUser {
-  /** Slots in use, those being closed included. */
+  /** Slots in use, including those being closed. */
   readonly openSlots: number;
   /** Those being closed. */
   readonly closingSlots: number;
@@ -20,7 +20,7 @@ export interface CapacityUser {
   readonly demand: number;
   /** Closes the resource that has been idle longest. */
   evict(): void;
-  /** Decides what it can, as there may be room. */
+  /** Makes all possible decisions, since there may be room. */
   proceed(): void;
 }
 
@@ -42,13 +42,13 @@ export interface Capacity {
   take(waiter: Waiter | undefined): boolean;
   /** A slot is free again. */
   give(): void;
-  /** Whether so many resources are more than there should be. */
+  /** Whether this number of resources exceeds the limit. */
   isExceededBy(open: number): boolean;
   /** Whether a free resource, opened then, must make room for a waiter of another pool, instead of going to this waiter or being idle. */
   mustYieldBefore(waiter: Waiter | undefined, openedAt: number): boolean;
   /** For how many waiters room is being made elsewhere. */
   readonly coming: number;
-  /** A dial has taken so many milliseconds. */
+  /** A dial took `duration` milliseconds. */
   dialled(duration: number): void;
   /** The pool has decided all that it can for now. */
   review(): void;

@@ -10,7 +10,7 @@ import type { Lease } from "./lease.ts";
 import type { ResolvedPoolOptions } from "./options.ts";
 import type { RetireReason } from "./stats.ts";
 
-/** What happens to idle resources by themselves. */
+/** The events of idle resources. */
 export interface IdleEvents<T> {
   /** The resource may not be lent any more. */
   retire(slot: Slot<T>, reason: RetireReason): void;
@@ -23,7 +23,7 @@ export interface IdleEvents<T> {
   failed(error: unknown, source: ErrorSource): void;
 }
 
-/** Idle resources: in which order they are lent, and how they are watched. */
+/** The idle resources: their order, and their watch. */
 export class IdleList<T, L extends Lease<T>> {
   readonly #connector: Connector<T, L>;
   readonly #traits: ConnectorTraits<T, L>;
@@ -61,7 +61,7 @@ export class IdleList<T, L extends Lease<T>> {
     return this.#slots.idle.head;
   }
 
-  /** Adds a resource. If the connector finds it lost at that, its state is not `idle` afterwards. */
+  /** Adds a resource. If the connector finds it lost then, its state is not `idle` afterwards. */
   add(slot: Slot<T>, now: number, isWanted: boolean): void {
     slot.idleSince = now;
     if (!slot.keepsRest) this.#policy.restartIdleTimer(slot, now);
@@ -72,14 +72,14 @@ export class IdleList<T, L extends Lease<T>> {
   }
 
   /**
-   * The resource to be lent next. Those that turn out not to be fit on the way are
-   * retired. With `accept`, others are passed over that it refuses.
+   * The resource to lend next. Unfit ones on the way are retired. With `accept`, ones that it
+   * refuses are passed over.
    */
   take(now: number, accept?: (slot: Slot<T>) => boolean): Slot<T> | undefined {
     const { idle } = this.#slots;
     const isLifo = this.#options.order === "lifo";
     let slot = isLifo ? idle.tail : idle.head;
-    while (slot?.state === "idle") { // what is asked on the way may call the pool
+    while (slot?.state === "idle") { // the connector may call the pool on the way
       const following: Slot<T> | undefined = isLifo ? slot.prev : slot.next;
       const reason = this.#policy.reasonForIdle(slot, now);
       if (reason !== undefined) this.#events.retire(slot, reason);
@@ -88,7 +88,7 @@ export class IdleList<T, L extends Lease<T>> {
     }
   }
 
-  /** Has the sweep called again when the next resource is due. */
+  /** Schedules the sweep for the next resource that is due. */
   planSweep(now: number): void {
     for (const slot of this.#slots.idle) {
       const due = this.#policy.sweepDue(slot);
@@ -104,7 +104,7 @@ export class IdleList<T, L extends Lease<T>> {
     ignoreResult(this.#connector.unwatch?.(slot.resource) as unknown, onError);
   }
 
-  /** What to await before the resource is lent, if anything. */
+  /** The promise to await before the resource is lent, if any. */
   probe(slot: Slot<T>, wait: boolean, rested: boolean): PromiseLike<void> | undefined {
     if (!this.#traits.probes || !slot.isWatched) return undefined;
     try {

@@ -3,7 +3,7 @@ import type { Slot, SlotTable } from "./_slot.ts";
 import type { AcquireSite } from "./_wait_queue.ts";
 import type { ResolvedPoolOptions } from "./options.ts";
 
-/** What the tracker finds. */
+/** The findings of the tracker. */
 export interface TrackerEvents<T> {
   /** A lease has been held for longer than `leakTimeout`. */
   leaked(slot: Slot<T>, now: number): void;
@@ -11,7 +11,7 @@ export interface TrackerEvents<T> {
   collected(slot: Slot<T>): void;
 }
 
-/** The lease whose end the registry waits for, told apart from later leases of the same slot. */
+/** The tracked lease, as distinct from later leases of the same slot. */
 interface Token<T> {
   readonly slot: Slot<T>;
   readonly uses: number;
@@ -71,7 +71,7 @@ export class LeaseTracker<T> {
         this.#events.leaked(slot, now);
       } else next = Math.min(next, due);
     }
-    // Leases that end one after the other are looked at together: a look goes over all of them.
+    // Leases with close limits are checked together, since a check goes over all of them.
     if (next < Infinity) this.#reportBy(Math.max(next, now + leakTimeout / 10));
   }
 

@@ -24,13 +24,13 @@ import {
 import { failureReport, framesOf, type PoolReport, PoolReportText } from "./report.ts";
 import type { PoolStats } from "./stats.ts";
 
-/** A pool as `Pool` and `KeyedPool` see it: without the types that would make a `Pool<Socket>` no `Pool<unknown>`. */
+/** A pool as `Pool` and `KeyedPool` see it, without the types that would make `Pool<Socket>` unassignable to `Pool<unknown>`. */
 export interface PoolView<L> {
   readonly isOpen: boolean;
   readonly isPaused: boolean;
   /** Whether there are neither resources nor callers. */
   readonly isEmpty: boolean;
-  /** Whether it must remember when to dial again. */
+  /** Whether it must keep its retry schedule. */
   readonly isPacing: boolean;
   readonly stats: PoolStats;
   readonly place: string | undefined;
@@ -53,7 +53,7 @@ export interface PoolView<L> {
   drop(): void;
 }
 
-/** Turns what callers ask for into requests to the allocator, and reports how it stands. */
+/** Turns calls into requests to the allocator, and reports the state of the pool. */
 export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
   readonly #connector: Connector<T, L>;
   readonly #options: ResolvedPoolOptions;
@@ -260,7 +260,7 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
     return {
       kind: fresh ? "fresh" : "any",
       signal,
-      // A caller that does not wait for a release still waits for a dial that can begin at once.
+      // A non-waiting caller still waits for a dial that can begin at once.
       timeout: Math.min(timeout > 0 ? timeout : connectTimeout, within),
       mayWait: timeout > 0,
       priority,
@@ -268,7 +268,7 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
     };
   }
 
-  /** Asks the connector; an error, or an asynchronous answer, counts as `otherwise`. */
+  /** Calls a connector method; an error, or an asynchronous answer, counts as `otherwise`. */
   #ask(source: "isStale" | "isFatal", ask: () => unknown, otherwise: boolean): boolean {
     try {
       const answer = ask();

@@ -34,7 +34,7 @@ export interface DatedFailure {
   readonly at: number;
 }
 
-/** Where the reporter finds what it does not keep. */
+/** The state that the reporter reads. */
 export interface ReporterSources {
   readonly connector: Pick<Connector<unknown>, "place" | "lingering">;
   readonly capacity: Pick<Capacity, "maxSize" | "shared">;
@@ -57,7 +57,7 @@ const NO_LISTENERS: Listeners = {
   onError: undefined,
 };
 
-/** What the pool says of itself: counts what happens, calls hooks once the state is in order, and makes the errors about the pool. */
+/** Counts events, calls hooks once the state is consistent, and creates the errors about the pool. */
 export class Reporter<T> {
   readonly counters = new Counters();
   /** The last failures of dials, the latest first. */
@@ -153,7 +153,7 @@ export class Reporter<T> {
     }
   }
 
-  /** A lease has ended otherwise than by a release. */
+  /** A lease has ended, but not by a release. */
   ended(slot: Slot<T>): void {
     this.counters.uses++;
     this.counters.sums.use += this.#clock.wall() - slot.leasedAt;
@@ -178,7 +178,7 @@ export class Reporter<T> {
     this.#emit("onReject", { error, waited: this.#clock.now() - waiter.since });
   }
 
-  /** A call was refused that never waited. */
+  /** A call was rejected without a wait. */
   refused(error: unknown): void {
     if (this.#listeners.onReject !== undefined) this.#emit("onReject", { error, waited: 0 });
   }
@@ -221,7 +221,7 @@ export class Reporter<T> {
     };
   }
 
-  /** What the pool connects to, in one line and without passwords. */
+  /** The place of the pool, in one line and without passwords. */
   get place(): string | undefined {
     try {
       const { place } = this.#sources.connector;
@@ -231,7 +231,7 @@ export class Reporter<T> {
     }
   }
 
-  /** Which pool it is, and how it stands, for an error. */
+  /** The identity and the state of the pool, for an error. */
   get info(): PoolInfo {
     const { name } = this.#options;
     const { key } = this.#sources;
@@ -256,12 +256,12 @@ export class Reporter<T> {
     return new PoolOverloadedError(waited, this.info);
   }
 
-  /** For a caller whose time is over. */
+  /** The error of a caller that timed out. */
   lateError(stage: TimeoutStage, timeout: number): PoolTimeoutError {
     return new PoolTimeoutError(stage, timeout, this.info, this.lastFailure, this.#holders(stage));
   }
 
-  /** For a call into the connector that took too long. */
+  /** The error of a connector call that took too long. */
   timeoutError(stage: TimeoutStage, limit: number): PoolTimeoutError {
     return new PoolTimeoutError(stage, limit, this.info);
   }
@@ -273,7 +273,7 @@ export class Reporter<T> {
       ignoreResult(count, () => {}); // it must not be asynchronous
       return Number(count ?? 0) || 0;
     } catch {
-      return 0; // figures are asked for in the midst of decisions: that must not fail
+      return 0; // stats are read in the middle of decisions, which must not fail
     }
   }
 
@@ -284,7 +284,7 @@ export class Reporter<T> {
     return { error: last.error, ago: this.#clock.now() - last.at };
   }
 
-  /** Who holds what is waited for. */
+  /** The leases that callers wait for. */
   #holders(stage: TimeoutStage): string {
     if (stage !== "wait" || this.#slots.leased === 0) return "";
     if (!this.#options.track) return "; the option `track` tells where leases were acquired";
@@ -313,7 +313,7 @@ export class Reporter<T> {
     }
   }
 
-  /** An error of `onError` itself, or one for which there is none, is thrown where the runtime reports it. */
+  /** Throws an error of `onError`, or one without an `onError`, to the runtime. */
   #hookFailed(error: unknown, name: HookName): void {
     const listeners = name === "onError" ? undefined : this.#listeners.onError;
     if (listeners === undefined) {

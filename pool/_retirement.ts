@@ -62,7 +62,7 @@ export class RetirementPolicy<T, L extends Lease<T>> {
     return this.#traits.checks && now - slot.idleSince >= this.#options.checkAfter;
   }
 
-  /** When an idle resource is to be looked at by the sweep: it is due to go, or to be kept alive. */
+  /** When the sweep must check an idle resource: it expires, or is due for a keep-alive check. */
   sweepDue(slot: Slot<T>): number {
     const { keepalive } = this.#options;
     return this.#traits.checks ? Math.min(slot.dueAt, slot.idleSince + keepalive) : slot.dueAt;

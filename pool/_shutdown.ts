@@ -3,10 +3,10 @@ import type { CloseOptions } from "./options.ts";
 
 const DEFAULT_TIMEOUT_MS = 10_000;
 
-// How long closes that were begun by force may take before they are given up.
+// How long forced closes may take before they are given up.
 const GRACE_MS = 100;
 
-/** What is to be closed. */
+/** The pool to close. */
 export interface Closable {
   drain(onDrained: () => void): void;
   shutDown(onEmpty: () => void): void;
@@ -17,8 +17,8 @@ export interface Closable {
 /**
  * - `open`: nothing is closed yet
  * - `draining`: waiters are served
- * - `gentle`: borrowers are waited for
- * - `forced`: resources are closed under their borrowers
+ * - `gentle`: borrowers may finish
+ * - `forced`: leased resources are closed
  * - `done`
  */
 type ShutdownState = "open" | "draining" | "gentle" | "forced" | "done";
@@ -43,7 +43,7 @@ export class Shutdown {
     this.done = new Promise((resolve) => this.#resolve = resolve);
   }
 
-  /** Begins to close, or hastens what has begun. */
+  /** Begins to close, or shortens a close in progress. */
   close(options: CloseOptions): void {
     const { timeout = DEFAULT_TIMEOUT_MS, force = false, signal, waiters = "reject" } = options;
     if (waiters === "serve" && this.#state === "open" && !force) this.#drain();
@@ -69,11 +69,11 @@ export class Shutdown {
       this.#state = "done";
       this.#lift();
       this.#end?.abort();
-      this.#resolve(Promise.resolve()); // callers that were rejected are told before
+      this.#resolve(Promise.resolve()); // rejected callers are told before
     });
   }
 
-  /** Closes begun before the deadline have had their time; those begun by force get some more. */
+  /** Closes begun before the deadline are given up at it; forced ones get some more time. */
   #expire(): void {
     this.#lift();
     if (this.#state === "gentle") this.#target.abandonCloses();

@@ -10,14 +10,14 @@ export interface AcquireSite {
   reported: boolean;
 }
 
-/** What a caller asks for. */
+/** The request of a caller. */
 export interface AcquireRequest {
-  /** Any resource, or one that nobody has used. */
+  /** Any resource, or a fresh one. */
   readonly kind: "any" | "fresh";
   readonly signal: AbortSignal | undefined;
   /** In milliseconds. */
   readonly timeout: number;
-  /** Whether it waits for a release, or only for what can be made ready at once. */
+  /** Whether it waits for a release, or only for a preparation that can begin at once. */
   readonly mayWait: boolean;
   readonly priority: number;
   /** Who is told what happens to the waiter. It is here since a field of each waiter would be dearer. */
@@ -26,7 +26,7 @@ export interface AcquireRequest {
   readonly site?: AcquireSite;
 }
 
-/** Answers a promise, with a lease or a {@linkcode Rejection}. */
+/** Settles a promise, with a lease or a {@linkcode Rejection}. */
 export type Resolve = (answer: unknown) => void;
 
 /** A thenable that rejects: resolving with it rejects the promise. */
@@ -42,7 +42,7 @@ export class Rejection implements PromiseLike<never> {
   }
 }
 
-/** A slot, as far as a waiter is concerned. */
+/** The part of a slot that concerns waiters. */
 export interface AssignedSlot {
   readonly stage: TimeoutStage;
   readonly uses: number;
@@ -54,16 +54,16 @@ let tickets = 0;
 // There are fewer tickets than this, so that a priority comes before any ticket.
 const TICKETS = 2 ** 40;
 
-/** A caller that waits for the pool's answer. There may be very many: it has no field that can be done without. */
+/** A waiting caller. There may be very many, so it has as few fields as possible. */
 export class Waiter implements Ranked, Bounded {
   readonly request: AcquireRequest;
-  /** When it came, by the monotonic clock. */
+  /** When it arrived, by the monotonic clock. */
   readonly since: number;
-  /** Its place among the waiters of all pools: by priority, then first come, first served. */
+  /** Its place among the waiters of all pools: by priority, then by arrival. */
   readonly rank: number;
-  /** The slot that is being made ready for it. */
+  /** The slot that is being prepared for it. */
   slot: AssignedSlot | undefined = undefined;
-  /** How it is answered, until it has been. */
+  /** The function that settles it, until it is settled. */
   resolve: Resolve | undefined;
 
   constructor(request: AcquireRequest, since: number, resolve: Resolve) {
@@ -92,7 +92,7 @@ export class Waiter implements Ranked, Bounded {
     return undefined;
   }
 
-  /** Counts as answered from now on; it is to be by what this returns. */
+  /** Counts as settled from now on; the caller must settle it with the result. */
   settle(): Resolve {
     const resolve = this.resolve!;
     this.resolve = undefined;
@@ -123,7 +123,7 @@ export class AbortableWaiter extends Waiter {
   }
 }
 
-/** What happens to a waiter by itself. */
+/** The events of a waiter. */
 export interface WaitEvents {
   /** Its signal was aborted. */
   aborted(waiter: Waiter): void;
@@ -132,9 +132,9 @@ export interface WaitEvents {
 }
 
 /**
- * All waiters, in the order in which they are served. For some a slot is being
- * made ready already: those are assigned. Waiters for any resource and for a
- * fresh one are kept apart, so that neither is in the way of the other.
+ * All waiters in the order in which they are served. A waiter for which a slot is being
+ * prepared is assigned. Waiters for any resource and for a fresh one are kept apart, so that
+ * neither blocks the other.
  */
 export class WaitQueue {
   readonly #any = new Lane();
@@ -155,12 +155,12 @@ export class WaitQueue {
   /** How many waiters there are. */
   size = 0;
 
-  /** How many waiters have a slot that is being made ready for them. */
+  /** The number of waiters with an assigned slot. */
   get assigned(): number {
     return this.#any.assigned + (this.#fresh?.assigned ?? 0);
   }
 
-  /** How many have none. */
+  /** The number of waiters without one. */
   get unassigned(): number {
     return this.size - this.assigned;
   }
@@ -197,7 +197,7 @@ export class WaitQueue {
     if (request.priority !== 0) this.#prioritised++;
   }
 
-  /** Takes a waiter out. It is to be answered by what this returns: nothing else can happen to it. */
+  /** Removes a waiter. The caller must settle it with the result: nothing else can happen to it. */
   take(waiter: Waiter): Resolve {
     const { request } = waiter;
     this.size--;
@@ -210,19 +210,19 @@ export class WaitQueue {
     return resolve;
   }
 
-  /** A slot is being made ready for this waiter. */
+  /** A slot is being prepared for this waiter. */
   assign(waiter: Waiter, slot: AssignedSlot): void {
     this.#laneOf(waiter).assign(waiter, slot);
     if (!waiter.request.mayWait) this.#stranded!.delete(waiter);
   }
 
-  /** The slot is not for this waiter any more, which has its old place again. */
+  /** The slot is no longer for this waiter, which returns to its old place. */
   unassign(waiter: Waiter): void {
     this.#laneOf(waiter).unassign(waiter);
     if (!waiter.request.mayWait) this.#strand(waiter);
   }
 
-  /** Of the first waiters that take any resource, so many have no slot any more. */
+  /** The first `count` waiters that take any resource lose their slots. */
   unassignFirst(count: number): void {
     for (const waiter of this.#any.queue) {
       if (count-- <= 0) return;
@@ -231,8 +231,8 @@ export class WaitQueue {
   }
 
   /**
-   * The slot goes to this waiter, for whichever it was made ready. That one gets
-   * in exchange what was being made ready for this waiter, or its place back.
+   * The slot goes to this waiter, even if it was prepared for another. That one gets this
+   * waiter's slot in exchange, or returns to its place.
    */
   redirect(slot: AssignedSlot, waiter: Waiter): void {
     const former = slot.waiter;
@@ -259,21 +259,21 @@ export class WaitQueue {
     return any.rank < fresh.rank ? any : fresh;
   }
 
-  /** Whether the first waiter without a slot wants a fresh resource, and comes before the one given. */
+  /** Whether the first waiter without a slot wants a fresh resource, and comes before the given one. */
   wantsFreshBefore(waiter: Waiter | undefined): boolean {
     const { next } = this;
     if (next?.request.kind !== "fresh") return false;
     return waiter === undefined || next.rank < waiter.rank;
   }
 
-  /** Whether there are waiters that do not wait, and that nothing is being made ready for. */
+  /** Whether there are non-waiting waiters without a slot. */
   get hasStranded(): boolean {
     return this.#stranded !== undefined && this.#stranded.size > 0;
   }
 
   /**
-   * The waiters that do not wait, but for as many as room is being made for:
-   * `coming` for any, and `closing` for those that want a fresh resource.
+   * The non-waiting waiters, except those for which room is coming: `coming` for any
+   * resource, and `closing` for a fresh one.
    */
   strandedBeyond(coming: number, closing: number): Waiter[] {
     return [...this.#stranded ?? []].filter(({ request }) =>
@@ -281,7 +281,7 @@ export class WaitQueue {
     );
   }
 
-  /** The waiters without a slot that came before this time. */
+  /** The waiters without a slot that arrived before this time. */
   unassignedSince(horizon: number): Waiter[] {
     const found: Waiter[] = [];
     for (const waiter of this) {

@@ -7,7 +7,7 @@
 import { errorText, oneLine } from "../internal/text.ts";
 import { type PoolStats, summary } from "./stats.ts";
 
-/** Which pool an error is about, and how it stood. */
+/** The pool of an error, and its state. */
 export interface PoolInfo {
   /** The name that the pool was given. */
   readonly name?: string;
@@ -29,7 +29,7 @@ export interface ConnectFailure {
 
 /** The base of all errors of a pool. */
 export class PoolError extends Error {
-  /** Which pool it is about, and how it stood. */
+  /** The pool of the error, and its state. */
   readonly pool: PoolInfo;
 
   /** Makes the error; the pool does. */
@@ -108,7 +108,7 @@ export class PoolOverloadedError extends PoolError {
 
 /**
  * What a call was at when its time ran out: waiting for a free resource
- * (`"wait"`), for leave to dial (`"admit"`), for a dial (`"connect"`, `"init"`), for
+ * (`"wait"`), for admission to dial (`"admit"`), for a dial (`"connect"`, `"init"`), for
  * one of the connector's other methods, or for the body of `use` (`"use"`).
  */
 export type TimeoutStage =

@@ -253,8 +253,8 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
   }
 
   /**
-   * Reports who holds what since when, who waits at what, the age and state of each
-   * resource, and the last failures. `String()` of it reads well in a log.
+   * Reports the leases with their age, the waiters with their stage, the age and state of
+   * each resource, and the last failures. `String()` of it is meant for logs.
    */
   explain(): PoolReport {
     return this.#core.explain();

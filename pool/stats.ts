@@ -61,7 +61,7 @@ export interface PoolStats {
   readonly leased: number;
   /** Resources ready to be lent. */
   readonly idle: number;
-  /** Dials in flight, those included that wait for leave to dial. */
+  /** Dials in flight, including those that wait for admission. */
   readonly connecting: number;
   /** Resources that are being checked, probed, reset, or read by `accept`. */
   readonly preparing: number;

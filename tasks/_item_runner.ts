@@ -6,19 +6,18 @@ import type { SlotHolder } from "./_reentrancy.ts";
 import type { TimeLimit } from "./_time_limits.ts";
 
 /**
- * Works on one item of a job after the other, as long as it has a slot. Between
- * two slots it rests, and is not made anew: its async context costs more than
- * an item does.
+ * Works on one item of a job after the other, as long as it has a slot. It is kept between
+ * two slots, since its async context costs more than an item.
  *
- * A late one works on an item whose end nobody waits for any more.
+ * A late one works on an item whose end is no longer awaited.
  */
 export class ItemRunner {
   state: "resting" | "working" | "late" = "resting";
-  /** What the body of its present item is told. */
+  /** The context of its present item. */
   context = new BodyContext();
   limit: TimeLimit | undefined = undefined;
   times: TaskTimes | undefined = undefined;
-  /** As the bodies are known that it calls. */
+  /** The holder of the bodies that it calls. */
   readonly holder: SlotHolder;
   #slot = new Deferred<void>();
   #turn: Turn | undefined = undefined;
@@ -50,7 +49,7 @@ export class ItemRunner {
     return this.context = new BodyContext();
   }
 
-  /** Nobody waits for the present item any more. */
+  /** The present item is no longer awaited. */
   giveUp(reason: unknown): void {
     this.state = "late";
     this.context.abort(reason);

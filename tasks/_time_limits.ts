@@ -4,7 +4,7 @@ import { DeadlineQueue, Limit } from "../internal/deadline_queue.ts";
 /** How long one body may take. */
 export type TimeLimit = Limit;
 
-/** Milliseconds that pass evenly, whatever is done to the date. */
+/** Monotonic time in milliseconds. */
 export const monotonicNow: () => number = platformNow;
 
 /** The time limits of all running bodies, behind one timer. */
@@ -42,7 +42,7 @@ export class TimeLimits {
     this.#deadlines!.drop(limit);
   }
 
-  /** To be called when nothing runs: no timer is left then. */
+  /** Must be called when nothing runs; removes the timer. */
   clear(): void {
     this.#state = "clear";
     this.#deadlines?.clear();

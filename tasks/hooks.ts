@@ -20,7 +20,7 @@ export interface TaskEndEvent {
   readonly index?: number;
 }
 
-/** Every slot is held by a task that waits for work which it has itself given to the pool. */
+/** Every slot is held by a task that waits for its nested work. */
 export interface StandstillEvent {
   /** How many slots are held. */
   readonly running: number;

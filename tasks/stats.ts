@@ -1,4 +1,4 @@
-/** How a task pool stands. */
+/** A snapshot of a task pool. */
 export interface TaskPoolStats {
   /** How many tasks may run at once. */
   readonly size: number;

@@ -1,6 +1,6 @@
 /**
- * Runs every test: those that need the network alone, and the examples in the
- * docs, with just that; those that start a server or a process with more.
+ * Runs every test. Tests that need only the network, and the examples in the docs, run
+ * with that permission; tests that start a server or a process have more.
  *
  *     deno task test [options of deno test] [test files]
  *
@@ -15,9 +15,9 @@ import { deno } from "./_deno.ts";
 
 interface Group {
   permissions: string[];
-  /** What to run when no files are named. */
+  /** The files to run by default. */
   all: string[];
-  /** Which of the named files to run. */
+  /** The named files of this group. */
   takes(file: string): boolean;
 }
 
@@ -31,7 +31,7 @@ const groups: Group[] = [
     takes: (file) => !isProcessTest(file),
   },
   {
-    permissions: ["--allow-all"], // what drives a browser takes no less
+    permissions: ["--allow-all"], // the browser driver needs it
     all: [processTests],
     takes: isProcessTest,
   },
@@ -62,7 +62,7 @@ async function run({ permissions, all, takes }: Group): Promise<number> {
   return code;
 }
 
-/** Adds up what a run says at its end: `ok | 3 passed | 0 failed | 1 ignored (1 step)`. */
+/** Adds up the last line of a run: `ok | 3 passed | 0 failed | 1 ignored (1 step)`. */
 function count(output: string): void {
   const lines = stripVTControlCharacters(output).split(/\r?\n/);
   const summary = lines.findLast((line) => /^\S+ \| \d+ passed/.test(line)) ?? "";

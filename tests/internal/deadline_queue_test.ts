@@ -34,12 +34,12 @@ class World implements Disposable {
     this.queue.drop(entry);
   }
 
-  /** The loop is held up: time passes, and no timer fires. */
+  /** A stall: time passes, and no timer fires. */
   stall(duration: number): void {
     this.#stalled += duration;
   }
 
-  /** Time passes for the timers too. */
+  /** Advances the clock and the timers. */
   pass(duration: number): void {
     const until = this.time.now + duration;
     while (this.time.advance(until));
@@ -82,14 +82,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.nat(90).map((n): Step => (world) => passAndCheck(world, n)) },
 );
 
-Deno.test("DeadlineQueue tells each entry at its deadline, in order, whatever comes and is settled meanwhile", () => {
+Deno.test("DeadlineQueue expires each entry at its deadline, in order, while others are added and settled", () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 80, size: "max" }), (steps) => {
       using world = new World();
       for (const take of steps) take(world);
       passAndCheck(world, 1_000);
-      for (const entry of world.waiting) world.settle(entry); // those without a deadline
-      assertEquals(world.time.holding, 0, "no timer keeps the process alive when nobody waits");
+      for (const entry of world.waiting) world.settle(entry); // entries without a deadline
+      assertEquals(world.time.holding, 0, "no timer keeps the process alive without entries");
       world.queue.close();
       assertEquals(world.time.pending, 0);
     }),
@@ -97,7 +97,7 @@ Deno.test("DeadlineQueue tells each entry at its deadline, in order, whatever co
   );
 });
 
-Deno.test("DeadlineQueue gives back the time for which the loop was held up, within bounds", () => {
+Deno.test("DeadlineQueue extends deadlines by the time of a stall, within bounds", () => {
   for (const [lateness, grace] of [[1, 0], [3, 0], [4, 4], [100, 100], [1_000, 250]] as const) {
     using world = new World();
     const entry = world.add(10);
@@ -114,12 +114,12 @@ Deno.test("DeadlineQueue gives back the time for which the loop was held up, wit
   }
 });
 
-Deno.test("DeadlineQueue does not tell what the turn after the deadline, or the grace, has brought", () => {
+Deno.test("DeadlineQueue does not expire an entry that settles in the turn after the deadline, or in the grace", () => {
   for (const lateness of [0, 50]) {
     using world = new World();
     const [brought, late] = [world.add(10), world.add(10)];
     world.stall(lateness);
-    setTimeout(() => setTimeout(() => world.settle(brought), 0), 10); // news that come in the turn
+    setTimeout(() => setTimeout(() => world.settle(brought), 0), 10); // I/O that arrives in the turn
     world.pass(10 + graceFor(lateness));
     assertEquals(world.told, [late]);
     assertEquals(world.waiting, []);
@@ -128,7 +128,7 @@ Deno.test("DeadlineQueue does not tell what the turn after the deadline, or the 
   }
 });
 
-Deno.test("DeadlineQueue takes entries from within the call that tells of one, and while it gives grace", () => {
+Deno.test("DeadlineQueue accepts entries from within its callback, and during a grace", () => {
   using world = new World();
   const first = world.add(10);
   const onTold: Limit[] = [];
@@ -156,7 +156,7 @@ Deno.test("DeadlineQueue takes entries from within the call that tells of one, a
   assertEquals(world.time.pending, 0);
 });
 
-Deno.test("DeadlineQueue that is cleared in its grace or its turn tells nobody", () => {
+Deno.test("DeadlineQueue expires nothing after clear() in a grace or a turn", () => {
   for (const lateness of [0, 50]) {
     using world = new World();
     world.add(10);
@@ -165,4 +165,26 @@ Deno.test("DeadlineQueue that is cleared in its grace or its turn tells nobody",
     world.pass(500);
     assertEquals([world.told, world.time.pending], [[], 0]);
   }
+});
+
+Deno.test("DeadlineQueue keeps the order of a thousand entries of which most leave", () => {
+  using time = new FakeTime(0);
+  const due: number[] = [];
+  const waiters = Array.from({ length: 1_000 }, (_, i) => new Entry(i * 7_919 % 997));
+  const deadlines = new DeadlineQueue<Entry>(() => time.now, (waiter) => {
+    waiter.settled = true;
+    deadlines.drop(waiter);
+    due.push(waiter.deadline);
+  });
+  for (const waiter of waiters) deadlines.add(waiter, time.now);
+  for (const [i, waiter] of waiters.entries()) {
+    if (i % 4 === 0) continue;
+    waiter.settled = true;
+    deadlines.drop(waiter);
+  }
+  time.tick(1_000);
+  const expected = waiters.filter((_, i) => i % 4 === 0).map(({ deadline }) => deadline);
+  assertEquals(due, expected.toSorted((a, b) => a - b));
+  deadlines.clear();
+  assertEquals(time.next(), false);
 });

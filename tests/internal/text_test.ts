@@ -6,7 +6,7 @@ import { fc } from "../support/npm.ts";
 // deno-lint-ignore no-control-regex
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
 
-Deno.test("oneLine leaves no character that breaks a line or drives a terminal, and all others as they are", () => {
+Deno.test("oneLine escapes characters that break a line or control a terminal, and leaves others unchanged", () => {
   assertEquals(oneLine("a\nb\tc\u001b[31m\u0085\u2028"), "a\\nb\\tc\\u001b[31m\\u0085\\u2028");
   fc.assert(
     fc.property(fc.string({ unit: "binary" }), (text) => {
@@ -17,7 +17,7 @@ Deno.test("oneLine leaves no character that breaks a line or drives a terminal, 
   );
 });
 
-Deno.test("what is thrown, and what is refused, is shown whatever it is", () => {
+Deno.test("any thrown or refused value can be shown", () => {
   const hostile = {
     toString() {
       throw new Error("not to be printed");

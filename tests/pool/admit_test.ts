@@ -4,7 +4,7 @@ import { KeyedPool } from "../../pool/keyed_pool.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
 import { Simulation } from "../support/simulation.ts";
 
-/** A connector whose leave to dial is given by hand, and what became of the permits. */
+/** A connector whose `admit()` is answered by hand; records its permits. */
 class Gate implements Connector<{ closes: number }> {
   readonly waiting: ((isGranted: boolean) => void)[] = [];
   granted = 0;
@@ -44,7 +44,7 @@ class Gate implements Connector<{ closes: number }> {
   }
 }
 
-Deno.test("a dial that waits for leave goes to the next caller when the first gives up", async () => {
+Deno.test("a dial that waits for admission goes to the next caller when the first gives up", async () => {
   const gate = new Gate();
   await using pool = new Pool(gate, { maxSize: 1 });
   const controller = new AbortController();
@@ -58,7 +58,7 @@ Deno.test("a dial that waits for leave goes to the next caller when the first gi
   second.value!.release();
 });
 
-Deno.test("a dial that waits for leave, and that nobody needs, makes room for another key", async () => {
+Deno.test("a dial that waits for admission and is no longer needed makes room for another key", async () => {
   const gates = { a: new Gate(), b: new Gate() };
   await using pool = new KeyedPool((key: "a" | "b") => gates[key], { maxSize: 1 });
   const controller = new AbortController();
@@ -73,7 +73,7 @@ Deno.test("a dial that waits for leave, and that nobody needs, makes room for an
   assertEquals(
     [gates.a.dials, gates.a.released],
     [0, 1],
-    "leave that comes too late is given back",
+    "a permit that comes too late is given back",
   );
   other.value!.release();
 });
@@ -168,7 +168,7 @@ Deno.test("a permit that can't be given back is reported, also when it came too 
   }
 });
 
-Deno.test("a permit whose release() is asynchronous and rejects is reported too", async () => {
+Deno.test("a permit whose release() is asynchronous and rejects is reported", async () => {
   const error = new Error("no way back");
   const errors: unknown[] = [];
   const connector = {
@@ -179,7 +179,7 @@ Deno.test("a permit whose release() is asynchronous and rejects is reported too"
   const pool = new Pool(connector, { hooks });
   (await pool.acquire()).discard();
   await pool.close();
-  // By now the runtime would have told of a rejection that nobody handles.
+  // By now the runtime would have reported an unhandled rejection.
   await new Promise((resolve) => setTimeout(resolve, 0));
   assertEquals(errors, [error]);
 });

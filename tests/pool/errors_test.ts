@@ -21,7 +21,7 @@ const CONTROL = /[\p{Cc}\u2028\u2029]/u;
 for (const retry of [{}, { attempts: 2, minDelay: 1, maxDelay: 1 }]) {
   const title = `with ${"attempts" in retry ? "a" : "no"} retry`;
 
-  Deno.test(`KeyedPool, ${title}: callers get the error of the dial itself, and that of the pool names key, place and failure`, async () => {
+  Deno.test(`KeyedPool, ${title}: callers get the dial's own error, and the pool's error names key, place and failure`, async () => {
     const failure = new Error("refused");
     await using hosts = new KeyedPool((host: string) => ({
       place: `tcp://${host}:80`,
@@ -129,7 +129,7 @@ Deno.test("PoolExhaustedError of a keyed pool names maxPerKey and maxSize, which
   assertStringIncludes(shared.message, "all keys: open 2, max 2");
 });
 
-/** Every error of a pool that a call may end with. */
+/** Every error of a pool with which a call may reject. */
 async function errorsOf(pool: Pool<object>): Promise<PoolError[]> {
   const errors: unknown[] = [];
   const note = (call: Promise<unknown>) => call.catch((error) => void errors.push(error));
@@ -181,7 +181,7 @@ Deno.test("KeyedPool: a key is named in one line, cut, and without the password 
   assertEquals(await told("https://host:443/a@b"), "https://host:443/a@b");
 });
 
-Deno.test("KeyedPool that is closed: its error has the name and the figures of all keys", async () => {
+Deno.test("PoolClosedError of a keyed pool has its name and the figures of all keys", async () => {
   const hosts = new KeyedPool((_key: string) => () => ({}), { name: "hosts", maxSize: 7 });
   (await hosts.acquire("a")).release();
   await hosts.close();
@@ -193,7 +193,7 @@ Deno.test("KeyedPool that is closed: its error has the name and the figures of a
   ], ["hosts", 7, 1]);
 });
 
-Deno.test("Errors and reports of a pool hold no option of its connector", async () => {
+Deno.test("errors and reports of a pool hold no option of its connector", async () => {
   const secrets = ["s3cret", "t0ken"];
   const connector = {
     place: "tcp://db:5432",

@@ -2,7 +2,7 @@ import { assertEquals, assertGreaterOrEqual, assertLessOrEqual } from "@std/asse
 import { Pool, type PoolOptions } from "../../mod.ts";
 import { Simulation } from "../support/simulation.ts";
 
-/** A pool of things in virtual time: a dial takes 5 ms, a close 3. */
+/** A pool in virtual time: a dial takes 5 ms, a close 3. */
 function setUp(simulation: Simulation, options: PoolOptions) {
   const server = { isDown: false };
   let dials = 0;
@@ -33,7 +33,7 @@ async function closeNow(simulation: Simulation, pool: Pool<object>): Promise<voi
 for (
   const [maxSize, fewest, title] of [[10, 2, "room to spare"], [2, 1, "no room to spare"]] as const
 ) {
-  Deno.test(`Pool with ${title}: minIdle holds through expiry at every look`, async () => {
+  Deno.test(`Pool with ${title}: minIdle holds at every moment while resources expire`, async () => {
     using simulation = new Simulation(1);
     const options = { maxSize, minIdle: 2, maxLifetime: 600 };
     const { pool, calls } = setUp(simulation, options);
@@ -123,7 +123,7 @@ Deno.test("Pool with minIdle and a short idleTimeout: the minimum stays, and not
 });
 
 for (const minIdle of [0, 2]) {
-  Deno.test(`Pool with idleTimeout 0 and minIdle ${minIdle}: at rest just these are idle, and nothing churns`, async () => {
+  Deno.test(`Pool with idleTimeout 0 and minIdle ${minIdle}: exactly these are idle at rest, and none is replaced`, async () => {
     using simulation = new Simulation(1);
     const { pool, calls } = setUp(simulation, { minIdle, idleTimeout: 0 });
     await simulation.run(20);
@@ -139,7 +139,7 @@ for (const minIdle of [0, 2]) {
   });
 }
 
-Deno.test("Pool.clear() then warm(3): three are idle, though those before are still being closed", async () => {
+Deno.test("Pool.clear(), then warm(3): three are idle while the cleared ones are still being closed", async () => {
   using simulation = new Simulation(1);
   const { pool } = setUp(simulation, { maxSize: 3 });
   const first = pool.warm(3);
@@ -166,7 +166,7 @@ for (const options of [{}, { maxConnecting: 1 }, { maxSize: 3 }] satisfies PoolO
   });
 }
 
-Deno.test("Pool: two warm(3) at once, while the schedule waits for a server that is down, leave three idle", async () => {
+Deno.test("Pool: two warm(3) at once while the retry schedule waits leave three idle", async () => {
   using simulation = new Simulation(1);
   let isDown = true;
   const pool = new Pool(() => {

@@ -1,4 +1,4 @@
-/** Failures that another try can't mend: a wrong password, a refused certificate. */
+/** Final failures, which a retry cannot help: a wrong password, a rejected certificate. */
 
 import {
   assert,
@@ -16,7 +16,7 @@ const RETRY = { minDelay: 100, maxDelay: 5_000 };
 
 class WrongPassword extends Error {}
 
-/** A server that refuses until it is mended; each answer takes 5 ms. */
+/** A server that rejects until it is repaired; each answer takes 5 ms. */
 class Server {
   readonly simulation: Simulation;
   readonly dials: number[] = [];
@@ -43,7 +43,7 @@ const CALLERS = 8;
 
 type Borrow = () => Promise<Disposable>;
 
-/** Callers that come again every 10 ms until they are served. Gives what they were told, and when they were served. */
+/** Callers that call again every 10 ms until they are served. Returns their errors, and when they were served. */
 function insist(simulation: Simulation, borrow: Borrow) {
   const told: unknown[] = [];
   const servedAt: number[] = [];
@@ -74,8 +74,8 @@ async function assertPaced(simulation: Simulation, server: Server, borrow: Borro
   await simulation.run(3_000);
   assertLessOrEqual(server.dials.length, CALLERS + 4);
   assertGreaterOrEqual(server.dials.length, 3, "it is tried again now and then");
-  assertGreaterOrEqual(told.length, CALLERS * 100, "callers are told at once");
-  assert(told.every((error) => error instanceof WrongPassword), "each of the true reason");
+  assertGreaterOrEqual(told.length, CALLERS * 100, "callers reject at once");
+  assert(told.every((error) => error instanceof WrongPassword), "each with the true reason");
   server.isMended = true;
   const mendedAt = simulation.now;
   await simulation.run(RETRY.maxDelay + 20);
@@ -91,7 +91,7 @@ const cases: [string, RetryOptions][] = [
 ];
 
 for (const [title, retry] of cases) {
-  Deno.test(`Pool with ${title}: a final failure is paced, and the first success comes soon after it is mended`, async () => {
+  Deno.test(`Pool with ${title}: a final failure is paced, and the first success follows soon after the repair`, async () => {
     using simulation = new Simulation(1);
     const server = new Server(simulation);
     const pool = new Pool(server.connector, { retry, clock: simulation.clock });
@@ -116,7 +116,7 @@ Deno.test("KeyedPool: a final failure of one key is paced, and others are not", 
   await closeNow(simulation, hosts);
 });
 
-Deno.test("KeyedPool: keys that failed finally leave nothing behind once they may be dialled again", async () => {
+Deno.test("KeyedPool: a key with a final failure leaves nothing behind once it may be dialled again", async () => {
   using simulation = new Simulation(1);
   const server = new Server(simulation);
   let connectors = 0;
@@ -141,7 +141,7 @@ Deno.test("KeyedPool: keys that failed finally leave nothing behind once they ma
   await closeNow(simulation, hosts);
 });
 
-Deno.test("Pool: callers that come together have one dial each at first, then one for all finds out", async () => {
+Deno.test("Pool: simultaneous callers dial once each at first, then one dial probes for all", async () => {
   using simulation = new Simulation(1);
   const server = new Server(simulation);
   const pool = new Pool(server.connector, { retry: RETRY, clock: simulation.clock });
@@ -157,7 +157,7 @@ Deno.test("Pool: callers that come together have one dial each at first, then on
   assertEquals(await burst(), 5);
   assertEquals(await burst(), 5, "paced");
   await simulation.run(RETRY.minDelay);
-  assertEquals(await burst(), 6, "one finds out for all");
+  assertEquals(await burst(), 6, "one dial probes for all");
   await simulation.run(RETRY.minDelay);
   assertEquals(await burst(), 6, "the delay has doubled");
   await simulation.run(RETRY.minDelay);

@@ -35,7 +35,7 @@ function dials(scene: Scene): number {
   return scene.connector.count("connect");
 }
 
-Deno.test("a server that refuses twice and then comes up costs a patient caller three dials", async () => {
+Deno.test("a server that refuses twice and then accepts costs a caller three dials", async () => {
   const port = unusedPort();
   const servers: EchoServer[] = [];
   const onError = () => void (pool.stats.dials.failed === 2 && servers.push(up()));
@@ -61,7 +61,7 @@ Deno.test("a server that always refuses costs three dials, and the caller gets t
   assertEquals([pool.stats.dials.failed, pool.stats.size, pool.stats.waiting], [3, 0, 0]);
 });
 
-Deno.test("an error that trying again cannot help costs one dial", async () => {
+Deno.test("an error that is not retryable costs one dial", async () => {
   const errors = [
     new Deno.errors.InvalidData("invalid peer certificate: UnknownIssuer"),
     new Deno.errors.PermissionDenied("no"),
@@ -88,7 +88,7 @@ Deno.test({
   },
 });
 
-Deno.test("a dial that takes too long is tried again as one that fails is", async () => {
+Deno.test("a dial that times out is retried like one that fails", async () => {
   using scene = sceneOf({ connectTimeout: 50, retry: { attempts: 2, minDelay: 100 } });
   scene.connector.script.connect = "never";
   const caller = scene.acquire();
@@ -196,7 +196,7 @@ Deno.test("the whole pool has one schedule: a server that is down sees one probe
   using scene = sceneOf({ maxSize: 5, connectTimeout: 10_000 });
   scene.connector.script.connect = "never";
   const callers = Array.from({ length: 50 }, () => scene.acquire());
-  assertEquals(dials(scene), 5, "nobody knows yet that it is down");
+  assertEquals(dials(scene), 5, "it is not known to be down yet");
   for (const call of [...scene.connector.calls]) call.fail();
   await microtasks();
   for (let probe = 1; probe <= 5; probe++) {
@@ -213,7 +213,7 @@ Deno.test("the whole pool has one schedule: a server that is down sees one probe
   assertEquals(
     [scene.pool.stats.leased, scene.pool.stats.connecting],
     [1, 4],
-    "all are let through",
+    "all callers are served",
   );
   assert(callers.every((caller) => caller.state !== "rejected"));
   scene.connector.heal();
@@ -237,7 +237,7 @@ Deno.test("callers keep their places while the server is down", async () => {
   await scene.end();
 });
 
-Deno.test("a probe that fails counts for all who wait for it: nobody's attempts cost dials of his own", async () => {
+Deno.test("a failed probe counts as an attempt of every waiting caller", async () => {
   using scene = sceneOf({ maxSize: 5, retry: { ...RETRY, attempts: 3 } });
   const callers = Array.from({ length: 50 }, () => scene.acquire());
   await scene.elapse(2_000);
@@ -246,7 +246,7 @@ Deno.test("a probe that fails counts for all who wait for it: nobody's attempts 
   await scene.end();
 });
 
-Deno.test("whoever is tired of waiting for the server leaves at once, and nobody dials for none", async () => {
+Deno.test("a caller that waits for a dead server can leave at once, and without callers there are no dials", async () => {
   using scene = sceneOf({ maxSize: 1 });
   const controller = new AbortController();
   const aborted = scene.acquire({ signal: controller.signal });
@@ -263,7 +263,7 @@ Deno.test("whoever is tired of waiting for the server leaves at once, and nobody
   await scene.end();
 });
 
-Deno.test("a close while the server is down turns everybody away, and leaves no timer", async () => {
+Deno.test("a close while the server is down rejects all callers, and leaves no timer", async () => {
   using scene = sceneOf({ maxSize: 2, minIdle: 1 });
   const callers = [1, 2, 3].map(() => scene.acquire());
   await scene.elapse(300);
@@ -274,7 +274,7 @@ Deno.test("a close while the server is down turns everybody away, and leaves no 
   await scene.end();
 });
 
-Deno.test("the timeout error tells of the last failed dial, and how long ago that was", async () => {
+Deno.test("the timeout error names the last failed dial and its age", async () => {
   using scene = sceneOf({ maxSize: 1 });
   const times: number[] = [];
   scene.connector.onCall = () => times.push(scene.time.now);
@@ -288,7 +288,7 @@ Deno.test("the timeout error tells of the last failed dial, and how long ago tha
   await scene.end();
 });
 
-Deno.test("the timeout error tells of a refused connection", async () => {
+Deno.test("the timeout error names a refused connection", async () => {
   await using pool = new Pool(tcp({ port: unusedPort() }), { retry: { ...RETRY, minDelay: 10 } });
   const error = await assertRejects(() => pool.acquire({ timeout: 100 }), PoolTimeoutError);
   assertInstanceOf(error.cause, Deno.errors.ConnectionRefused);
@@ -342,7 +342,7 @@ Deno.test("1,000 callers of a dead server cost a few dials, and about as much as
   assertLess(many, 4 * one, "ms of processor time");
 });
 
-/** The processor time that passes between dials of a dead server, by the schedule, while so many wait. */
+/** The processor time used between two scheduled dials of a dead server, while `count` callers wait. */
 async function costOfWaiting(count: number): Promise<number> {
   const retry = { attempts: Infinity, minDelay: 20, maxDelay: 100 };
   let told = () => {};
@@ -362,7 +362,7 @@ async function costOfWaiting(count: number): Promise<number> {
   return all[0]!;
 }
 
-Deno.test("a dial that takes too long says so each time in as many words", async () => {
+Deno.test("the timeout error of repeated dial timeouts does not grow", async () => {
   using scene = sceneOf({ connectTimeout: 10, retry: { attempts: 20, minDelay: 1, maxDelay: 1 } });
   scene.connector.script.connect = "never";
   const caller = scene.acquire();

@@ -16,7 +16,7 @@ function sceneOf(options = {}): Scene {
   return new Scene(new ScriptedConnector({}, ["check", "reset"]), { maxSize: 1, ...options });
 }
 
-/** A body that fails the first time it is called, in a way that shows the resource to be stale. */
+/** A body whose first call fails with an error that marks the resource as stale. */
 class FailsOnce {
   readonly lent: Thing[] = [];
   readonly run = (lease: Lease<Thing>): string => {
@@ -26,7 +26,7 @@ class FailsOnce {
   };
 }
 
-Deno.test("use gives what its body returns, and releases the resource", async () => {
+Deno.test("use resolves to the result of its body, and releases the resource", async () => {
   await eachCase(["sync", "async"], String, async (kind) => {
     using scene = sceneOf();
     const result = await scene.pool.use((lease) => {
@@ -38,7 +38,7 @@ Deno.test("use gives what its body returns, and releases the resource", async ()
   });
 });
 
-Deno.test("use whose body throws rejects with just that, and closes the resource", async () => {
+Deno.test("use rejects with the error of its body, and closes the resource", async () => {
   for (const error of [ERROR, undefined, null, 0, "text"]) {
     const bodies: Record<string, () => Promise<never>> = {
       throws: () => {
@@ -61,7 +61,7 @@ Deno.test("use whose body throws rejects with just that, and closes the resource
   }
 });
 
-Deno.test("use lets its body end the lease in any way", async () => {
+Deno.test("the body of use may end the lease in any way", async () => {
   const ends: Record<string, (lease: Lease<Thing>) => void> = {
     release: (lease) => lease.release(),
     discard: (lease) => lease.discard(),
@@ -116,7 +116,7 @@ Deno.test("an abort of use's signal in the body rejects in that turn and closes 
   await scene.end();
 });
 
-Deno.test("the deadline of a use bounds its body, and says so", async () => {
+Deno.test("the deadline of use bounds its body, and the error says so", async () => {
   using scene = sceneOf();
   const outcome = new Outcome(scene.pool.use(() => new Promise(() => {}), { deadline: 50 }));
   await scene.elapse(40);
@@ -127,7 +127,7 @@ Deno.test("the deadline of a use bounds its body, and says so", async () => {
   await scene.end();
 });
 
-Deno.test("the deadline of a use counts from the call on, its wait for a resource included", async () => {
+Deno.test("the deadline of use counts from the call on, including the wait for a resource", async () => {
   using scene = sceneOf({ maxSize: 1 });
   const lease = await scene.take();
   const outcome = new Outcome(scene.pool.use(() => new Promise(() => {}), { deadline: 50 }));
@@ -140,7 +140,7 @@ Deno.test("the deadline of a use counts from the call on, its wait for a resourc
   await scene.end();
 });
 
-Deno.test("the deadline of a use bounds a dial that a timeout of 0 waits for", async () => {
+Deno.test("the deadline of use bounds a dial that a timeout of 0 awaits", async () => {
   using scene = sceneOf();
   scene.connector.script.connect = "never";
   const outcome = new Outcome(scene.pool.use(() => {}, { timeout: 0, deadline: 50 }));
@@ -166,7 +166,7 @@ Deno.test("a stale resource is retried once, on a fresh one, only if that was as
     const outcome = new Outcome(scene.pool.use(body.run, options));
     await microtasks();
     assertEquals(body.lent.length, lent);
-    assertEquals(new Set(body.lent).size, lent, "the second is another one");
+    assertEquals(new Set(body.lent).size, lent, "the second resource is another");
     assertEquals(
       [outcome.value, outcome.error],
       lent === 2 ? ["answer", undefined] : [undefined, ERROR],
