@@ -14,7 +14,7 @@ interface PolicyEvents {
   error(error: unknown, source: ErrorSource): void;
 }
 
-/** Decides, by the clock and by asking the connector, whether a resource may be lent once more. */
+/** Decides, by the clock and the connector, whether a resource may be lent again. */
 export class RetirementPolicy<T, L extends Lease<T>> {
   readonly #connector: Connector<T, L>;
   readonly #traits: ConnectorTraits<T, L>;

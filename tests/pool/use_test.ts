@@ -315,7 +315,7 @@ Deno.test("use leaves no listener on its signal, whatever becomes of its body", 
   await scene.end();
 });
 
-Deno.test("both acquires of a stale retry share one timeout, of which the body takes nothing", async () => {
+Deno.test("both acquires of a stale retry share one timeout, which does not count the body", async () => {
   using scene = sceneOf();
   (scene.connector as Connector<Thing>).isStale = () => true;
   const lease = await scene.take();
