@@ -9,7 +9,7 @@ import { ignoreResult, isPromiseLike } from "../internal/promise_like.ts";
 
 const GOLDEN_RATIO = (Math.sqrt(5) - 1) / 2;
 
-/** What is told of errors. */
+/** Receives the errors of the connector. */
 interface PolicyEvents {
   error(error: unknown, source: ErrorSource): void;
 }

@@ -269,7 +269,7 @@ Deno.test("a stale retry that gets no resource in time tells of both errors, and
   await scene.end();
 });
 
-Deno.test("a stale retry that is told of a failed dial as the cause tells of the first error too", async () => {
+Deno.test("a stale retry that times out over failing dials rejects with their error as the cause, and names the first error", async () => {
   using scene = sceneOf({ maxSize: 2, retry: { attempts: Infinity, minDelay: 10 } });
   const connector = scene.connector as Connector<Thing>;
   connector.isStale = () => true;
