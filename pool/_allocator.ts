@@ -6,7 +6,8 @@ import { DeferredActions } from "./_deferred_actions.ts";
 import { type IdleEvents, IdleList } from "./_idle_list.ts";
 import { LeaseTracker, type TrackerEvents } from "./_lease_tracker.ts";
 import { Opener, type OpenerEvents } from "./_opener.ts";
-import { OverloadGuard } from "./_overload_guard.ts";
+import { Rejections } from "./_rejections.ts";
+import { Renewal } from "./_renewal.ts";
 import { Reporter } from "./_reporter.ts";
 import { RetirementPolicy } from "./_retirement.ts";
 import { type Slot, type SlotOwner, SlotTable } from "./_slot.ts";
@@ -15,7 +16,6 @@ import {
   AbortableWaiter,
   type AcquireRequest,
   type AcquireSite,
-  Rejection,
   type Resolve,
   Waiter,
   type WaitEvents,
@@ -66,19 +66,14 @@ export class Allocator<T, L extends Lease<T>>
   readonly #actions = new DeferredActions();
   readonly #policy: RetirementPolicy<T, L>;
   readonly #idle: IdleList<T, L>;
+  readonly #renewal: Renewal<T, L>;
+  readonly #rejections: Rejections;
   readonly #calls: ConnectorCalls<T, L>;
   /** With the option `track`. */
   readonly #tracker: LeaseTracker<T> | undefined;
-  /** Made when it is first needed: see `#overload`. */
-  #guard: OverloadGuard | undefined;
   /** Dials that wait for the connector's `admit`. */
   #admitting: Set<Slot<T>> | undefined;
-  /** Expired idle resources that stay until their replacement is open. */
-  #renewing: Set<Slot<T>> | undefined;
-  #onGone: Map<Slot<T>, () => void> | undefined;
   #closing: AbortController | undefined;
-  /** Whether expired idle resources wait for their turn to be replaced. */
-  #hasOverdue = false;
   #state: AllocatorState = "open";
   #isPaused = false;
   #onDrained = nothing;
@@ -114,6 +109,8 @@ export class Allocator<T, L extends Lease<T>>
     );
     this.#calls = new ConnectorCalls(connector, options, this, timers);
     this.opener = new Opener(connector, options, slots, this.queue, capacity, this);
+    this.#renewal = new Renewal(this, this.#policy, this.#actions);
+    this.#rejections = new Rejections(this);
     this.#tracker = options.track ? new LeaseTracker(options, slots, this) : undefined;
     capacity.serve(this);
     this.proceed();
@@ -125,6 +122,11 @@ export class Allocator<T, L extends Lease<T>>
 
   get isOpen(): boolean {
     return this.#state === "open";
+  }
+
+  /** Whether waiters are given resources. */
+  get isServing(): boolean {
+    return (this.#state === "open" || this.#state === "draining") && !this.#isPaused;
   }
 
   get isPaused(): boolean {
@@ -155,11 +157,11 @@ export class Allocator<T, L extends Lease<T>>
   }
 
   get firstWaiter(): Waiter | undefined {
-    return this.#isServing ? this.queue.next : undefined;
+    return this.isServing ? this.queue.next : undefined;
   }
 
   get demand(): number {
-    return this.#isServing ? this.opener.demand : 0;
+    return this.isServing ? this.opener.demand : 0;
   }
 
   // Calls of callers
@@ -279,7 +281,7 @@ export class Allocator<T, L extends Lease<T>>
     slot.expiresAt = this.#policy.expiryOf(slot.openedAt);
     this.reporter.connected(slot, duration);
     order?.opened(slot);
-    this.#sweepOverdue();
+    this.#renewal.goOn();
     const reason = this.#reasonToDrop(slot);
     if (reason === undefined) this.#offer(slot, now, false);
     else this.retire(slot, reason, slot.condemned?.detail);
@@ -296,7 +298,7 @@ export class Allocator<T, L extends Lease<T>>
     }
     if (slot.hasResource) this.retire(slot, slot.condemned?.reason ?? "init", error);
     else this.#free(slot);
-    for (const waiter of rejected) this.#reject(waiter, error);
+    for (const waiter of rejected) this.#rejections.reject(waiter, error);
     this.proceed();
   }
 
@@ -315,7 +317,7 @@ export class Allocator<T, L extends Lease<T>>
     const isReported = error !== undefined && kind !== "probe" && kind !== "accept";
     if (isReported && this.#state !== "closing") this.reporter.error(error, kind);
     this.retire(slot, REASONS[kind], error);
-    if (kind === "check" && this.#isServing) this.#checkSuspects(slot.idleSince);
+    if (kind === "check" && this.isServing) this.#checkSuspects(slot.idleSince);
     this.proceed();
   }
 
@@ -366,7 +368,7 @@ export class Allocator<T, L extends Lease<T>>
 
   aborted(waiter: Waiter): void {
     if (waiter.settled) return;
-    this.#rejectAborted(waiter);
+    this.#rejections.rejectAborted(waiter);
     this.proceed();
   }
 
@@ -374,8 +376,8 @@ export class Allocator<T, L extends Lease<T>>
     const { timeout, priority, signal } = waiter.request;
     if (signal?.aborted) return this.aborted(waiter);
     this.reporter.counters.acquires.timedOut++;
-    if (this.#isServing) this.#overload?.recordTimeout(priority);
-    this.#reject(waiter, this.reporter.lateError(this.#stageOf(waiter), timeout));
+    if (this.isServing) this.#rejections.overload?.recordTimeout(priority);
+    this.#rejections.reject(waiter, this.reporter.lateError(this.#stageOf(waiter), timeout));
     this.proceed();
   }
 
@@ -410,34 +412,14 @@ export class Allocator<T, L extends Lease<T>>
 
   resume(): void {
     this.#isPaused = false;
-    this.#overload?.restart();
+    this.#rejections.overload?.restart();
     this.queue.unassignFirst(this.slots.idle.size); // resources released meanwhile are served before dials
     this.proceed();
   }
 
-  /**
-   * Replaces a resource: the new one is opened first where there is room, else the
-   * old one is closed first. A leased one is closed when it is released.
-   */
+  /** Replaces a resource; a leased one is closed when it is released. */
   replace(slot: Slot<T>, reason: RetireReason, onDone: (error?: unknown) => void): void {
-    if (slot.state === "closing" || slot.state === "gone") return onDone();
-    const done = () => this.#actions.add(() => onDone());
-    const failed = (error: unknown) => this.#actions.add(() => onDone(error));
-    const opened = () => {
-      this.#condemn(slot, reason);
-      done();
-    };
-    const refusal = this.opener.dialInBackground({ opened, failed });
-    const { lastFailure } = this.reporter;
-    // While the server is down nothing is closed for which there would be no replacement.
-    if (refusal === "schedule" && lastFailure !== undefined) failed(lastFailure.error);
-    else if (refusal !== undefined) {
-      (this.#onGone ??= new Map()).set(slot, () => {
-        const order = { opened: done, failed };
-        if (!this.isOpen || this.opener.dialInBackground(order) !== undefined) done();
-      });
-      this.#condemn(slot, reason);
-    }
+    this.#renewal.replace(slot, reason, onDone);
     this.proceed();
   }
 
@@ -454,7 +436,7 @@ export class Allocator<T, L extends Lease<T>>
   shutDown(onEmpty: () => void): void {
     this.#state = "closing";
     this.#onEmpty = onEmpty;
-    this.#rejectAll();
+    this.#rejections.rejectAll();
     this.#stopTimers();
     const error = this.reporter.closedError();
     this.opener.close(error);
@@ -501,7 +483,7 @@ export class Allocator<T, L extends Lease<T>>
     const now = this.options.clock.wall();
     for (const slot of this.slots.idle) {
       const reason = this.#policy.reasonForIdle(slot, now);
-      if (reason !== undefined) this.#expire(slot, reason, now);
+      if (reason !== undefined) this.#renewal.expire(slot, reason, now);
       else if (this.#policy.isKeepaliveDue(slot, now)) this.#checkInBackground(slot);
     }
     this.#idle.planSweep(now);
@@ -535,16 +517,6 @@ export class Allocator<T, L extends Lease<T>>
 
   // Decisions
 
-  /** The overload guard, if there is to be one: the option may be given while the pool is open. */
-  get #overload(): OverloadGuard | undefined {
-    if (this.options.overload === undefined) return undefined;
-    return this.#guard ??= new OverloadGuard(this.options, () => this.#endInterval());
-  }
-
-  get #isServing(): boolean {
-    return (this.#state === "open" || this.#state === "draining") && !this.#isPaused;
-  }
-
   get #isOverfull(): boolean {
     return this.#capacity.isExceededBy(this.slots.size - this.slots.closing);
   }
@@ -561,7 +533,7 @@ export class Allocator<T, L extends Lease<T>>
   }
 
   #decide(): void {
-    if (this.#isServing && this.queue.next !== undefined) this.#serveWaiters();
+    if (this.isServing && this.queue.next !== undefined) this.#serveWaiters();
     if (this.#withdrawUnneeded()) return this.#decide(); // there is room again
     this.#capacity.review();
     if (this.#state === "closing" || this.#state === "closed") return;
@@ -594,21 +566,21 @@ export class Allocator<T, L extends Lease<T>>
     if (isBehind && this.queue.next !== waiter) this.#capacity.review();
     else this.proceed();
     if (this.options.maxWaiting < Infinity) this.#rejectIfTooMany(waiter);
-    if (!waiter.settled) this.#overload?.watch();
+    if (!waiter.settled) this.#rejections.overload?.watch();
   }
 
   #rejectIfTooMany(waiter: Waiter): void {
     if (waiter.settled || waiter.slot !== undefined) return;
     if (this.queue.unassigned <= this.options.maxWaiting) return;
-    this.#rejectExhausted(waiter, "maxWaiting");
+    this.#rejections.rejectExhausted(waiter, "maxWaiting");
     this.proceed();
   }
 
   #serveWaiters(): void {
-    this.#shed();
+    if (this.options.overload !== undefined) this.#rejections.shed();
     let waiter = this.queue.next;
     while (waiter !== undefined) {
-      if (waiter.request.signal?.aborted) this.#rejectAborted(waiter);
+      if (waiter.request.signal?.aborted) this.#rejections.rejectAborted(waiter);
       else if (!this.#serve(waiter)) {
         // A waiter for a fresh resource does not keep idle ones from later waiters.
         const isFresh = waiter.request.kind === "fresh" && this.slots.idle.size > 0;
@@ -644,7 +616,7 @@ export class Allocator<T, L extends Lease<T>>
   #dialFor(waiter: Waiter): boolean {
     const refusal = this.opener.dialFor(waiter);
     if (refusal === "final") {
-      this.#reject(waiter, this.opener.finalError!.error);
+      this.#rejections.reject(waiter, this.opener.finalError!.error);
       return true;
     }
     const { oldest } = this.#idle;
@@ -657,7 +629,7 @@ export class Allocator<T, L extends Lease<T>>
   #takerOf(slot: Slot<T>): Waiter | undefined {
     let waiter = this.queue.firstFor(slot);
     while (waiter?.request.signal?.aborted) { // its listener has not been called yet
-      this.#rejectAborted(waiter);
+      this.#rejections.rejectAborted(waiter);
       waiter = this.queue.firstFor(slot);
     }
     return waiter;
@@ -691,8 +663,8 @@ export class Allocator<T, L extends Lease<T>>
    * released one is probed first, like an idle one.
    */
   #offer(slot: Slot<T>, now: number, isReturned: boolean): void {
-    if (this.queue.size === 0 || !this.#isServing) return this.#rest(slot, now);
-    if (this.#overload !== undefined) this.#shed();
+    if (this.queue.size === 0 || !this.isServing) return this.#rest(slot, now);
+    if (this.options.overload !== undefined) this.#rejections.shed();
     const waiter = this.#takerOf(slot);
     const isInTheWay = this.queue.hasFresh && this.queue.wantsFreshBefore(waiter) &&
       this.opener.lacksRoom;
@@ -709,7 +681,7 @@ export class Allocator<T, L extends Lease<T>>
     const { size } = this.slots.idle;
     if (size >= maxIdle) this.retire(slot, "surplus");
     else if (idleTimeout === 0 && size >= minIdle) this.retire(slot, "idle");
-    else if (this.#isServing && this.#capacity.mustYieldBefore(undefined, slot.openedAt)) {
+    else if (this.isServing && this.#capacity.mustYieldBefore(undefined, slot.openedAt)) {
       this.retire(slot, "replaced");
     } else this.#idle.add(slot, now, false);
   }
@@ -724,12 +696,11 @@ export class Allocator<T, L extends Lease<T>>
     if (slot.waiter !== undefined) this.queue.redirect(slot, waiter);
     const resolve = this.queue.take(waiter);
     const waited = this.options.clock.now() - waiter.since;
-    this.#overload?.recordWait(waited, waiter.request.priority);
+    this.#rejections.overload?.recordWait(waited, waiter.request.priority);
     try {
       resolve(this.#lend(slot, now, waited, waiter.request.site));
     } catch (error) {
-      this.reporter.rejected(waiter, error);
-      resolve(new Rejection(error));
+      this.#rejections.answer(waiter, resolve, error);
     }
   }
 
@@ -740,7 +711,7 @@ export class Allocator<T, L extends Lease<T>>
     site: AcquireSite | undefined,
   ): L {
     if (++slot.uses === 1) this.opener.wasUsed();
-    if (waited === undefined) this.#overload?.recordNoWait();
+    if (waited === undefined) this.#rejections.overload?.recordNoWait();
     this.slots.lend(slot);
     slot.leasedAt = now;
     try {
@@ -821,41 +792,6 @@ export class Allocator<T, L extends Lease<T>>
     });
   }
 
-  /** An idle resource is due to go. `minIdle` of them are replaced before they are closed. */
-  #expire(slot: Slot<T>, reason: RetireReason, now: number): void {
-    const { minIdle, idleTimeout } = this.options;
-    const isNeeded = this.slots.idle.size <= minIdle && this.isOpen;
-    if (!isNeeded || reason === "broken") return this.retire(slot, reason);
-    // When the sweep is a whole timeout late the process has slept, and what it held is stale.
-    const isFresh = now - slot.restingSince < 2 * idleTimeout;
-    if (reason === "idle" && isFresh) this.#policy.restartIdleTimer(slot, now);
-    else this.#renew(slot, reason);
-  }
-
-  #renew(slot: Slot<T>, reason: RetireReason): void {
-    if (this.#renewing?.has(slot)) return;
-    const retire = () => {
-      this.#renewing?.delete(slot);
-      if (slot.state === "idle") this.retire(slot, reason);
-    };
-    const refusal = this.opener.dialInBackground({ opened: retire, failed: retire });
-    if (refusal === undefined) (this.#renewing ??= new Set()).add(slot);
-    else if (refusal === "schedule" || this.slots.connecting + this.slots.closing === 0) {
-      this.retire(slot, reason);
-    } else this.#hasOverdue = true; // one at a time
-  }
-
-  #sweepOverdue(): void {
-    if (!this.#hasOverdue) return;
-    this.#hasOverdue = false;
-    this.#actions.add(() => this.sweep());
-  }
-
-  #condemn(slot: Slot<T>, reason: RetireReason, detail?: unknown): void {
-    if (slot.state === "idle") this.retire(slot, reason, detail);
-    else slot.condemned ??= { reason, detail };
-  }
-
   #retireByConnector(slot: Slot<T>, reason: unknown, options: RetireOptions | undefined): void {
     const { state } = slot;
     const isOut = state === "leased" && options?.now !== true || state === "connecting";
@@ -890,10 +826,7 @@ export class Allocator<T, L extends Lease<T>>
     this.slots.delete(slot);
     this.#capacity.give();
     if (permit !== undefined) this.#actions.add(() => this.#giveBack(permit));
-    const onGone = this.#onGone?.get(slot);
-    this.#onGone?.delete(slot);
-    onGone?.();
-    this.#sweepOverdue();
+    this.#renewal.gone(slot);
     this.#reportEmpty();
   }
 
@@ -910,7 +843,7 @@ export class Allocator<T, L extends Lease<T>>
     this.#capacity.close();
     this.#idle.close();
     this.#tracker?.close();
-    this.#guard?.close();
+    this.#rejections.close();
   }
 
   #reportEmpty(): void {
@@ -934,65 +867,11 @@ export class Allocator<T, L extends Lease<T>>
     return Promise.reject(error);
   }
 
-  #reject(waiter: Waiter, error: unknown): void {
-    if (waiter.settled) return;
-    const { signal } = waiter.request;
-    const reason = signal?.aborted ? signal.reason : error; // the abort came first
-    const resolve = this.queue.take(waiter);
-    this.reporter.rejected(waiter, reason);
-    resolve(new Rejection(reason));
-  }
-
-  #rejectAborted(waiter: Waiter): void {
-    const { reject } = waiter;
-    const { reason } = waiter.request.signal!;
-    this.reporter.counters.acquires.aborted++;
-    this.queue.take(waiter);
-    this.reporter.rejected(waiter, reason);
-    reject!(reason);
-  }
-
-  #rejectExhausted(waiter: Waiter, limit: ExhaustedLimit): void {
-    this.reporter.counters.acquires.exhausted++;
-    const resolve = this.queue.take(waiter);
-    const error = this.reporter.exhaustedError(limit);
-    this.reporter.rejected(waiter, error);
-    resolve(new Rejection(error));
-  }
-
   /** Rejects waiters that do not wait, and for which nothing is being made ready. Returns false if there is none. */
   #rejectStranded(): boolean {
     const stranded = this.queue.strandedBeyond(this.#capacity.coming, this.slots.closing);
-    for (const waiter of stranded) this.#rejectExhausted(waiter, this.#limitNow);
+    for (const waiter of stranded) this.#rejections.rejectExhausted(waiter, this.#limitNow);
     return stranded.length > 0;
-  }
-
-  /** Rejects waiters that have waited for too long under overload, of the lowest priority first. */
-  #shed(isThorough = false): void {
-    const horizon = this.#overload?.horizon;
-    if (horizon === undefined || !this.isOpen) return; // a draining pool serves all waiters
-    // The head has waited longest, unless it has a priority: then the others are seen at the interval's end.
-    if (!isThorough && (this.queue.next?.since ?? Infinity) >= horizon) return;
-    const now = this.options.clock.now();
-    for (const waiter of this.queue.unassignedSince(horizon).reverse()) {
-      this.reporter.counters.acquires.shed++;
-      this.#reject(waiter, this.reporter.overloadedError(now - waiter.since));
-    }
-  }
-
-  /** An interval of the overload guard is over. */
-  #endInterval(): void {
-    const { next } = this.queue;
-    if (next === undefined) return;
-    const waited = this.options.clock.now() - next.since;
-    if (this.#isServing) this.#overload?.recordStanding(waited, next.request.priority);
-    this.#overload?.watch();
-    if (this.#isServing) this.#shed(true); // a pause does not count as overload
-    this.proceed();
-  }
-
-  #rejectAll(): void {
-    for (const waiter of [...this.queue]) this.#reject(waiter, this.reporter.closedError());
   }
 
   get #limitNow(): ExhaustedLimit {
