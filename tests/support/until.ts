@@ -67,8 +67,3 @@ export async function assertTakes(
   if (time >= least && turns <= most) return;
   throw new AssertionError(`took ${time} ms and ${turns} turns, not ${least} ms to ${most} turns`);
 }
-
-/** How many milliseconds something takes. No upper bound of that holds on a busy machine: see {@linkcode assertTakes}. */
-export async function elapsed(action: () => PromiseLike<unknown>): Promise<number> {
-  return (await timed(action)).time;
-}
