@@ -8,11 +8,11 @@ import { abortSignal, bytesOrString, checkOptions, duration } from "../internal/
 import type { ConnectContext, Connector, ConnectorContext } from "../pool/connector.ts";
 import { LeaseReleasedError } from "../pool/errors.ts";
 import { Lease, type LeaseSlot } from "../pool/lease.ts";
-import { isFinal } from "./_dial_error.ts";
+import { checkRuntime, isFinal } from "./_dial_error.ts";
 import { checkClose, ClosingHandshakes } from "./websocket/close.ts";
 import type { Connection } from "./websocket/connection.ts";
 import { dial, isPassing, protocolError } from "./websocket/dial.ts";
-import { checkedOptions, connectionPlan, fatality } from "./websocket/options.ts";
+import { checkedOptions, connectionPlan, fatality, SUBJECT } from "./websocket/options.ts";
 import { Targets, untilAborted } from "./websocket/target.ts";
 import { WebSocketClosedError, WebSocketConnectError } from "./websocket_errors.ts";
 import type {
@@ -147,6 +147,7 @@ export type WebSocketConnector<S = unknown> = Connector<
  * @returns A connector for a pool.
  * @throws {TypeError} If an option is missing, unknown or of the wrong type.
  * @throws {RangeError} If an option is out of range.
+ * @throws {Deno.errors.NotSupported} If Deno is older than 2.9.
  *
  * @example
  * ```ts
@@ -193,6 +194,7 @@ export function webSocket<S = undefined>(
   options: WebSocketConnectorOptions<S>,
 ): WebSocketConnector<S> {
   const given = checkedOptions(options);
+  checkRuntime(SUBJECT);
   const { init, isFatal, requireProtocol = true, maxLingering = 100 } = given;
   const plan = connectionPlan(given);
   const targets = new Targets(given);

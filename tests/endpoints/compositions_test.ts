@@ -92,3 +92,14 @@ Deno.test("failover over a roundRobin with a silent member: the group has more t
   assertEquals(connector.endpoints.map(({ up }) => up), [true, true]);
   assertEquals([near.endpoints[0]!.up, spare.accepts], [false, 0]);
 });
+
+for (const combine of [failover, roundRobin]) {
+  Deno.test(`${combine.name}: a borrower whose socket is closed by force gets a PoolClosedError`, async () => {
+    await using server = EchoServer.listen(mute);
+    const pool = new Pool(combine(tcp({ port: server.port })));
+    const conn = await pool.acquire();
+    const reading = assertRejects(() => conn.readExactly(1), PoolClosedError);
+    await pool.close({ force: true });
+    await reading;
+  });
+}

@@ -283,7 +283,38 @@ Deno.test("endpoints: a wait for admission ends when it is aborted", async () =>
   assertEquals(stage.dials, [1, 0, 0]);
 });
 
+<<<<<<< HEAD
 Deno.test("endpoints: a close that never ends costs no permit after the pool has given it up", async () => {
+=======
+Deno.test("endpoints: leave that comes when its wait has been aborted is given back", async () => {
+  const leave = Promise.withResolvers<Permit>();
+  let released = 0;
+  const release = () => void released++;
+  const connector = failover([{ admit: () => leave.promise, connect: () => ({}) }]);
+  const controller = new AbortController();
+  const caller = admitAndDial(connector, controller.signal);
+  await microtasks();
+  controller.abort("enough");
+  await microtasks();
+  assertEquals([caller.error, released], ["enough", 0]);
+  leave.resolve({ release, [Symbol.dispose]: release });
+  await microtasks();
+  assertEquals(released, 1);
+});
+
+Deno.test("endpoints: a dial that gives what is open already gives its permit back", async () => {
+  const thing = {};
+  const member = { connect: () => thing };
+  const permits = gate(member, 3);
+  const connector = failover([member]);
+  const callers = [admitAndDial(connector), admitAndDial(connector)];
+  await microtasks();
+  assertEquals(callers.map(({ state }) => state), ["fulfilled", "rejected"]);
+  assertEquals(permits.available, 2);
+});
+
+Deno.test("endpoints: a close that never ends costs no permit after the pool has given it up", async () => {
+>>>>>>> refs/heads/s4-mutants
   using stage = new GatedStage(failover, 1);
   const [permits] = stage.gates as [Semaphore];
   const caller = admitAndDial(stage.connector);

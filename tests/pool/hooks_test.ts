@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertStrictEquals } from "@std/assert";
+import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import {
   type Connector,
   Pool,
@@ -434,4 +434,62 @@ Deno.test("stats show each state that a resource passes through", async () => {
   assertEquals(state(), ["", 0]);
   assertStrictEquals(scene.pool.stats.maxSize, 1);
   await scene.end();
+});
+
+Deno.test("an asynchronous hook that rejects is reported to onError like one that throws", async () => {
+  const failure = new Error("no log");
+  const told: unknown[] = [];
+  await using pool = new Pool(() => ({}), {
+    hooks: {
+      onAcquire: () => Promise.reject(failure),
+      onError: ({ error, source }) => void told.push(source, error),
+    },
+  });
+  (await pool.acquire()).release();
+  await microtasks();
+  assertEquals(told, ["hook", failure]);
+});
+
+Deno.test("of hooks one of which can't be read none is added", async () => {
+  let [calls, reads] = [0, 0];
+  await using pool = new Pool(() => ({}));
+  const hooks = {
+    onConnect: () => void calls++,
+    get onError(): () => void {
+      if (reads++ > 0) throw new Error("not to be read again");
+      return () => {};
+    },
+  };
+  assertThrows(() => pool.observe(hooks), Error, "not to be read again");
+  (await pool.acquire()).release();
+  await microtasks();
+  assertEquals(calls, 0);
+});
+
+Deno.test("onRetire is told why a connector retires what is lent, when it comes back", async () => {
+  const told: unknown[] = [];
+  let retire = (_reason: unknown) => {};
+  await using pool = new Pool<object>((context) => {
+    retire = (reason) => context.retire?.(reason);
+    return {};
+  }, { hooks: { onRetire: ({ reason, detail }) => void told.push(reason, detail) } });
+  const lease = await pool.acquire();
+  retire("a farewell");
+  await microtasks();
+  assertEquals(told, []);
+  lease.release();
+  await microtasks();
+  assertEquals(told, ["lost", "a farewell"]);
+});
+
+Deno.test("hooks that are replaced later are called as they were when they were added", async () => {
+  const calls: string[] = [];
+  const hooks: PoolHooks = { onAcquire: () => void calls.push("given") };
+  const added: PoolHooks = { onAcquire: () => void calls.push("added") };
+  await using pool = new Pool(() => ({}), { hooks });
+  pool.observe(added);
+  for (const each of [hooks, added]) each.onAcquire = () => void calls.push("replaced");
+  (await pool.acquire()).release();
+  await microtasks();
+  assertEquals(calls, ["given", "added"]);
 });

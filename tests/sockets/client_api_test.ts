@@ -8,7 +8,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { delay } from "@std/async";
-import { Pool, PoolClosedError, type Socket, tcp, tls } from "../../mod.ts";
+import { Pool, PoolClosedError, type Socket, tcp, tls, unix, webSocket } from "../../mod.ts";
 import {
   type Behaviour,
   closing,
@@ -422,7 +422,45 @@ Deno.test("the error of a dial names the place, and has the class and code of it
   assertEquals(error.message, `${cause.message}, connecting to tcp://127.0.0.1:${port}`);
 });
 
+<<<<<<< HEAD
 Deno.test("an invalid host is dialled once, and its control characters are escaped", async () => {
+=======
+Deno.test("a dial that is aborted rejects with the signal's reason itself, of whatever class", async () => {
+  await using server = EchoServer.listen();
+  const controller = new AbortController();
+  const dial = tcp({ port: server.port }).connect({ signal: controller.signal, retire });
+  const reason = new TypeError("enough");
+  controller.abort(reason);
+  assertStrictEquals(await assertRejects(async () => await dial), reason);
+});
+
+const makers: Record<string, () => unknown> = {
+  tcp: () => tcp({ port: 1 }),
+  tls: () => tls({ port: 1 }),
+  unix: () => unix({ path: "/socket" }),
+  webSocket: () => webSocket({ url: "ws://127.0.0.1:1" }),
+};
+
+for (const [name, make] of Object.entries(makers)) {
+  Deno.test(`${name}() is refused by a Deno older than 2.9, which would ignore what it does not know`, () => {
+    const present = Object.getOwnPropertyDescriptor(Deno, "version")!;
+    const makeAt = (deno: string) => {
+      Object.defineProperty(Deno, "version", { ...present, value: { ...Deno.version, deno } });
+      try {
+        return make();
+      } finally {
+        Object.defineProperty(Deno, "version", present);
+      }
+    };
+    for (const version of ["2.9.0", "2.9.6+abc", "2.10.1", "3.0.0"]) makeAt(version);
+    for (const version of ["2.8.9", "2.0.0", "1.46.3"]) {
+      assertThrows(() => makeAt(version), Deno.errors.NotSupported, `this is ${version}`);
+    }
+  });
+}
+
+Deno.test("an invalid host is dialled once, and its control characters are escaped", async () => {
+>>>>>>> refs/heads/s4-mutants
   await using pool = new Pool(tcp({ hostname: "no\nhost\u001b[31m", port: 1 }), {
     retry: { attempts: 5, minDelay: 1 },
   });

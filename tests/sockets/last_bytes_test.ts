@@ -1,10 +1,11 @@
 // Bytes at the end of a lease or a connection, and the cost of long messages.
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { LeaseReleasedError, Pool, Socket, tcp, tls } from "../../mod.ts";
+import { costs } from "../support/cpu.ts";
 import { EchoServer } from "../support/echo_server.ts";
 import { roundTrip, textOf } from "../support/round_trip.ts";
 import { certs } from "../support/tls_server.ts";
-import { elapsed, until } from "../support/until.ts";
+import { until } from "../support/until.ts";
 
 Deno.test("bytes after detach() go to the socket although a stream of the lease waits for them", async () => {
   await using server = EchoServer.listen();
@@ -86,23 +87,17 @@ async function received(bytes: Uint8Array): Promise<Socket<Deno.NetAddr>> {
 Deno.test("readUntil() takes no longer for input that repeats almost all of a long delimiter", async () => {
   const length = 262_144;
   const bytes = new Uint8Array(length).fill(97);
-  const time = async (delimiter: Uint8Array) => {
+  const read = async (delimiter: Uint8Array) => {
     const sent = bytes.slice();
     sent.set(delimiter, length - delimiter.length);
     using socket = await received(sent);
-    return await elapsed(async () => {
-      assertEquals((await socket.readUntil(delimiter, { limit: length })).length, length);
-    });
+    assertEquals((await socket.readUntil(delimiter, { limit: length })).length, length);
   };
   const long = new Uint8Array(901).fill(97);
   long[900] = 10;
-  const best = { short: Infinity, long: Infinity };
-  for (let round = 0; round < 5; round++) {
-    best.short = Math.min(best.short, await time(Uint8Array.of(10)));
-    best.long = Math.min(best.long, await time(long));
-  }
-  // Byte by byte it would be some hundred times as long.
-  assertLess(best.long, 10 * best.short + 20);
+  const [ofShort, ofLong] = await costs(5, () => read(Uint8Array.of(10)), () => read(long));
+  // Byte by byte it would be some hundred times as much.
+  assertLess(ofLong[0]!, 20 * ofShort[0]!);
 });
 
 Deno.test("readUntil() finds a delimiter wherever it is split, and after any false beginning", async () => {

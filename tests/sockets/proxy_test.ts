@@ -107,13 +107,47 @@ Deno.test("a proxy that speaks another protocol fails the dial", async () => {
   }
 });
 
+<<<<<<< HEAD
 Deno.test("tcp() and tls() refuse an invalid proxy, and the error does not show it", () => {
+=======
+const refusals: [scheme: string, reply: string, isFinal: boolean][] = [
+  ["http", "403", true],
+  ["http", "407", true],
+  ["http", "404", false],
+  ["http", "502", false],
+  ["socks5", "\x02", true],
+  ["socks5", "\x01", false],
+  ["socks5", "\x05", false],
+];
+
+for (const [scheme, reply, isFinal] of refusals) {
+  const outcome = isFinal ? "is final" : "may be tried again";
+  Deno.test(`a refusal with ${JSON.stringify(reply)} by a proxy (${scheme}) ${outcome}`, async () => {
+    await using proxy = EchoServer.listen((peer, bytes) => {
+      if (scheme === "http") return peer.write(`HTTP/1.1 ${reply} No\r\n\r\n`);
+      return peer.write(
+        bytes.length === 3 ? "\x05\x00" : `\x05${reply}\x00\x01${"\x00".repeat(6)}`,
+      );
+    });
+    const through = `${scheme}://127.0.0.1:${proxy.port}`;
+    const connector = tcp({ hostname: "db.test", port: 1, proxy: through });
+    await using pool = new Pool(connector, { retry: { attempts: 2, minDelay: 1 } });
+    const { PermissionDenied, ConnectionRefused } = Deno.errors;
+    await assertRejects(() => pool.acquire(), isFinal ? PermissionDenied : ConnectionRefused);
+    assertEquals(pool.stats.dials.failed, isFinal ? 1 : 2);
+  });
+}
+
+Deno.test("tcp() and tls() refuse an invalid proxy, and the error does not show it", () => {
+>>>>>>> refs/heads/s4-mutants
   for (
     const proxy of [
       "hunter2",
       "https://jo:hunter2@host",
       "socks5://jo:hunter2@",
       "http://a:hunter2@h/p",
+      `socks5://jo:${"hunter2".repeat(37)}@host`,
+      `socks5://${"hunter2".repeat(37)}@host`,
       7,
     ]
   ) {

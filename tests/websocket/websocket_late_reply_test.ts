@@ -99,3 +99,16 @@ Deno.test("A WebSocket is reused after a receive with a timeout that got its mes
   }
   assertEquals([server.accepts, pool.stats.idle], [1, 1]);
 });
+
+Deno.test("A receive whose signal was aborted while its message lay there leaves the WebSocket fit for reuse", async () => {
+  await using server = new WebSocketServer();
+  await using pool = new Pool(webSocket({ url: server.url }));
+  for (let i = 0; i < 2; i++) {
+    using ws = await pool.acquire();
+    ws.send(`${i}`);
+    await until(() => ws.unread === 1);
+    await assertRejects(() => ws.receive({ signal: AbortSignal.abort(new Error("given up")) }));
+    assertEquals(await ws.receive(), `${i}`);
+  }
+  assertEquals([server.accepts, pool.stats.idle], [1, 1]);
+});
