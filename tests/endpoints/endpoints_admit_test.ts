@@ -283,9 +283,6 @@ Deno.test("endpoints: a wait for admission ends when it is aborted", async () =>
   assertEquals(stage.dials, [1, 0, 0]);
 });
 
-<<<<<<< HEAD
-Deno.test("endpoints: a close that never ends costs no permit after the pool has given it up", async () => {
-=======
 Deno.test("endpoints: leave that comes when its wait has been aborted is given back", async () => {
   const leave = Promise.withResolvers<Permit>();
   let released = 0;
@@ -314,7 +311,6 @@ Deno.test("endpoints: a dial that gives what is open already gives its permit ba
 });
 
 Deno.test("endpoints: a close that never ends costs no permit after the pool has given it up", async () => {
->>>>>>> refs/heads/s4-mutants
   using stage = new GatedStage(failover, 1);
   const [permits] = stage.gates as [Semaphore];
   const caller = admitAndDial(stage.connector);

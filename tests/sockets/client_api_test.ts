@@ -422,9 +422,6 @@ Deno.test("the error of a dial names the place, and has the class and code of it
   assertEquals(error.message, `${cause.message}, connecting to tcp://127.0.0.1:${port}`);
 });
 
-<<<<<<< HEAD
-Deno.test("an invalid host is dialled once, and its control characters are escaped", async () => {
-=======
 Deno.test("a dial that is aborted rejects with the signal's reason itself, of whatever class", async () => {
   await using server = EchoServer.listen();
   const controller = new AbortController();
@@ -460,7 +457,6 @@ for (const [name, make] of Object.entries(makers)) {
 }
 
 Deno.test("an invalid host is dialled once, and its control characters are escaped", async () => {
->>>>>>> refs/heads/s4-mutants
   await using pool = new Pool(tcp({ hostname: "no\nhost\u001b[31m", port: 1 }), {
     retry: { attempts: 5, minDelay: 1 },
   });

@@ -107,9 +107,6 @@ Deno.test("a proxy that speaks another protocol fails the dial", async () => {
   }
 });
 
-<<<<<<< HEAD
-Deno.test("tcp() and tls() refuse an invalid proxy, and the error does not show it", () => {
-=======
 const refusals: [scheme: string, reply: string, isFinal: boolean][] = [
   ["http", "403", true],
   ["http", "407", true],
@@ -139,7 +136,6 @@ for (const [scheme, reply, isFinal] of refusals) {
 }
 
 Deno.test("tcp() and tls() refuse an invalid proxy, and the error does not show it", () => {
->>>>>>> refs/heads/s4-mutants
   for (
     const proxy of [
       "hunter2",

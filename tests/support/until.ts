@@ -66,11 +66,3 @@ export async function assertTakes(
   if (time >= least && turns <= most) return;
   throw new AssertionError(`took ${time} ms and ${turns} turns, not ${least} ms to ${most} turns`);
 }
-<<<<<<< HEAD
-
-/** How many milliseconds a function takes. No upper bound holds on a busy machine: see {@linkcode assertTakes}. */
-export async function elapsed(action: () => PromiseLike<unknown>): Promise<number> {
-  return (await timed(action)).time;
-}
-=======
->>>>>>> refs/heads/s4-mutants
