@@ -76,6 +76,8 @@ export class Allocator<T, L extends Lease<T>>
   #closing: AbortController | undefined;
   #state: AllocatorState = "open";
   #isPaused = false;
+  /** Whether an acquire or a release leaves nothing else to decide: no dial is opened in the background or waits. */
+  #isQuiet = false;
   #onDrained = nothing;
   #onEmpty = nothing;
 
@@ -513,6 +515,7 @@ export class Allocator<T, L extends Lease<T>>
   /** Makes all possible decisions, and runs their actions. */
   proceed(): void {
     do this.#decide(); while (this.#actions.run());
+    this.#isQuiet = this.isOpen && this.opener.isQuiet && !this.#isAdmitting;
   }
 
   // Decisions
@@ -523,13 +526,16 @@ export class Allocator<T, L extends Lease<T>>
 
   /**
    * After an acquire or a release. If a resource passed from a borrower to a waiter, or to the
-   * idle ones while no caller waits, nothing more can be decided.
+   * idle ones while no caller waits, nothing more can be decided in a quiet pool.
    */
   #followUp(): void {
-    const isAdmitting = this.#admitting !== undefined && this.#admitting.size > 0;
-    if (isAdmitting || !this.opener.isQuiet || this.#state !== "open") return this.proceed();
+    if (!this.#isQuiet) return this.proceed();
     this.#capacity.review();
-    this.#actions.run();
+    if (!this.#actions.isEmpty) this.#actions.run();
+  }
+
+  get #isAdmitting(): boolean {
+    return this.#admitting !== undefined && this.#admitting.size > 0;
   }
 
   #decide(): void {
