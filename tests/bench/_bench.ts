@@ -12,7 +12,7 @@
  * export default [{
  *   name: "sequential", // short: goals and plots find the case by it
  *   per: "acquire and release", // what one operation is
- *   unit: "ns",
+ *   by: "cpu", // what is compared
  *   isQuick: true, // one of the selection of `--quick`
  *   contenders: () => [ // made when the case's turn has come
  *     timed("sockpool", "ours", 1_000, async () => { … }), // 1,000 operations a call
@@ -24,23 +24,42 @@
  *
  * `timed` calls the function again and again for a sample's time. Where that
  * will not do (only part of a call is to be timed, or bytes are measured), give
- * a contender a `measure` of its own, which resolves to one sample in the case's
- * unit. Less is better, always.
+ * a contender a `measure` of its own, which resolves to one sample. Less is
+ * better, always.
  *
  * The cases of a subject run in one process, one after the other. In each, all
- * contenders are warmed up; then every round takes one sample of each, in an order
- * that is balanced over the rounds. The figures are the medians of the samples; a ratio
- * is the median of the ratios of each round, so that what slows down a whole round
- * does not change it.
+ * contenders are warmed up; then every round takes one short sample of each, in an
+ * order that is balanced over the rounds. Times are measured twice, as CPU time of the
+ * main thread and as wall time. Cases that keep the CPU busy are compared by CPU time,
+ * since other processes of the machine hardly change it; wall time stands beside it.
  *
- * What is hoped for is added to `goals.ts`, and what is shown in the README to
- * `tools/plot_bench.ts`.
+ * The figure of a contender is the lower quartile of its samples: what disturbs a sample
+ * makes it longer, never shorter. A ratio is that of two such figures. Bytes hardly
+ * differ from one sample to another; their figure is the median.
+ *
+ * What V8 makes of a function depends on what else the process has run. A case of
+ * `alone` has each contender in a process of its own, with the rounds in turns as ever.
+ *
+ * It is a harness of our own because mitata and tinybench measure wall time, one
+ * contender after the other: here CPU time counts, the contenders take turns, one case
+ * has many processes, and bytes are measured as well.
+ *
+ * What is hoped for is added to `goals.ts`. All that is measured stands in
+ * docs/performance.md, by `tools/plot_bench.ts`.
  *
  * @module
  */
 
+import { Stopwatch } from "./_cpu_time.ts";
+
 /** What a contender is. Several may be `ours`: the first is the one that ratios are about. */
 export type Role = "ours" | "floor" | "peer";
+
+/** What is measured of one operation: nanoseconds of the CPU and of the clock, or bytes. */
+export type Measure = "cpu" | "wall" | "bytes";
+
+/** What one sample says of one operation. */
+export type Sample = { readonly [measure in Measure]?: number };
 
 /** How long and how often is measured. */
 export interface Effort {
@@ -56,8 +75,8 @@ export interface Contender {
   readonly role: Role;
   /** Whether `--quick` leaves it out: one that is so slow that no goal can be about it. */
   readonly isSlow?: boolean;
-  /** Takes one sample, in the case's unit, of one operation. */
-  measure(effort: Effort): number | Promise<number>;
+  /** Takes one sample, of one operation. */
+  measure(effort: Effort): Sample | Promise<Sample>;
   /** Is told that no more samples will be taken. */
   close?(): unknown;
 }
@@ -67,36 +86,41 @@ export interface Case {
   readonly name: string;
   /** What one operation is. */
   readonly per: string;
-  /** Of what is measured: time or memory. */
-  readonly unit: "ns" | "B";
+  /** What is compared. */
+  readonly by: Measure;
   /** Whether it is one of the selection of `--quick`. */
   readonly isQuick?: boolean;
   /** What is unlike other cases: more rounds where a small difference matters, say. */
   readonly effort?: Partial<Effort>;
-  /** Makes the contenders; none if the case cannot be run here, for a reason that it prints. */
-  contenders(): Contender[] | Promise<Contender[]>;
+  /**
+   * Makes the contenders; none if the case cannot be run here, for a reason that it prints.
+   * If one is named, that one is enough.
+   */
+  contenders(only?: string): Contender[] | Promise<Contender[]>;
   /** Is told that the contenders are closed. */
   close?(): unknown;
 }
 
-/** The samples of one contender. */
+/** The lower quartile, the median and the upper quartile. */
+export type Quartiles = readonly [number, number, number];
+
+/** What has been measured of one contender. */
 export interface Row {
   readonly name: string;
   readonly role: Role;
-  readonly median: number;
-  readonly samples: number[];
+  readonly quartiles: { readonly [measure in Measure]?: Quartiles };
 }
 
 /** What has been measured of a case. */
 export interface CaseResult {
   readonly name: string;
   readonly per: string;
-  readonly unit: "ns" | "B";
+  readonly by: Measure;
   readonly rows: Row[];
 }
 
-const THOROUGH: Effort = { sampleTime: 50, warmUps: 4, rounds: 9 };
-const QUICK: Effort = { sampleTime: 20, warmUps: 3, rounds: 5 };
+export const THOROUGH: Effort = { sampleTime: 10, warmUps: 15, rounds: 40 };
+export const QUICK: Effort = { sampleTime: 8, warmUps: 10, rounds: 16 };
 
 /** A contender whose function does so many operations a call, which are timed. */
 export function timed(
@@ -110,15 +134,16 @@ export function timed(
     name,
     role,
     async measure({ sampleTime }) {
-      const began = performance.now();
+      const watch = new Stopwatch();
+      const end = performance.now() + sampleTime;
       let calls = 0;
-      let elapsed;
+      watch.start();
       do {
         await run();
         calls++;
-        elapsed = performance.now() - began;
-      } while (elapsed < sampleTime);
-      return elapsed * 1e6 / (calls * operations);
+      } while (performance.now() < end);
+      watch.stop();
+      return watch.per(calls * operations);
     },
     ...close && { close },
   };
@@ -135,12 +160,12 @@ export interface Reports {
 /** Runs the cases one after the other, and tells of each as it is done. */
 export async function runCases(
   cases: readonly Case[],
-  isQuick: boolean,
+  effort: Effort,
   { result, progress }: Reports,
 ): Promise<void> {
   for (const [i, each] of cases.entries()) {
     const onRound = (share: number) => progress?.((i + share) / cases.length, each.name);
-    const measured = await runCase(each, isQuick ? QUICK : THOROUGH, onRound);
+    const measured = await runCase(each, effort, onRound);
     if (measured.rows.length > 0) result(measured);
   }
 }
@@ -150,18 +175,18 @@ async function runCase(
   usual: Effort,
   onRound: (share: number) => void,
 ): Promise<CaseResult> {
-  const { name, per, unit } = given;
+  const { name, per, by } = given;
   const effort = { ...usual, ...given.effort };
   const made = await given.contenders();
   const all = made.filter(({ isSlow }) => !(isSlow && usual === QUICK));
-  const samples = new Map<Contender, number[]>(all.map((contender) => [contender, []]));
+  const samples = new Map<Contender, Sample[]>(all.map((contender) => [contender, []]));
   try {
     for (let round = -effort.warmUps; round < effort.rounds; round++) {
       onRound((round + effort.warmUps) / (effort.rounds + effort.warmUps));
       for (const contender of inTurn(all, round + effort.warmUps)) {
         await nextTurn();
         const sample = await contender.measure(effort);
-        if (round >= 0) samples.get(contender)!.push(significant(sample));
+        if (round >= 0) samples.get(contender)!.push(sample);
       }
     }
   } finally {
@@ -170,15 +195,28 @@ async function runCase(
   }
   const rows = all.map((contender) => {
     const { name, role } = contender;
-    const own = samples.get(contender)!;
-    return { name, role, median: significant(median(own)), samples: own };
+    return { name, role, quartiles: quartilesOf(samples.get(contender)!) };
   });
-  return { name, per, unit, rows };
+  return { name, per, by, rows };
+}
+
+function quartilesOf(samples: readonly Sample[]): Row["quartiles"] {
+  const measures = Object.keys(samples[0] ?? {}) as Measure[];
+  return Object.fromEntries(
+    measures.map((measure) => [measure, quartiles(samples.map((sample) => sample[measure]!))]),
+  );
+}
+
+/** Of a measure of one contender, the figure that counts. */
+export function figure({ name, quartiles }: Row, by: Measure): number {
+  const found = quartiles[by];
+  if (found === undefined) throw new Error(`${name} has no ${by}`);
+  return by === "bytes" ? found[1] : found[0];
 }
 
 /** By how much one contender's figure is that of another: below 1 if it is better. */
-export function ratio(one: Row, other: Row): number {
-  return median(one.samples.map((sample, round) => sample / other.samples[round]!));
+export function ratio({ by }: CaseResult, one: Row, other: Row): number {
+  return figure(one, by) / figure(other, by);
 }
 
 /** The contender that the case is about. */
@@ -191,17 +229,21 @@ export function floor({ rows }: CaseResult): Row | undefined {
   return rows.find(({ role }) => role === "floor");
 }
 
-/** The peer with the least median, if there is one. */
-export function bestPeer({ rows }: CaseResult): Row | undefined {
+/** The peer with the least figure, if there is one. */
+export function bestPeer({ rows, by }: CaseResult): Row | undefined {
   const peers = rows.filter(({ role }) => role === "peer");
-  return peers.sort((a, b) => a.median - b.median)[0];
+  return peers.sort((a, b) => figure(a, by) - figure(b, by))[0];
 }
 
-/** The middle one, or the mean of the two in the middle. */
-export function median(values: readonly number[]): number {
+/** The quartiles, each between the two values that are next to it. */
+export function quartiles(values: readonly number[]): Quartiles {
   const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length / 2;
-  return (sorted[Math.ceil(middle) - 1]! + sorted[Math.floor(middle)]!) / 2;
+  const at = (part: number) => {
+    const place = part * (sorted.length - 1);
+    const [low, high] = [sorted[Math.floor(place)]!, sorted[Math.ceil(place)]!];
+    return significant(low + (high - low) * (place % 1));
+  };
+  return [at(0.25), at(0.5), at(0.75)];
 }
 
 /**
@@ -216,7 +258,7 @@ function inTurn<T>(items: readonly T[], round: number): T[] {
 }
 
 /** Lets timers and the garbage of the former have their turn. To force a collection slows down what comes after it. */
-function nextTurn(): Promise<void> {
+export function nextTurn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve));
 }
 
