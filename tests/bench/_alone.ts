@@ -26,8 +26,8 @@ export function alone(
 ): Case {
   return {
     ...given,
-    name: `${given.name}, alone`,
     isQuick: false,
+    close() {}, // what is to be closed is in the processes
     contenders: () =>
       Promise.all(contestants.map(async (contestant): Promise<Contender> => {
         const args = [file, given.name, contestant.name];

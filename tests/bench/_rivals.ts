@@ -6,6 +6,8 @@ import { createPool, LightningPool, TarnPool } from "./_npm.ts";
 
 /** One of the pools that are compared. */
 export interface Rival extends Borrowing<unknown> {
+  /** The pool itself. */
+  readonly pool: unknown;
   /** Borrows one right now, if there is one. */
   tryAcquire?(): unknown;
   close(): unknown;
@@ -89,6 +91,7 @@ export function sockpool<R>({ open, close }: Trade<R>, maxSize: number): Rival {
 /** A pool of ours, as the loops take it. */
 export function lending<T, L extends Lease<T>>(pool: Pool<T, L>): Rival {
   return {
+    pool,
     acquire: () => pool.acquire(),
     acquireWith: (signal) => pool.acquire({ signal }),
     tryAcquire: () => pool.tryAcquire(),
@@ -101,6 +104,7 @@ export function lending<T, L extends Lease<T>>(pool: Pool<T, L>): Rival {
 /** The same with keys. */
 function lendingKeys<T>(pool: KeyedPool<number, T>, key: () => number): Rival {
   return {
+    pool,
     acquire: () => pool.acquire(key()),
     acquireWith: (signal) => pool.acquire(key(), { signal }),
     tryAcquire: () => pool.tryAcquire(key()),
@@ -118,6 +122,7 @@ export function bare<R>({ open }: Trade<R>, size: number): Rival {
 export function queueing(resources: unknown[]): Rival {
   const fifo = new Fifo<unknown>(resources);
   return {
+    pool: fifo,
     acquire: () => fifo.acquire(),
     acquireWith: (signal) => fifo.acquireWith(signal),
     tryAcquire: () => fifo.tryAcquire(),
@@ -142,6 +147,7 @@ export function generic<R>({ open, close }: Trade<R>, max: number): Rival {
   const pool = createPool(factory, { max });
   const release = (resource: unknown) => pool.release(resource as R);
   return {
+    pool,
     acquire: () => pool.acquire(),
     acquireWith: (signal) => abortable(pool.acquire(), signal, release),
     release,
@@ -155,6 +161,7 @@ export function lightning<R>({ open, close }: Trade<R>, max: number): Rival {
   const pool = new LightningPool({ create: open, destroy: close }, { max, maxQueue: 1e9 });
   const release = (resource: unknown) => pool.release(resource as R);
   return {
+    pool,
     acquire: () => pool.acquire(),
     acquireWith: (signal) => abortable(pool.acquire(), signal, release),
     release,
@@ -174,6 +181,7 @@ export function tarn<R>({ open, close }: Trade<R>, max: number): Rival {
   const pool = new TarnPool({ create: open, destroy: close, min: 0, max });
   const release = (resource: unknown) => pool.release(resource as R);
   return {
+    pool,
     acquire: () => pool.acquire().promise,
     acquireWith: (signal) => abortable(pool.acquire().promise, signal, release),
     release,

@@ -102,7 +102,10 @@ const signals: [string, (rival: Rival) => unknown][] = [
 
 export default [
   ...usual,
-  ...usual.map((given) => alone(given, ALL, import.meta.url)),
+  ...usual.map((given) => ({
+    ...alone(given, ALL, import.meta.url),
+    name: `${given.name}, alone`,
+  })),
   waiters(1_000),
   waiters(20_000),
   waiters(100_000),
