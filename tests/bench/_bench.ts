@@ -119,8 +119,14 @@ export interface CaseResult {
   readonly rows: Row[];
 }
 
-export const THOROUGH: Effort = { sampleTime: 10, warmUps: 15, rounds: 40 };
-export const QUICK: Effort = { sampleTime: 8, warmUps: 10, rounds: 16 };
+export const EFFORTS = {
+  thorough: { sampleTime: 10, warmUps: 15, rounds: 40 },
+  quick: { sampleTime: 8, warmUps: 10, rounds: 16 },
+  /** To try a benchmark: the figures mean little. */
+  trial: { sampleTime: 2, warmUps: 1, rounds: 4 },
+} satisfies Record<string, Effort>;
+
+export type EffortName = keyof typeof EFFORTS;
 
 /** A contender whose function does so many operations a call, which are timed. */
 export function timed(
@@ -160,7 +166,7 @@ export interface Reports {
 /** Runs the cases one after the other, and tells of each as it is done. */
 export async function runCases(
   cases: readonly Case[],
-  effort: Effort,
+  effort: EffortName,
   { result, progress }: Reports,
 ): Promise<void> {
   for (const [i, each] of cases.entries()) {
@@ -172,13 +178,14 @@ export async function runCases(
 
 async function runCase(
   given: Case,
-  usual: Effort,
+  effortName: EffortName,
   onRound: (share: number) => void,
 ): Promise<CaseResult> {
   const { name, per, by } = given;
-  const effort = { ...usual, ...given.effort };
+  const usual = EFFORTS[effortName];
+  const effort = effortName === "trial" ? usual : { ...usual, ...given.effort };
   const made = await given.contenders();
-  const all = made.filter(({ isSlow }) => !(isSlow && usual === QUICK));
+  const all = made.filter(({ isSlow }) => !isSlow || effortName === "thorough");
   const samples = new Map<Contender, Sample[]>(all.map((contender) => [contender, []]));
   try {
     for (let round = -effort.warmUps; round < effort.rounds; round++) {

@@ -7,14 +7,14 @@
  * @module
  */
 
-import { type Case, type CaseResult, QUICK, runCases, THOROUGH } from "./_bench.ts";
+import { type Case, type CaseResult, type EffortName, runCases } from "./_bench.ts";
 import { ProgressLine } from "../../tools/_progress.ts";
 import { table } from "./_table.ts";
 
 /** What is to be run, as JSON. */
 export interface Order {
   readonly file: string;
-  readonly effort: "thorough" | "quick";
+  readonly effort: EffortName;
   /** The cases by name, all, or those of `--quick`. */
   readonly cases: readonly string[] | "all" | "quick";
   readonly output: string;
@@ -32,7 +32,7 @@ async function run({ file, effort, cases, output, deadline, progress }: Order): 
   );
   const results: CaseResult[] = [];
   const line = new ProgressLine(progress.began);
-  await runCases(chosen, effort === "quick" ? QUICK : THOROUGH, {
+  await runCases(chosen, effort, {
     result(result) {
       line.clear();
       console.log(`${table(result)}\n`);

@@ -4,13 +4,12 @@ import { Pool } from "../../mod.ts";
 import type { OwnPool, Rivals } from "../servers/_npm.ts";
 import { type Server, serverNeeds } from "../servers/_process.ts";
 import { reasonToSkip } from "../support/needs.ts";
-import type { Case, Contender, Role } from "./_bench.ts";
-import { Stopwatch } from "./_cpu_time.ts";
+import { type Case, type Contender, type Role, timed } from "./_bench.ts";
 
 // Of every pool here.
 const SIZE = 10;
-/** How many requests one sample has. */
-const REQUESTS = 500;
+/** How many requests are made in one go. */
+const REQUESTS = 100;
 
 interface Subject {
   readonly programs: readonly string[];
@@ -62,18 +61,7 @@ function contender(
   callers: number,
   { echo, [Symbol.asyncDispose]: close }: OwnPool,
 ): Contender {
-  return {
-    name,
-    role,
-    close,
-    async measure() {
-      const watch = new Stopwatch();
-      watch.start();
-      await requests(callers, echo);
-      watch.stop();
-      return watch.per(REQUESTS);
-    },
-  };
+  return timed(name, role, REQUESTS, () => requests(callers, echo), close);
 }
 
 function sockpool({ connector, echo }: Rivals<object>): OwnPool {

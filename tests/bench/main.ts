@@ -1,12 +1,12 @@
 /**
  * Runs the benchmarks, and says how they stand to the goals:
  *
- *     deno task bench [SUBJECT…] [--quick | --short] [--save]
+ *     deno task bench [SUBJECT…] [--quick | --trial] [--save]
  *
  * With `--save`, writes what was measured to `results.json`, from which
  * `deno task bench:plot` draws. With `--quick`, runs a selection for less than a
  * minute, and fails if a goal is missed by more than its margin, twice in a row.
- * With `--short`, runs everything with as few rounds as that, to try a benchmark.
+ * With `--trial`, runs everything in a few rounds, to try a benchmark.
  *
  * @module
  */
@@ -26,7 +26,7 @@ const QUICK_LIMIT = 60_000;
 /** What is not a subject has an underscore, but for these. */
 const OTHERS = ["main.ts", "goals.ts"];
 
-const FLAGS = ["--quick", "--short", "--save"];
+const FLAGS = ["--quick", "--trial", "--save"];
 
 /** What `results.json` has. */
 export interface Saved {
@@ -47,7 +47,7 @@ const saved = here("results.json");
 const flags = Deno.args.filter((arg) => arg.startsWith("--"));
 const named = Deno.args.filter((arg) => !arg.startsWith("--"));
 const isQuick = flags.includes("--quick");
-const effort = isQuick || flags.includes("--short") ? "quick" : "thorough";
+const effort = isQuick ? "quick" : flags.includes("--trial") ? "trial" : "thorough";
 
 checkArguments();
 const before = await readSaved();
