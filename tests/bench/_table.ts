@@ -7,7 +7,7 @@ import {
   type Quartiles,
   ratio,
   type Row,
-} from "./_bench.ts";
+} from "./_results.ts";
 
 /** The case as a table: what each contender takes, and how that compares. */
 export function table(result: CaseResult): string {

@@ -1,7 +1,13 @@
-import { bestPeer, type CaseResult, figure, floor, ours, ratio, type Row } from "./_bench.ts";
-
-/** What has been measured of each subject, by its name. */
-export type Results = Record<string, CaseResult[]>;
+import {
+  bestPeer,
+  type CaseResult,
+  figure,
+  floor,
+  ours,
+  ratio,
+  type Results,
+  type Row,
+} from "./_results.ts";
 
 /** What is hoped for. Less is better, always. */
 export interface Goal {
@@ -21,15 +27,15 @@ export interface Goal {
 }
 
 export const goals: readonly Goal[] = [
-  ...alsoAlone("sequential", "sockpool", "floor", 1.45, 1.4),
-  ...alsoAlone("sequential", "sockpool", "best peer", 1 / 3, 1.3),
-  ...alsoAlone("100 a turn", "sockpool", "floor", 2, 1.5),
-  ...alsoAlone("100 tasks on 10", "sockpool", "floor", 1.65, 1.4),
-  ...alsoAlone("100 tasks on 10", "sockpool", "best peer", 1 / 2.5, 1.3),
+  ...alsoAlone("sequential", "ours", "floor", 1.45, 1.4),
+  ...alsoAlone("sequential", "ours", "best peer", 1 / 3, 1.3),
+  ...alsoAlone("100 a turn", "ours", "floor", 2, 1.5),
+  ...alsoAlone("100 tasks on 10", "ours", "floor", 1.65, 1.4),
+  ...alsoAlone("100 tasks on 10", "ours", "best peer", 1 / 2.5, 1.3),
   ...alsoAlone("100 tasks on 10", "isBroken", "sockpool", 1.15, 1.2),
   ...alsoAlone("100 tasks on 10", "onAcquire hook", "sockpool", 1.25, 1.2),
   ...alsoAlone("100 tasks on 10", "one key", "sockpool", 1.3, 1.2),
-  ...alsoAlone("use", "sockpool", "floor", 1.5, 1.3),
+  ...alsoAlone("use", "ours", "floor", 1.5, 1.3),
   factor("pool", "20,000 waiters", "floor", 2, 1.4),
   factor("pool", "20,000 waiters", "best peer", 1 / 2, 1.3),
   growth("pool", "1,000 waiters", "100,000 waiters", "floor", 1, 1.5),
@@ -79,8 +85,8 @@ export interface Verdict {
 }
 
 /** Judges the goals of which something was measured. */
-export function judge(results: Results): Verdict[] {
-  return goals.flatMap((goal) => {
+export function judge(results: Results, all: readonly Goal[] = goals): Verdict[] {
+  return all.flatMap((goal) => {
     const figure = goal.figure(results);
     if (figure === undefined) return [];
     const state = figure <= goal.atMost
@@ -99,18 +105,18 @@ export function factor(
   than: string,
   atMost: number,
   margin: number,
-  row?: string,
+  row = "ours",
 ): Goal {
   return {
     subject,
     cases: [name],
-    title: `${name}: ${row === undefined ? "" : `${row} `}× ${than}`,
+    title: `${name}: ${row === "ours" ? "" : `${row} `}× ${than}`,
     atMost,
     margin,
     figure(results) {
       const result = find(results, subject, name);
       if (result === undefined) return undefined;
-      const one = row === undefined ? ours(result) : contender(result, row);
+      const one = contender(result, row);
       const other = contender(result, than);
       return one && other && ratio(result, one, other);
     },
@@ -185,6 +191,7 @@ function find(results: Results, subject: string, name: string): CaseResult | und
 }
 
 function contender(result: CaseResult, name: string): Row | undefined {
+  if (name === "ours") return ours(result);
   if (name === "floor") return floor(result);
   if (name === "best peer") return bestPeer(result);
   return result.rows.find((row) => row.name === name);

@@ -13,12 +13,12 @@
 
 import { fileURLToPath } from "node:url";
 import { deno } from "../../tools/_deno.ts";
-import type { CaseResult } from "./_bench.ts";
+import type { CaseResult, Results, Saved } from "./_results.ts";
 import { cpuTimeOf } from "./_cpu_time.ts";
-import { type Machine, machine } from "./_machine.ts";
+import { machine } from "./_machine.ts";
 import type { Order } from "./_subject.ts";
 import { rounded } from "./_table.ts";
-import { judge, type Results, type Verdict } from "./goals.ts";
+import { judge, type Verdict } from "./goals.ts";
 
 /** What `--quick` may take in all, in milliseconds. */
 const QUICK_LIMIT = 60_000;
@@ -27,15 +27,6 @@ const QUICK_LIMIT = 60_000;
 const OTHERS = ["main.ts", "goals.ts"];
 
 const FLAGS = ["--quick", "--trial", "--save"];
-
-/** What `results.json` has. */
-export interface Saved {
-  readonly date: string;
-  readonly machine: Machine;
-  /** How long each subject took. */
-  readonly seconds: Readonly<Record<string, number>>;
-  readonly results: Results;
-}
 
 const here = (name: string) => new URL(name, import.meta.url);
 const subjects = [...Deno.readDirSync(here("."))]
