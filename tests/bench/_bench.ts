@@ -102,7 +102,7 @@ export const EFFORTS = {
   thorough: { sampleTime: 10, warmUps: 15, rounds: 40 },
   quick: { sampleTime: 8, warmUps: 10, rounds: 16 },
   /** To try a benchmark: the figures mean little. */
-  trial: { sampleTime: 2, warmUps: 1, rounds: 4 },
+  trial: { sampleTime: 2, warmUps: 1, rounds: 2 },
 } satisfies Record<string, Effort>;
 
 export type EffortName = keyof typeof EFFORTS;
@@ -161,8 +161,7 @@ async function runCase(
   onRound: (share: number) => void,
 ): Promise<CaseResult> {
   const { name, per, by } = given;
-  const usual = EFFORTS[effortName];
-  const effort = effortName === "trial" ? usual : { ...usual, ...given.effort };
+  const effort = effortFor(given, effortName);
   const made = await given.contenders();
   const all = made.filter(({ isSlow }) => !isSlow || effortName === "thorough");
   const samples = new Map<Contender, Sample[]>(all.map((contender) => [contender, []]));
@@ -184,6 +183,17 @@ async function runCase(
     return { name, role, quartiles: quartilesOf(samples.get(contender)!) };
   });
   return { name, per, by, rows };
+}
+
+function effortFor(given: Case, name: EffortName): Effort {
+  const { trial } = EFFORTS;
+  const { sampleTime, warmUps, rounds } = { ...EFFORTS[name], ...given.effort };
+  if (name !== "trial") return { sampleTime, warmUps, rounds };
+  return {
+    sampleTime,
+    warmUps: Math.min(warmUps, trial.warmUps),
+    rounds: Math.min(rounds, trial.rounds),
+  };
 }
 
 function quartilesOf(samples: readonly Sample[]): Row["quartiles"] {
