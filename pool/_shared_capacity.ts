@@ -1,13 +1,13 @@
 import type { Clock } from "../internal/clock.ts";
 import { type HeapMember, IndexedHeap } from "../internal/indexed_heap.ts";
 import { SharedTimer } from "../internal/shared_timer.ts";
-import { TimerGroup } from "../internal/timer_group.ts";
 import type { Capacity, CapacityUser } from "./_capacity.ts";
+import { PoolTimers } from "./_timers.ts";
 import type { Waiter } from "./_wait_queue.ts";
 import type { ExhaustedLimit } from "./errors.ts";
 import type { SharedFigures } from "./stats.ts";
 
-// What fairness across keys may cost: see `SharedCapacity.patience`.
+// The cost of fairness across keys: see `SharedCapacity.patience`.
 const LEAST_PATIENCE_MS = 10;
 const DIALS_OF_PATIENCE = 8;
 
@@ -16,8 +16,7 @@ const SMOOTHING = 0.2;
 
 /**
  * The capacity that many keys share. A key whose waiters lack room has a claim on
- * it. Claims are served by priority, then by how long their first waiter has
- * waited. When all room is taken, the resource that has been idle longest is
+ * it. Claims are served by priority, then by the wait of their first waiter. When all room is taken, the resource that has been idle longest is
  * closed, of whichever key.
  *
  * To serve a waiter of the same key costs nothing, a change of key costs a dial.
@@ -27,27 +26,30 @@ const SMOOTHING = 0.2;
 export class SharedCapacity {
   readonly #clock: Clock;
   readonly #claims = new IndexedHeap<Claim>((a, b) => a.rank < b.rank);
-  readonly #idle = new IndexedHeap<IdleKey>((a, b) => a.order < b.order);
+  /** Keys with idle resources. */
+  readonly #idle = new IndexedHeap<KeyCapacity>((a, b) => a.order < b.order);
   /** Keys with waiters that only wait if room is being made for them. */
   readonly #stranded = new Set<KeyCapacity>();
   /** Fires when an idle resource may be closed that could not be before. */
   readonly #timer: SharedTimer;
-  /** The timers for the idle resources of all keys. */
-  readonly timers: TimerGroup;
+  readonly timers: PoolTimers;
+  /** Is called with what tells a key apart whenever that may have neither resources nor waiters. */
+  readonly onEmpty: (id: unknown) => void;
   maxSize: number;
-  /** Open slots over all keys, in whatever state. */
+  /** Open slots over all keys, in any state. */
   size = 0;
   /** Those among them that are being closed. */
   closing = 0;
-  /** For how many resources over all claims there is no room. */
+  /** The number of resources over all claims without room. */
   wanted = 0;
   #meanDial = 0;
   #state: "resting" | "arranging" | "closed" = "resting";
 
-  constructor(maxSize: number, clock: Clock) {
+  constructor(maxSize: number, clock: Clock, onEmpty: (id: unknown) => void) {
     this.maxSize = maxSize;
     this.#clock = clock;
-    this.timers = new TimerGroup(clock.wall);
+    this.timers = new PoolTimers(clock);
+    this.onEmpty = onEmpty;
     this.#timer = new SharedTimer(clock.now, () => this.arrange(), true);
   }
 
@@ -55,12 +57,12 @@ export class SharedCapacity {
     return this.#state === "closed" ? 0 : Math.max(0, this.maxSize - this.size);
   }
 
-  /** Whether more resources are open than should be, those being closed not counted. */
+  /** Whether more resources are open than allowed, not counting those being closed. */
   get isOverfull(): boolean {
     return this.size - this.closing > this.maxSize;
   }
 
-  /** Whether the room that there will be is enough for all claims. */
+  /** Whether the coming room is enough for all claims. */
   get isEnoughComing(): boolean {
     return this.wanted <= this.maxSize - this.size + this.closing;
   }
@@ -70,7 +72,7 @@ export class SharedCapacity {
     return Math.max(LEAST_PATIENCE_MS, DIALS_OF_PATIENCE * this.#meanDial);
   }
 
-  /** Whether this key may take room now: no other claim comes first. */
+  /** Whether this key may take room now, because no other claim comes first. */
   mayTake(key: KeyCapacity, waiter: Waiter | undefined): boolean {
     if (this.available === 0) return false;
     const rival = this.#firstRivalOf(key);
@@ -90,23 +92,20 @@ export class SharedCapacity {
     return this.#hasWaitedEnough(rival, key);
   }
 
-  claim(key: KeyCapacity, waiter: Waiter): void {
-    const { claim } = key;
+  claim(claim: Claim, waiter: Waiter): void {
     claim.rank = waiter.rank;
     this.#claims.put(claim);
   }
 
-  withdraw(key: KeyCapacity): void {
-    this.#claims.delete(key.claim);
-    if (this.#claims.size === 0) this.#timer.clear();
+  withdraw(claim: Claim): void {
+    this.#claims.delete(claim);
   }
 
   /** A key has idle resources. */
   rest(key: KeyCapacity, order: number): void {
-    const { idle } = key;
-    if (this.#idle.has(idle)) return;
-    idle.order = order;
-    this.#idle.put(idle);
+    if (this.#idle.has(key)) return;
+    key.order = order;
+    this.#idle.put(key);
   }
 
   /** Whether a key has waiters that only wait if room is being made for them. */
@@ -117,8 +116,7 @@ export class SharedCapacity {
 
   /** A key is dropped. */
   drop(key: KeyCapacity): void {
-    this.withdraw(key);
-    this.#idle.delete(key.idle);
+    this.#idle.delete(key);
     this.#stranded.delete(key);
   }
 
@@ -136,13 +134,15 @@ export class SharedCapacity {
   close(): void {
     this.#state = "closed";
     this.#timer.clear();
+    this.timers.close();
   }
 
-  /** Gives the room that there is to the claims, and has more made for the others. */
+  /** Gives the free room to the claims, and makes room for the others. */
   arrange(): void {
     if (this.#state !== "resting") return; // the outer call goes on
     this.#state = "arranging";
     while (this.#grantNext() || this.#evictNext() || this.#dismissStranded());
+    if (this.#claims.size === 0) this.#timer.clear(); // which would keep the process alive
     if (this.#state === "arranging") this.#state = "resting";
   }
 
@@ -160,11 +160,11 @@ export class SharedCapacity {
     const oldest = isShort ? this.#oldestIdle() : undefined;
     if (oldest === undefined) return false;
     if (this.isOverfull) {
-      oldest.key.user.evict();
+      oldest.user.evict();
       return true;
     }
-    const rival = this.#firstRivalOf(oldest.key)?.waiter;
-    const isFreshWanted = oldest.key.user.firstWaiter?.request.kind === "fresh";
+    const rival = this.#firstRivalOf(oldest)?.waiter;
+    const isFreshWanted = oldest.user.firstWaiter?.request.kind === "fresh";
     if (rival === undefined && !isFreshWanted) return false; // its own key waits for resume()
     const left = this.#protectionLeft(oldest, rival);
     if (left > 0) {
@@ -172,11 +172,11 @@ export class SharedCapacity {
       this.#timer.fireBy(now + left, now);
       return false;
     }
-    oldest.key.user.evict();
+    oldest.user.evict();
     return true;
   }
 
-  /** Has waiters rejected that only wait if room is being made for them, when it went to others. */
+  /** Rejects non-waiting waiters whose room went to others. */
   #dismissStranded(): boolean {
     const { size } = this.#stranded;
     if (size === 0 || this.isEnoughComing) return false;
@@ -185,9 +185,9 @@ export class SharedCapacity {
   }
 
   /** The key whose oldest resource has been idle longest. */
-  #oldestIdle(): IdleKey | undefined {
+  #oldestIdle(): KeyCapacity | undefined {
     for (let top = this.#idle.top; top !== undefined; top = this.#idle.top) {
-      const order = top.key.user.oldestIdle?.idleOrder;
+      const order = top.user.oldestIdle?.idleOrder;
       if (order === top.order) return top;
       if (order === undefined) this.#idle.delete(top);
       else {
@@ -198,16 +198,14 @@ export class SharedCapacity {
   }
 
   /**
-   * For how much longer an idle resource is kept for its own key: for one mean dial
-   * after its use, which is what it would cost to get it back, unless a claim can
-   * wait no longer.
+   * For how much longer an idle resource is kept for its own key: for one mean dial after its
+   * use, the cost of opening it again, unless a claim has waited for too long.
    */
-  #protectionLeft(oldest: IdleKey, rival: Waiter | undefined): number {
+  #protectionLeft(oldest: KeyCapacity, rival: Waiter | undefined): number {
     if (rival === undefined || !rival.request.mayWait) return 0;
-    const { weight } = oldest.key;
-    const idle = this.#clock.wall() - oldest.key.user.oldestIdle!.idleSince;
+    const idle = this.#clock.wall() - oldest.user.oldestIdle!.idleSince;
     const waited = this.#clock.now() - rival.since;
-    return Math.ceil(Math.min(this.#meanDial - idle, this.patience * weight - waited));
+    return Math.ceil(Math.min(this.#meanDial - idle, this.patience * oldest.weight - waited));
   }
 
   /**
@@ -256,38 +254,30 @@ class Claim implements HeapMember {
   }
 }
 
-/** A key with idle resources. */
-class IdleKey implements HeapMember {
-  readonly key: KeyCapacity;
+/** One key's part of a shared capacity, with a limit of its own. */
+export class KeyCapacity implements Capacity, HeapMember {
+  readonly #shared: SharedCapacity;
+  readonly #id: unknown;
+  /** Made when the key first lacks room. */
+  #claim: Claim | undefined;
+  /** Its place among the keys with idle resources. */
   heapIndex = -1;
   /** The place of its oldest idle resource, when that was last looked at. */
   order = 0;
-
-  constructor(key: KeyCapacity) {
-    this.key = key;
-  }
-}
-
-/** One key's part of a shared capacity, with a limit of its own. */
-export class KeyCapacity implements Capacity {
-  readonly #shared: SharedCapacity;
-  readonly #onEmpty: () => void;
-  readonly claim = new Claim(this);
-  readonly idle = new IdleKey(this);
   readonly maxSize: number;
-  /** How many times longer than others it keeps a resource that it has waiters for. */
+  /** How many times longer than others it keeps a resource while it has waiters. */
   readonly weight: number;
   user!: CapacityUser;
   #size = 0;
   #closing = 0;
   #wanted = 0;
 
-  /** `onEmpty` is called whenever the key may have neither resources nor waiters. */
-  constructor(shared: SharedCapacity, maxSize: number, weight: number, onEmpty: () => void) {
+  /** `id` is what tells the key apart. */
+  constructor(shared: SharedCapacity, id: unknown, maxSize: number, weight: number) {
     this.#shared = shared;
+    this.#id = id;
     this.maxSize = maxSize;
     this.weight = weight;
-    this.#onEmpty = onEmpty;
   }
 
   get #ownRoom(): number {
@@ -307,7 +297,7 @@ export class KeyCapacity implements Capacity {
     return { size, maxSize };
   }
 
-  get timers(): TimerGroup {
+  get timers(): PoolTimers {
     return this.#shared.timers;
   }
 
@@ -322,7 +312,7 @@ export class KeyCapacity implements Capacity {
   take(waiter: Waiter | undefined): boolean {
     if (this.#ownRoom === 0) return false;
     if (!this.#shared.mayTake(this, waiter)) {
-      if (waiter !== undefined) this.#shared.claim(this, waiter);
+      if (waiter !== undefined) this.#shared.claim(this.#claim ??= new Claim(this), waiter);
       return false;
     }
     this.#size++;
@@ -347,7 +337,7 @@ export class KeyCapacity implements Capacity {
     this.#shared.dialled(duration);
   }
 
-  /** Reports what has changed, which may change what others do. */
+  /** Reports changes, which may affect other keys. */
   review(): void {
     const { user } = this;
     this.#shared.closing += user.closingSlots - this.#closing;
@@ -356,24 +346,29 @@ export class KeyCapacity implements Capacity {
     const { oldestIdle } = user;
     this.#shared.strand(this, user.hasStranded);
     if (oldestIdle !== undefined) this.#shared.rest(this, oldestIdle.idleOrder);
-    else if (user.openSlots === 0) this.#onEmpty();
+    else if (user.openSlots === 0) this.#shared.onEmpty(this.#id);
     this.#shared.arrange();
   }
 
   /** A shared capacity is resized as a whole. */
   resize(): void {}
 
+  /** And it is closed as a whole. */
+  close(): void {}
+
   /** The key is dropped. */
   drop(): void {
+    if (this.#claim !== undefined) this.#shared.withdraw(this.#claim);
     this.#shared.drop(this);
   }
 
   #reviewClaim(): void {
     const { user } = this;
-    const isClaiming = this.claim.heapIndex >= 0;
+    const claim = this.#claim;
+    const isClaiming = claim !== undefined && claim.heapIndex >= 0;
     const wanted = isClaiming ? Math.min(user.demand, this.#ownRoom) : 0;
     this.#shared.wanted += wanted - this.#wanted;
     this.#wanted = wanted;
-    if (isClaiming && wanted === 0) this.#shared.withdraw(this);
+    if (isClaiming && wanted === 0) this.#shared.withdraw(claim);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Draws what `deno task bench --save` has measured into `docs/bench/`, and writes
- * the figures into docs/performance.md, between its marks:
+ * Draws the results of `deno task bench --save` into `docs/bench/`, and writes the
+ * figures into docs/performance.md, between its marks:
  *
  *     deno run -A tools/plot_bench.ts
  *
@@ -21,7 +21,7 @@ import {
 import { rounded, shown } from "../tests/bench/_table.ts";
 import { bars, COLUMN, dots, growth, shares } from "./_bench_plots.ts";
 
-/** What is drawn of a subject, and how. */
+/** The plots of each subject. */
 interface Figure {
   readonly subject: string;
   readonly draw: (results: readonly CaseResult[]) => string;
@@ -73,7 +73,7 @@ for (const [name, { subject, draw, takes = () => true, shows }] of Object.entrie
 }
 await replaceInPage(`${conditions()}\n\n${tables()}`);
 
-/** On what it was measured. */
+/** The machine of the measurements. */
 function conditions(): string {
   const { cpu, cores, memory, system, cpuTimeOf, versions } = machine;
   const { deno, v8, ...peers } = versions;

@@ -40,9 +40,7 @@
  * What V8 makes of a function depends on what else the process has run. A case of
  * `alone` has each contender in a process of its own, with the rounds in turns as ever.
  *
- * It is a harness of our own because mitata and tinybench measure wall time, one
- * contender after the other: here CPU time counts, the contenders take turns, one case
- * has many processes, and bytes are measured as well.
+ * Why this is code of our own is said in CONTRIBUTING.md.
  *
  * What is hoped for is added to `goals.ts`. All that is measured stands in
  * docs/performance.md, by `tools/plot_bench.ts`.

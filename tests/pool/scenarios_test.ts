@@ -8,6 +8,7 @@ import expiry from "./scenarios/expiry.json" with { type: "json" };
 import clearingAndResizing from "./scenarios/clearing_and_resizing.json" with { type: "json" };
 import retry from "./scenarios/retry.json" with { type: "json" };
 import closing from "./scenarios/closing.json" with { type: "json" };
+import keys from "./scenarios/keys.json" with { type: "json" };
 
 const scenarios = [
   reuse,
@@ -18,10 +19,11 @@ const scenarios = [
   clearingAndResizing,
   retry,
   closing,
+  keys,
 ].flat() as Scenario[];
 
 for (const scenario of scenarios) {
-  Deno.test(`Pool plays its part: ${scenario.name}`, async () => {
+  Deno.test(`Pool follows the scenario: ${scenario.name}`, async () => {
     assertEquals(await play(scenario), scenario.events);
   });
 }

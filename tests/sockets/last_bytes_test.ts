@@ -1,4 +1,4 @@
-// What becomes of bytes at the end of a lease or a connection, and what long messages cost.
+// Bytes at the end of a lease or a connection, and the cost of long messages.
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { LeaseReleasedError, Pool, Socket, tcp, tls } from "../../mod.ts";
 import { EchoServer } from "../support/echo_server.ts";
@@ -6,7 +6,7 @@ import { roundTrip, textOf } from "../support/round_trip.ts";
 import { certs } from "../support/tls_server.ts";
 import { elapsed, until } from "../support/until.ts";
 
-Deno.test("what comes after detach() is the socket's, though a stream of the lease waits for it", async () => {
+Deno.test("bytes after detach() go to the socket although a stream of the lease waits for them", async () => {
   await using server = EchoServer.listen();
   await using pool = new Pool(tcp({ port: server.port }));
   const lease = await pool.acquire();
@@ -20,7 +20,7 @@ Deno.test("what comes after detach() is the socket's, though a stream of the lea
   assertEquals(textOf((await reader.read()).value!), "pong");
 });
 
-/** The code of a thread that accepts TLS connections, reads them late, and tells how much has come. */
+/** The code of a worker that accepts TLS connections, reads them late, and reports how many bytes came. */
 function readLate(): void {
   const scope = globalThis as unknown as {
     onmessage: (event: MessageEvent) => void;
@@ -46,7 +46,7 @@ function readLate(): void {
   }
 }
 
-Deno.test("what was written last arrives whole although the TLS connection is closed at once, and nothing was read", async () => {
+Deno.test("the last write arrives whole although the TLS connection is closed at once and was not read", async () => {
   const code = `data:text/javascript,${encodeURIComponent(`(${readLate})();`)}`;
   const worker = new Worker(code, { type: "module" });
   const { server: cert, serverKey: key } = certs;
@@ -71,7 +71,7 @@ Deno.test("what was written last arrives whole although the TLS connection is cl
   worker.terminate();
 });
 
-/** Has a socket receive bytes as they are written. */
+/** A socket that receives bytes as they are written. */
 async function received(bytes: Uint8Array): Promise<Socket<Deno.NetAddr>> {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
@@ -83,7 +83,7 @@ async function received(bytes: Uint8Array): Promise<Socket<Deno.NetAddr>> {
   return new Socket(conn);
 }
 
-Deno.test("readUntil() takes no longer for a long delimiter that almost comes again and again", async () => {
+Deno.test("readUntil() takes no longer for input that repeats almost all of a long delimiter", async () => {
   const length = 262_144;
   const bytes = new Uint8Array(length).fill(97);
   const time = async (delimiter: Uint8Array) => {
@@ -105,7 +105,7 @@ Deno.test("readUntil() takes no longer for a long delimiter that almost comes ag
   assertLess(best.long, 10 * best.short + 20);
 });
 
-Deno.test("readUntil() finds a delimiter wherever it is cut, and whatever looks like its beginning", async () => {
+Deno.test("readUntil() finds a delimiter wherever it is split, and after any false beginning", async () => {
   const cases: [string, string][] = [
     ["aaab", "aab"],
     ["abababac", "ababac"],
@@ -129,12 +129,16 @@ Deno.test("readUntil() finds a delimiter wherever it is cut, and whatever looks 
   }
 });
 
-Deno.test("readExactly() sets aside no more than has come, whatever it is asked for", async () => {
+Deno.test("readExactly() allocates no more than has arrived, whatever the requested size", async () => {
   await using server = EchoServer.listen((peer) => peer.close());
   await using pool = new Pool(tcp({ port: server.port }));
   using conn = await pool.acquire();
   await conn.writeAll("?");
   const huge = 2 ** 45; // no machine could set that aside
-  const error = await assertRejects(() => conn.readExactly(huge), Deno.errors.UnexpectedEof);
-  assert(error.message.includes(`${huge}`), error.message);
+  const { signal } = new AbortController();
+  for (const options of [{ signal }, {}]) {
+    const read = () => conn.readExactly(huge, options);
+    const error = await assertRejects(read, Deno.errors.UnexpectedEof);
+    assert(error.message.includes(`${huge}`), error.message);
+  }
 });

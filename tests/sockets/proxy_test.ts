@@ -35,7 +35,7 @@ for (const [scheme, start] of Object.entries(kinds)) {
     assertEquals([proxy.logins, proxy.targets], [[LOGIN], [`server.test:${server.port}`]]);
   });
 
-  Deno.test(`a wrong login at a proxy (${scheme}) is final, and no message shows the password`, async () => {
+  Deno.test(`a wrong login at a proxy (${scheme}) is a final failure, and no message shows the password`, async () => {
     await using proxy = start("jo:another");
     const through = `${scheme}://${LOGIN}@127.0.0.1:${proxy.port}`;
     const connector = tcp({ hostname: "db.test", port: 5432, proxy: through });
@@ -48,7 +48,7 @@ for (const [scheme, start] of Object.entries(kinds)) {
     assert(!Deno.inspect(connector.place).includes("hunter2"));
   });
 
-  Deno.test(`what a proxy (${scheme}) can't reach is refused, and may be tried again`, async () => {
+  Deno.test(`a target that a proxy (${scheme}) can't reach is refused, and may be retried`, async () => {
     await using proxy = start();
     const through = `${scheme}://127.0.0.1:${proxy.port}`;
     const connector = tcp({ hostname: "refused.test", port: 1, proxy: through });
@@ -67,7 +67,7 @@ for (const [scheme, start] of Object.entries(kinds)) {
     assertEquals(pool.stats.size, 0);
   });
 
-  Deno.test(`what the server says at once is not lost behind a proxy (${scheme})`, async () => {
+  Deno.test(`the first bytes of the server are not lost behind a proxy (${scheme})`, async () => {
     const greeter = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const greeted = (async () => {
       for await (const conn of greeter) {
@@ -90,7 +90,7 @@ for (const [scheme, start] of Object.entries(kinds)) {
   });
 }
 
-Deno.test("a proxy that is down is named", async () => {
+Deno.test("the error names a proxy that is down", async () => {
   const port = unusedPort();
   const connector = tcp({ hostname: "db.test", port: 5432, proxy: `socks5://127.0.0.1:${port}` });
   await using pool = new Pool(connector);
@@ -107,7 +107,7 @@ Deno.test("a proxy that speaks another protocol fails the dial", async () => {
   }
 });
 
-Deno.test("tcp() and tls() refuse what is no proxy, and do not repeat it", () => {
+Deno.test("tcp() and tls() refuse an invalid proxy, and the error does not show it", () => {
   for (
     const proxy of [
       "hunter2",

@@ -1,6 +1,8 @@
 import {
   type Connector,
   type ConnectorContext,
+  KeyedPool,
+  type KeyedPoolOptions,
   type Lease,
   Pool,
   type PoolOptions,
@@ -9,27 +11,32 @@ import {
 import { sameTurn } from "./until.ts";
 import { VirtualTime } from "./virtual_time.ts";
 
-/** What happens to a pool, and what is to come of it; `scenarios/README.md` says how to read it. */
+/** Operations on a pool and the expected events; `scenarios/README.md` describes the format. */
 export interface Scenario {
   name: string;
   connector?: string[];
-  options?: PoolOptions;
+  options?: PoolOptions & Pick<KeyedPoolOptions<string>, "maxPerKey">;
+  /** Makes the pool a KeyedPool. Keys that are not named have the weight 1. */
+  weights?: Record<string, number>;
   operations: Operation[];
   events: string[];
 }
 
-/** One operation: what to do, and with whom, what or how much. */
+/** One operation and its arguments. */
 export interface Operation {
   do: string;
   as?: string;
+  /** Of a KeyedPool. */
+  key?: string;
   fresh?: boolean;
+  priority?: number;
   retryStale?: boolean;
   timeout?: number;
   force?: boolean;
-  /** Of a connector's method: how it answers from now on. */
+  /** How a connector's method answers from now on. */
   method?: string;
   answer?: string;
-  /** The number of a dial, and of the resource that it gave. */
+  /** The number of a dial and of its resource. */
   resource?: number;
   count?: number;
   ms?: number;
@@ -42,13 +49,17 @@ interface Resource {
   lost?: (reason: unknown) => void;
 }
 
+/** A Pool, or one key of a KeyedPool. */
+type Target = Pick<Pool<Resource>, "acquire" | "tryAcquire" | "use" | "warm" | Verb>;
+type Verb = "clear" | "pause" | "resume";
+
 interface Call {
   readonly name: string;
   succeed(): void;
   fail(error: Error): void;
 }
 
-/** Plays a scenario to its end; resolves to its events. */
+/** Runs a scenario to its end; resolves to its events. */
 export async function play(scenario: Scenario): Promise<string[]> {
   using time = new VirtualTime(1);
   const stage = new Stage(scenario, time);
@@ -63,31 +74,44 @@ class Stage {
   readonly events: string[] = [];
   outcome: string[] = [];
   readonly #time: VirtualTime;
-  readonly #pool: Pool<Resource>;
+  readonly #pool: Pool<Resource> | KeyedPool<string, Resource>;
+  /** A key of the pool, or the pool itself. */
+  readonly #at: (key: string | undefined) => Target;
   readonly #connector: PlayedConnector;
   readonly #leases = new Map<string, Lease<Resource>>();
   readonly #signals = new Map<string, AbortController>();
   readonly #bodies = new Map<string, (error: Error) => void>();
 
-  constructor({ connector = [], options }: Scenario, time: VirtualTime) {
+  constructor({ connector = [], options, weights }: Scenario, time: VirtualTime) {
     this.#time = time;
     const tell = (event: string) => this.events.push(event);
-    this.#connector = new PlayedConnector(new Set(connector), tell);
-    this.#pool = new Pool<Resource>(this.#connector, {
+    const played = this.#connector = new PlayedConnector(new Set(connector), tell);
+    const common = {
       lifetimeJitter: 0,
       clock: { now: () => time.now, wall: time.clock },
       hooks: {
-        onRetire: ({ reason, resource }) => tell(`retire ${resource.number}: ${reason}`),
+        onRetire: ({ reason, resource }: { reason: string; resource: Resource }) =>
+          tell(`retire ${resource.number}: ${reason}`),
       },
       ...options,
-    });
+    };
+    if (weights === undefined) {
+      const pool = this.#pool = new Pool(played.for(undefined), common);
+      this.#at = () => pool;
+    } else {
+      const weight = (key: string) => weights[key] ?? 1;
+      const pool = new KeyedPool((key: string) => played.for(key), { ...common, weight });
+      this.#pool = pool;
+      this.#at = (key) => key === undefined ? pool as unknown as Target : pool.at(key);
+    }
   }
 
   async perform(operation: Operation): Promise<void> {
-    const { do: verb, as = "", timeout, force } = operation;
+    const { do: verb, as = "", key, timeout, force } = operation;
     const lease = this.#leases.get(as);
+    const target = this.#at(key);
     if (verb === "acquire") this.#acquire(operation);
-    else if (verb === "tryAcquire") this.#tryAcquire(as);
+    else if (verb === "tryAcquire") this.#tryAcquire(as, target);
     else if (verb === "use") this.#use(operation);
     else if (verb === "throw") this.#bodies.get(as)!(new Error("thrown"));
     else if (verb === "release") lease!.release();
@@ -96,9 +120,9 @@ class Stage {
     else if (verb === "abort") this.#signals.get(as)!.abort(new Error("aborted"));
     else if (verb === "wait") await this.#wait(operation.ms!);
     else if (verb === "leap") this.#time.leap(operation.ms!);
-    else if (verb === "clear") this.#pool.clear();
+    else if (verb === "clear" || verb === "pause" || verb === "resume") target[verb]();
     else if (verb === "resize") this.#pool.resize(operation.count!);
-    else if (verb === "warm") this.#tell(this.#pool.warm(operation.count!), "warmed");
+    else if (verb === "warm") this.#tell(target.warm(operation.count!), "warmed");
     else if (verb === "close") {
       const options = { timeout: timeout ?? 10_000, force: force ?? false };
       this.#tell(this.#pool.close(options), "closed");
@@ -106,7 +130,7 @@ class Stage {
     await sameTurn();
   }
 
-  /** Closes the pool by force; what comes of that is no part of the scenario. */
+  /** Closes the pool by force; the events of that do not belong to the scenario. */
   async end(outcome: string[]): Promise<void> {
     this.outcome = outcome;
     this.#pool.close({ force: true });
@@ -120,27 +144,27 @@ class Stage {
     while (this.#time.advance(until)) await sameTurn();
   }
 
-  #acquire({ as = "", timeout, fresh = false }: Operation): void {
+  #acquire({ as = "", key, timeout, fresh = false, priority = 0 }: Operation): void {
     const controller = new AbortController();
     this.#signals.set(as, controller);
     const limit = timeout === undefined ? {} : { timeout };
     const { signal } = controller;
-    this.#pool.acquire({ ...limit, fresh, signal }).then(
+    this.#at(key).acquire({ ...limit, fresh, priority, signal }).then(
       (lease) => this.#lend(as, lease),
       (error) => this.#refuse(as, error),
     );
   }
 
-  #use({ as = "", retryStale = false }: Operation): void {
+  #use({ as = "", key, retryStale = false }: Operation): void {
     const body = (lease: Lease<Resource>) => {
       this.#lend(as, lease);
       return new Promise<void>((_, reject) => this.#bodies.set(as, reject));
     };
-    this.#pool.use(body, { retryStale }).catch((error) => this.#refuse(as, error));
+    this.#at(key).use(body, { retryStale }).catch((error) => this.#refuse(as, error));
   }
 
-  #tryAcquire(as: string): void {
-    const lease = this.#pool.tryAcquire();
+  #tryAcquire(as: string, target: Target): void {
+    const lease = target.tryAcquire();
     if (lease === undefined) this.events.push(`nothing for ${as}`);
     else this.#lend(as, lease);
   }
@@ -163,7 +187,7 @@ class Stage {
 }
 
 /** Answers as it is told, and tells what it is asked. */
-class PlayedConnector implements Connector<Resource> {
+class PlayedConnector {
   readonly #tell: (event: string) => void;
   readonly #answers = new Map<string, string>();
   readonly #resources: Resource[] = [];
@@ -179,22 +203,19 @@ class PlayedConnector implements Connector<Resource> {
     if (has.has("watch")) this.watch = (resource, { lost }) => void (resource.lost = lost);
   }
 
-  connect(): Promise<Resource> {
+  readonly close = (resource: Resource): Promise<void> => this.#call("close", resource, () => {});
+  readonly isBroken = (resource: Resource): boolean => resource.broken;
+  readonly isStale = (resource: Resource): boolean => resource.stale;
+
+  /** What a pool, or a key of it, dials with. */
+  for(key: string | undefined): Connector<Resource> {
+    return { ...this, connect: () => this.#dial(key === undefined ? "" : ` for ${key}`) };
+  }
+
+  #dial(purpose: string): Promise<Resource> {
     const resource = { number: this.#resources.length + 1, broken: false, stale: false };
     this.#resources.push(resource);
-    return this.#call("connect", resource, () => resource);
-  }
-
-  close(resource: Resource): Promise<void> {
-    return this.#call("close", resource, () => {});
-  }
-
-  isBroken(resource: Resource): boolean {
-    return resource.broken;
-  }
-
-  isStale(resource: Resource): boolean {
-    return resource.stale;
+    return this.#call("connect", resource, () => resource, purpose);
   }
 
   perform({ do: verb, method, answer, resource: number, ms: _ms }: Operation): void {
@@ -215,9 +236,9 @@ class PlayedConnector implements Connector<Resource> {
     else call!.fail(new Error(`${name} failed`));
   }
 
-  #call<R>(method: string, resource: Resource, value: () => R): Promise<R> {
+  #call<R>(method: string, resource: Resource, value: () => R, purpose = ""): Promise<R> {
     const name = `${method} ${resource.number}`;
-    this.#tell(name);
+    this.#tell(name + purpose);
     const answer = this.#answers.get(method) ?? "ok";
     if (answer === "ok") return Promise.resolve(value());
     if (answer === "fail") return Promise.reject(new Error(`${name} failed`));
