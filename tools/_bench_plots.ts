@@ -19,7 +19,9 @@ const TOP = 28;
 const LABEL_HEIGHT = 14;
 const NAME_WIDTH = 176;
 /** Room for a label that names a peer which is better. */
-const LABEL_WIDTH = 176;
+const LABEL_WIDTH = 208;
+/** Bars that are shorter than this, of the floor's, have their labels beside them. */
+const SHORT = 0.65;
 
 // Of medium lightness, so that they are visible on white and on black.
 const COLOURS: Record<Role, string> = { ours: "#e8590c", floor: "#868e96", peer: "#4c8fd6" };
@@ -106,9 +108,10 @@ export function shares(results: readonly CaseResult[]): string {
   })));
   const columns = [...new Set(cases.map(({ at }) => at))];
   const name = cases[0]!.least.name;
-  const wide = points.filter(({ value }) => value >= 0.3);
-  const narrow = points.filter(({ value }) => value < 0.3);
+  const wide = points.filter(({ value }) => value >= SHORT);
+  const narrow = points.filter(({ value }) => value < SHORT);
   return list(lines, {
+    marginRight: AXIS_HEIGHT,
     fx: { label: null, domain: columns, padding: 0.25 },
     x: {
       grid: true,

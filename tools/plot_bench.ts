@@ -84,7 +84,10 @@ function conditions(): string {
 
 /** All that was measured, a table for each subject. */
 function tables(): string {
-  return Object.entries(results).map(([subject, all]) => {
+  const subjects = new Set(Object.values(figures).map(({ subject }) => subject));
+  return [...subjects].flatMap((subject) => {
+    const all = results[subject];
+    if (all === undefined) return [];
     const lines = all.flatMap((result) =>
       result.rows.filter(({ role }) => role === "ours").map((own) => line(result, own))
     );
