@@ -64,7 +64,7 @@ export interface Effort {
   readonly rounds: number;
 }
 
-/** One who does what a case is about. */
+/** What does the work of a case: a pool, a limiter, or code that does without. */
 export interface Contender {
   readonly name: string;
   readonly role: Role;

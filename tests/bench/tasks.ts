@@ -10,7 +10,7 @@ import { type Case, type Effort, timed } from "./_bench.ts";
 import { growth, perQueued, queues, runs } from "./_tasks_heap.ts";
 import { type Contestants, limiters, maps, streams } from "./_tasks_peers.ts";
 
-/** Those who take so long that no goal can be about them. */
+/** Contenders that take so long that no goal can be about them. */
 const SLOW = ["p-queue"];
 
 function throughput(
