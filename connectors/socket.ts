@@ -215,7 +215,7 @@ export class Socket<A extends Deno.Addr = Deno.Addr, State = undefined> implemen
     await this.#connection.writer.writeAll(toBytes(bytes));
   }
 
-  /** Reads just so many bytes, however they arrive. See {@linkcode SocketConn.readExactly}. */
+  /** Reads exactly that many bytes, however they arrive. See {@linkcode SocketConn.readExactly}. */
   async readExactly(count: number, options?: ReadOptions): Promise<Uint8Array<ArrayBuffer>> {
     checkCount(count, "count", "read");
     return await this.#connection.reader.readExactly(count, signalOf(options));
@@ -358,7 +358,7 @@ export class SocketLease<
     return this.ended ? ended() : this.value.writeAll(bytes);
   }
 
-  /** Reads just so many bytes, however they arrive. See {@linkcode SocketConn.readExactly}. */
+  /** Reads exactly that many bytes, however they arrive. See {@linkcode SocketConn.readExactly}. */
   readExactly(count: number, options?: ReadOptions): Promise<Uint8Array<ArrayBuffer>> {
     return this.ended ? ended() : this.value.readExactly(count, options);
   }

@@ -24,7 +24,7 @@ export async function pgConnector(
   const sockets = new WeakMap<Client, Socket>();
   return {
     connect({ retire }) {
-      const socket = new Socket(); // ours, so that it can be destroyed
+      const socket = new Socket(); // our own, so that it can be destroyed
       const client = new pg.Client({ connectionString, stream: () => socket, ...options });
       sockets.set(client, socket);
       client.on("error", retire); // lost while idle: it is replaced. Without a listener the process would end

@@ -237,7 +237,7 @@ export class Allocator<T, L extends Lease<T>>
     if (slot.state !== "leased") return;
     this.reporter.ended(slot);
     this.#tracker?.end(slot);
-    slot.permit = undefined; // the resource takes it along
+    slot.permit = undefined; // it stays with the resource
     this.#free(slot);
     this.proceed();
   }

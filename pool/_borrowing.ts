@@ -64,7 +64,7 @@ export class Borrowing<L extends Lease<unknown>> {
     return this.#bounded(work, () => {}, limits, begun, "connect");
   }
 
-  /** Runs it once more, on a resource that nobody has used. */
+  /** Runs it once more, on a fresh resource. */
   async #retry<R>(
     body: (lease: L) => R | PromiseLike<R>,
     options: UseOptions,

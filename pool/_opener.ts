@@ -21,7 +21,7 @@ const DELIBERATE: ReadonlySet<RetireReason> = new Set([
 
 const NONE: readonly never[] = [];
 
-/** What the opener asks of the pool. */
+/** The callbacks of the opener. */
 export interface OpenerEvents<T> extends SlotOwner<T> {
   /** Begins the dial of a new slot. */
   dial(slot: Slot<T>): void;
@@ -47,10 +47,10 @@ export class Opener<T, L extends Lease<T>> {
   readonly #events: OpenerEvents<T>;
   // The two are made when a dial fails for the first time: there may be very many pools.
   #schedule: RetrySchedule | undefined;
-  /** Slows down the refill while what it opens is lost before anybody uses it. */
+  /** Slows down the refill while its resources are lost unused. */
   #refillSchedule: RetrySchedule | undefined;
   #final: FinalFailure | undefined;
-  /** How many dials have failed that a waiter was waiting for. */
+  /** The number of failed dials that waiters waited for. */
   #failures: WeakMap<Waiter, number> | undefined;
   #warmUps: readonly WarmUp<T>[] = NONE;
   /** How often the pool has been cleared: resources of an earlier generation are not lent again. */

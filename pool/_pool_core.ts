@@ -59,7 +59,7 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
   readonly #options: ResolvedPoolOptions;
   readonly #allocator: Allocator<T, L>;
   readonly #timers: PoolTimers;
-  // Made when they are first needed: a process may have very many pools and keys.
+  // Created when first needed, since a process may have very many pools and keys.
   #shutdown: Shutdown | undefined;
   #borrowing: Borrowing<L> | undefined;
   #recyclings: Set<Recycling<T>> | undefined;

@@ -46,7 +46,7 @@ const NO_FAILURES: readonly DatedFailure[] = [];
 
 type Listeners = Readonly<Record<HookName, Listener[] | undefined>>;
 
-/** All names are there from the start: objects of one shape are the quickest to look things up in. */
+/** All names exist from the start, since lookups in objects of one shape are fastest. */
 const NO_LISTENERS: Listeners = {
   onConnect: undefined,
   onAcquire: undefined,

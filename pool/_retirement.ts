@@ -9,12 +9,12 @@ import { ignoreResult, isPromiseLike } from "../internal/promise_like.ts";
 
 const GOLDEN_RATIO = (Math.sqrt(5) - 1) / 2;
 
-/** What is told of errors. */
+/** Receives the errors of the connector. */
 interface PolicyEvents {
   error(error: unknown, source: ErrorSource): void;
 }
 
-/** Decides, by the clock and by asking the connector, whether a resource may be lent once more. */
+/** Decides, by the clock and the connector, whether a resource may be lent again. */
 export class RetirementPolicy<T, L extends Lease<T>> {
   readonly #connector: Connector<T, L>;
   readonly #traits: ConnectorTraits<T, L>;

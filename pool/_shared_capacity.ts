@@ -184,7 +184,7 @@ export class SharedCapacity {
     return this.#stranded.size < size;
   }
 
-  /** The key whose oldest resource has been idle longest. */
+  /** The key with the longest-idle resource. */
   #oldestIdle(): KeyCapacity | undefined {
     for (let top = this.#idle.top; top !== undefined; top = this.#idle.top) {
       const order = top.user.oldestIdle?.idleOrder;

@@ -31,7 +31,7 @@ export class Shutdown {
   readonly #clock: () => number;
   readonly #limits: DeadlineQueue;
   #limit: Limit | undefined;
-  /** Made where a signal hastens the end, to stop listening to it. */
+  /** Ends the listening to a signal that forces the close. */
   #end: AbortController | undefined;
   #state: ShutdownState = "open";
   #resolve!: (done: Promise<void>) => void;

@@ -87,7 +87,7 @@ export class Waiter implements Ranked, Bounded {
     this.request.events.timedOut(this);
   }
 
-  /** How it is rejected in the very turn of an abort, if it has a signal. */
+  /** The function that rejects it in the turn of an abort, if it has a signal. */
   get reject(): Resolve | undefined {
     return undefined;
   }
@@ -138,12 +138,12 @@ export interface WaitEvents {
  */
 export class WaitQueue {
   readonly #any = new Lane();
-  /** Made when it is first needed. */
+  /** Created when it is first needed. */
   #fresh: Lane | undefined;
   readonly #timers: PoolTimers;
   #aborts: SignalRegistry<Waiter> | undefined;
   #deadlines: DeadlineQueue | undefined;
-  /** Waiters that do not wait for a release, and that nothing is being made ready for. */
+  /** Non-waiting waiters without a slot. */
   #stranded: Set<Waiter> | undefined;
   /** How many have a priority other than 0. */
   #prioritised = 0;

@@ -69,7 +69,7 @@ export class ItemRunner {
     this.#turn?.end();
   }
 
-  /** Resolves when the work from inside the item has ended that takes turns in its slot. */
+  /** Resolves when the nested work of the item in its slot has ended. */
   innerIdle(): Promise<void> | undefined {
     const { inner } = this.holder;
     if (inner === undefined || inner.isIdle) return undefined;

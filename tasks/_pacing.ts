@@ -1,6 +1,6 @@
 import { Deferred } from "./_promises.ts";
 
-// The platform's own, whatever a test puts in their place later.
+// The platform's own, even if a test replaces them later.
 const { setTimeout, clearTimeout } = globalThis;
 const {
   setImmediate = (callback: () => void) => setTimeout(callback, 0),
@@ -47,7 +47,7 @@ class Pacer {
     return --this.#left <= 0 && this.#look();
   }
 
-  /** Lets the loop have its turn. */
+  /** Takes a turn of the loop. */
   turn(): Turn {
     const turn = new Deferred<void>();
     const onTurn = () => {

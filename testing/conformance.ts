@@ -315,7 +315,7 @@ const SCENARIOS: readonly Scenario[] = [
     },
   },
   {
-    name: "what decides answers at once, whatever was thrown",
+    name: "isRetryable(), isFatal() and isStale() answer at once for any thrown value",
     async run(trial) {
       const { connector } = trial;
       const pool = trial.pool();

@@ -83,7 +83,7 @@ function count(output: string): void {
 let code = 0;
 for (const group of groups) code = await run(group) || code;
 
-if (code !== 0 && total.failed === 0) total.failed = 1; // it never came to a test
+if (code !== 0 && total.failed === 0) total.failed = 1; // it failed before the first test
 // `.ci/run` prints these lines once more at its end.
 if (failures !== "") console.log(`--- failed ---\n${failures}--- end ---`);
 if (skipped.length > 0) console.log(`Skipped:\n${skipped.map((name) => `  ${name}\n`).join("")}`);

@@ -56,7 +56,7 @@ export class EndpointGroup implements RaceContext {
     this.attemptDelay = settings.attemptDelay;
     this.now = settings.now;
     this.limits = new DeadlineQueue(settings.now);
-    this.limits.close(); // no connector is told when its timer is no longer needed
+    this.limits.close(); // a connector is never told that it is no longer needed
   }
 
   /** The connector of the group. It has only the methods that an endpoint has. */

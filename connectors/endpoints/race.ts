@@ -10,7 +10,7 @@ import { type Admission, isPermit, releasePermit } from "./ownership.ts";
 // is down before another one is dialled, for the first of them beside it.
 const PROBE_HEAD_START_MS = 250;
 
-/** What a race goes by, and leaves behind for the next. */
+/** The input of a race, and the state that races share. */
 export interface RaceContext {
   readonly endpoints: readonly Endpoint[];
   readonly selection: Selection;
@@ -18,7 +18,7 @@ export interface RaceContext {
   readonly now: () => number;
   /** How long attempts may take: a stall of the event loop does not count. */
   readonly limits: DeadlineQueue;
-  /** Probes that go on although nobody waits for them any more. */
+  /** Probes that go on without a waiting race. */
   readonly backgroundProbes: Set<Attempt>;
   /** The number of attempts so far. */
   turn: number;

@@ -1,9 +1,10 @@
 import { assertEquals } from "@std/assert";
+import { FakeTime } from "@std/testing/time";
 import { DeadlineQueue, graceFor, Limit } from "../../internal/deadline_queue.ts";
 import { fc } from "../support/npm.ts";
 import { VirtualTime } from "../support/virtual_time.ts";
 
-/** A queue in virtual time, whose clock can run ahead of the timers, as after a stall. */
+/** A queue in virtual time, with a clock that can run ahead of the timers, as in a stall. */
 class World implements Disposable {
   readonly time = new VirtualTime(1);
   readonly told: Limit[] = [];
@@ -170,11 +171,14 @@ Deno.test("DeadlineQueue expires nothing after clear() in a grace or a turn", ()
 Deno.test("DeadlineQueue keeps the order of a thousand entries of which most leave", () => {
   using time = new FakeTime(0);
   const due: number[] = [];
-  const waiters = Array.from({ length: 1_000 }, (_, i) => new Entry(i * 7_919 % 997));
-  const deadlines = new DeadlineQueue<Entry>(() => time.now, (waiter) => {
-    waiter.settled = true;
-    deadlines.drop(waiter);
-    due.push(waiter.deadline);
+  const deadlines = new DeadlineQueue(() => time.now);
+  const waiters = Array.from({ length: 1_000 }, (_, i) => {
+    const waiter = new Limit(i * 7_919 % 997, () => {
+      waiter.settled = true;
+      deadlines.drop(waiter);
+      due.push(waiter.deadline);
+    });
+    return waiter;
   });
   for (const waiter of waiters) deadlines.add(waiter, time.now);
   for (const [i, waiter] of waiters.entries()) {

@@ -65,7 +65,7 @@ Deno.test("withoutPasswords hides the password of every URL, with a user or with
   );
 });
 
-Deno.test("an error shows only the beginning of a long string, which may be a secret", () => {
+Deno.test("an error shows only the beginning of a long string, since it may be a secret", () => {
   const order = "-----BEGIN PRIVATE KEY-----\n" + "secret".repeat(100);
   const error = assertThrows(() => new Pool(() => ({}), { order: order as "lifo" }), RangeError);
   assertStringIncludes(error.message, 'received "-----BEGIN PRIVATE KEY-----');

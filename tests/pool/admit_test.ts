@@ -119,7 +119,7 @@ for (const isRetryable of [true, false]) {
   });
 }
 
-Deno.test("a dial that is given leave when the pool is closed does not begin", async () => {
+Deno.test("a dial that is admitted after the pool was closed does not begin", async () => {
   const gate = new Gate();
   const pool = new Pool(gate, { maxSize: 1 });
   const caller = new Outcome(pool.acquire());
@@ -149,7 +149,7 @@ Deno.test("leave that is no permit fails the dial with an error that says so", a
   }
 });
 
-Deno.test("a permit that can't be given back is reported, also when it came too late", async () => {
+Deno.test("a permit whose release() throws is reported, even if the permit came too late", async () => {
   for (const isLate of [false, true]) {
     const gate = new Gate();
     gate.error = new Error("no way back");

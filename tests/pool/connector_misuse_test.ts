@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { type Connector, KeyedPool, Lease, Pool, type PoolHooks } from "../../pool/mod.ts";
-import { RejectionSpy } from "../support/held.ts";
+import { RejectionSpy } from "../support/spies.ts";
 import { eachCase, LIMIT, microtasks, Outcome, Scene } from "../support/scene.ts";
 import { ScriptedConnector, type Thing } from "../support/scripted_connector.ts";
 
@@ -23,7 +23,7 @@ const HARMLESS: Pick<Connector<Thing>, typeof SYNCHRONOUS[number]> = {
   isRetryable: () => true,
 };
 
-Deno.test("a synchronous method of the connector that throws, whichever, costs no slot", async () => {
+Deno.test("a synchronous connector method that throws costs no slot", async () => {
   await eachCase(SYNCHRONOUS, String, async (method) => {
     const scripted = new ScriptedConnector();
     const connector: Connector<Thing> = Object.assign(scripted, { [method]: HARMLESS[method] });

@@ -8,7 +8,6 @@ import {
 } from "@std/assert";
 import { delay } from "@std/async";
 import { FakeTime } from "@std/testing/time";
-import { DeadlineQueue, Limit } from "../../internal/deadline_queue.ts";
 import { Pool, type PoolOptions, PoolTimeoutError } from "../../pool/mod.ts";
 import { assertCheap, costs, processorTime } from "../support/cpu.ts";
 import { microtasks, Outcome, Scene } from "../support/scene.ts";
@@ -310,29 +309,4 @@ Deno.test("a busy pool leaves no timer after its close", async () => {
   for (const lease of [waiters[0]!.value!, leases[1]!]) lease.release();
   await closing;
   assertEquals(timers.pending, 0);
-});
-
-Deno.test("deadlines keep order and count through a thousand comings and goings", () => {
-  using time = new FakeTime(0);
-  const due: number[] = [];
-  const deadlines = new DeadlineQueue(() => time.now);
-  const waiters = [...scattered(1_000, 997)].map((deadline) => {
-    const waiter = new Limit(deadline, () => {
-      waiter.settled = true;
-      deadlines.drop(waiter);
-      due.push(waiter.deadline);
-    });
-    return waiter;
-  });
-  for (const waiter of waiters) deadlines.add(waiter, time.now);
-  for (const [i, waiter] of waiters.entries()) {
-    if (i % 4 === 0) continue;
-    waiter.settled = true;
-    deadlines.drop(waiter);
-  }
-  time.tick(1_000);
-  const expected = waiters.filter((_, i) => i % 4 === 0).map(({ deadline }) => deadline);
-  assertEquals(due, expected.toSorted((a, b) => a - b));
-  deadlines.clear();
-  assertEquals(time.next(), false);
 });

@@ -78,7 +78,7 @@ Deno.test("Pool.explain() has the last five failures of dials, the latest first"
   assertEquals(failures, [7, 6, 5, 4, 3].map((nth) => `Error: failure ${nth}`));
 });
 
-Deno.test("PoolExhaustedError names retry where there is room, but the schedule lets no dial begin yet", async () => {
+Deno.test("PoolExhaustedError names retry when there is room but the retry schedule allows no dial yet", async () => {
   const failed = Promise.withResolvers<void>();
   const pool = new Pool<object>(() => Promise.reject(new Error("down")), {
     retry: { attempts: Infinity, minDelay: 60_000, maxDelay: 60_000 },

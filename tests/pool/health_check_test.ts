@@ -174,7 +174,7 @@ Deno.test("a reset that fails speaks against no other resource", async () => {
   await scene.end();
 });
 
-Deno.test("all checks of one call come out of its one deadline", async () => {
+Deno.test("all checks of one call share its deadline", async () => {
   using scene = sceneOf({ maxSize: 3 });
   await rest(scene, 3);
   Object.assign(scene.connector.script, { check: "never", connect: "never" });

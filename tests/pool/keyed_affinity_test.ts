@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import { KeyedPool, type KeyedPoolOptions, tcp } from "../../mod.ts";
-import { clockOf } from "../support/clock_of.ts";
+import { clockOf } from "../support/clocks.ts";
 import { EchoServer } from "../support/echo_server.ts";
 import { Simulation } from "../support/simulation.ts";
 import { sameTurn } from "../support/until.ts";
@@ -148,7 +148,7 @@ Deno.test("KeyedPool: the timer for a caller that waits for an idle resource end
   await pool.close();
 });
 
-Deno.test("KeyedPool: a priority goes before all that, in the very turn of a release", async () => {
+Deno.test("KeyedPool: a higher priority is served first, in the turn of the release", async () => {
   using simulation = new Simulation(1);
   const pool = new KeyedPool((_key: string) => async () => {
     await simulation.sleep(6);

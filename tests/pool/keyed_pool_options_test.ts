@@ -139,7 +139,7 @@ Deno.test("set() says that resize() changes maxSize, and names what can't be cha
   }
 });
 
-Deno.test("KeyedPool.observe(): a function that throws refuses each call with the key, and nothing is kept of it", async () => {
+Deno.test("KeyedPool.observe(): if its function throws, every call with that key rejects, and the key is not kept", async () => {
   const { pool } = thingsPool();
   const observing = pool.observe(() => {
     throw new Error("no hooks");

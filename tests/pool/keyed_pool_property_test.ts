@@ -27,7 +27,7 @@ Deno.test("KeyedPool: a caller that does not wait gets an idle resource's room, 
   assertEquals(failure, undefined, `with seed ${seed}:\n${failure}`);
 });
 
-/** Has callers of these keys wait for one resource of "a", and returns it every so many milliseconds: in which order are they served? */
+/** The order in which waiting callers of these keys are served, when one resource of "a" is released every `interval` milliseconds. */
 async function served(keys: readonly string[], interval: number): Promise<number[]> {
   using time = new VirtualTime(1);
   const clock = { now: () => time.now, wall: time.clock };

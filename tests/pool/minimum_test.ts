@@ -108,7 +108,7 @@ Deno.test("Pool with minIdle: what is lost unused after a long time is replaced 
   await closeNow(simulation, pool);
 });
 
-Deno.test("Pool with minIdle and a short idleTimeout: the minimum stays, and nothing churns", async () => {
+Deno.test("Pool with minIdle and a short idleTimeout: the minimum stays and is not replaced", async () => {
   using simulation = new Simulation(1);
   const { pool, calls } = setUp(simulation, { minIdle: 2, idleTimeout: 50 });
   const leases = Array.from({ length: 5 }, () => pool.acquire());

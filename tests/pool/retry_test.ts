@@ -161,7 +161,7 @@ Deno.test("a dial that was begun before the server went down counts as no probe"
   await scene.end();
 });
 
-Deno.test("the delays double from minDelay to maxDelay, each by up to a half shorter", async () => {
+Deno.test("the delays double from minDelay to maxDelay, each shortened by up to a half", async () => {
   using scene = sceneOf({ maxSize: 1 });
   const times: number[] = [];
   scene.connector.onCall = () => times.push(scene.time.now);

@@ -269,7 +269,7 @@ Deno.test("a stale retry that gets no resource in time tells of both errors, and
   await scene.end();
 });
 
-Deno.test("a stale retry that is told of a failed dial as the cause tells of the first error too", async () => {
+Deno.test("a stale retry that times out over failing dials rejects with their error as the cause, and names the first error", async () => {
   using scene = sceneOf({ maxSize: 2, retry: { attempts: Infinity, minDelay: 10 } });
   const connector = scene.connector as Connector<Thing>;
   connector.isStale = () => true;
@@ -315,7 +315,7 @@ Deno.test("use leaves no listener on its signal, whatever becomes of its body", 
   await scene.end();
 });
 
-Deno.test("both acquires of a stale retry share one timeout, of which the body takes nothing", async () => {
+Deno.test("both acquires of a stale retry share one timeout, which does not count the body", async () => {
   using scene = sceneOf();
   (scene.connector as Connector<Thing>).isStale = () => true;
   const lease = await scene.take();

@@ -260,7 +260,7 @@ Deno.test("borrowers that wait for a second resource of a full pool wait for eac
   assertStringIncludes(reason.message, "waiting_test.ts"); // who holds them: the two themselves
 });
 
-Deno.test("PoolOptions.maxWaiting turns away whoever comes when so many wait", async () => {
+Deno.test("PoolOptions.maxWaiting rejects callers beyond that many waiters", async () => {
   await using pool = new Pool(dialsThat("ok"), { maxSize: 1, maxWaiting: 2 });
   const held = await pool.acquire();
   const waiters = [pool.acquire(), pool.acquire()];

@@ -110,7 +110,7 @@ Deno.test("warm that waits for the schedule keeps the process alive, and minIdle
   }
 });
 
-Deno.test("what warm opens goes to a waiter first", async () => {
+Deno.test("a resource opened by warm goes to a waiter first", async () => {
   using scene = sceneOf({ maxSize: 1 }, { connect: "never" });
   const warmed = new Outcome(scene.pool.warm(1));
   const caller = scene.acquire();

@@ -352,7 +352,7 @@ Deno.test("a read that is answered leaves no listener on its signal", async () =
   }
 });
 
-Deno.test("reads of large messages with a signal that is never aborted bring all of them", async () => {
+Deno.test("reads of large messages with a signal that is never aborted return every byte", async () => {
   await using server = EchoServer.listen();
   using conn = await tcp({ port: server.port }).connect({
     signal: new AbortController().signal,
@@ -454,7 +454,7 @@ Deno.test("a borrower over TLS is told so too, also while what he wrote is still
   await closed;
 });
 
-Deno.test("what is no buffer is refused with an error that says so", async () => {
+Deno.test("an invalid buffer is refused with an error that says so", async () => {
   await using server = EchoServer.listen();
   await using pool = new Pool(tcp({ port: server.port }), ONE);
   const hostile = Object.create(null, {

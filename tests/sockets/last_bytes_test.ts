@@ -134,7 +134,7 @@ Deno.test("readExactly() allocates no more than has arrived, whatever the reques
   await using pool = new Pool(tcp({ port: server.port }));
   using conn = await pool.acquire();
   await conn.writeAll("?");
-  const huge = 2 ** 45; // no machine could set that aside
+  const huge = 2 ** 45; // more than any machine can allocate
   const { signal } = new AbortController();
   for (const options of [{ signal }, {}]) {
     const read = () => conn.readExactly(huge, options);

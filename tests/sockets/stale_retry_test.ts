@@ -114,7 +114,7 @@ Deno.test("a request is not sent again after a long answer, whatever farewell ma
   assertEquals([body.runs, server.accepts], [1, 1]);
 });
 
-Deno.test("a request is not sent again when its error has nothing to do with the socket", async () => {
+Deno.test("a request is not repeated when its error is unrelated to the socket", async () => {
   await withReused(echo, async (pool, server) => {
     const failure = new Error("cannot parse");
     const bodies = [

@@ -303,7 +303,7 @@ class World {
       const isDue = this.time.now - since >= timeout;
       this.law(isDue && timeout > 0, "no caller times out early");
     } else if (error instanceof PoolExhaustedError) {
-      this.law(timeout === 0, "nobody is refused who would wait");
+      this.law(timeout === 0, "only callers with timeout 0 are rejected as exhausted");
       const isAlone = number === this.calls.length - 1 && step === this.step;
       const isInVain = call.hasIdle && isAlone && !this.#wasResized && error.limit === "maxSize";
       this.law(!isInVain, `${number} is refused beside an idle resource`);

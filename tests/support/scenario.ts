@@ -186,7 +186,7 @@ class Stage {
   }
 }
 
-/** Answers as it is told, and tells what it is asked. */
+/** A connector that answers by its script and records its calls. */
 class PlayedConnector {
   readonly #tell: (event: string) => void;
   readonly #answers = new Map<string, string>();
