@@ -14,7 +14,7 @@ import type { Case, Contender, Effort, Role, Sample } from "./_bench.ts";
 export interface Contestant {
   readonly name: string;
   readonly role: Role;
-  readonly isSlow?: boolean;
+  readonly isExtra?: boolean;
 }
 
 /** The same case, of the subject in that file, with each contender in a process of its own. */

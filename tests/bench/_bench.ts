@@ -68,8 +68,8 @@ export interface Effort {
 export interface Contender {
   readonly name: string;
   readonly role: Role;
-  /** Whether `--quick` leaves it out: one that is so slow that no goal can be about it. */
-  readonly isSlow?: boolean;
+  /** Whether `--quick` leaves it out: no goal is about it. */
+  readonly isExtra?: boolean;
   /** Takes one sample, of one operation. */
   measure(effort: Effort): Sample | Promise<Sample>;
   /** Is told that no more samples will be taken. */
@@ -161,7 +161,7 @@ async function runCase(
   const { name, per, by } = given;
   const effort = effortFor(given, effortName);
   const made = await given.contenders();
-  const all = made.filter(({ isSlow }) => !isSlow || effortName === "thorough");
+  const all = made.filter(({ isExtra }) => !isExtra || effortName !== "quick");
   const samples = new Map<Contender, Sample[]>(all.map((contender) => [contender, []]));
   try {
     for (let round = -effort.warmUps; round < effort.rounds; round++) {

@@ -88,7 +88,7 @@ function memory(thing: Thing, measure: Measure): Case {
     let round = 0;
     return {
       name,
-      isSlow: name === "tarn",
+      isExtra: name === "tarn",
       role: place === 0 ? "ours" : place === 1 ? "floor" : "peer",
       async measure() {
         const footprint = await footprintOf(thing, name, round++, server?.port ?? 0);

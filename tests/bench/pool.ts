@@ -63,7 +63,7 @@ function contest(name: string, per: string, kinds: readonly Kind[], enter: Enter
         kinds.filter(({ name }) => only === undefined || only === name).map(async (kind) => {
           const rival = await kind.make(SIZE);
           await rival.use(() => Promise.resolve());
-          return { ...enter(kind, rival), isSlow: kind.isSlow ?? false };
+          return { ...enter(kind, rival), isExtra: kind.isExtra ?? false };
         }),
       ),
   };

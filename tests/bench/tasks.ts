@@ -29,7 +29,7 @@ function throughput(
       const items = Array.from({ length: count }, (_, i) => i);
       return Object.entries(contestants).map(([name, { role, make }]) => {
         const run = make(concurrency);
-        return { ...timed(name, role, count, () => run(items)), isSlow: SLOW.includes(name) };
+        return { ...timed(name, role, count, () => run(items)), isExtra: SLOW.includes(name) };
       });
     },
   };
