@@ -1,5 +1,14 @@
-import { type CaseResult, floor, ours, ratio, type Role, type Row } from "../tests/bench/_bench.ts";
-import { rounded, shown } from "../tests/bench/_table.ts";
+import {
+  bestPeer,
+  type CaseResult,
+  figure,
+  floor,
+  ours,
+  ratio,
+  type Role,
+  type Row,
+} from "../tests/bench/_results.ts";
+import { MEASURES, rounded, shown } from "../tests/bench/_table.ts";
 import { parseHTML, Plot } from "./_npm.ts";
 
 const WIDTH = 760;
@@ -8,8 +17,11 @@ const GROWTH_HEIGHT = 320;
 const AXIS_HEIGHT = 44;
 const TOP = 28;
 const LABEL_HEIGHT = 14;
-const NAME_WIDTH = 124;
-const LABEL_WIDTH = 64;
+const NAME_WIDTH = 176;
+/** Room for a label that names a peer which is better. */
+const LABEL_WIDTH = 208;
+/** Bars that are shorter than this, of the floor's, have their labels beside them. */
+const SHORT = 0.65;
 
 // Of medium lightness, so that they are visible on white and on black.
 const COLOURS: Record<Role, string> = { ours: "#e8590c", floor: "#868e96", peer: "#4c8fd6" };
@@ -45,7 +57,14 @@ const key = (heading: string, name: string) => `${heading}: ${name}`;
 export function dots(results: readonly CaseResult[]): string {
   const points = results.flatMap((result) => result.rows.map((row) => point(result, row)));
   return list(linesOf(results), {
-    x: { type: "log", grid: true, label: "time for one (logarithmic)", tickFormat: time, ticks: 5 },
+    x: {
+      type: "log",
+      grid: true,
+      label: `← less is better: ${measuresOf(results)} of one (logarithmic)`,
+      labelArrow: "none",
+      tickFormat: time,
+      ticks: 5,
+    },
     marks: [
       Plot.dot(points, { y: "key", x: "value", fill: colour, r: 5 }),
       Plot.text(points, { y: "key", x: "value", ...LABEL, dx: 9 }),
@@ -57,7 +76,7 @@ export function dots(results: readonly CaseResult[]): string {
 export function bars(results: readonly CaseResult[]): string {
   const points = results.flatMap((result) => result.rows.map((row) => point(result, row)));
   return list(linesOf(results), {
-    x: { grid: true, label: "bytes of heap for one" },
+    x: { grid: true, label: "← less is better: bytes of heap for one", labelArrow: "none" },
     marks: [
       Plot.barX(points, { y: "key", x: "value", fill: colour, ...BAR }),
       Plot.text(points, { y: "key", x: "value", ...LABEL }),
@@ -65,22 +84,20 @@ export function bars(results: readonly CaseResult[]): string {
   });
 }
 
-/** The speed of each relative to the floor, in columns by the last part of the case's name. */
+/** What a case must be called to stand in a column. */
+export const COLUMN = /^(.*), (\d+ borrowers?)(.*)$/;
+
+/** How fast each is beside the floor, whose speed is 1: in columns by the number of borrowers. */
 export function shares(results: readonly CaseResult[]): string {
   const cases = results.map((result) => {
-    const [, heading, at] = result.name.match(/^(.*), (.*?)$/)!;
-    return { heading: heading!, at: at!, result, least: floor(result)! };
+    const [, heading, at, construct] = result.name.match(COLUMN)!;
+    return { heading: `${heading}${construct}`, at: at!, result, least: floor(result)! };
   });
   const points = cases.flatMap(({ heading, at, result, least }) =>
     compared(result).map((row): Point => {
-      const value = 1 / ratio(row, least);
-      return {
-        ...point(result, row),
-        key: key(heading, row.name),
-        at,
-        value,
-        label: rounded(value),
-      };
+      const value = 1 / ratio(result, row, least);
+      const label = `${rounded(value)}${loss(result, row) === undefined ? "" : ", a loss"}`;
+      return { ...point(result, row), key: key(heading, row.name), at, value, label };
     })
   );
   const headings = [...new Map(cases.map(({ heading, result }) => [heading, result]))];
@@ -91,13 +108,15 @@ export function shares(results: readonly CaseResult[]): string {
   })));
   const columns = [...new Set(cases.map(({ at }) => at))];
   const name = cases[0]!.least.name;
-  const wide = points.filter(({ value }) => value >= 0.3);
-  const narrow = points.filter(({ value }) => value < 0.3);
+  const wide = points.filter(({ value }) => value >= SHORT);
+  const narrow = points.filter(({ value }) => value < SHORT);
   return list(lines, {
+    marginRight: AXIS_HEIGHT,
     fx: { label: null, domain: columns, padding: 0.25 },
     x: {
       grid: true,
-      label: `speed beside ${name} (= 1)`,
+      label: `more is better: speed, by CPU time, beside ${name} (= 1) →`,
+      labelArrow: "none",
       ticks: [0, 0.5, 1],
       domain: [0, Math.max(1, ...points.map(({ value }) => value))],
     },
@@ -133,7 +152,14 @@ export function growth(results: readonly CaseResult[]): string {
     marginRight: 100,
     fx: { label: null, padding: 0.45 },
     x: { type: "log", label: "at once", tickFormat: ",", ticks: 3 },
-    y: { type: "log", grid: true, label: "time for one", tickFormat: time, ticks: 5 },
+    y: {
+      type: "log",
+      grid: true,
+      label: `↓ less is better: ${measuresOf(results)} of one`,
+      labelArrow: "none",
+      tickFormat: time,
+      ticks: 5,
+    },
     marks: [
       Plot.lineY(points, { ...columns, x: "at", y: "value", z: "name", stroke, strokeWidth: 2 }),
       Plot.dot(points, { ...columns, x: "at", y: "value", fill: stroke, r: 3 }),
@@ -215,9 +241,23 @@ function linesOf(results: readonly CaseResult[]): Line[] {
   ]);
 }
 
-function point(result: CaseResult, { name, role, median }: Row): Point {
-  const label = shown(median, result.unit);
-  return { key: key(result.name, name), at: 0, name, role, value: median, label };
+function point(result: CaseResult, row: Row): Point {
+  const { name, role } = row;
+  const value = figure(row, result.by);
+  const label = `${shown(value, result.by)}${loss(result, row) ?? ""}`;
+  return { key: key(result.name, name), at: 0, name, role, value, label };
+}
+
+/** By how much a peer is better, if one is better than ours. */
+function loss(result: CaseResult, row: Row): string | undefined {
+  const peer = bestPeer(result);
+  if (row.role !== "ours" || peer === undefined) return undefined;
+  const factor = ratio(result, row, peer);
+  return factor > 1 ? `: ${rounded(factor)} × ${peer.name}` : undefined;
+}
+
+function measuresOf(results: readonly CaseResult[]): string {
+  return [...new Set(results.map(({ by }) => MEASURES[by]))].join(", ");
 }
 
 /** The name of a case without its number. */
@@ -227,5 +267,5 @@ function topic(name: string): string {
 
 /** A power of ten, as a time. */
 function time(ns: number): string {
-  return /^1(?:0*)$/.test(`${ns}`) ? shown(ns, "ns").replace(/\.0+ /, " ") : "";
+  return /^1(?:0*)$/.test(`${ns}`) ? shown(ns, "cpu").replace(/\.0+ /, " ") : "";
 }

@@ -1,27 +1,35 @@
 const WIDTH = 24;
 const INTERVAL = 100;
+/** How far apart lines are that are not drawn over. */
+const LINE_INTERVAL = 15_000;
 
 /**
- * A line on the terminal that says how far long work has come, and how long it
- * will take. Where the errors do not go to a terminal there is none.
+ * Says how far long work has come, and how long it will take: on a terminal in
+ * a line that is drawn over, elsewhere in a plain line now and then.
  */
 export class ProgressLine {
-  readonly #began = performance.now();
-  readonly #isShown = Deno.stderr.isTerminal();
-  #drawn = -Infinity;
+  readonly #began: number;
+  readonly #isTerminal = Deno.stderr.isTerminal();
+  #drawn: number;
+
+  /** The work began at this date. */
+  constructor(began: number) {
+    this.#began = began;
+    this.#drawn = this.#isTerminal ? -Infinity : Date.now();
+  }
 
   /** Shows that so large a share is done. */
   update(share: number, text: string): void {
-    const now = performance.now();
-    if (!this.#isShown || now - this.#drawn < INTERVAL) return;
+    const now = Date.now();
+    if (now - this.#drawn < (this.#isTerminal ? INTERVAL : LINE_INTERVAL)) return;
     this.#drawn = now;
-    write(`${progressText(share, now - this.#began)}  ${text}`);
+    const line = `${progressText(share, now - this.#began)}  ${text}`;
+    write(this.#isTerminal ? `\r\x1b[K${line}` : `${line}\n`);
   }
 
   /** Makes room for other lines. */
   clear(): void {
-    if (this.#isShown && this.#drawn > -Infinity) write("");
-    this.#drawn = -Infinity;
+    if (this.#isTerminal) write("\r\x1b[K");
   }
 }
 
@@ -40,7 +48,6 @@ function leftText(time: number): string {
   return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }
 
-/** Replaces the line. */
 function write(text: string): void {
-  Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[K${text}`));
+  Deno.stderr.writeSync(new TextEncoder().encode(text));
 }

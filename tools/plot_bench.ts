@@ -7,49 +7,55 @@
  * @module
  */
 
-import { bestPeer, type CaseResult, floor, ours, ratio, type Row } from "../tests/bench/_bench.ts";
-import type { Machine } from "../tests/bench/_machine.ts";
+import {
+  bestPeer,
+  type CaseResult,
+  figure,
+  floor,
+  type Measure,
+  ours,
+  ratio,
+  type Row,
+  type Saved,
+} from "../tests/bench/_results.ts";
 import { rounded, shown } from "../tests/bench/_table.ts";
-import type { Results } from "../tests/bench/goals.ts";
-import { bars, dots, growth, shares } from "./_bench_plots.ts";
-
-interface Saved {
-  readonly date: string;
-  readonly machine: Machine;
-  readonly results: Results;
-}
+import { bars, COLUMN, dots, growth, shares } from "./_bench_plots.ts";
 
 /** The plots of each subject. */
 interface Figure {
   readonly subject: string;
   readonly draw: (results: readonly CaseResult[]) => string;
   readonly takes?: (name: string) => boolean;
+  /** Which contenders are shown: all, if it is not said. */
+  readonly shows?: (row: Row, result: CaseResult) => boolean;
 }
 
 const at = (path: string) => new URL(`../${path}`, import.meta.url);
-const endsIn = (...endings: string[]) => (name: string) =>
-  endings.some((ending) => name.endsWith(ending));
+const USUAL = ["sequential", "100 a turn", "100 tasks on 10", "use"];
+const MANY = /^\d.* waiters$/;
 
 const figures: Record<string, Figure> = {
   pool: {
     subject: "pool",
     draw: dots,
-    takes: (name) => !/waiters/.test(name) && name !== "tryAcquire",
+    takes: (name) => !name.endsWith(", alone") && !MANY.test(name) && name !== "tryAcquire",
+    shows: (row, result) => row.role !== "ours" || row === ours(result),
   },
-  waiters: { subject: "pool", draw: growth, takes: (name) => /^\d.* waiters$/.test(name) },
-  sockets: { subject: "sockets", draw: shares },
-  tasks: { subject: "tasks", draw: dots, takes: endsIn("100,000 at 10") },
-  memory: { subject: "memory", draw: bars, takes: endsIn("heap") },
+  pool_options: {
+    subject: "pool",
+    draw: dots,
+    takes: (name) => USUAL.includes(name),
+    shows: ({ role }) => role !== "peer",
+  },
+  waiters: { subject: "pool", draw: growth, takes: (name) => MANY.test(name) },
+  sockets: { subject: "sockets", draw: shares, takes: (name) => COLUMN.test(name) },
+  sockets_other: { subject: "sockets", draw: dots, takes: (name) => !COLUMN.test(name) },
+  tasks: { subject: "tasks", draw: dots, takes: (name) => /00 at 10$/.test(name) },
+  memory: { subject: "memory", draw: bars, takes: (name) => name.endsWith("heap") },
   cancel: { subject: "cancel", draw: growth },
-};
-
-/** The tables of docs/performance.md: all cases of a subject, or some. */
-const rows: Record<string, (name: string) => boolean> = {
-  pool: endsIn("sequential", "100 tasks on 10", "20,000 waiters", "use", "a signal each"),
-  sockets: endsIn("64 B, 10 borrowers", "64 KiB, 10 borrowers"),
-  tasks: endsIn("100,000 at 10", "queued task"),
-  memory: endsIn("heap"),
-  cancel: endsIn("100,000"),
+  observing: { subject: "observing", draw: dots },
+  drivers: { subject: "drivers", draw: dots },
+  cluster: { subject: "cluster", draw: dots },
 };
 
 const { date, machine, results }: Saved = JSON.parse(
@@ -57,51 +63,71 @@ const { date, machine, results }: Saved = JSON.parse(
 );
 
 await Deno.mkdir(at("docs/bench"), { recursive: true });
-for (const [name, { subject, draw, takes = () => true }] of Object.entries(figures)) {
-  const shown = results[subject]?.filter(({ name }) => takes(name)) ?? [];
+for (const [name, { subject, draw, takes = () => true, shows }] of Object.entries(figures)) {
+  const taken = results[subject]?.filter(({ name }) => takes(name)) ?? [];
+  const shown = taken.map((result) => ({
+    ...result,
+    rows: result.rows.filter((row) => shows?.(row, result) ?? true),
+  }));
   if (shown.length > 0) await Deno.writeTextFile(at(`docs/bench/${name}.svg`), draw(shown));
 }
-await replaceInReadme(`${conditions()}\n\n${table()}`);
+await replaceInPage(`${conditions()}\n\n${tables()}`);
 
 /** The machine of the measurements. */
 function conditions(): string {
-  const { cpu, cores, memory, system, versions } = machine;
+  const { cpu, cores, memory, system, cpuTimeOf, versions } = machine;
   const { deno, v8, ...peers } = versions;
   const beside = Object.entries(peers).map(([name, version]) => `${name} ${version}`).join(", ");
   return `Measured on ${date}: ${cpu}, ${cores} cores, ${memory} GiB, ${system}; ` +
-    `Deno ${deno} (V8 ${v8}); ${beside}.`;
+    `Deno ${deno} (V8 ${v8}); ${beside}. CPU time is that of the ${cpuTimeOf}.`;
 }
 
-function table(): string {
-  const lines = Object.entries(rows).flatMap(([subject, takes]) =>
-    (results[subject] ?? []).filter(({ name }) => takes(name)).flatMap((result) =>
-      result.rows.filter(({ role }) => role === "ours").map((own) => line(subject, result, own))
-    )
-  );
-  return ["| | sockpool | the least there is | | the best peer | |", "|-|-|-|-|-|-|", ...lines]
-    .join("\n");
+/** All that was measured, a table for each subject. */
+function tables(): string {
+  const subjects = new Set(Object.values(figures).map(({ subject }) => subject));
+  return [...subjects].flatMap((subject) => {
+    const all = results[subject];
+    if (all === undefined) return [];
+    const lines = all.flatMap((result) =>
+      result.rows.filter(({ role }) => role === "ours").map((own) => line(result, own))
+    );
+    const heads = ["", "sockpool", "wall", "the least", "wall", "", "best peer", "wall", ""];
+    return [`### ${subject}`, "", row(heads), row(heads.map(() => "-")), ...lines].join("\n");
+  }).join("\n\n");
 }
 
-function line(subject: string, result: CaseResult, own: Row): string {
-  const manner = own === ours(result) ? "" : `; ${own.name}`;
-  const beside = [floor(result), bestPeer(result)].flatMap((row) => compared(result, own, row));
-  const cells = [`${subject}: ${result.name}${manner}`, shown(own.median, result.unit), ...beside];
+function line(result: CaseResult, own: Row): string {
+  const variant = own === ours(result) ? "" : `; ${own.name}`;
+  const beside = [floor(result), bestPeer(result)].flatMap((other) => compared(result, own, other));
+  return row([`${result.name}${variant}`, ...amounts(result.by, own), ...beside]);
+}
+
+/** What counts, and the wall time if that is something else. */
+function amounts(by: Measure, own: Row): string[] {
+  return [shown(figure(own, by), by), by === "cpu" ? shown(figure(own, "wall"), "wall") : ""];
+}
+
+/** A loss to a peer is bold. */
+function compared(result: CaseResult, own: Row, other: Row | undefined): string[] {
+  if (other === undefined) return ["", "", ""];
+  const [amount, wall] = amounts(result.by, other);
+  const factor = ratio(result, own, other);
+  const text = `× ${rounded(factor)}`;
+  const isLoss = other.role === "peer" && factor > 1;
+  return [`${amount} (${other.name})`, wall!, isLoss ? `**${text}**` : text];
+}
+
+function row(cells: readonly string[]): string {
   return `| ${cells.join(" | ")} |`;
 }
 
-function compared(result: CaseResult, own: Row, other: Row | undefined): string[] {
-  if (other === undefined) return ["", ""];
-  const factor = `× ${rounded(ratio(own, other))}`;
-  return [`${shown(other.median, result.unit)} (${other.name})`, factor];
-}
-
-async function replaceInReadme(text: string): Promise<void> {
-  const readme = await Deno.readTextFile(at("docs/performance.md"));
+async function replaceInPage(text: string): Promise<void> {
+  const page = await Deno.readTextFile(at("docs/performance.md"));
   const [begin, end] = ["<!-- bench -->", "<!-- /bench -->"];
-  const from = readme.indexOf(begin);
-  const to = readme.indexOf(end);
+  const from = page.indexOf(begin);
+  const to = page.indexOf(end);
   if (from < 0 || to < from) throw new Error(`docs/performance.md must have ${begin} and ${end}`);
-  const replaced = `${readme.slice(0, from + begin.length)}\n\n${text}\n\n${readme.slice(to)}`;
+  const replaced = `${page.slice(0, from + begin.length)}\n\n${text}\n\n${page.slice(to)}`;
   await Deno.writeTextFile(at("docs/performance.md"), replaced);
   await new Deno.Command(Deno.execPath(), {
     args: ["fmt", "--quiet", at("docs/performance.md").pathname],

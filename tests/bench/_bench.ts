@@ -12,7 +12,7 @@
  * export default [{
  *   name: "sequential", // short: goals and plots find the case by it
  *   per: "acquire and release", // what one operation is
- *   unit: "ns",
+ *   by: "cpu", // what is compared
  *   isQuick: true, // one of the selection of `--quick`
  *   contenders: () => [ // made when the case's turn has come
  *     timed("sockpool", "ours", 1_000, async () => { … }), // 1,000 operations a call
@@ -24,23 +24,37 @@
  *
  * `timed` calls the function again and again for a sample's time. Where that
  * will not do (only part of a call is to be timed, or bytes are measured), give
- * a contender a `measure` of its own, which resolves to one sample in the case's
- * unit. Less is better, always.
+ * a contender a `measure` of its own, which resolves to one sample. Less is
+ * better, always.
  *
  * The cases of a subject run in one process, one after the other. In each, all
- * contenders are warmed up; then every round takes one sample of each, in an order
- * that is balanced over the rounds. The figures are the medians of the samples; a ratio
- * is the median of the ratios of each round, so that what slows down a whole round
- * does not change it.
+ * contenders are warmed up; then every round takes one short sample of each, in an
+ * order that is balanced over the rounds. Times are measured twice, as CPU time of the
+ * main thread and as wall time. Cases that keep the CPU busy are compared by CPU time,
+ * since other processes of the machine hardly change it; wall time stands beside it.
  *
- * What is hoped for is added to `goals.ts`, and what is shown in the README to
- * `tools/plot_bench.ts`.
+ * The figure of a contender is the lower quartile of its samples: what disturbs a sample
+ * makes it longer, never shorter. A ratio is that of two such figures. Bytes hardly
+ * differ from one sample to another; their figure is the median.
+ *
+ * What V8 makes of a function depends on what else the process has run. A case of
+ * `alone` has each contender in a process of its own, with the rounds in turns as ever.
+ *
+ * Why this is code of our own is said in CONTRIBUTING.md.
+ *
+ * What is hoped for is added to `goals.ts`. All that is measured stands in
+ * docs/performance.md, by `tools/plot_bench.ts`.
  *
  * @module
  */
 
-/** What a contender is. Several may be `ours`: the first is the one that ratios are about. */
-export type Role = "ours" | "floor" | "peer";
+import { Stopwatch } from "./_cpu_time.ts";
+import { type CaseResult, type Measure, quartiles, type Role, type Row } from "./_results.ts";
+
+export type { CaseResult, Measure, Role } from "./_results.ts";
+
+/** What one sample says of one operation. */
+export type Sample = { readonly [measure in Measure]?: number };
 
 /** How long and how often is measured. */
 export interface Effort {
@@ -50,14 +64,14 @@ export interface Effort {
   readonly rounds: number;
 }
 
-/** One who does what a case is about. */
+/** What does the work of a case: a pool, a limiter, or code that does without. */
 export interface Contender {
   readonly name: string;
   readonly role: Role;
-  /** Whether `--quick` leaves it out: one that is so slow that no goal can be about it. */
-  readonly isSlow?: boolean;
-  /** Takes one sample, in the case's unit, of one operation. */
-  measure(effort: Effort): number | Promise<number>;
+  /** Whether `--quick` leaves it out: no goal is about it. */
+  readonly isExtra?: boolean;
+  /** Takes one sample, of one operation. */
+  measure(effort: Effort): Sample | Promise<Sample>;
   /** Is told that no more samples will be taken. */
   close?(): unknown;
 }
@@ -67,36 +81,29 @@ export interface Case {
   readonly name: string;
   /** What one operation is. */
   readonly per: string;
-  /** Of what is measured: time or memory. */
-  readonly unit: "ns" | "B";
+  /** What is compared. */
+  readonly by: Measure;
   /** Whether it is one of the selection of `--quick`. */
   readonly isQuick?: boolean;
   /** What is unlike other cases: more rounds where a small difference matters, say. */
   readonly effort?: Partial<Effort>;
-  /** Makes the contenders; none if the case cannot be run here, for a reason that it prints. */
-  contenders(): Contender[] | Promise<Contender[]>;
+  /**
+   * Makes the contenders; none if the case cannot be run here, for a reason that it prints.
+   * If one is named, that one is enough.
+   */
+  contenders(only?: string): Contender[] | Promise<Contender[]>;
   /** Is told that the contenders are closed. */
   close?(): unknown;
 }
 
-/** The samples of one contender. */
-export interface Row {
-  readonly name: string;
-  readonly role: Role;
-  readonly median: number;
-  readonly samples: number[];
-}
+export const EFFORTS = {
+  thorough: { sampleTime: 10, warmUps: 15, rounds: 40 },
+  quick: { sampleTime: 5, warmUps: 10, rounds: 16 },
+  /** To try a benchmark: the figures mean little. */
+  trial: { sampleTime: 2, warmUps: 1, rounds: 2 },
+} satisfies Record<string, Effort>;
 
-/** What has been measured of a case. */
-export interface CaseResult {
-  readonly name: string;
-  readonly per: string;
-  readonly unit: "ns" | "B";
-  readonly rows: Row[];
-}
-
-const THOROUGH: Effort = { sampleTime: 50, warmUps: 4, rounds: 9 };
-const QUICK: Effort = { sampleTime: 20, warmUps: 3, rounds: 5 };
+export type EffortName = keyof typeof EFFORTS;
 
 /** A contender whose function does so many operations a call, which are timed. */
 export function timed(
@@ -110,15 +117,16 @@ export function timed(
     name,
     role,
     async measure({ sampleTime }) {
-      const began = performance.now();
+      const watch = new Stopwatch();
+      const end = performance.now() + sampleTime;
       let calls = 0;
-      let elapsed;
+      watch.start();
       do {
         await run();
         calls++;
-        elapsed = performance.now() - began;
-      } while (elapsed < sampleTime);
-      return elapsed * 1e6 / (calls * operations);
+      } while (performance.now() < end);
+      watch.stop();
+      return watch.per(calls * operations);
     },
     ...close && { close },
   };
@@ -135,33 +143,33 @@ export interface Reports {
 /** Runs the cases one after the other, and tells of each as it is done. */
 export async function runCases(
   cases: readonly Case[],
-  isQuick: boolean,
+  effort: EffortName,
   { result, progress }: Reports,
 ): Promise<void> {
   for (const [i, each] of cases.entries()) {
     const onRound = (share: number) => progress?.((i + share) / cases.length, each.name);
-    const measured = await runCase(each, isQuick ? QUICK : THOROUGH, onRound);
+    const measured = await runCase(each, effort, onRound);
     if (measured.rows.length > 0) result(measured);
   }
 }
 
 async function runCase(
   given: Case,
-  usual: Effort,
+  effortName: EffortName,
   onRound: (share: number) => void,
 ): Promise<CaseResult> {
-  const { name, per, unit } = given;
-  const effort = { ...usual, ...given.effort };
+  const { name, per, by } = given;
+  const effort = effortFor(given, effortName);
   const made = await given.contenders();
-  const all = made.filter(({ isSlow }) => !(isSlow && usual === QUICK));
-  const samples = new Map<Contender, number[]>(all.map((contender) => [contender, []]));
+  const all = made.filter(({ isExtra }) => !isExtra || effortName !== "quick");
+  const samples = new Map<Contender, Sample[]>(all.map((contender) => [contender, []]));
   try {
     for (let round = -effort.warmUps; round < effort.rounds; round++) {
       onRound((round + effort.warmUps) / (effort.rounds + effort.warmUps));
       for (const contender of inTurn(all, round + effort.warmUps)) {
         await nextTurn();
         const sample = await contender.measure(effort);
-        if (round >= 0) samples.get(contender)!.push(significant(sample));
+        if (round >= 0) samples.get(contender)!.push(sample);
       }
     }
   } finally {
@@ -170,38 +178,27 @@ async function runCase(
   }
   const rows = all.map((contender) => {
     const { name, role } = contender;
-    const own = samples.get(contender)!;
-    return { name, role, median: significant(median(own)), samples: own };
+    return { name, role, quartiles: quartilesOf(samples.get(contender)!) };
   });
-  return { name, per, unit, rows };
+  return { name, per, by, rows };
 }
 
-/** By how much one contender's figure is that of another: below 1 if it is better. */
-export function ratio(one: Row, other: Row): number {
-  return median(one.samples.map((sample, round) => sample / other.samples[round]!));
+function effortFor(given: Case, name: EffortName): Effort {
+  const { trial } = EFFORTS;
+  const { sampleTime, warmUps, rounds } = { ...EFFORTS[name], ...given.effort };
+  if (name !== "trial") return { sampleTime, warmUps, rounds };
+  return {
+    sampleTime,
+    warmUps: Math.min(warmUps, trial.warmUps),
+    rounds: Math.min(rounds, trial.rounds),
+  };
 }
 
-/** The contender that the case is about. */
-export function ours({ rows }: CaseResult): Row {
-  return rows.find(({ role }) => role === "ours")!;
-}
-
-/** The floor, if there is one. */
-export function floor({ rows }: CaseResult): Row | undefined {
-  return rows.find(({ role }) => role === "floor");
-}
-
-/** The peer with the least median, if there is one. */
-export function bestPeer({ rows }: CaseResult): Row | undefined {
-  const peers = rows.filter(({ role }) => role === "peer");
-  return peers.sort((a, b) => a.median - b.median)[0];
-}
-
-/** The middle one, or the mean of the two in the middle. */
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length / 2;
-  return (sorted[Math.ceil(middle) - 1]! + sorted[Math.floor(middle)]!) / 2;
+function quartilesOf(samples: readonly Sample[]): Row["quartiles"] {
+  const measures = Object.keys(samples[0] ?? {}) as Measure[];
+  return Object.fromEntries(
+    measures.map((measure) => [measure, quartiles(samples.map((sample) => sample[measure]!))]),
+  );
 }
 
 /**
@@ -216,10 +213,6 @@ function inTurn<T>(items: readonly T[], round: number): T[] {
 }
 
 /** Lets timers and the garbage of the former have their turn. To force a collection slows down what comes after it. */
-function nextTurn(): Promise<void> {
+export function nextTurn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve));
-}
-
-function significant(value: number): number {
-  return Number(value.toPrecision(4));
 }

@@ -1,4 +1,4 @@
-import { Pool, tcp } from "../../mod.ts";
+import { KeyedPool, Pool, tcp } from "../../mod.ts";
 import { Fifo } from "./_fifo.ts";
 import { bare, generic, lightning, type Rival, sockpool, tarn, trivial } from "./_rivals.ts";
 
@@ -89,6 +89,62 @@ function park(conn: Deno.Conn): void {
   conn.read(new Uint8Array(1)).catch(() => {});
 }
 
+// Of the pools of which there are many.
+const SIZE = 10;
+
+/** Pools that have never opened anything. */
+function emptyPools(make: Make): Begin {
+  return () => {
+    const trade = trivial();
+    const pools: unknown[] = [];
+    return (more) => {
+      for (let i = 0; i < more; i++) pools.push(make(trade, SIZE).pool);
+    };
+  };
+}
+
+function bareQueues(): Hoard {
+  const queues: Fifo<unknown>[] = [];
+  return (more) => {
+    for (let i = 0; i < more; i++) queues.push(new Fifo<unknown>([]));
+  };
+}
+
+/** Keys that have one idle resource each. */
+function keys(): Begin {
+  return (maxSize) => {
+    const { open } = trivial();
+    const pool = new KeyedPool((_: number) => open, { maxSize, idleTimeout: Infinity });
+    let count = 0;
+    return async (more) => {
+      for (let i = 0; i < more; i++) (await pool.acquire(count++)).release();
+    };
+  };
+}
+
+/** A pool for each key, as users have them whose pool has no keys. */
+function poolsByKey(make: Make): Begin {
+  return () => {
+    const trade = trivial();
+    const pools = new Map<number, unknown>();
+    return async (more) => {
+      for (let i = 0; i < more; i++) {
+        const rival = make(trade, SIZE);
+        rival.release(await rival.acquire());
+        pools.set(pools.size, rival.pool);
+      }
+    };
+  };
+}
+
+function bareQueuesByKey(): Hoard {
+  const { open } = trivial();
+  const queues = new Map<number, Fifo<unknown>>();
+  return (more) => {
+    for (let i = 0; i < more; i++) queues.set(queues.size, new Fifo<unknown>([open()]));
+  };
+}
+
 const each = (begin: (make: Make) => Begin) =>
   Object.fromEntries(Object.entries(makers).map(([name, make]) => [name, begin(make)]));
 
@@ -100,5 +156,13 @@ export const hoards: Record<string, Record<string, Begin>> = {
     "sockpool": idleSockets(),
     "bare": bareSockets(() => {}),
     "bare, read parked": bareSockets(park),
+  },
+  "empty pool": { ...each(emptyPools), "bare FIFO": bareQueues },
+  "key": {
+    "KeyedPool": keys(),
+    "bare FIFO each": bareQueuesByKey,
+    "generic-pool each": poolsByKey(generic),
+    "lightning-pool each": poolsByKey(lightning),
+    "tarn each": poolsByKey(tarn),
   },
 };

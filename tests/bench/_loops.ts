@@ -1,7 +1,7 @@
 /**
- * What borrowers do. Each contender has a copy of this module for itself,
- * imported under a name of its own, so that the compiler optimises each by
- * itself as it would in a program that has only the one.
+ * What borrowers do. All contenders of a process share this module, so that its call
+ * sites have seen them all, as those of a large program have; in a case that ends in
+ * "alone" they have seen one.
  *
  * @module
  */

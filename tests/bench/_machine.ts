@@ -1,3 +1,4 @@
+import { cpuTimeOf } from "./_cpu_time.ts";
 import { cpus, release, totalmem, type } from "node:os";
 
 /** Where something was measured, and with what. */
@@ -7,6 +8,8 @@ export interface Machine {
   /** In GiB. */
   readonly memory: number;
   readonly system: string;
+  /** Whose CPU time was measured. */
+  readonly cpuTimeOf: string;
   /** Of the runtime and the peers, by name. */
   readonly versions: Record<string, string>;
 }
@@ -19,6 +22,7 @@ export function machine(): Machine {
     cores: all.length,
     memory: Math.round(totalmem() / 2 ** 30),
     system: `${type()} ${release().match(/^\d+\.\d+/)?.[0]}, ${Deno.build.arch}`,
+    cpuTimeOf,
     versions: { deno: Deno.version.deno, v8: Deno.version.v8, ...peers() },
   };
 }

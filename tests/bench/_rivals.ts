@@ -1,16 +1,15 @@
-import { Pool } from "../../mod.ts";
-import type { Role } from "./_bench.ts";
+import { KeyedPool, type Lease, Pool } from "../../mod.ts";
+import type { Contestant } from "./_alone.ts";
 import { Fifo } from "./_fifo.ts";
 import type { Borrowing } from "./_loops.ts";
 import { createPool, LightningPool, TarnPool } from "./_npm.ts";
 
 /** One of the pools that are compared. */
 export interface Rival extends Borrowing<unknown> {
-  readonly name: string;
-  readonly role: Role;
+  /** The pool itself. */
+  readonly pool: unknown;
   /** Borrows one right now, if there is one. */
   tryAcquire?(): unknown;
-  readonly isSlow?: boolean;
   close(): unknown;
 }
 
@@ -20,9 +19,65 @@ export interface Trade<R> {
   close(resource: R): void;
 }
 
-/** Makes pools of so many resources, all else being as each has it by default. */
-export function rivals(size: number): Rival[] {
-  return [sockpool, bare, generic, lightning, tarn].map((make) => make(trivial(), size));
+/** A pool by its name, and how one of so many resources is made. */
+export interface Kind extends Contestant {
+  make(size: number): Rival | Promise<Rival>;
+}
+
+/** Pools that are made alike, all else being as each has it by default. */
+export const KINDS: readonly Kind[] = [
+  { name: "sockpool", role: "ours", make: (size) => sockpool(trivial(), size) },
+  { name: "bare FIFO", role: "floor", make: (size) => bare(trivial(), size) },
+  { name: "generic-pool", role: "peer", make: (size) => generic(trivial(), size) },
+  { name: "lightning-pool", role: "peer", make: (size) => lightning(trivial(), size) },
+  { name: "tarn", role: "peer", isExtra: true, make: (size) => tarn(trivial(), size) },
+];
+
+// What the hot key has beside it.
+const IDLE_KEYS = 10_000;
+
+const IN_GOALS = ["isBroken", "onAcquire hook", "one key"];
+
+/** Our pools that are asked for more, or by key. */
+export const VARIANTS: readonly Kind[] = [
+  variant("isBroken", (size) => {
+    const { open, close } = trivial();
+    const connector = { connect: open, close, isBroken: () => false };
+    return lending(new Pool(connector, { maxSize: size }));
+  }),
+  variant("onAcquire hook", (size) => {
+    const hooks = { onAcquire() {} };
+    return lending(new Pool(trivial().open, { maxSize: size, hooks }));
+  }),
+  variant("fifo", (size) => {
+    return lending(new Pool(trivial().open, { maxSize: size, order: "fifo" }));
+  }),
+  variant("minIdle", (size) => {
+    return lending(new Pool(trivial().open, { maxSize: size, minIdle: 2 }));
+  }),
+  variant("one key", (size) => {
+    const pool = new KeyedPool((_: number) => trivial().open, { maxSize: size, maxPerKey: size });
+    return lendingKeys(pool, () => 0);
+  }),
+  variant("ten keys", (size) => {
+    const maxPerKey = Math.ceil(size / 10);
+    const pool = new KeyedPool((_: number) => trivial().open, { maxSize: size, maxPerKey });
+    let calls = 0;
+    return lendingKeys(pool, () => calls++ % 10);
+  }),
+  variant("hot key", async (size) => {
+    const pool = new KeyedPool((_: number) => trivial().open, {
+      maxSize: IDLE_KEYS + size,
+      maxPerKey: size,
+      idleTimeout: Infinity,
+    });
+    for (let key = 1; key <= IDLE_KEYS; key++) (await pool.acquire(key)).release();
+    return lendingKeys(pool, () => 0);
+  }),
+];
+
+function variant(name: string, make: Kind["make"]): Kind {
+  return { name, role: "ours", isExtra: !IN_GOALS.includes(name), make };
 }
 
 /** Something that costs nothing to open. */
@@ -32,24 +87,44 @@ export function trivial(): Trade<{ id: number }> {
 }
 
 export function sockpool<R>({ open, close }: Trade<R>, maxSize: number): Rival {
-  const pool = new Pool({ connect: open, close }, { maxSize });
+  return lending(new Pool({ connect: open, close }, { maxSize }));
+}
+
+/** A pool of ours, as the loops take it. */
+export function lending<T, L extends Lease<T>>(pool: Pool<T, L>): Rival {
   return {
-    name: "sockpool",
-    role: "ours",
+    pool,
     acquire: () => pool.acquire(),
     acquireWith: (signal) => pool.acquire({ signal }),
     tryAcquire: () => pool.tryAcquire(),
-    release: (lease) => (lease as Disposable)[Symbol.dispose](),
+    release: (lease) => (lease as L).release(),
     use: (body) => pool.use(body),
     close: () => pool.close(),
   };
 }
 
-export function bare<R>({ open }: Trade<R>, size: number): Rival {
-  const fifo = new Fifo<unknown>(Array.from({ length: size }, () => open()));
+/** The same with keys. */
+function lendingKeys<T>(pool: KeyedPool<number, T>, key: () => number): Rival {
   return {
-    name: "bare FIFO",
-    role: "floor",
+    pool,
+    acquire: () => pool.acquire(key()),
+    acquireWith: (signal) => pool.acquire(key(), { signal }),
+    tryAcquire: () => pool.tryAcquire(key()),
+    release: (lease) => (lease as Lease<T>).release(),
+    use: (body) => pool.use(key(), body),
+    close: () => pool.close(),
+  };
+}
+
+export function bare<R>({ open }: Trade<R>, size: number): Rival {
+  return queueing(Array.from({ length: size }, () => open()));
+}
+
+/** A bare queue of promises over these resources. */
+export function queueing(resources: unknown[]): Rival {
+  const fifo = new Fifo<unknown>(resources);
+  return {
+    pool: fifo,
     acquire: () => fifo.acquire(),
     acquireWith: (signal) => fifo.acquireWith(signal),
     tryAcquire: () => fifo.tryAcquire(),
@@ -74,8 +149,7 @@ export function generic<R>({ open, close }: Trade<R>, max: number): Rival {
   const pool = createPool(factory, { max });
   const release = (resource: unknown) => pool.release(resource as R);
   return {
-    name: "generic-pool",
-    role: "peer",
+    pool,
     acquire: () => pool.acquire(),
     acquireWith: (signal) => abortable(pool.acquire(), signal, release),
     release,
@@ -89,8 +163,7 @@ export function lightning<R>({ open, close }: Trade<R>, max: number): Rival {
   const pool = new LightningPool({ create: open, destroy: close }, { max, maxQueue: 1e9 });
   const release = (resource: unknown) => pool.release(resource as R);
   return {
-    name: "lightning-pool",
-    role: "peer",
+    pool,
     acquire: () => pool.acquire(),
     acquireWith: (signal) => abortable(pool.acquire(), signal, release),
     release,
@@ -110,9 +183,7 @@ export function tarn<R>({ open, close }: Trade<R>, max: number): Rival {
   const pool = new TarnPool({ create: open, destroy: close, min: 0, max });
   const release = (resource: unknown) => pool.release(resource as R);
   return {
-    name: "tarn",
-    role: "peer",
-    isSlow: true,
+    pool,
     acquire: () => pool.acquire().promise,
     acquireWith: (signal) => abortable(pool.acquire().promise, signal, release),
     release,

@@ -1,27 +1,47 @@
-import { bestPeer, type CaseResult, floor, ratio, type Row } from "./_bench.ts";
+import {
+  bestPeer,
+  type CaseResult,
+  figure,
+  floor,
+  type Measure,
+  type Quartiles,
+  ratio,
+  type Row,
+} from "./_results.ts";
 
 /** The case as a table: what each contender takes, and how that compares. */
 export function table(result: CaseResult): string {
+  const { by } = result;
   const reference = { floor: floor(result), peer: bestPeer(result) };
   const { floor: least, peer } = reference;
+  const hasWall = by === "cpu";
   const heads = [
     "",
-    `${amountName(result)}`,
+    `${result.name}: ${MEASURES[by]} per ${result.per}`,
+    ...hasWall ? ["wall"] : [],
     ...least ? ["× floor"] : [],
     ...peer ? ["× best peer"] : [],
   ];
   const lines = result.rows.map((row) => [
     row.name,
-    `${shown(row.median, result.unit)} ${spread(row)}`,
-    ...least ? [factor(row, least)] : [],
-    ...peer ? [factor(row, peer)] : [],
+    `${shown(figure(row, by), by)} ${spread(row.quartiles[by]!)}`,
+    ...hasWall ? [shown(figure(row, "wall"), "wall")] : [],
+    ...least ? [factor(result, row, least)] : [],
+    ...peer ? [factor(result, row, peer)] : [],
   ]);
   return aligned([heads, ...lines]);
 }
 
+/** What a measure is called. */
+export const MEASURES: Record<Measure, string> = {
+  cpu: "CPU time",
+  wall: "wall time",
+  bytes: "bytes",
+};
+
 /** A figure with a unit that suits its size. */
-export function shown(value: number, unit: CaseResult["unit"]): string {
-  const scales = unit === "B"
+export function shown(value: number, measure: Measure): string {
+  const scales = measure === "bytes"
     ? [["B", 1], ["KiB", 1024], ["MiB", 1024 ** 2]] as const
     : [["ns", 1], ["µs", 1e3], ["ms", 1e6], ["s", 1e9]] as const;
   const [name, scale] = scales.findLast(([, scale]) => Math.abs(value) >= scale) ?? scales[0];
@@ -34,20 +54,13 @@ export function rounded(value: number): string {
   return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2);
 }
 
-function amountName({ name, per }: CaseResult): string {
-  return `${name}: per ${per}`;
+/** How far apart the middle half of the samples is, of the median. */
+function spread([lower, middle, upper]: Quartiles): string {
+  return `±${Math.round(50 * (upper - lower) / Math.abs(middle))}%`.padStart(5);
 }
 
-/** How far a typical sample is from the median, of it. */
-function spread({ samples, median }: Row): string {
-  const sorted = samples.toSorted((a, b) => a - b);
-  const quarter = Math.floor(sorted.length / 4);
-  const range = sorted.at(-1 - quarter)! - sorted[quarter]!;
-  return `±${Math.round(50 * range / Math.abs(median))}%`.padStart(5);
-}
-
-function factor(row: Row, reference: Row): string {
-  return row === reference ? "1" : rounded(ratio(row, reference));
+function factor(result: CaseResult, row: Row, reference: Row): string {
+  return row === reference ? "1" : rounded(ratio(result, row, reference));
 }
 
 function aligned(lines: string[][]): string {

@@ -1,5 +1,7 @@
 import { pooledMap } from "@std/async/pool";
 import { TaskPool } from "../../mod.ts";
+import type { Role } from "./_bench.ts";
+import { LeastLimiter } from "./_least_limiter.ts";
 import { async, fastq, pLimit, pMap, pMapIterable, PQueue } from "./_npm.ts";
 
 /** What is done with each item: the least that is asynchronous. */
@@ -33,72 +35,131 @@ export async function drain(results: AsyncIterable<unknown>): Promise<void> {
 }
 
 /** So many workers over a shared index: the least that bounds anything. */
-async function workers(items: readonly number[], concurrency: number): Promise<number[]> {
+async function work(items: readonly number[], concurrency: number): Promise<number[]> {
   const results: number[] = [];
   let next = 0;
-  const work = async () => {
+  const worker = async () => {
     while (next < items.length) {
       const index = next++;
       results[index] = await trivial(items[index]!);
     }
   };
-  await Promise.all(Array.from({ length: concurrency }, work));
+  await Promise.all(Array.from({ length: concurrency }, worker));
   return results;
 }
+
+const workers: Contestant["make"] = (size) => (items) => work(items, size);
 
 /** Gives each item's call to a limiter, and waits for all. */
 function all(items: readonly number[], run: () => Promise<unknown>): Promise<unknown> {
   return Promise.all(items.map(run));
 }
 
-/** Who does something with all items, so many at once, and resolves when it is done. */
-export type Contestants = Record<
-  string,
-  (items: readonly number[], concurrency: number) => Promise<unknown>
->;
+/** What does something with all items, so many at once, and resolves when it is done. */
+interface Contestant {
+  readonly role: Role;
+  /** Makes one that lasts, as in a service. */
+  make(concurrency: number): (items: readonly number[]) => Promise<unknown>;
+}
+
+export type Contestants = Record<string, Contestant>;
 
 export const maps: Contestants = {
-  "TaskPool.map": (items, size) => new TaskPool(size).map(items, trivial),
-  workers,
-  "p-map": (items, concurrency) => pMap(items, trivial, { concurrency }),
-  "async.mapLimit": (items, limit) => async.mapLimit(items as number[], limit, trivial),
+  "TaskPool.map": {
+    role: "ours",
+    make(size) {
+      const pool = new TaskPool(size);
+      return (items) => pool.map(items, trivial);
+    },
+  },
+  "workers": { role: "floor", make: workers },
+  "p-map": {
+    role: "peer",
+    make: (concurrency) => (items) => pMap(items, trivial, { concurrency }),
+  },
+  "async.mapLimit": {
+    role: "peer",
+    make: (limit) => (items) => async.mapLimit(items as number[], limit, trivial),
+  },
 };
 
 export const streams: Contestants = {
-  "TaskPool.stream": (items, size) => drain(new TaskPool(size).stream(items, trivial)),
-  "TaskPool.stream, completion": (items, size) => {
-    return drain(new TaskPool(size).stream(items, trivial, { order: "completion" }));
+  "TaskPool.stream": {
+    role: "ours",
+    make(size) {
+      const pool = new TaskPool(size);
+      return (items) => drain(pool.stream(items, trivial));
+    },
   },
-  workers,
-  "pMapIterable": (items, concurrency) => drain(pMapIterable(items, trivial, { concurrency })),
-  "std pooledMap": (items, limit) => drain(pooledMap(limit, items, trivial)),
+  "TaskPool.stream, completion": {
+    role: "ours",
+    make(size) {
+      const pool = new TaskPool(size);
+      return (items) => drain(pool.stream(items, trivial, { order: "completion" }));
+    },
+  },
+  "workers": { role: "floor", make: workers },
+  "pMapIterable": {
+    role: "peer",
+    make: (concurrency) => (items) => drain(pMapIterable(items, trivial, { concurrency })),
+  },
+  "std pooledMap": {
+    role: "peer",
+    make: (limit) => (items) => drain(pooledMap(limit, items, trivial)),
+  },
 };
 
 export const limiters: Contestants = {
-  "TaskPool.run": (items, size) => {
-    const pool = new TaskPool(size);
-    return all(items, () => pool.run(one));
+  "TaskPool.run": {
+    role: "ours",
+    make(size) {
+      const pool = new TaskPool(size);
+      return (items) => all(items, () => pool.run(one));
+    },
   },
-  workers,
-  "TaskPool.submit": (items, size) => {
-    const pool = new TaskPool(size);
-    for (const _ of items) pool.submit(one);
-    return pool.join();
+  "least limiter": {
+    role: "floor",
+    make(size) {
+      const limiter = new LeastLimiter(size);
+      return (items) => all(items, () => limiter.run(one));
+    },
   },
-  'TaskPool.run, nested "throw"': (items, size) => {
-    const pool = new TaskPool({ size, nested: "throw" });
-    return all(items, () => pool.run(one));
+  "TaskPool.submit": {
+    role: "ours",
+    make(size) {
+      const pool = new TaskPool(size);
+      return (items) => {
+        for (const _ of items) pool.submit(one);
+        return pool.join();
+      };
+    },
   },
-  "p-limit": (items, concurrency) => {
-    const limit = pLimit(concurrency);
-    return all(items, () => limit(one));
+  'TaskPool.run, nested "throw"': {
+    role: "ours",
+    make(size) {
+      const pool = new TaskPool({ size, nested: "throw" });
+      return (items) => all(items, () => pool.run(one));
+    },
   },
-  "fastq.promise": (items, concurrency) => {
-    const queue = fastq(trivial, concurrency);
-    return all(items, () => queue.push(1));
+  "p-limit": {
+    role: "peer",
+    make(concurrency) {
+      const limit = pLimit(concurrency);
+      return (items) => all(items, () => limit(one));
+    },
   },
-  "p-queue": (items, concurrency) => {
-    const queue = new PQueue({ concurrency });
-    return all(items, () => queue.add(one));
+  "fastq.promise": {
+    role: "peer",
+    make(concurrency) {
+      const queue = fastq(trivial, concurrency);
+      return (items) => all(items, () => queue.push(1));
+    },
+  },
+  "p-queue": {
+    role: "peer",
+    make(concurrency) {
+      const queue = new PQueue({ concurrency });
+      return (items) => all(items, () => queue.add(one));
+    },
   },
 };

@@ -1,4 +1,5 @@
 import type { Contender } from "./_bench.ts";
+import { Stopwatch } from "./_cpu_time.ts";
 import { type ClusterPermit, ClusterSemaphore, type Engine } from "../../cluster/mod.ts";
 
 /** How many are acquired one after the other before all are released, which is not timed. */
@@ -14,18 +15,19 @@ export function uncontended(engine: Engine): Omit<Contender, "name" | "role"> {
   });
   return {
     async measure({ sampleTime }) {
-      let elapsed = 0;
+      const watch = new Stopwatch();
+      const end = performance.now() + sampleTime;
       let count = 0;
-      while (elapsed < sampleTime) {
+      while (performance.now() < end) {
         const permits: ClusterPermit[] = [];
-        const began = performance.now();
+        watch.start();
         for (let i = 0; i < BATCH; i++) permits.push(await semaphore.acquire());
-        elapsed += performance.now() - began;
+        watch.stop();
         count += BATCH;
         for (const permit of permits) permit.release();
         while ((await semaphore.status()).held > 0);
       }
-      return elapsed * 1e6 / count;
+      return watch.per(count);
     },
     close: () => semaphore.close(),
   };

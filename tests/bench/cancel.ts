@@ -1,5 +1,6 @@
 import { Pool } from "../../mod.ts";
 import type { Case, Contender, Effort } from "./_bench.ts";
+import { Stopwatch } from "./_cpu_time.ts";
 import { CancellableLine } from "./_cancellable.ts";
 
 /** Whose signals the waiters have: all the same one, or each its own. */
@@ -28,10 +29,12 @@ function cancelling(
       );
       const told = Promise.allSettled(waiting);
       await new Promise((resolve) => setTimeout(resolve)); // let them stand in line
-      const began = performance.now();
+      const watch = new Stopwatch();
+      watch.start();
       for (const controller of controllers) controller.abort();
       await told;
-      return (performance.now() - began) * 1e6 / count;
+      watch.stop();
+      return watch.per(count);
     },
     ...close && { close },
   };
@@ -63,7 +66,7 @@ function cancel(whose: Whose, count: number): Case {
   return {
     name: `${whose}, ${count.toLocaleString("en")}`,
     per: "aborted waiter",
-    unit: "ns",
+    by: "cpu",
     isQuick: whose === "one signal" && count !== 10_000,
     effort: effortOf(whose, count),
     contenders: async () => [await sockpool(whose, count), bare(whose, count)],

@@ -3,7 +3,8 @@ import { roundTrip } from "../../cluster/_resp.ts";
 import { redisEngine } from "../../cluster/mod.ts";
 import { Pool, tcp } from "../../mod.ts";
 import { MISSING, RedisClient, RedisServer } from "../cluster/_redis.ts";
-import { KvProcess } from "./_kv_process.ts";
+import { alone } from "./_alone.ts";
+import { KV_CONTESTANTS, kvCase } from "./_kv.ts";
 import { uncontended } from "./_uncontended.ts";
 
 let server: RedisServer | undefined;
@@ -68,29 +69,11 @@ function script(send: (command: string[]) => Promise<unknown>): () => Promise<un
   return async () => await send(["EVALSHA", `${await digest}`, ...rest]);
 }
 
-/** Deno KV needs a flag, and so a process of its own. */
-async function overKv(): Promise<Contender[]> {
-  const child = await KvProcess.start();
-  return [
-    {
-      name: "ClusterSemaphore",
-      role: "ours",
-      measure: (effort) => child.measure("ours", effort),
-      close: () => child.end(),
-    },
-    {
-      name: "atomic check and set",
-      role: "floor",
-      measure: (effort) => child.measure("floor", effort),
-    },
-  ];
-}
-
 export default [
   {
     name: "Redis, by functions",
     per: "acquire",
-    unit: "ns",
+    by: "wall",
     isQuick: true,
     contenders: () => redis(overFunctions),
     close: stop,
@@ -98,9 +81,10 @@ export default [
   {
     name: "Redis, by a pool of sockets",
     per: "acquire",
-    unit: "ns",
+    by: "wall",
     contenders: () => redis(overPool),
     close: stop,
   },
-  { name: "Deno KV, a local file", per: "acquire", unit: "ns", contenders: overKv },
+  // Deno KV needs a flag, and so processes of its own.
+  alone(kvCase, KV_CONTESTANTS, new URL("_kv.ts", import.meta.url).href, ["--unstable-kv"]),
 ] satisfies Case[];

@@ -1,18 +1,15 @@
-/**
- * Drivers for databases: each over our pool, and over its own. What is measured is the CPU time of the
- * main thread, as the wall time of a request is the server's. Needs the servers, and Linux.
- */
+/** Drivers for databases: each over our pool, and over its own. Needs the servers. */
 
 import { Pool } from "../../mod.ts";
 import type { OwnPool, Rivals } from "../servers/_npm.ts";
 import { type Server, serverNeeds } from "../servers/_process.ts";
 import { reasonToSkip } from "../support/needs.ts";
-import type { Case, Contender, Role } from "./_bench.ts";
+import { type Case, type Contender, type Role, timed } from "./_bench.ts";
 
 // Of every pool here.
 const SIZE = 10;
-/** How many requests one sample has. */
-const REQUESTS = 500;
+/** How many requests are made in one go. */
+const REQUESTS = 100;
 
 interface Subject {
   readonly programs: readonly string[];
@@ -49,12 +46,6 @@ const subjects: Record<string, Subject> = {
   },
 };
 
-/** What the main thread has run on a CPU, in nanoseconds. */
-function cpuTime(): number {
-  const path = `/proc/${Deno.pid}/task/${Deno.pid}/schedstat`;
-  return Number(Deno.readTextFileSync(path).split(" ")[0]);
-}
-
 /** Callers who share the requests. */
 async function requests(callers: number, echo: (tag: string) => Promise<unknown>): Promise<void> {
   let left = REQUESTS;
@@ -70,16 +61,7 @@ function contender(
   callers: number,
   { echo, [Symbol.asyncDispose]: close }: OwnPool,
 ): Contender {
-  return {
-    name,
-    role,
-    close,
-    async measure() {
-      const before = cpuTime();
-      await requests(callers, echo);
-      return (cpuTime() - before) / REQUESTS;
-    },
-  };
+  return timed(name, role, REQUESTS, () => requests(callers, echo), close);
 }
 
 function sockpool({ connector, echo }: Rivals<object>): OwnPool {
@@ -95,8 +77,8 @@ function request(driver: string, callers: number): Case {
   let server: Server | undefined;
   return {
     name: `${driver}, ${callers} caller${callers > 1 ? "s" : ""}`,
-    per: "request, CPU of the main thread",
-    unit: "ns",
+    per: "request",
+    by: "cpu",
     async contenders() {
       const reason = reasonToSkip(serverNeeds(programs));
       if (reason !== undefined) {

@@ -1,21 +1,24 @@
 /**
  * Runs the benchmarks, and says how they stand to the goals:
  *
- *     deno task bench [SUBJECT…] [--quick] [--save]
+ *     deno task bench [SUBJECT…] [--quick | --trial] [--save]
  *
  * With `--save`, writes what was measured to `results.json`, from which
  * `deno task bench:plot` draws. With `--quick`, runs a selection for less than a
  * minute, and fails if a goal is missed by more than its margin, twice in a row.
+ * With `--trial`, runs everything in a few rounds, to try a benchmark.
  *
  * @module
  */
 
 import { fileURLToPath } from "node:url";
 import { deno } from "../../tools/_deno.ts";
-import type { CaseResult } from "./_bench.ts";
+import type { CaseResult, Results, Saved } from "./_results.ts";
+import { cpuTimeOf } from "./_cpu_time.ts";
 import { machine } from "./_machine.ts";
+import type { Order } from "./_subject.ts";
 import { rounded } from "./_table.ts";
-import { judge, type Results, type Verdict } from "./goals.ts";
+import { judge, type Verdict } from "./goals.ts";
 
 /** What `--quick` may take in all, in milliseconds. */
 const QUICK_LIMIT = 60_000;
@@ -23,21 +26,34 @@ const QUICK_LIMIT = 60_000;
 /** What is not a subject has an underscore, but for these. */
 const OTHERS = ["main.ts", "goals.ts"];
 
+/** What comes first, in case that the time does not suffice for all. */
+const FIRST = ["pool", "sockets", "tasks"];
+const placeOf = (subject: string) => [...FIRST, subject].indexOf(subject);
+
+const FLAGS = ["--quick", "--trial", "--save"];
+
 const here = (name: string) => new URL(name, import.meta.url);
 const subjects = [...Deno.readDirSync(here("."))]
   .map(({ name }) => name)
   .filter((name) => /^[^_].*\.ts$/.test(name) && !OTHERS.includes(name))
   .map((name) => name.slice(0, -".ts".length))
-  .sort();
+  .sort((a, b) => placeOf(a) - placeOf(b) || (a < b ? -1 : 1));
 const saved = here("results.json");
 const flags = Deno.args.filter((arg) => arg.startsWith("--"));
 const named = Deno.args.filter((arg) => !arg.startsWith("--"));
 const isQuick = flags.includes("--quick");
+const effort = isQuick ? "quick" : flags.includes("--trial") ? "trial" : "thorough";
 
 checkArguments();
+const before = await readSaved();
 const deadline = isQuick ? Date.now() + QUICK_LIMIT : Infinity;
 const isOver = () => Date.now() >= deadline;
-const results = await run(new Map((named.length > 0 ? named : subjects).map((name) => [name, []])));
+const seconds: Record<string, number> = {};
+console.log(`CPU time is that of the ${cpuTimeOf}\n`);
+const selection = isQuick ? "quick" : "all";
+const results = await run(
+  new Map((named.length > 0 ? named : subjects).map((name) => [name, selection])),
+);
 if (flags.includes("--save")) await save(results);
 let verdicts = judge(results);
 if (isQuick) verdicts = await confirm(verdicts);
@@ -46,28 +62,57 @@ if (isOver()) console.log("The time was over before all was measured");
 Deno.exit(isQuick && verdicts.some(({ state }) => state === "missed") ? 1 : 0);
 
 function checkArguments(): void {
-  const unknown = flags.filter((flag) => flag !== "--quick" && flag !== "--save");
+  const unknown = flags.filter((flag) => !FLAGS.includes(flag));
   unknown.push(...named.filter((name) => !subjects.includes(name)));
-  if (isQuick && flags.includes("--save")) unknown.push("--save with --quick");
+  if (isQuick && flags.length > 1) unknown.push(`${flags.join(" with ")}`);
   if (unknown.length === 0) return;
-  console.error(`What is ${unknown.join(", ")}? There are ${subjects.join(", ")}, --quick, --save`);
+  const known = [...subjects, ...FLAGS].join(", ");
+  console.error(`What is ${unknown.join(", ")}? There are ${known}`);
   Deno.exit(2);
 }
 
-/** Measures the cases named of each subject, or all of it, until the time is over. */
-async function run(cases: ReadonlyMap<string, string[]>): Promise<Results> {
+/** Measures cases of each subject, until the time is over. */
+async function run(cases: ReadonlyMap<string, Order["cases"]>): Promise<Results> {
   const results: Results = {};
-  for (const [subject, names] of cases) {
-    const measured = await runSubject(subject, names);
-    if (measured !== undefined) results[subject] = measured;
+  const began = Date.now();
+  const shares = sharesOf([...cases.keys()]);
+  let from = 0;
+  for (const [subject, chosen] of cases) {
+    if (isOver()) break;
+    const to = from + shares.get(subject)!;
+    const since = Date.now();
+    results[subject] = await runSubject(subject, chosen, { began, from, to });
+    seconds[subject] = Math.round((Date.now() - since) / 1_000);
+    from = to;
   }
   return results;
 }
 
-async function runSubject(subject: string, names: string[]): Promise<CaseResult[] | undefined> {
-  if (isOver()) return undefined;
+/** Which part of the time each of these takes, as it did when results were last saved. */
+function sharesOf(subjects: readonly string[]): Map<string, number> {
+  const known = before?.seconds ?? {};
+  const times = Object.values(known);
+  const typical = times.length > 0 ? times.reduce((a, b) => a + b) / times.length : 1;
+  const expected = subjects.map((subject) => isQuick ? 1 : known[subject] ?? typical);
+  const all = expected.reduce((a, b) => a + b, 0);
+  return new Map(subjects.map((subject, i) => [subject, expected[i]! / all]));
+}
+
+async function runSubject(
+  subject: string,
+  cases: Order["cases"],
+  progress: Order["progress"],
+): Promise<CaseResult[]> {
   console.log(`%c${subject}\n`, "font-weight: bold");
   const output = await Deno.makeTempFile();
+  const order: Order = {
+    file: here(`${subject}.ts`).href,
+    effort,
+    cases,
+    output,
+    deadline: isQuick ? deadline : null,
+    progress,
+  };
   try {
     const code = await deno([
       "run",
@@ -75,13 +120,9 @@ async function runSubject(subject: string, names: string[]): Promise<CaseResult[
       "--no-check",
       "--allow-all",
       `--lock=${fileURLToPath(here("npm.lock"))}`,
-      "--v8-flags=--expose-gc", // for those who measure memory
+      "--v8-flags=--expose-gc", // to measure memory
       here("_subject.ts").href,
-      here(`${subject}.ts`).href,
-      isQuick ? "quick" : "thorough",
-      output,
-      `${deadline}`,
-      ...names,
+      JSON.stringify(order),
     ]);
     if (code !== 0 && !isOver()) throw new Error(`${subject} failed`);
     return JSON.parse(await Deno.readTextFile(output) || "[]");
@@ -112,11 +153,18 @@ function report(verdicts: readonly Verdict[]): void {
   }
 }
 
-/** Replaces what was saved of these subjects; whatever was measured elsewhere goes. */
+async function readSaved(): Promise<Saved | undefined> {
+  return await Deno.readTextFile(saved).then(JSON.parse, () => undefined);
+}
+
+/** Replaces what was saved of these subjects; what was measured elsewhere goes. */
 async function save(results: Results): Promise<void> {
-  const before = await Deno.readTextFile(saved).then(JSON.parse, () => ({}));
   const now = { date: new Date().toISOString().slice(0, 10), machine: machine() };
-  const isSame = JSON.stringify(before.machine) === JSON.stringify(now.machine);
-  const all = { ...isSame && before.results, ...results };
-  await Deno.writeTextFile(saved, JSON.stringify({ ...now, results: all }, null, 1) + "\n");
+  const same = JSON.stringify(before?.machine) === JSON.stringify(now.machine) ? before : undefined;
+  const all: Saved = {
+    ...now,
+    seconds: { ...same?.seconds, ...seconds },
+    results: { ...same?.results, ...results },
+  };
+  await Deno.writeTextFile(saved, `${JSON.stringify(all, null, 1)}\n`);
 }

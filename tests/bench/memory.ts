@@ -24,6 +24,24 @@ const things: Thing[] = [
     many: 10_000,
     owners: ["sockpool", "bare", "bare, read parked"],
   },
+  {
+    name: "empty pool",
+    few: 1_000,
+    many: 10_000,
+    owners: ["sockpool", "bare FIFO", "generic-pool", "lightning-pool", "tarn"],
+  },
+  {
+    name: "key",
+    few: 1_000,
+    many: 10_000,
+    owners: [
+      "KeyedPool",
+      "bare FIFO each",
+      "generic-pool each",
+      "lightning-pool each",
+      "tarn each",
+    ],
+  },
 ];
 
 const decoder = new TextDecoder();
@@ -70,15 +88,18 @@ function memory(thing: Thing, measure: Measure): Case {
     let round = 0;
     return {
       name,
-      isSlow: name === "tarn",
+      isExtra: name === "tarn",
       role: place === 0 ? "ours" : place === 1 ? "floor" : "peer",
-      measure: async () => (await footprintOf(thing, name, round++, server?.port ?? 0))[measure],
+      async measure() {
+        const footprint = await footprintOf(thing, name, round++, server?.port ?? 0);
+        return { bytes: footprint[measure] };
+      },
     };
   };
   return {
     name: `${thing.name}, ${measure}`,
     per: thing.name,
-    unit: "B",
+    by: "bytes",
     isQuick: measure === "heap" && thing.name === "waiter",
     effort: { warmUps: 0, rounds: 3 }, // the results hardly vary
     async contenders() {

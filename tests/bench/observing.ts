@@ -12,7 +12,7 @@ import { MeterProvider } from "../telemetry/_npm.ts";
 import { type Case, type Contender, type Role, timed } from "./_bench.ts";
 import { exchange } from "./_borrowers.ts";
 import { EchoServer } from "./_echo_server.ts";
-import { type Rival, trivial } from "./_rivals.ts";
+import { lending, type Rival, trivial } from "./_rivals.ts";
 
 type Loops = typeof import("./_loops.ts");
 
@@ -20,7 +20,7 @@ const SIZE = 10;
 const TURNS = 1_000;
 const ECHOES = 10;
 /** A hundredth is to be told from nothing. */
-const EFFORT = { rounds: 25 };
+const EFFORT = { rounds: 80 };
 
 /** How a pool is observed: its options, and what is done with it. */
 interface Observation {
@@ -50,7 +50,7 @@ const OBSERVATIONS: readonly Observation[] = [
   { name: "instrumented", role: "ours", observe: measure },
 ];
 
-/** All of them, each with its own copy of the loops. */
+/** All of them, each with its own copy of the loops: a hundredth can be the place of some code. */
 async function all(run: (loops: Loops, rival: Rival) => unknown): Promise<Contender[]> {
   return await Promise.all(OBSERVATIONS.map(async ({ name, role, options = {}, observe }) => {
     const loops: Loops = await import(`./_loops.ts?observing-${name}`);
@@ -58,19 +58,11 @@ async function all(run: (loops: Loops, rival: Rival) => unknown): Promise<Conten
     const pool = new Pool({ connect: open, close }, { maxSize: SIZE, ...options });
     const observing = observe?.(pool);
     await pool.use(() => Promise.resolve()); // one is open from now on
-    const rival: Rival = {
-      name,
-      role,
-      acquire: () => pool.acquire(),
-      acquireWith: (signal) => pool.acquire({ signal }),
-      release: (lease) => (lease as Disposable)[Symbol.dispose](),
-      use: (body) => pool.use(body),
-      async close() {
-        observing?.[Symbol.dispose]();
-        await pool.close();
-      },
-    };
-    return timed(name, role, TURNS, () => run(loops, rival), rival.close);
+    const rival = lending(pool);
+    return timed(name, role, TURNS, () => run(loops, rival), async () => {
+      observing?.[Symbol.dispose]();
+      await pool.close();
+    });
   }));
 }
 
@@ -104,7 +96,7 @@ export default [
   {
     name: "sequential",
     per: "acquire and release",
-    unit: "ns",
+    by: "cpu",
     isQuick: true,
     effort: EFFORT,
     contenders: () => all((loops, rival) => loops.sequential(rival, TURNS)),
@@ -112,14 +104,14 @@ export default [
   {
     name: "100 tasks on 10",
     per: "acquire and release",
-    unit: "ns",
+    by: "cpu",
     effort: EFFORT,
     contenders: () => all((loops, rival) => loops.tasks(rival, 100, TURNS / 100)),
   },
   {
     name: "TCP, 64 B, 10 borrowers",
     per: "echo",
-    unit: "ns",
+    by: "cpu",
     effort: EFFORT,
     async contenders() {
       server = await EchoServer.start("tcp");

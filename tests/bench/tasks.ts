@@ -1,24 +1,17 @@
 /**
- * The TaskPool beside its peers and plain workers, each item a trivial
- * asynchronous task: 100,000 and a million of them, 10 and 100 at once; and what
- * they take of the heap. By itself:
- *
- *     deno run -A --v8-flags=--expose-gc tests/bench/tasks.ts [CASE…]
+ * The TaskPool beside its peers and the least that does it, each item a trivial
+ * asynchronous task: from a hundred, as a service has them, to a million, 10 or 100
+ * at once; and what they take of the heap.
  *
  * @module
  */
 
-import { type Case, type Contender, runCases, timed } from "./_bench.ts";
-import { table } from "./_table.ts";
+import { type Case, type Effort, timed } from "./_bench.ts";
 import { growth, perQueued, queues, runs } from "./_tasks_heap.ts";
 import { type Contestants, limiters, maps, streams } from "./_tasks_peers.ts";
 
-/** Those who take so long that no goal can be about them. */
+/** Contenders that take so long that no goal can be about them. */
 const SLOW = ["p-queue"];
-
-function roleOf(name: string): Contender["role"] {
-  return name === "workers" ? "floor" : name.startsWith("TaskPool") ? "ours" : "peer";
-}
 
 function throughput(
   what: string,
@@ -26,21 +19,26 @@ function throughput(
   count: number,
   concurrency: number,
 ): Case {
-  const isLarge = count > 100_000;
   return {
     name: `${what}, ${count.toLocaleString("en")} at ${concurrency}`,
     per: "task",
-    unit: "ns",
-    isQuick: !isLarge && concurrency === 10,
-    effort: isLarge ? { warmUps: 1, rounds: 5 } : {},
+    by: "cpu",
+    isQuick: count <= 100_000 && concurrency === 10,
+    effort: effortOf(count),
     contenders() {
       const items = Array.from({ length: count }, (_, i) => i);
-      return Object.entries(contestants).map(([name, run]) => ({
-        ...timed(name, roleOf(name), count, () => run(items, concurrency)),
-        isSlow: SLOW.includes(name),
-      }));
+      return Object.entries(contestants).map(([name, { role, make }]) => {
+        const run = make(concurrency);
+        return { ...timed(name, role, count, () => run(items)), isExtra: SLOW.includes(name) };
+      });
     },
   };
+}
+
+/** Where one call takes long, there are few. */
+function effortOf(count: number): Partial<Effort> {
+  if (count < 100_000) return {};
+  return count === 100_000 ? { warmUps: 2, rounds: 7 } : { warmUps: 1, rounds: 4 };
 }
 
 function heap<M>(
@@ -52,34 +50,26 @@ function heap<M>(
   return {
     name,
     per,
-    unit: "B",
+    by: "bytes",
     effort: { warmUps: 1, rounds: 3 }, // it hardly differs from one time to another
     contenders: () =>
       Object.entries(subjects).map(([name, subject]) => ({
         name,
-        role: roleOf(name),
-        measure: () => measure(subject),
+        role: name.startsWith("TaskPool") ? "ours" : "peer",
+        measure: async () => ({ bytes: await measure(subject) }),
       })),
   };
 }
 
-const sizes = [[100_000, 10], [100_000, 100], [1_000_000, 10], [1_000_000, 100]] as const;
+const sizes = [[100_000, 10], [100_000, 100], [1_000_000, 10]] as const;
 
-/** All cases. */
-export const tasks: Case[] = [
+export default [
   ...sizes.map(([count, size]) => throughput("map", maps, count, size)),
   ...sizes.map(([count, size]) => throughput("stream", streams, count, size)),
+  throughput("run", limiters, 100, 10),
+  throughput("run", limiters, 1_000, 10),
   ...sizes.map(([count, size]) => throughput("run", limiters, count, size)),
   heap("live heap of a map", "further item", runs.map!, growth),
   heap("live heap of a stream", "further item", runs.stream!, growth),
   heap("queued task", "queued task", queues, perQueued),
-];
-
-export default tasks;
-
-if (import.meta.main) {
-  const chosen = tasks.filter(({ name }) => Deno.args.every((arg) => name.includes(arg)));
-  await runCases(chosen, false, {
-    result: (result) => console.log(`${table(result)}\n`),
-  });
-}
+] satisfies Case[];
