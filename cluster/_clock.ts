@@ -1,4 +1,4 @@
-/** What time is gone by: monotonic, and by the date. Both in milliseconds. */
+/** The two clocks, monotonic and by the date, in milliseconds. */
 export interface ClusterClock {
   /** Never set back or forward; stands still on most systems while the machine sleeps. */
   now(): number;
@@ -24,8 +24,8 @@ export function mark(clock: ClusterClock): Mark {
 }
 
 /**
- * How much time has passed, sleep included. Whichever clock has gone further is
- * right: to think a lease over too early is safe, too late is not.
+ * How much time has passed, sleep included: the larger of both clocks, since it is
+ * safe to take a lease for expired too early, but not too late.
  */
 export function elapsedBetween(since: Mark, until: Mark): number {
   return Math.max(until.now - since.now, until.wall - since.wall);

@@ -1,6 +1,6 @@
 import type { ClusterStatus, ExchangeReply, ExchangeRequest, Grant, QueueEntry } from "./engine.ts";
 
-/** What an engine keeps of a session. */
+/** The record of a session. */
 export interface LedgerSession {
   expiresAt: number;
   /** Its time to live, as of its last exchange. */
@@ -13,7 +13,7 @@ export interface LedgerSession {
   wakes: number;
 }
 
-/** A grant and whose it is; an entry and whose it is. */
+/** A grant and its session; an entry and its session. */
 type Held = Grant & { readonly session: string };
 type Queued = QueueEntry & { readonly session: string };
 
@@ -31,15 +31,15 @@ export interface Ledger {
   asked: string[];
 }
 
-/** What follows from an exchange. */
+/** The result of an exchange. */
 export interface Exchanged {
   readonly reply: ExchangeReply;
-  /** Sessions to be woken, and those that are no more. */
+  /** Sessions to wake, and sessions that have expired. */
   readonly woken: ReadonlySet<string>;
   readonly gone: ReadonlySet<string>;
 }
 
-/** A copy that an exchange may change: what is in the lists is never changed itself. */
+/** A copy that an exchange may change; the members of the lists are never changed. */
 export function copyOf(ledger: Ledger): Ledger {
   const sessions: Ledger["sessions"] = {};
   for (const [name, session] of Object.entries(ledger.sessions)) {
@@ -56,7 +56,7 @@ export function copyOf(ledger: Ledger): Ledger {
   };
 }
 
-/** The records of a key that nobody has used. */
+/** The records of an unused key. */
 export function emptyLedger(time: number): Ledger {
   return {
     time,
@@ -149,7 +149,7 @@ export function statusOf(ledger: Ledger, now: number): ClusterStatus {
 
 function expire(ledger: Ledger, now: number): Set<string> {
   const gone = new Set<string>();
-  // A clock that was set back must not keep the dead alive: what was left of each lease is left still.
+  // A clock that was set back must not prolong leases: each keeps the time that it had left.
   const setBack = Math.max(0, ledger.time - now);
   ledger.time = now;
   for (const [name, session] of Object.entries(ledger.sessions)) {

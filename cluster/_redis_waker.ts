@@ -1,7 +1,7 @@
 /** For how many seconds Redis blocks: what is cut silently is noticed that soon. */
 const BLOCK_SECONDS = 5;
 
-/** What is left in a list of nobody is gone after this, in milliseconds. */
+/** When the list of a session without a waker expires, in milliseconds. */
 const POKE_TTL = 60_000;
 
 /** After an abort, how long to wait for a blocked command that does not come back, in milliseconds. */
@@ -14,7 +14,7 @@ interface Sleeper {
   reject(error: unknown): void;
 }
 
-/** Has one `BLPOP` wait for all sessions of a process: its connection can do no more at a time. */
+/** Waits for all sessions of a process with one `BLPOP`, since a connection can run only one at a time. */
 export class RedisWaker {
   readonly #send: Send;
   readonly #block: Send;
@@ -38,7 +38,7 @@ export class RedisWaker {
     if (signal.aborted) await this.#end();
   }
 
-  /** After an abort: nothing is to be left in flight, if nobody else waits. */
+  /** After an abort: leaves nothing in flight if no other session waits. */
   async #end(): Promise<void> {
     if (this.#blocked === undefined || this.#sleepers.size > 0) return;
     const { ended } = this.#blocked;
@@ -57,7 +57,7 @@ export class RedisWaker {
     try {
       const reply = await this.#block(["BLPOP", ...names, `${BLOCK_SECONDS}`]);
       const woken = Array.isArray(reply) ? `${reply[0]}` : undefined;
-      // After a timeout all are woken: so a list that was lost with its server costs no more than that.
+      // After a timeout all are woken, so that a list lost with its server costs no more than the timeout.
       for (const name of woken === undefined ? names : [woken]) this.#take(name)?.resolve();
     } catch (error) {
       for (const name of names) this.#take(name)?.reject(error);
@@ -72,7 +72,7 @@ export class RedisWaker {
     return sleeper;
   }
 
-  /** Has the present `BLPOP` return, as it waits for the wrong names. */
+  /** Makes the present `BLPOP` return, because it waits for outdated names. */
   async #poke(): Promise<void> {
     const [name] = this.#blocked?.names ?? [];
     if (name === undefined) return;

@@ -5,12 +5,12 @@ export interface RespConn {
   readExactly(count: number): Promise<Uint8Array>;
 }
 
-/** An error that Redis has answered: the command failed, the connection is as good as before. */
+/** An error from Redis: the command failed, and the connection is not harmed. */
 export class RespError extends Error {
   override name = "RespError";
 }
 
-/** What Redis answers to a command: text and integers, nil as null, errors as values. */
+/** A reply of Redis: text and integers, nil as null, errors as values. */
 export type RespReply = string | number | null | RespError | RespReply[];
 
 const encoder = new TextEncoder();

@@ -19,7 +19,7 @@ const TTL_SHARE = 0.85;
 
 const NONE: readonly never[] = [];
 
-/** So many entries of one session may be in the engine's queue; later callers wait here. */
+/** The most entries of one session in the engine's queue; later callers wait here. */
 const MAX_ENTRIES = 32;
 
 const MIN_RETRY_DELAY = 50;
@@ -35,7 +35,7 @@ export interface SessionOptions {
   readonly clock: ClusterClock;
 }
 
-/** Something that can give up one permit when somebody elsewhere waits. */
+/** An object that can give up one permit when a caller elsewhere waits. */
 export interface Yielder {
   /** Gives up one, if it can; its release follows. */
   giveUp(): boolean;
@@ -71,7 +71,7 @@ class Entry {
   readonly waiters = new LinkedList<Waiter>();
   /** How many permits the engine still owes it, as far as is known. */
   owed = 0;
-  /** How many of these no caller waits for any more; the engine has not heard of it yet. */
+  /** How many of these no caller waits for any more, which the engine does not know yet. */
   unwanted = 0;
 
   constructor(id: number) {
@@ -90,7 +90,7 @@ interface InFlight {
   readonly sentAt: Mark;
 }
 
-/** What {@linkcode Session.counts} tells. */
+/** The result of {@linkcode Session.counts}. */
 export interface SessionCounts {
   readonly held: number;
   readonly waiting: number;
@@ -133,7 +133,7 @@ export class Session implements PermitHolder {
   #giveUp = new AbortController();
   /** When the last successful exchange was begun: all permits are valid from then. */
   #renewedAt: Mark = { now: -Infinity, wall: -Infinity };
-  /** When the next exchange is due without anybody asking for it, by `now`. */
+  /** When the next exchange is due even without a request, by `now`. */
   #nextAt = Infinity;
   /** When the engine began to fail. */
   #downSince: number | undefined;
@@ -234,7 +234,7 @@ export class Session implements PermitHolder {
 
   isInTime(): boolean {
     if (this.#isRenewed(mark(this.#options.clock))) return true;
-    // What listeners of `lost` do is not for a getter to do.
+    // A getter must not run the listeners of `lost`.
     if (this.#held.size > 0) queueMicrotask(() => this.#loseIfOver());
     return false;
   }
@@ -263,7 +263,7 @@ export class Session implements PermitHolder {
     return this.#options.leaseTime;
   }
 
-  /** A yielder that had nothing to give up has something now. */
+  /** A yielder has something to give up again. */
   offerAgain(): void {
     if (this.#offer !== false || this.isClosed) return;
     this.#offer = true;
@@ -292,7 +292,7 @@ export class Session implements PermitHolder {
 
   // What is sent ------------------------------------------------------------------------------
 
-  /** Begins an exchange in a microtask, with all that is asked for until then; when the engine fails, a timer does. */
+  /** Begins an exchange in a microtask, with all requests made until then. While the engine fails, a timer begins it. */
   #plan(): void {
     if (this.#isPlanned || this.#inFlight !== undefined || this.#downSince !== undefined) return;
     if (this.#state !== "open") return;
@@ -451,7 +451,7 @@ export class Session implements PermitHolder {
     for (const grant of held) this.#accept(grant, attempts, now);
   }
 
-  /** Has the entries hold what the engine says they hold; those it does not know are sent again. */
+  /** Makes the entries agree with the engine; entries that it does not know are sent again. */
   #reconcileQueue(reply: ExchangeReply, request: ExchangeRequest): void {
     const counts = new Map(reply.queued?.map(({ entry, count }) => [entry, count]));
     const sent = new Set(request.reconcile);
@@ -471,7 +471,7 @@ export class Session implements PermitHolder {
     if (entry.owed <= 0 && entry.waiters.size === 0) this.#entries.delete(entry.id);
   }
 
-  /** Back to the head of the waiters that have not been sent. */
+  /** Returns waiters to the head of those that have not been sent. */
   #sendAgain(waiter: Waiter): void {
     waiter.entry?.waiters.remove(waiter);
     waiter.entry = undefined;
@@ -490,7 +490,7 @@ export class Session implements PermitHolder {
     if (now - this.#downSince >= this.#options.engineTimeout) {
       for (const waiter of this.#allWaiters()) this.#give(waiter, this.#engineError());
     }
-    // What nobody renews any more the engine takes away by itself.
+    // The engine takes away permits that are no longer renewed.
     if (this.#state === "closing") return this.#rest();
     this.#nextAt = now + this.#backoff.next();
     const silence = elapsedBetween(this.#renewedAt, mark(this.#options.clock));
@@ -632,7 +632,7 @@ export class Session implements PermitHolder {
     const inFlight = this.#inFlight;
     const isLate = inFlight !== undefined && now >= inFlight.sentAt.now + this.#exchangeLimit;
     if ((isLate || now >= this.#earliestDeadline) && !this.#hasLooked) {
-      // The loop may have been held up: what has come meanwhile is heard first.
+      // The event loop may have been blocked, so pending replies are handled first.
       this.#hasLooked = true;
       this.#timerDue = now;
       this.#timer = setTimeout(() => this.#onTimer(), 0);

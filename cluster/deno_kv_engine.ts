@@ -9,7 +9,7 @@ import type { Timer } from "../internal/timer.ts";
 import { copyOf, emptyLedger, exchange, type Ledger, statusOf } from "./_ledger.ts";
 import type { ClusterStatus, Engine, ExchangeReply, ExchangeRequest } from "./engine.ts";
 
-/** What the engine needs of a `Deno.Kv`: its unstable types are needed only where it is opened. */
+/** The part of a `Deno.Kv` that the engine uses; its unstable types are needed only where it is opened. */
 export interface KvStore {
   /** Reads an entry. */
   get(key: readonly string[]): Promise<KvEntry>;
@@ -120,7 +120,7 @@ class Replica {
   /** Takes in what has been read or written by now. */
   update({ value, versionstamp }: KvEntry, at: number = performance.now()): void {
     if (versionstamp !== null && this.versionstamp !== null && versionstamp < this.versionstamp) {
-      return; // what a watch tells may be older than what has been read since
+      return; // the watch may report an older state than the last read
     }
     this.#state = "read";
     this.versionstamp = versionstamp;
@@ -135,7 +135,7 @@ class Replica {
   /** A copy of the records, their times by this process's clock. */
   ledger(now: number): Ledger {
     if (this.#ledger === undefined) {
-      // Tokens must grow also if somebody has deleted the entry.
+      // Tokens must grow even if the entry was deleted.
       return { ...emptyLedger(now), fence: Date.now() * 1_000 };
     }
     const ledger = copyOf(this.#ledger);
@@ -229,7 +229,7 @@ class DenoKvEngine implements Engine {
   }
 }
 
-/** One wait for a wake: by the watch, and by looking, whichever tells first. */
+/** One wait for a wake, by the watch and by polling, whichever is first. */
 class Sleep {
   readonly #kv: KvStore;
   readonly #replica: Replica;
@@ -263,7 +263,7 @@ class Sleep {
     }
   }
 
-  /** Resolves when the session is woken; never if the watch ends by itself, as looking goes on. */
+  /** Resolves when the session is woken; never if the watch ends by itself, since polling goes on. */
   async #watch(reader: ReadableStreamDefaultReader<KvEntry[]>): Promise<void> {
     for (;;) {
       const { value, done } = await reader.read();
@@ -289,7 +289,7 @@ class Sleep {
   }
 }
 
-/** What it gives, or undefined if another process has the file locked: nothing was done then. */
+/** The result, or undefined if another process has locked the file: nothing was done then. */
 async function unlessLocked<R>(action: () => Promise<R>): Promise<R | undefined> {
   try {
     return await action();

@@ -34,10 +34,10 @@ export interface ExchangeRequest {
   readonly cancel: readonly QueueEntry[];
   /** Permits to take, or else to wait for at the end of the queue. */
   readonly acquire?: QueueEntry | undefined;
-  /** Permits to take if they are free now and nobody waits. */
+  /** Permits to take if they are free now and no caller waits. */
   readonly attempt: number;
   /**
-   * Whether the session may be asked to give up one permit for somebody who waits.
+   * Whether the session may be asked to give up one permit for a waiting caller.
    * Not given: as before, and at first it may not.
    */
   readonly offer?: boolean | undefined;
@@ -57,7 +57,7 @@ export interface ExchangeReply {
   readonly waiting: number;
   /** Whether this session is the one to give up a permit. Said until it releases one or withdraws its offer. */
   readonly asked: boolean;
-  /** In how many milliseconds the next session expires, if somebody waits; else Infinity. */
+  /** In how many milliseconds the next session expires, if a caller waits; else Infinity. */
   readonly nextExpiry: number;
   /** All permits of the session: if `reconcile` was given, or the session was not known. */
   readonly held?: readonly Grant[] | undefined;

@@ -70,7 +70,7 @@ export class ClusterPermitLostError extends ClusterError {
   }
 }
 
-/** An error in words, whatever was thrown: it may have no message, or one that throws. */
+/** Any thrown value as text: it may have no message, or one whose getter throws. */
 function described(error: unknown): string {
   try {
     return String(error);

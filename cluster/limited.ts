@@ -62,8 +62,8 @@ export function permitOf(resource: unknown): ClusterPermit | undefined {
  * pool keeps its own rules otherwise.
  *
  * - Waiting for a permit is neither a failed dial nor counted in `connectTimeout`.
- * - While somebody elsewhere waits, one idle connection is given up, by one process.
- *   One that is opened for `minIdle` waits until nobody else does.
+ * - While a caller elsewhere waits, one process gives up one idle connection.
+ *   A connection for `minIdle` waits until no caller does.
  * - When a permit is lost, its connection is closed, under its borrower if need be.
  * - `detach()` takes the permit along: {@linkcode permitOf}.
  *
@@ -112,7 +112,7 @@ export function limited<T, L extends Lease<T> = Lease<T>>(
   }) as unknown as Connector<T, L>;
 }
 
-/** All that a connector has, inherited methods too, on a plain object. */
+/** The members of a connector, inherited ones too, on a plain object. */
 function forwarding(connector: object): Record<string, unknown> {
   const copy: Record<string, unknown> = {};
   const source = connector as Record<string, unknown>;
@@ -137,10 +137,10 @@ class Limiter implements Yielder {
   readonly #yields: ReturnType<typeof yieldFor>;
   /** Permits whose resources are to be dialled, by the signal of the dial. */
   readonly #admitted = new Map<AbortSignal, Admission>();
-  /** Idle resources, the one that has been so for longest first, and how to have each retired. */
+  /** Idle resources, the longest idle first, each with a function that retires it. */
   readonly #idle = new Map<unknown, (reason: unknown) => void>();
   #held = 0;
-  /** Until when one more resource may be what the pool opens for one that was given up. */
+  /** Until when a new resource may be the replacement of one that was given up. */
   #refillUntil = -Infinity;
 
   constructor(connector: AnyConnector, semaphore: ClusterSemaphore) {
@@ -214,8 +214,8 @@ class Limiter implements Yielder {
   }
 
   /**
-   * Takes a permit that nobody else waits for. To stand in the queue would have
-   * others give one up. Not for ever: a caller may have come to need it.
+   * Takes a permit that no caller waits for. A place in the queue would make others give one
+   * up. The attempts end, since a caller may need the resource meanwhile.
    */
   async #acquirePatiently(signal: AbortSignal, until: number): Promise<ClusterPermit> {
     while (performance.now() < until && !signal.aborted) {
@@ -233,7 +233,7 @@ class Limiter implements Yielder {
   }
 }
 
-/** Leave to dial, of the semaphore and of what the connector itself asks. */
+/** The permit to dial, from the semaphore and from the connector's own `admit`. */
 class Admission implements Permit {
   readonly permit: ClusterPermit;
   resource: unknown;

@@ -21,7 +21,7 @@ export interface ClusterPermit extends Permit {
   /**
    * Whether the permit is still this process's. It turns false for good when it
    * is released, or when its last renewal was begun so long ago that a fifth of
-   * `leaseTime` is left: the engine gives it to nobody else before that. Decided
+   * `leaseTime` is left: the engine gives it to no other caller before that. Decided
    * by the clock when it is asked for, so that a process which was stopped, or a
    * machine which slept, reads `false` at once.
    */

@@ -34,7 +34,7 @@ export interface RedisConn {
   writeAll(bytes: Uint8Array | string): Promise<void>;
   /** Reads up to a delimiter, and with it. */
   readUntil(delimiter: string, options?: { limit?: number }): Promise<Uint8Array>;
-  /** Reads just so many bytes. */
+  /** Reads exactly that many bytes. */
   readExactly(count: number): Promise<Uint8Array>;
   /** Closes the connection for good. */
   close(): void;
@@ -68,7 +68,7 @@ const COMMAND_RULES = { send: typed("function"), block: typed("function") };
  * processes must use the same server and database.
  *
  * An exchange is one Lua script by `EVALSHA`; the clock is the server's. Takes
- * the functions of whatever client there is, or a pool of sockets, over which it
+ * the functions of any client, or a pool of sockets, over which it
  * speaks RESP itself: log in by the pool's connector.
  *
  * @param commands Two functions, or a pool.
@@ -126,20 +126,20 @@ function checkSize(pool: RedisSocketPool): void {
   }
 }
 
-/** What blocks does not keep the process alive: a caller that waits for a permit has a timer. */
+/** A blocking command does not keep the process alive: a caller that waits for a permit has a timer. */
 function overPool(pool: RedisSocketPool, blocks = false): SendWithSignal {
   return async (command, signal) => {
     const reply = await pool.use((conn) => {
       if (blocks) conn.unref?.();
       return abortable(conn, command, signal);
     });
-    // Not inside `use`, which would close the connection for it.
+    // Not inside `use`, which would close the connection.
     if (reply instanceof RespError) throw reply;
     return reply;
   };
 }
 
-/** A round trip whose connection is closed when nobody waits for the reply any more. */
+/** A round trip whose connection is closed when the reply is no longer awaited. */
 async function abortable(
   conn: RedisConn,
   command: string[],
@@ -239,7 +239,7 @@ function isNoScript(error: unknown): boolean {
   return error instanceof Error && error.message.includes("NOSCRIPT");
 }
 
-/** Clients differ in what they make of a string. */
+/** Clients return strings in different types. */
 function toText(reply: unknown): string {
   if (typeof reply === "string") return reply;
   if (reply instanceof Uint8Array) return new TextDecoder().decode(reply);

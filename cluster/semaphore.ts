@@ -102,7 +102,7 @@ let sessionOf: (semaphore: ClusterSemaphore) => Session;
  * A permit is a lease. It is renewed in the background; when its process dies,
  * the engine takes it back by its own clock within `leaseTime`. A process that
  * can't renew it (it was stopped, the network was cut) finds `valid` false before
- * anybody else can have it.
+ * another caller can have it.
  *
  * First come is first served, over all processes, for the calls that have come to
  * the engine: each process has up to 32 requests in the engine's queue, and each
@@ -160,7 +160,7 @@ export class ClusterSemaphore implements AsyncDisposable {
     return this.#session.isClosed;
   }
 
-  /** How the semaphore stands in this process. */
+  /** A snapshot of the semaphore in this process. */
   get stats(): ClusterStats {
     const { isDown, ...counts } = this.#session.counts;
     return { permits: this.permits, ...counts, failing: isDown };
@@ -188,7 +188,7 @@ export class ClusterSemaphore implements AsyncDisposable {
   }
 
   /**
-   * Takes a permit if the engine has a free one and nobody waits for it.
+   * Takes a permit if the engine has a free one and no caller waits for it.
    *
    * @returns The permit, or undefined. The promise rejects with a
    * `ClusterEngineError` if the engine fails, and with a `ClusterClosedError`.
@@ -238,7 +238,7 @@ export class ClusterSemaphore implements AsyncDisposable {
   }
 }
 
-/** How something that can give up permits takes part. */
+/** The registration of an object that can give up permits. */
 export interface Yielding {
   /** From now on it may be asked. */
   begin(): void;
@@ -248,7 +248,7 @@ export interface Yielding {
   end(): void;
 }
 
-/** Has something asked for a permit when one is wanted elsewhere. */
+/** Registers an object that is asked for a permit when one is needed elsewhere. */
 export function yieldFor(semaphore: ClusterSemaphore, yielder: Yielder): Yielding {
   const session = sessionOf(semaphore);
   session.offer();

@@ -8,7 +8,7 @@ export function nameOf(scheme: string, hostname: string, port: number | string):
   return oneLine(`${scheme}://${host}:${port}`);
 }
 
-/** Whether trying again can't help: no permission, a bad certificate, bad arguments. */
+/** Whether a retry cannot help: no permission, a bad certificate, bad arguments. */
 export function isFinal(error: unknown): boolean {
   return error instanceof Deno.errors.PermissionDenied ||
     error instanceof Deno.errors.NotCapable ||
@@ -18,18 +18,17 @@ export function isFinal(error: unknown): boolean {
     error instanceof URIError;
 }
 
-/** What the errors that name their place are made of. */
+/** The original errors of those that name their place. */
 const originals = new WeakMap<Error, Error>();
 
-/** The error without its place, for a message that has named it. */
+/** The error without its place, for a message that already names it. */
 export function originalOf(error: unknown): unknown {
   return error instanceof Error ? originals.get(error) ?? error : error;
 }
 
 /**
- * The error of a dial that says where to: of the same class and with the same
- * code, the original as its cause. What is not the platform's own, or not of
- * `kinds`, stays as it is.
+ * The error of a dial with its place, of the same class and code, and with the original as
+ * its cause. An error that is not the platform's, or not of `kinds`, stays as it is.
  */
 export function dialError(error: unknown, place: string, kinds: readonly unknown[]): unknown {
   if (!(error instanceof Error) || originals.has(error)) return error;
@@ -54,7 +53,7 @@ export const PLATFORM_ERRORS: readonly unknown[] = [
   ...SOCKET_ERRORS,
 ];
 
-/** Throws where Deno is too old: it would ignore what it does not know, such as the signal of a dial. */
+/** Throws if Deno is too old: it would ignore unknown options, such as the signal of a dial. */
 export function checkRuntime(subject: string): void {
   const version = Deno.version.deno;
   const [major = 0, minor = 0] = version.split(".").map(Number);

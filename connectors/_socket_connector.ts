@@ -4,7 +4,7 @@ import type { Lease, LeaseSlot } from "../pool/lease.ts";
 import { isFinal } from "./_dial_error.ts";
 import { connectionOf, lend, type Socket, type SocketConnectorOptions } from "./socket.ts";
 
-/** What a connector of sockets is made of. */
+/** The parts of a connector of sockets. */
 export interface SocketConnectorParts<Fresh, S, L, State> {
   readonly place: string;
   readonly options: SocketConnectorOptions<Fresh, S, State>;
@@ -13,7 +13,7 @@ export interface SocketConnectorParts<Fresh, S, L, State> {
   connect(context: ConnectContext): Promise<S>;
 }
 
-/** Makes a connector of a way to open a socket, of the class of its leases, and of its options. */
+/** Creates a connector from a function that opens a socket, the class of its leases, and its options. */
 export function socketConnector<
   Fresh,
   S extends Socket<Deno.Addr, State>,

@@ -52,7 +52,7 @@ export interface EndpointOptions {
   clock?: { now(): number } | undefined;
 }
 
-/** How one of several endpoints stands. */
+/** The state of one of several endpoints. */
 export interface EndpointStatus {
   /** The connector's place, or `connectors[0]` for the first if it has none. */
   readonly name: string;
@@ -68,11 +68,11 @@ export interface EndpointStatus {
 
 /** A connector that stands for several. */
 export interface EndpointsConnector<T, L extends Lease<T> = Lease<T>> extends Connector<T, L> {
-  /** How each of them stands at this moment, in the order in which they were given. */
+  /** The state of each endpoint at this moment, in the given order. */
   readonly endpoints: readonly EndpointStatus[];
 }
 
-/** What can be an endpoint: a connector, or a function that opens a resource, as a pool takes them. */
+/** An endpoint: a connector, or a function that opens a resource, as for a pool. */
 export type EndpointSource<T = unknown, L extends Lease<T> = Lease<T>> =
   | Connector<T, L>
   | ((context: ConnectContext) => T | PromiseLike<T>);
@@ -101,11 +101,11 @@ export type EndpointLease<S> = S extends { lease?(slot: infer _Slot): infer L }
  * whether it is back; others that would go there wait for it, 250 ms at most, and
  * go elsewhere then. When all are down, all are tried, the one first whose turn is
  * longest ago. A dial that is aborted is no failure; one that takes longer than
- * the pool's `connectTimeout` is. To wait for the leave of `admit` is not to dial.
+ * the pool's `connectTimeout` is. The wait for `admit` does not count.
  *
  * If no endpoint can be reached, the dial rejects with an `AggregateError` whose
  * `errors` are those of the endpoints, and whose message names the place of each.
- * The pool may try again if that can help with one of them.
+ * It is retryable if one of them is.
  *
  * A resource belongs to the connector that opened it, which checks, resets,
  * watches and closes it. Resources that are no objects can be pooled as long as no
@@ -113,8 +113,8 @@ export type EndpointLease<S> = S extends { lease?(slot: infer _Slot): infer L }
  *
  * @param connectors Connectors, or functions that open a resource. To give one
  * more weight, make it several times.
- * @returns A connector for a pool; `endpoints` tells how each of them stands.
- * Pools that share it share what it knows.
+ * @returns A connector for a pool; `endpoints` has the state of each.
+ * Pools that share it share that state.
  * @throws {TypeError} If a connector is none or given twice.
  * @throws {RangeError} If there is no connector.
  *
@@ -190,8 +190,8 @@ export function roundRobin(...given: unknown[]): unknown {
  * and whose a resource is: all that is as with {@linkcode roundRobin}.
  *
  * @param connectors Connectors, or functions that open a resource, the best first.
- * @returns A connector for a pool; `endpoints` tells how each of them stands.
- * Pools that share it share what it knows.
+ * @returns A connector for a pool; `endpoints` has the state of each.
+ * Pools that share it share that state.
  * @throws {TypeError} If a connector is none or given twice.
  * @throws {RangeError} If there is no connector.
  *
@@ -319,7 +319,7 @@ function checkSettings(given: EndpointOptions, subject: string): GroupSettings {
   return { minDelay, maxDelay, attemptDelay, now: clock ? steady(clock) : monotonicNow };
 }
 
-/** A clock that throws, gives no number or goes back stands still, and dials go on. */
+/** Wraps a clock: if it throws, returns no number or goes back, its time stands still, and dials go on. */
 function steady(clock: { now(): number }): () => number {
   let last = 0;
   return () => {

@@ -1,6 +1,6 @@
 /**
- * Connectors: how to open, watch and close the sockets of a pool. Each gives a
- * lease that is a `Deno.Conn`. And what makes one connector of several.
+ * Connectors: how to open, watch and close the sockets of a pool, with leases that are
+ * `Deno.Conn`s; and connectors over several others.
  *
  * @module
  */

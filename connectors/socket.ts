@@ -61,7 +61,7 @@ export interface SocketConn<A extends Deno.Addr = Deno.Addr> extends Deno.Conn<A
   writeAll(bytes: Uint8Array | string): Promise<void>;
 
   /**
-   * Reads just so many bytes, however they arrive.
+   * Reads exactly that many bytes, however they arrive.
    *
    * @param count How many: an integer of at least 0.
    * @param options A signal to give up the read.
@@ -88,7 +88,7 @@ export interface SocketConn<A extends Deno.Addr = Deno.Addr> extends Deno.Conn<A
 export interface SocketOptions {
   /**
    * How long one read or write may go without a byte moved, in milliseconds. The
-   * time for which the event loop is held up is not counted.
+   * time for which the event loop is blocked is not counted.
    *
    * @default {Infinity}
    */
@@ -107,16 +107,16 @@ export type OptionSource<V> = V | ((context: ConnectorContext) => V | PromiseLik
  */
 export interface SocketConnectorOptions<Fresh, S, State> extends SocketOptions {
   /**
-   * Makes a new connection ready for its first use, such as by a login. It is part
-   * of the dial, and bounded with it by `connectTimeout`; if it fails, the
-   * connection is closed. What it returns is the `state` of the socket and of each
-   * lease on it. It has to read all that it has asked for.
+   * Prepares a new connection for its first use, such as by a login. It is part of
+   * the dial, and bounded with it by `connectTimeout`; if it fails, the connection
+   * is closed. Its result is the `state` of the socket and of each lease on it. It
+   * must read all replies to its requests.
    */
   init?(conn: Fresh, context: ConnectorContext): State | PromiseLike<State>;
 
   /**
-   * Reads what the server says unasked: while the socket is idle, or, where bytes
-   * are unread, when it is returned. Bounded by `checkTimeout`. A throw, or bytes
+   * Reads unsolicited bytes: while the socket is idle, or, if bytes are unread, when
+   * it is released. Bounded by `checkTimeout`. A throw, or bytes
    * left unread, retire the socket. Without it such bytes do.
    */
   accept?(conn: S, context: ConnectorContext): unknown;
@@ -145,7 +145,7 @@ const encoder = new TextEncoder();
 /** What connectors and leases do with a socket, without methods that users see. */
 export let connectionOf: <A extends Deno.Addr>(socket: Socket<A, unknown>) => Connection<A>;
 
-/** Tells a socket that it has a new borrower, who owes nothing to the former one. */
+/** Tells a socket that it has a new borrower. */
 export let lend: (socket: Socket<Deno.Addr, unknown>) => void;
 
 /**
@@ -197,7 +197,7 @@ export class Socket<A extends Deno.Addr = Deno.Addr, State = undefined> implemen
     return this.#writable ??= writableOf(() => this);
   }
 
-  /** {@inheritDoc SocketConn.read} */
+  /** Reads as many bytes as there are, and fit; null at the end. See {@linkcode SocketConn.read}. */
   read(target: Uint8Array, options?: ReadOptions): Promise<number | null> {
     const isPlain = options === undefined && target instanceof Uint8Array;
     return isPlain ? this.#connection.reader.read(target) : this.#readWith(target, options);
@@ -209,19 +209,19 @@ export class Socket<A extends Deno.Addr = Deno.Addr, State = undefined> implemen
     return Promise.reject(notBytes("write", "bytes", bytes));
   }
 
-  /** {@inheritDoc SocketConn.writeAll} */
+  /** Writes all bytes, or all of a string as UTF-8. */
   async writeAll(bytes: Uint8Array | string): Promise<void> {
     bytesOrString(bytes, "bytes", "write");
     await this.#connection.writer.writeAll(toBytes(bytes));
   }
 
-  /** {@inheritDoc SocketConn.readExactly} */
+  /** Reads exactly that many bytes, however they arrive. See {@linkcode SocketConn.readExactly}. */
   async readExactly(count: number, options?: ReadOptions): Promise<Uint8Array<ArrayBuffer>> {
     checkCount(count, "count", "read");
     return await this.#connection.reader.readExactly(count, signalOf(options));
   }
 
-  /** {@inheritDoc SocketConn.readUntil} */
+  /** Reads up to a delimiter, and with it. See {@linkcode SocketConn.readUntil}. */
   async readUntil(
     delimiter: string | Uint8Array,
     options: ReadUntilOptions = {},
@@ -276,8 +276,7 @@ export class Socket<A extends Deno.Addr = Deno.Addr, State = undefined> implemen
 }
 
 /**
- * A lease on a socket, which is itself a `Deno.Conn`: whatever takes one takes
- * it. Leaving the scope of `using` gives the socket back to the pool; `close()`
+ * A lease on a socket, which is itself a `Deno.Conn` and can be used as one. Leaving the scope of `using` gives the socket back to the pool; `close()`
  * closes it for good. Once the lease has ended every use throws
  * `LeaseReleasedError`, also while another borrower holds the socket.
  *
@@ -336,7 +335,7 @@ export class SocketLease<
     return this.#writable ??= writableOf(() => this.value);
   }
 
-  /** {@inheritDoc SocketConn.read} */
+  /** Reads as many bytes as there are, and fit; null at the end. See {@linkcode SocketConn.read}. */
   read(target: Uint8Array, options?: ReadOptions): Promise<number | null> {
     try {
       return this.value.read(target, options);
@@ -354,17 +353,17 @@ export class SocketLease<
     }
   }
 
-  /** {@inheritDoc SocketConn.writeAll} */
+  /** Writes all bytes, or all of a string as UTF-8. */
   writeAll(bytes: Uint8Array | string): Promise<void> {
     return this.ended ? ended() : this.value.writeAll(bytes);
   }
 
-  /** {@inheritDoc SocketConn.readExactly} */
+  /** Reads exactly that many bytes, however they arrive. See {@linkcode SocketConn.readExactly}. */
   readExactly(count: number, options?: ReadOptions): Promise<Uint8Array<ArrayBuffer>> {
     return this.ended ? ended() : this.value.readExactly(count, options);
   }
 
-  /** {@inheritDoc SocketConn.readUntil} */
+  /** Reads up to a delimiter, and with it. See {@linkcode SocketConn.readUntil}. */
   readUntil(
     delimiter: string | Uint8Array,
     options?: ReadUntilOptions,

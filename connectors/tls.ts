@@ -69,9 +69,9 @@ export interface TlsDialOptions extends TcpDialOptions {
    */
   maxLingering?: number | undefined;
   /**
-   * What is said in plain text before the handshake, such as `STARTTLS`. It is
-   * part of the dial. A throw, and bytes left unread, which somebody may have
-   * injected, fail the dial.
+   * The plain-text exchange before the handshake, such as `STARTTLS`. It is
+   * part of the dial. A throw, and bytes left unread, which may have been injected,
+   * fail the dial.
    */
   beforeTls?(conn: Socket<Deno.NetAddr>, context: ConnectorContext): unknown;
 }
@@ -97,7 +97,7 @@ export interface TlsSocketConn extends SocketConn<Deno.NetAddr>, Deno.TlsConn {
   /** The application protocol that the handshake settled on (ALPN), or null. */
   readonly alpnProtocol: string | null;
 
-  /** {@inheritDoc SocketConn.read} */
+  /** Reads as many bytes as there are, and fit; null at the end. See {@linkcode SocketConn.read}. */
   read(target: Uint8Array, options?: ReadOptions): Promise<number | null>;
 }
 
@@ -141,8 +141,8 @@ export class TlsLease<State = undefined> extends SocketLease<Deno.NetAddr, State
   }
 }
 
-// Far from the 256 files that a process may open where least are allowed, and
-// more handshakes than a core can work at in the time of one round trip.
+// Well below the lowest usual limit of 256 open files, and more handshakes than a core
+// can compute in one round trip.
 const MAX_LINGERING = 16;
 
 const encoder = new TextEncoder();
@@ -164,7 +164,7 @@ const RULES: Record<keyof TlsOptions, Rule> = {
   maxLingering: countFrom(1),
 };
 
-/** What a certificate may be for, as far as can be told by its form. */
+/** Whether the form allows a certificate for it. */
 function hostName(value: unknown, name: string, subject: string): void {
   nonEmptyString(value, name, subject);
   if (/^[\w.:-]{1,253}$/.test(value as string)) return;
@@ -194,7 +194,7 @@ function protocolNames(value: unknown, name: string, subject: string): void {
 
 const SUBJECT = "create a TLS connector";
 
-/** What can't be had together with a client certificate. */
+/** The options that cannot be combined with a client certificate. */
 const UNAVAILABLE = ["serverName", "noDelay", "keepAlive", "proxy", "beforeTls"] as const;
 
 /**
@@ -262,7 +262,7 @@ export function tls<State = undefined>(options: TlsOptions<State>): TlsConnector
   return connector;
 }
 
-/** Refuses now, and not at each dial, what can't be understood. */
+/** Refuses an invalid certificate or key now, not at each dial. */
 function checkCertificates({ caCerts = [], cert, key }: TlsDialOptions): void {
   if ((cert === undefined) !== (key === undefined)) {
     throw new TypeError(`Cannot ${SUBJECT} as 'cert' and 'key' must be given together`);
@@ -280,7 +280,7 @@ function checkCertificates({ caCerts = [], cert, key }: TlsDialOptions): void {
   }
 }
 
-/** Opens a TCP connection, and makes a TLS connection of it. */
+/** Opens a TCP connection and upgrades it to TLS. */
 function upgrading(route: Resolved<TlsDialOptions>, place: string): Route {
   const { hostname = "127.0.0.1", serverName, caCerts = [], alpnProtocols = [] } = route;
   const { beforeTls } = route as TlsDialOptions;
@@ -303,7 +303,7 @@ function upgrading(route: Resolved<TlsDialOptions>, place: string): Route {
   return { open, stopsAtSignal: true };
 }
 
-/** Has Deno open the TLS connection, the only way to give a client certificate. */
+/** Opens the connection by `Deno.connectTls`, the only way to use a client certificate. */
 function certified(options: TlsDialOptions): (route: Resolved<TlsDialOptions>) => Route {
   for (const name of UNAVAILABLE) {
     if (options[name] === undefined) continue;

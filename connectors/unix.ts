@@ -86,9 +86,9 @@ export function unix<State = undefined>(
 }
 
 /**
- * Opens a connection. Where TCP waits for room in the backlog, this fails at once,
- * and is tried again. Deno ignores the signal of such a dial; a connection that
- * comes too late is closed by the pool.
+ * Opens a connection. A full backlog, where TCP would wait, fails at once, and the dial is
+ * retried. Deno ignores the signal of such a dial; the pool closes a connection that comes
+ * too late.
  */
 async function connectUnix(path: string, signal: AbortSignal): Promise<Deno.UnixConn> {
   for (let delay = FIRST_RETRY_MS;; delay = Math.min(2 * delay, LAST_RETRY_MS)) {

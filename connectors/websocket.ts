@@ -8,11 +8,11 @@ import { abortSignal, bytesOrString, checkOptions, duration } from "../internal/
 import type { ConnectContext, Connector, ConnectorContext } from "../pool/connector.ts";
 import { LeaseReleasedError } from "../pool/errors.ts";
 import { Lease, type LeaseSlot } from "../pool/lease.ts";
-import { isFinal } from "./_dial_error.ts";
+import { checkRuntime, isFinal } from "./_dial_error.ts";
 import { checkClose, ClosingHandshakes } from "./websocket/close.ts";
 import type { Connection } from "./websocket/connection.ts";
 import { dial, isPassing, protocolError } from "./websocket/dial.ts";
-import { checkedOptions, connectionPlan, fatality } from "./websocket/options.ts";
+import { checkedOptions, connectionPlan, fatality, SUBJECT } from "./websocket/options.ts";
 import { Targets, untilAborted } from "./websocket/target.ts";
 import { WebSocketClosedError, WebSocketConnectError } from "./websocket_errors.ts";
 import type {
@@ -55,14 +55,14 @@ export interface WebSocketConnectorOptions<S = unknown> {
    */
   requireProtocol?: boolean | undefined;
   /**
-   * The platform's HTTP client to connect with: for certificates of one's own,
-   * or a proxy. It stays open.
+   * The platform's HTTP client to connect with: for private certificates, or a
+   * proxy. It stays open.
    */
   client?: Deno.HttpClient | undefined;
   /**
-   * What to do with a new connection before it is lent, such as to log in, or to
-   * receive a greeting. It is a part of the dial, within `connectTimeout`: if it
-   * throws, the dial has failed. What it returns is the `state` of every lease.
+   * Prepares a new connection before it is lent, such as to log in, or to receive a
+   * greeting. It is part of the dial, within `connectTimeout`: if it throws, the dial
+   * has failed. Its result is the `state` of every lease.
    */
   init?:
     | ((connection: WebSocketConnection, context: ConnectorContext) => S | PromiseLike<S>)
@@ -74,7 +74,7 @@ export interface WebSocketConnectorOptions<S = unknown> {
   isFatal?: ((error: unknown, connection: WebSocketConnection<S>) => boolean) | undefined;
   /**
    * How the rest of what a server sends is dropped after a release. By default
-   * it is not: a message that nobody asked for closes the WebSocket.
+   * it is not: an unsolicited message closes the WebSocket.
    */
   drain?: WebSocketDrainOptions | undefined;
   /** How to find out whether a connection still works that has been idle for `checkAfter`. */
@@ -109,7 +109,7 @@ export interface WebSocketConnectorOptions<S = unknown> {
   closeTimeout?: number | undefined;
   /**
    * How many closed WebSockets may linger whose peers have not answered the
-   * close. With so many a dial is refused, with `Deno.errors.Busy`.
+   * close. At this number a dial is refused, with `Deno.errors.Busy`.
    *
    * @default {100}
    */
@@ -130,8 +130,8 @@ export type WebSocketConnector<S = unknown> = Connector<
  * Connects to a WebSocket server. The lease sends and receives whole messages:
  * {@linkcode WebSocketLease}.
  *
- * An idle WebSocket is watched: when the peer closes it, or sends what nobody
- * asked for and `drain` does not accept, it is closed at once and its slot free.
+ * An idle WebSocket is watched: when the peer closes it, or sends an unsolicited
+ * message that `drain` does not accept, it is closed at once and its slot is free.
  * With `drain` each released WebSocket is drained in the background before it is
  * reused; it counts as `preparing` meanwhile. So `drain.accept` does what `accept`
  * does for sockets.
@@ -147,6 +147,7 @@ export type WebSocketConnector<S = unknown> = Connector<
  * @returns A connector for a pool.
  * @throws {TypeError} If an option is missing, unknown or of the wrong type.
  * @throws {RangeError} If an option is out of range.
+ * @throws {Deno.errors.NotSupported} If Deno is older than 2.9.
  *
  * @example
  * ```ts
@@ -193,6 +194,7 @@ export function webSocket<S = undefined>(
   options: WebSocketConnectorOptions<S>,
 ): WebSocketConnector<S> {
   const given = checkedOptions(options);
+  checkRuntime(SUBJECT);
   const { init, isFatal, requireProtocol = true, maxLingering = 100 } = given;
   const plan = connectionPlan(given);
   const targets = new Targets(given);
@@ -250,7 +252,7 @@ const WAIT_RULES = { signal: abortSignal, timeout: duration };
 /** Makes the resource of a connection that was opened. */
 let wrap: <S>(connection: Connection) => WebSocketConnection<S>;
 
-/** What the pool works with, which borrowers do not see. */
+/** The connection inside the resource, hidden from borrowers. */
 let connectionOf: (resource: WebSocketConnection<unknown>) => Connection;
 
 let setState: <S>(resource: WebSocketConnection<S>, state: S) => void;
@@ -537,13 +539,13 @@ export class WebSocketLease<S = unknown> extends Lease<WebSocketConnection<S>>
     super.release();
   }
 
-  /** {@inheritDoc Lease.discard} */
+  /** Gives the WebSocket back to be closed, not to be lent again. See {@linkcode Lease.discard}. */
   override discard(reason?: unknown): void {
     connectionOf(this.value).abandonCalls();
     super.discard(reason);
   }
 
-  /** {@inheritDoc Lease.detach} */
+  /** Takes the WebSocket out of the pool: its slot is free, and closing it is the caller's business. */
   override detach(): WebSocketConnection<S> {
     connectionOf(this.value).abandonCalls();
     return super.detach();

@@ -1,5 +1,5 @@
 /**
- * What goes wrong with WebSockets.
+ * The errors of WebSockets.
  *
  * @module
  */

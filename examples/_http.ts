@@ -9,7 +9,7 @@ import type { SocketConn } from "../mod.ts";
 const HEAD_LIMIT = 16_384;
 const BODY_LIMIT = 16_777_216;
 
-// Of these, nothing but the head comes, whatever it says.
+// Responses with these statuses have no body, whatever their head says.
 const BODILESS = [204, 205, 304];
 
 interface Head {
@@ -21,9 +21,9 @@ interface Head {
 }
 
 /**
- * Sends a GET and reads the whole response: what is left unread would make the
- * socket unfit for the next borrower. A throw leaves it in mid-response, so call
- * this inside `pool.use()`, which closes the socket then.
+ * Sends a GET and reads the whole response, since unread bytes would make the socket
+ * unusable for the next borrower. After a throw the rest is unread, so call this inside
+ * `pool.use()`, which closes the socket then.
  */
 export async function get(conn: SocketConn, url: URL): Promise<Response> {
   await conn.writeAll(`GET ${url.pathname}${url.search} HTTP/1.1\r\nHost: ${url.host}\r\n\r\n`);
@@ -36,7 +36,7 @@ export async function get(conn: SocketConn, url: URL): Promise<Response> {
 
 async function readHead(conn: SocketConn): Promise<Head> {
   const bytes = await conn.readUntil("\r\n\r\n", { limit: HEAD_LIMIT });
-  // A character for each byte: that is what Headers take.
+  // One character per byte, as Headers require.
   const [statusLine = "", ...lines] = String.fromCharCode(...bytes.subarray(0, -4)).split("\r\n");
   const [, minor, status, statusText = ""] =
     statusLine.match(/^HTTP\/1\.(\d) ([1-5]\d\d)(?: (.*))?$/) ??
@@ -52,7 +52,7 @@ async function readHead(conn: SocketConn): Promise<Head> {
 function parseField(line: string): [name: string, value: string] {
   const colon = line.indexOf(":");
   if (colon < 1) malformed("header", line);
-  return [line.slice(0, colon), line.slice(colon + 1)]; // Headers trim the value, and check both
+  return [line.slice(0, colon), line.slice(colon + 1)]; // Headers trim the value and check both
 }
 
 async function readBody(conn: SocketConn, { headers }: Head): Promise<Uint8Array<ArrayBuffer>> {

@@ -1,18 +1,18 @@
 /**
- * What an example may do, asked for before it begins. Used by all that need the
- * network, but for `echo.ts`, which is one file.
+ * Requests the permissions of an example before it begins. Used by all examples that
+ * need the network except `echo.ts`, which is one file.
  */
 
 type Descriptor =
   | { name: "net"; host?: string }
   | { name: "read" | "write"; path: string };
 
-/** All ports of this machine: without asking for that, each port is a question. */
+/** All ports of this machine: without this, Deno asks for each port. */
 const LOOPBACK: Descriptor = { name: "net", host: "127.0.0.1" };
 
 /**
- * Asks for permissions, one question each. Ends the process with a line that
- * says how to run it where one is denied, and where there is no terminal to ask on.
+ * Asks for permissions, one question each. If one is denied, or there is no terminal to
+ * ask on, ends the process with a line that says how to run it.
  */
 export async function need(descriptors: Descriptor[] = [LOOPBACK], more: string[] = []) {
   for (const descriptor of descriptors) {
@@ -21,7 +21,7 @@ export async function need(descriptors: Descriptor[] = [LOOPBACK], more: string[
   }
 }
 
-/** Ends the process, and says with which flags to run it. */
+/** Ends the process, and prints the flags to run it with. */
 export function endWithout(flags: string[]): never {
   const file = Deno.mainModule.split("/").at(-1);
   console.error(`${file} needs permission: deno run ${flags.join(" ")} examples/${file}`);

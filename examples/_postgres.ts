@@ -1,7 +1,6 @@
 /**
- * A PostgreSQL client of two pages: the connector, with everything that it can
- * say to the pool, and queries over a pool of its connections. All values are
- * text. Used by `postgres.ts`.
+ * A small PostgreSQL client: a connector with all the methods that a pool uses, and
+ * queries over a pool of its connections. All values are text. Used by `postgres.ts`.
  */
 
 import {
@@ -16,11 +15,11 @@ import {
 } from "../mod.ts";
 import { Scram } from "./_scram.ts";
 
-/** What belongs to a connection: `lease.state`. It is gone with the connection. */
+/** The state of a connection: `lease.state`. */
 export interface Session {
-  /** What the server has told of itself, such as `server_version`. */
+  /** The parameters of the server, such as `server_version`. */
   readonly parameters: Map<string, string>;
-  /** Whose queries a cancel request ends, and what proves the right to it. */
+  /** The process id and the secret for a cancel request. */
   readonly key: Uint8Array;
   /** I: idle, T: in a transaction, E: in one that has failed. */
   status: string;
@@ -28,12 +27,12 @@ export interface Session {
 
 /** A connection to PostgreSQL in a pool. */
 export type PostgresSocket = Socket<Deno.Addr, Session>;
-/** A lease on one. */
+/** A lease of a connection. */
 export type PostgresLease = SocketLease<Deno.Addr, Session>;
-/** A connector of them. */
+/** A connector of PostgreSQL connections. */
 export type PostgresConnector = Connector<PostgresSocket, PostgresLease>;
 
-/** An error that PostgreSQL has answered. */
+/** An error from PostgreSQL. */
 export class PostgresError extends Error {
   override name = "PostgresError";
   /** The SQLSTATE. */
@@ -58,16 +57,16 @@ const LONGEST_MESSAGE = 16_777_216;
 const QUERY_CANCELED = "57014";
 const ADMIN_SHUTDOWN = "57P01";
 
-/** What {@linkcode postgres} may be given. */
+/** Options of {@linkcode postgres}. */
 export interface PostgresOptions {
-  /** Authorities to be trusted. */
+  /** Trusted authorities. */
   caCerts?: string[];
-  /** Called with what `NOTIFY` sends to a connection that is idle. */
+  /** Called with the notifications that an idle connection receives. */
   onNotification?: (channel: string, payload: string) => void;
 }
 
 /**
- * Connects to what a URL names: `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, with
+ * Connects to the server of a URL: `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, with
  * `?sslmode=require` for TLS, and `?host=/FOLDER` for the Unix socket in a folder.
  */
 export function postgres(
@@ -77,17 +76,17 @@ export function postgres(
   const options = {
     // Startup and login: bounded by connectTimeout; on failure the pool closes the connection.
     init: (conn: SocketConn) => startUp(conn, url),
-    // A statement that fails leaves the connection as good as before.
+    // A statement that fails does not harm the connection.
     isFatal: (error: unknown) => !(error instanceof PostgresError) || error.isFatal,
-    // A server that says in the middle of an exchange that it shuts down has not done what was asked.
+    // A server that announces its shutdown during an exchange has not run the statement.
     farewell: (bytes: Uint8Array) => decoder.decode(bytes).includes(`\0C${ADMIN_SHUTDOWN}\0`),
-    // What it says unasked: a setting that was changed, a notice, a notification.
+    // Unsolicited messages: a changed setting, a notice, a notification.
     accept: (conn: PostgresSocket) => accept(conn, onNotification),
     ioTimeout: 60_000,
   };
   const { hostname, port } = addressOf(url);
   const path = socketPathOf(url);
-  // The connectors differ in their addresses only, which do not matter here.
+  // The connectors differ in the types of their addresses only, which do not matter here.
   const connector =
     (path !== undefined
       ? unix({ path, ...options })
@@ -96,11 +95,11 @@ export function postgres(
       : tcp({ hostname, port, ...options })) as unknown as PostgresConnector;
   return {
     ...connector,
-    // One that was left in a transaction is not lent to the next borrower.
+    // A connection left in a transaction is not lent to the next borrower.
     isBroken: (socket) => connector.isBroken!(socket) || socket.state.status !== "I",
-    // A wrong password (class 28) or database (3D000) stays wrong; a server that starts does not.
+    // A wrong password (class 28) or database (3D000) is final; a server that is starting is not.
     isRetryable: (error) => !(error instanceof PostgresError) || !/^(28|3D)/.test(error.code),
-    // Asked of a connection that was idle for half a second or longer.
+    // For connections that were idle for half a second or longer.
     check: async (socket) => (await exchange(socket, socket.state, "")).length === 0,
   };
 }
@@ -116,9 +115,9 @@ export class Postgres {
   }
 
   /**
-   * Runs SQL; gives its rows. If the signal is aborted the server is asked to
-   * cancel the query, and the connection is kept. `repeatable`: it may be sent
-   * once more if the server has hung up before it has answered.
+   * Runs SQL; returns its rows. If the signal is aborted the server is asked to
+   * cancel the query, and the connection is kept. `repeatable`: the query may be
+   * sent again if the server hung up before it answered.
    */
   async query(
     sql: string,
@@ -148,14 +147,14 @@ export class Postgres {
   }
 }
 
-/** Said before the handshake. It has to read all that it has asked for. */
+/** The exchange before the handshake. It must read the whole answer. */
 async function askForTls(conn: SocketConn): Promise<void> {
   await conn.writeAll(concat(int32(8), int32(SSL_REQUEST)));
   const [answer] = await conn.readExactly(1);
   if (answer !== 0x53) throw new Error("The server has no TLS");
 }
 
-/** Logs in, in whatever way the server asks for. */
+/** Logs in by the method that the server requests. */
 async function startUp(conn: SocketConn, url: URL): Promise<Session> {
   const [user, password] = [url.username, url.password].map(decodeURIComponent) as [string, string];
   const database = decodeURIComponent(url.pathname.slice(1)) || user;
@@ -181,9 +180,9 @@ async function authenticate(
 ): Promise<void> {
   const rest = decoder.decode(body.subarray(4));
   switch (numberIn(body)) {
-    case 0: // it is done
+    case 0: // done
       return;
-    case 3: // in plain text: over TLS or a Unix socket, one hopes
+    case 3: // in plain text, which is safe over TLS or a Unix socket only
       return await send(conn, "p", encoder.encode(`${password}\0`));
     case 10: {
       const first = encoder.encode(scram.first);
@@ -210,13 +209,13 @@ async function exchange(conn: SocketConn, session: Session, sql: string): Promis
     else if (type === "S") session.parameters.set(...pairIn(body));
     else if (type === "Z") {
       session.status = String.fromCharCode(...body);
-      if (failure !== undefined) throw failure; // not before: what comes yet must be read
+      if (failure !== undefined) throw failure; // only now, since all messages must be read
       return rows;
     }
   }
 }
 
-/** Asks the server to end the query of a session, over a connection of its own. */
+/** Asks the server to end the query of a session, over another connection. */
 async function cancel(url: URL, key: Uint8Array): Promise<void> {
   const path = socketPathOf(url);
   using conn = new Socket<Deno.Addr>(
@@ -225,10 +224,10 @@ async function cancel(url: URL, key: Uint8Array): Promise<void> {
       : await Deno.connect({ transport: "unix", path }),
   );
   await conn.writeAll(concat(int32(16), int32(CANCEL_REQUEST), key));
-  await conn.read(new Uint8Array(1)); // it hangs up when it has done that
+  await conn.read(new Uint8Array(1)); // the server hangs up when it has done that
 }
 
-/** Reads what the server says to an idle connection: messages of these kinds only, and whole. */
+/** Reads unsolicited messages of an idle connection: whole ones of these kinds only. */
 async function accept(
   conn: PostgresSocket,
   onNotification: (channel: string, payload: string) => void,
@@ -250,7 +249,7 @@ interface Message {
   readonly body: Uint8Array<ArrayBuffer>;
 }
 
-/** Reads a message. Throws what is an error, if it is fatal or `onError` is not given. */
+/** Reads a message. Throws if it is an error that is fatal, or if `onError` is not given. */
 async function receive(
   conn: SocketConn,
   onError?: (error: PostgresError) => void,
@@ -311,12 +310,12 @@ function concat(...parts: Uint8Array[]): Uint8Array {
   return bytes;
 }
 
-/** Where a URL leads to, unless that is a Unix socket. */
+/** The address of a URL, unless it is a Unix socket. */
 export function addressOf({ hostname, port }: URL): { hostname: string; port: number } {
   return { hostname, port: Number(port || 5432) };
 }
 
-/** The path of the Unix socket that a URL names, if it does. */
+/** The path of the Unix socket in a URL, if there is one. */
 export function socketPathOf(url: URL): string | undefined {
   const folder = url.searchParams.get("host");
   return folder === null ? undefined : `${folder}/.s.PGSQL.${addressOf(url).port}`;

@@ -1,6 +1,6 @@
 /**
- * A Redis client of a page: the protocol (RESP2), and commands over a pool of
- * connections. All values are text, in UTF-8. Used by `redis.ts`.
+ * A small Redis client: the protocol (RESP2), and commands over a pool of connections.
+ * All values are text in UTF-8. Used by `redis.ts`.
  */
 
 import type { Pool, Socket, SocketConn, SocketLease, UseOptions } from "../mod.ts";
@@ -8,10 +8,10 @@ import type { Pool, Socket, SocketConn, SocketLease, UseOptions } from "../mod.t
 /** A command and its arguments. */
 export type Command = (string | number)[];
 
-/** What Redis answers: strings, integers, nil as null, errors, and arrays of them. */
+/** A reply of Redis: a string, an integer, nil as null, an error, or an array of these. */
 export type Reply = string | number | bigint | null | RedisError | Reply[];
 
-/** An error that Redis has answered: the command failed, the connection is as good as before. */
+/** An error from Redis: the command failed, and the connection is not harmed. */
 export class RedisError extends Error {
   override name = "RedisError";
 }
@@ -30,15 +30,15 @@ export class Redis {
     this.#pool = pool;
   }
 
-  /** Sends a command and gives its reply; throws what is a {@linkcode RedisError}. */
+  /** Sends a command and returns its reply; throws if it is a {@linkcode RedisError}. */
   async call(...command: Command): Promise<Reply> {
     const [reply] = await this.pipeline([command]);
-    // Not inside `use`, which would close the connection for it.
+    // Not inside `use`, which would close the connection.
     if (reply instanceof RedisError) throw reply;
     return reply!;
   }
 
-  /** Sends commands all at once and gives all replies: one that failed is a {@linkcode RedisError} among them. */
+  /** Sends commands all at once and returns all replies; that of a failed command is a {@linkcode RedisError}. */
   async pipeline(commands: Command[], options?: UseOptions): Promise<Reply[]> {
     return await this.#pool.use((conn) => exchange(conn, commands), options);
   }
@@ -47,12 +47,12 @@ export class Redis {
 /** Sends commands and reads their replies, which come in the same order. */
 export async function exchange(conn: SocketConn, commands: Command[]): Promise<Reply[]> {
   const request = encode(commands);
-  // Both at once: a server whose replies nobody reads stops reading commands.
+  // Both at once: a server whose replies are not read stops reading commands.
   const [replies] = await Promise.all([readReplies(conn, commands.length), conn.writeAll(request)]);
   return replies;
 }
 
-/** As arrays of strings, each with its count of bytes. */
+/** Encodes commands as arrays of strings, each with its byte count. */
 function encode(commands: Command[]): string {
   return commands.map((command) => `*${command.length}\r\n${command.map(bulk).join("")}`).join("");
 }

@@ -5,7 +5,7 @@ const decodeBase64 = (text: string) => Uint8Array.from(atob(text), (char) => cha
 
 const encoder = new TextEncoder();
 
-/** One exchange: the client's two messages, and whether the server knows the password too. */
+/** One exchange: the client's two messages, and the check that the server knows the password. */
 export class Scram {
   readonly #nonce = encodeBase64(crypto.getRandomValues(new Uint8Array(18)));
   readonly #password: string;
@@ -15,12 +15,12 @@ export class Scram {
     this.#password = password;
   }
 
-  /** What the client begins with. */
+  /** The header of the client's first message. */
   get first(): string {
     return `n,,${this.#bare}`;
   }
 
-  /** The client's proof, which answers the server's challenge. */
+  /** The client's proof in answer to the server's challenge. */
   async final(challenge: string): Promise<string> {
     const fields = fieldsOf(challenge);
     const nonce = fields.get("r") ?? "";
@@ -36,7 +36,7 @@ export class Scram {
     return `${unproven},p=${encodeBase64(proof)}`;
   }
 
-  /** Refuses a server that does not know the password. */
+  /** Throws if the server does not know the password. */
   verify(outcome: string): void {
     if (fieldsOf(outcome).get("v") === this.#signature) return;
     throw new Error("The server does not know the password");

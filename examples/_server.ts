@@ -1,6 +1,6 @@
 /**
- * A PostgreSQL, a MariaDB or a Redis that lives as long as the example that has
- * started it, on a free port of loopback, in a folder of its own. Used by
+ * A PostgreSQL, a MariaDB or a Redis that runs as long as the example that started it,
+ * on a free port of loopback, in its own folder. Used by
  * `postgres.ts`, `driver_pg.ts`, `driver_mysql2.ts` and `driver_redis.ts`.
  */
 
@@ -8,24 +8,24 @@ import cert from "../tests/support/certs/server.pem" with { type: "text" };
 import key from "../tests/support/certs/server_key.pem" with { type: "text" };
 import { endWithout } from "./_permission.ts";
 
-/** What it takes to start one. */
+/** The permissions to start one. */
 export const SERVER_FLAGS = ["--allow-run", "--allow-read", "--allow-write", "--allow-env"];
 
-/** A server, to be disposed of. */
+/** A disposable server. */
 export interface OwnServer extends AsyncDisposable {
   readonly url: URL;
-  /** Where it keeps its files, and a PostgreSQL its Unix socket. */
+  /** The folder of its files, and of the Unix socket of a PostgreSQL. */
   readonly folder: string;
 }
 
-// Postgres waits for its clients at SIGTERM, and not at SIGINT.
+// Postgres waits for its clients at SIGTERM, but not at SIGINT.
 type Signal = "TERM" | "INT";
 
-// The shell ends the server when this process ends, in whatever way: its stdin is closed then.
+// The shell ends the server when this process ends in any way, since its stdin is closed then.
 const GUARD = `trap : INT TERM HUP; "$@" </dev/null >"$LOG" 2>&1 & read -r _
   kill -s $SIGNAL $!; wait $!; rm -rf "$FOLDER"`;
 
-/** Starts a PostgreSQL, with TLS, whose user `app` has the password `secret`; answers with what is missing, if something is. */
+/** Starts a PostgreSQL, with TLS, whose user `app` has the password `secret`; returns what is missing if it cannot. */
 export async function startPostgres(): Promise<OwnServer | string> {
   const programs = find("postgres", "initdb");
   if (typeof programs === "string") return programs;
@@ -50,7 +50,7 @@ export async function startPostgres(): Promise<OwnServer | string> {
   return serve(`postgres://app:secret@127.0.0.1:${port}/postgres`, folder, command, "INT");
 }
 
-/** Starts a MariaDB whose user `root` has no password; answers with what is missing, if something is. */
+/** Starts a MariaDB whose user `root` has no password; returns what is missing if it cannot. */
 export async function startMariaDb(): Promise<OwnServer | string> {
   const programs = find("mariadbd", "mariadb-install-db");
   if (typeof programs === "string") return programs;
@@ -65,7 +65,7 @@ export async function startMariaDb(): Promise<OwnServer | string> {
   return serve(`mysql://root@127.0.0.1:${port}/mysql`, folder, command);
 }
 
-/** Starts a Redis; answers with what is missing, if something is. */
+/** Starts a Redis; returns what is missing if it cannot. */
 export async function startRedis(): Promise<OwnServer | string> {
   const programs = find("redis-server");
   if (typeof programs === "string") return programs;
@@ -98,7 +98,7 @@ function serve(
   };
 }
 
-/** The paths of programs, or what is missing. */
+/** The paths of programs, or the missing one. */
 function find(...programs: string[]): string[] | string {
   const paths = programs.map((program) =>
     folders().map((folder) => `${folder}/${program}`).find(exists) ?? ""
@@ -109,7 +109,7 @@ function find(...programs: string[]): string[] | string {
     : `no ${missing} here: install one, or name a server by its URL`;
 }
 
-/** Those of the PATH, and where Debian keeps servers. */
+/** The folders of PATH, and those of Debian's servers. */
 function folders(): string[] {
   const path = granted(() => Deno.env.get("PATH") ?? "").split(":");
   const debian = "/usr/lib/postgresql";
@@ -132,12 +132,12 @@ async function makeFolder(user?: string): Promise<string> {
   return folder;
 }
 
-/** Gives a file or folder to a user of the system, where this process is root's. */
+/** Gives a file or folder to a system user, if this process is root. */
 async function giveTo(user: string, path: string): Promise<void> {
   if (isRoot()) await run(["chown", `${user}:`, path]);
 }
 
-/** The same command for a user of the system: such servers refuse to be root's. */
+/** The same command as a system user, since such servers refuse to run as root. */
 function as(user: string, command: string[]): string[] {
   if (!isRoot()) return command;
   return ["setpriv", `--reuid=${user}`, `--regid=${user}`, "--clear-groups", "--", ...command];
@@ -171,7 +171,7 @@ function unusedPort(): number {
   return listener.addr.port;
 }
 
-/** Does something with the server that is named by the first argument, or with one that is started for it. */
+/** Runs a function with the server named by the first argument, or with one that is started. */
 export async function withServer(
   start: () => Promise<OwnServer | string>,
   action: (url: URL, folder: string) => Promise<void>,

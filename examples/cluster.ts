@@ -1,8 +1,8 @@
 #!/usr/bin/env -S deno run --allow-net=127.0.0.1 --allow-run=redis-server
 /**
- * One limit over many processes: three instruments, four workers, each with a
- * semaphore of its own as in a process of its own. Prints who has which permit
- * when, and what the engine has seen. Uses a `redis-server` of its own on loopback
+ * One limit over many processes: three instruments and four workers, each with its own
+ * semaphore, as if in its own process. Prints the holders of the permits over time, and
+ * the figures of the engine. Uses a `redis-server` of its own on loopback
  * where one is installed and may be run, else an engine in memory.
  *
  *     deno run --allow-net --allow-run=redis-server examples/cluster.ts
@@ -34,7 +34,7 @@ if (server === undefined) {
 }
 
 async function overRedis(port: number): Promise<void> {
-  // A server just started does not listen yet.
+  // A new server does not listen yet.
   const retry = { attempts: Infinity, minDelay: 20 };
   await using pool = new Pool(tcp({ port }), { maxSize: 2 * WORKERS, retry });
   await demonstrate(() => redisEngine(pool));

@@ -1,9 +1,9 @@
 #!/usr/bin/env -S deno run --allow-net=127.0.0.1 --allow-run --allow-read --allow-write --allow-env
 /**
  * Pooling a driver: `mysql2`. Its connections are the resources; 30 callers share
- * four of them, and a statement that fails costs no connection. It talks to the
- * server that is named, or starts a MariaDB of its own on loopback, or else says
- * what is missing. Prints what comes back, and the pool.
+ * four of them, and a statement that fails costs no connection. It uses the given
+ * server, or starts a MariaDB on loopback, or prints what is missing. Prints the
+ * results and the pool.
  *
  *     deno run --allow-net --allow-run --allow-read --allow-write --allow-env examples/driver_mysql2.ts
  *     deno run --allow-net --allow-env examples/driver_mysql2.ts mysql://USER:PASSWORD@HOST/DATABASE
@@ -22,12 +22,12 @@ export async function mysqlConnector(url: URL): Promise<Connector<Connection>> {
   const sockets = new WeakMap<Connection, Socket>();
   return {
     connect({ retire }) {
-      const socket = new Socket().connect(Number(port || 3306), host); // ours: it can be unref'd
+      const socket = new Socket().connect(Number(port || 3306), host); // our own, so that it can be unref'd
       const connection = mysql.createConnection({ uri, stream: socket });
       sockets.set(connection, socket);
       connection.on("error", retire); // lost while idle: it is replaced. Without a listener the process would end
       socket.on("close", () => retire("the server has hung up"));
-      return connection; // it is not usable yet, and the pool closes it if it never is
+      return connection; // not usable yet; the pool closes it if the login fails
     },
     // The login. If it fails or takes too long, the pool closes the connection.
     init: (connection) => connection.promise().connect(),
@@ -36,13 +36,13 @@ export async function mysqlConnector(url: URL): Promise<Connector<Connection>> {
       const hasHung = setTimeout(() => connection.destroy(), 1_000); // a server that hangs does not answer
       await connection.promise().end().finally(() => clearTimeout(hasHung));
     },
-    // Asked of a connection that was idle for half a second or longer: half-open ones are found.
+    // For connections that were idle for half a second or longer: finds half-open ones.
     check: (connection) => connection.promise().ping().then(() => true),
     // An open transaction does not reach the next borrower.
     reset: (connection) => connection.promise().rollback(),
-    // A statement that fails leaves the session as it is; the driver says which errors do not.
+    // A statement that fails does not harm the session; the driver marks the errors that do.
     isFatal: (error) => (error as { sqlState?: string; fatal?: boolean } | null)?.fatal !== false,
-    // A wrong password stays wrong.
+    // A wrong password is final.
     isRetryable: (error) => (error as { errno?: number } | null)?.errno !== 1045,
     watch: (connection) => void sockets.get(connection)?.unref(), // an idle one does not keep the process alive
     unwatch: (connection) => void sockets.get(connection)?.ref(),
@@ -58,7 +58,7 @@ async function demonstrate(url: URL) {
   await using pool = new Pool(await mysqlConnector(url), {
     maxSize: 4,
     acquireTimeout: 8_000,
-    retry: { attempts: Infinity, minDelay: 20 }, // a server just started does not listen yet
+    retry: { attempts: Infinity, minDelay: 20 }, // a new server does not listen yet
   });
   const select = (sql: string, values: unknown[] = []) =>
     pool.use(async ({ value: connection }) => {

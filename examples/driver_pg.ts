@@ -2,9 +2,8 @@
 /**
  * Pooling a driver: `pg`. Its clients are the resources; 30 callers share four of
  * them, a statement that fails costs no connection, and a session that the server
- * ends while idle is replaced unseen. It talks to the server that is named, or
- * starts a PostgreSQL of its own on loopback, or else says what is missing.
- * Prints what comes back, and the pool.
+ * ends while idle is replaced unnoticed. It uses the given server, or starts a
+ * PostgreSQL on loopback, or prints what is missing. Prints the results and the pool.
  *
  *     deno run --allow-net --allow-run --allow-read --allow-write --allow-env examples/driver_pg.ts
  *     deno run --allow-net --allow-env examples/driver_pg.ts postgres://USER:PASSWORD@HOST/DATABASE
@@ -25,7 +24,7 @@ export async function pgConnector(
   const sockets = new WeakMap<Client, Socket>();
   return {
     connect({ retire }) {
-      const socket = new Socket(); // ours, so that it can be destroyed
+      const socket = new Socket(); // our own, so that it can be destroyed
       const client = new pg.Client({ connectionString, stream: () => socket, ...options });
       sockets.set(client, socket);
       client.on("error", retire); // lost while idle: it is replaced. Without a listener the process would end
@@ -40,13 +39,14 @@ export async function pgConnector(
       const hasHung = setTimeout(() => socket.destroy(), 1_000); // a server that hangs does not answer
       await client.end().finally(() => clearTimeout(hasHung));
     },
-    // Asked of a client that was idle for half a second or longer: half-open connections are found.
+    // For clients that were idle for half a second or longer: finds half-open connections.
     check: (client) => client.query("SELECT 1").then(() => true),
-    // What a borrower has set does not reach the next one. In an open transaction this fails: it is retired.
+    // What a borrower has set does not reach the next one, nor do named statements. In an open transaction
+    // this fails: the client is retired.
     reset: async (client) => void await client.query("DISCARD ALL"),
-    // A statement that fails leaves the session as it is.
+    // A statement that fails does not harm the session.
     isFatal: (error) => (error as { severity?: string } | null)?.severity !== "ERROR",
-    // A wrong password stays wrong.
+    // A wrong password is final.
     isRetryable: (error) => !/^28/.test(`${(error as { code?: string } | null)?.code}`),
     watch: (client) => client.unref(), // an idle client does not keep the process alive
     unwatch: (client) => client.ref(),
@@ -62,7 +62,7 @@ async function demonstrate(url: URL) {
   await using pool = new Pool(await pgConnector(url.href), {
     maxSize: 4,
     acquireTimeout: 8_000,
-    retry: { attempts: Infinity, minDelay: 20 }, // a server just started does not listen yet
+    retry: { attempts: Infinity, minDelay: 20 }, // a new server does not listen yet
   });
   const select = (sql: string, values: unknown[] = []) =>
     pool.use(async ({ value: client }) =>

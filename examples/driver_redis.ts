@@ -2,9 +2,8 @@
 /**
  * Pooling a driver: `redis`. Its clients are the resources, for commands that
  * block or that need a connection of their own (`WATCH`, `BLPOP`): 30 callers
- * share four of them. It talks to the server that is named, or starts a
- * `redis-server` of its own on loopback, or else says what is missing. Prints
- * what comes back, and the pool.
+ * share four of them. It uses the given server, or starts a `redis-server` on
+ * loopback, or prints what is missing. Prints the results and the pool.
  *
  *     deno run --allow-net --allow-run --allow-read --allow-write --allow-env examples/driver_redis.ts
  *     deno run --allow-net --allow-env examples/driver_redis.ts redis://:PASSWORD@HOST:6379
@@ -38,13 +37,13 @@ export async function redisConnector(
     // Dial and login in one. If they fail or take too long, the pool closes the client.
     init: async (client) => void await client.connect(),
     close: (client) => client.isOpen ? client.destroy() : undefined, // Redis needs no goodbye
-    // Asked of a client that was idle for half a second or longer: half-open connections are found.
+    // For clients that were idle for half a second or longer: finds half-open connections.
     check: (client) => client.ping().then(() => true),
-    // What a borrower has begun (WATCH, MULTI, SELECT) does not reach the next one.
+    // WATCH, MULTI or SELECT of a borrower does not affect the next one.
     reset: (client) => client.reset(),
-    // A command that fails leaves the connection as it is.
+    // A command that fails does not harm the connection.
     isFatal: (error) => !(error instanceof ErrorReply),
-    // A wrong password stays wrong.
+    // A wrong password is final.
     isRetryable: (error) =>
       !(error instanceof ErrorReply) || !/^(WRONGPASS|NOAUTH)/.test(error.message),
     watch: (client) => client.unref(), // an idle client does not keep the process alive
@@ -61,7 +60,7 @@ async function demonstrate(url: string) {
   await using pool = new Pool(await redisConnector(url), {
     maxSize: 4,
     acquireTimeout: 8_000,
-    retry: { attempts: Infinity, minDelay: 20 }, // a server just started does not listen yet
+    retry: { attempts: Infinity, minDelay: 20 }, // a new server does not listen yet
   });
   const key = `sockpool:${crypto.randomUUID()}`;
 
@@ -71,7 +70,7 @@ async function demonstrate(url: string) {
   );
   console.log("each caller had its own reply:", `${replies}` === `${callers}`);
 
-  const waiting = pool.use(({ value: client }) => client.blPop(key, 5)); // it has a connection for itself
+  const waiting = pool.use(({ value: client }) => client.blPop(key, 5)); // on its own connection
   await pool.use(({ value: client }) => client.rPush(key, "an item"));
   console.log("taken from a list:", (await waiting)?.element);
 

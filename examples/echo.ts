@@ -1,6 +1,6 @@
 #!/usr/bin/env -S deno run --allow-net=127.0.0.1
 /**
- * What a pool is for: 25 clients send 4 messages each to an echo server, first
+ * The use of a pool: 25 clients send 4 messages each to an echo server, first
  * with a connection for each message, then over a pool of 10. The server stands
  * for one that is 20 ms away: a reply takes one round trip, and a new connection
  * three more, for TCP, TLS and a login. Prints how many connections each way took
@@ -54,7 +54,7 @@ function runWithPool() {
   return measure(async (server, everyone) => {
     await using pool = new Pool(tcp({ port: server.port }), { maxSize: max });
     await everyone(async (message) => {
-      using conn = await pool.acquire(); // a Deno.Conn too: nothing else has changed
+      using conn = await pool.acquire(); // also a Deno.Conn: nothing else has changed
       return await ask(conn, message);
     });
   });
@@ -70,7 +70,7 @@ async function runWithRestart() {
         return await pool.use((conn) => ask(conn, message));
       } catch (error) {
         if (attempts === 1 || !isCutOff(error)) throw error;
-        repeated++; // an echo may be asked for twice
+        repeated++; // an echo request may be repeated
         return await send(message, attempts - 1);
       }
     };
@@ -98,7 +98,7 @@ async function ask(conn: Deno.Conn, message: string): Promise<string> {
   return reply;
 }
 
-/** Answers with undefined at the end. No more than a line is under way at a time. */
+/** Returns undefined at the end. At most one line is in flight. */
 async function readLine(conn: Deno.Conn): Promise<string | undefined> {
   const buffer = new Uint8Array(256);
   let line = "";
@@ -118,7 +118,7 @@ function isCutOff(error: unknown): boolean {
 
 type Send = (message: string) => Promise<string>;
 
-/** Has every client send its messages, one after the other, and look at each reply. */
+/** Lets every client send its messages one after the other, and check each reply. */
 async function sendAll(send: Send) {
   await Promise.all(Array.from({ length: clients }, async (_, i) => {
     for (let j = 1; j <= messages; j++) {
@@ -129,16 +129,16 @@ async function sendAll(send: Send) {
   }));
 }
 
-/** What the server saw. */
+/** The server's record. */
 interface Run {
   sessions: Session[];
   /** When it was up. */
   uptime: Span[];
-  /** How long it took to send everything. */
+  /** The time to send everything. */
   duration: number;
 }
 
-/** Runs something on a server of its own. */
+/** Runs a function with its own server. */
 async function measure(
   body: (server: EchoServer, everyone: (send: Send) => Promise<void>) => Promise<void>,
 ): Promise<Run> {
@@ -152,22 +152,22 @@ async function measure(
   return { sessions: server.sessions, uptime: server.uptime, duration };
 }
 
-/** From when to when, in milliseconds since the server was made. */
+/** A span, in milliseconds since the start of the server. */
 interface Span {
   from: number;
   to: number;
 }
 
-/** What a place in the chart shows: the number of a client, or a sign. */
+/** A cell of the chart: the number of a client, or a sign. */
 type Cell = number | string;
 
-/** A connection, and who has used it when. */
+/** A connection, and which client used it when. */
 interface Session extends Span {
   port: number;
   uses: (Span & { by: Cell })[];
 }
 
-/** Echoes lines, and notes what happens. */
+/** Echoes lines, and records its connections. */
 class EchoServer {
   readonly sessions: Session[] = [];
   readonly uptime: Span[] = [];
@@ -180,7 +180,7 @@ class EchoServer {
     return performance.now() - this.#start;
   }
 
-  /** Hangs up on everybody, and listens again after a while. */
+  /** Closes all connections, and listens again after a while. */
   async restart() {
     this.stop();
     await sleep(OUTAGE);
@@ -203,7 +203,7 @@ class EchoServer {
   async #accept(listener: Deno.TcpListener) {
     for await (const conn of listener) {
       if (this.uptime.at(-1)!.to === Infinity) this.#serve(conn);
-      else conn.close(); // accepted just as the server went away
+      else conn.close(); // accepted while the server was stopping
     }
   }
 
@@ -296,7 +296,7 @@ function paint(cell: Cell): string {
   return `\x1b[30;48;5;${COLORS[(cell - 1) % COLORS.length]}m${text}\x1b[0m`;
 }
 
-/** There are 62: after that many clients they repeat. */
+/** The signs of clients; they repeat after 62 clients. */
 function glyphOf(client: number): string {
   return GLYPHS[(client - 1) % GLYPHS.length]!;
 }
@@ -313,7 +313,7 @@ function sleep(time: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, time));
 }
 
-/** Asks once for all ports of this machine: without that, each port is a question. */
+/** Asks once for all ports of this machine; without this, Deno asks for each port. */
 async function needNetwork() {
   const { state } = await Deno.permissions.request({ name: "net", host: "127.0.0.1" });
   if (state === "granted") return;

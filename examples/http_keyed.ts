@@ -1,10 +1,10 @@
 #!/usr/bin/env -S deno run --allow-net=127.0.0.1
 /**
  * HTTP/1.1 over a KeyedPool: a client that keeps connections to each origin, plain
- * or TLS, at most two to each and six in all. A GET that met a connection which the
- * server had closed is sent once more, a deadline covers the whole of a request,
- * and a response that closes its connection costs only that. Prints what came
- * from each origin, and how many connections there were.
+ * or TLS, at most two to each and six in all. A GET is repeated if the server had closed
+ * its connection, a deadline covers the whole request, and a response that closes its
+ * connection costs only this connection. Prints the responses of each origin, and the
+ * number of connections.
  *
  *     deno run --allow-net examples/http_keyed.ts
  */
@@ -22,7 +22,7 @@ type HttpConnector = Connector<Socket, SocketLease>;
 
 /** A client for GETs. */
 class HttpClient implements AsyncDisposable {
-  /** How many connections were opened. */
+  /** The number of opened connections. */
   opened = 0;
   readonly #pool = new KeyedPool((origin: string) => this.#connectorFor(new URL(origin)), {
     maxSize: 6, // in all
@@ -31,13 +31,13 @@ class HttpClient implements AsyncDisposable {
     hooks: { onConnect: () => void this.opened++ },
   });
 
-  /** Gets a resource; the whole may take so many milliseconds. */
+  /** Gets a resource; `deadline` bounds the whole request in milliseconds. */
   async get(
     url: URL,
     { deadline = 5_000, signal }: { deadline?: number; signal?: AbortSignal } = {},
   ) {
-    // The deadline and the signal cover the wait, the dial, the request and its response. At their
-    // end the connection is closed, since the rest of the response is still to come.
+    // The deadline and the signal cover the wait, the dial, the request and its response. When they
+    // end it the connection is closed, since the rest of the response is still to come.
     const options = { deadline, signal, retryStale: true }; // a GET may be sent twice
     return await this.#pool.use(url.origin, (conn) => get(conn, url), options);
   }
@@ -50,7 +50,7 @@ class HttpClient implements AsyncDisposable {
     const connector = protocol === "https:"
       ? tls({ hostname, port: Number(port || 443), caCerts: [ca], alpnProtocols: ["http/1.1"] })
       : tcp({ hostname, port: Number(port || 80) });
-    return connector as unknown as HttpConnector; // the two differ in what they tell of TLS only
+    return connector as unknown as HttpConnector; // the two differ in their TLS members only
   }
 }
 
@@ -90,7 +90,7 @@ const urls = servers.map(({ addr: { port } }, i) =>
 }
 await Promise.all(servers.map((server) => server.shutdown()));
 
-/** A server of items, and of a response that is slow. */
+/** A server of items, and of a slow response. */
 function serve(secret: { cert: string; key: string } | object = {}) {
   return Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {}, ...secret }, (request) => {
     const [, what, number] = new URL(request.url).pathname.split("/");

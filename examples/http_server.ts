@@ -1,9 +1,9 @@
 #!/usr/bin/env -S deno run --allow-net=127.0.0.1
 /**
  * An HTTP server with routes, and a client that sends raw GETs over a pool of
- * keep-alive connections: `fetch` pools its own, but a driver for a protocol of
- * your own is written like this. Prints a line for each response, and at the
- * end how many connections twelve requests took.
+ * keep-alive connections. `fetch` has its own pool; this shows how to write a driver for
+ * your own protocol. Prints a line for each response, and the number of connections for
+ * twelve requests.
  *
  *     deno run --allow-net examples/http_server.ts
  */
@@ -37,7 +37,7 @@ const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (re
 
   const show = async (path: string) => {
     const url = new URL(path, `http://127.0.0.1:${port}`);
-    // A GET may be sent twice, should the server close a connection just as it is reused.
+    // A GET may be sent twice, in case the server closes a connection just as it is reused.
     const response = await pool.use((conn) => get(conn, url), { retryStale: true });
     console.log(`GET ${path}: ${response.status} ${await response.text()}`.trimEnd());
   };

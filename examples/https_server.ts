@@ -1,10 +1,9 @@
 #!/usr/bin/env -S deno run --allow-net=127.0.0.1
 /**
  * An HTTPS server with routes, and a client that sends raw GETs over a pool of
- * TLS connections: a handshake costs more than the request, so keeping the
- * connections open matters more than it does over TCP. Prints a line for each
- * response, and how long the requests took over new connections and over those
- * that the pool had kept.
+ * TLS connections. A handshake costs more than the request, so reuse matters more than
+ * over TCP. Prints a line for each response, and the times over new and over reused
+ * connections.
  *
  *     deno run --allow-net examples/https_server.ts
  */
@@ -32,13 +31,13 @@ const server = Deno.serve(options, (request) => {
 
 {
   const { port } = server.addr;
-  // The server would rather speak HTTP/2, which needs no pool.
+  // The server prefers HTTP/2, which needs no pool.
   const connector = tls({ port, caCerts: [ca], alpnProtocols: ["http/1.1"], ioTimeout: 5_000 });
   await using pool = new Pool(connector, { maxSize: 4 });
 
   const show = async (path: string) => {
     const url = new URL(path, `https://127.0.0.1:${port}`);
-    // A GET may be sent twice, should the server close a connection just as it is reused.
+    // A GET may be sent twice, in case the server closes a connection just as it is reused.
     const response = await pool.use((conn) => get(conn, url), { retryStale: true });
     console.log(`GET ${path}: ${response.status} ${await response.text()}`);
   };

@@ -1,9 +1,9 @@
 #!/usr/bin/env -S deno run --allow-net=127.0.0.1
 /**
- * Many hosts, one bound: 200 requests to 12 servers over a KeyedPool that may
- * have 8 connections open in all, and 2 to each server. Some hosts are asked
- * far more often than others, and starve nobody. Prints for each host how
- * many connections it has seen, and how many were open at most.
+ * Many hosts, one bound: 200 requests to 12 servers over a KeyedPool that may have 8
+ * connections open in all, and 2 to each server. Some hosts get far more requests than
+ * others, and none starves. Prints for each host the number of its connections, and how
+ * many were open at most.
  *
  *     deno run --allow-net examples/many_hosts.ts
  */
@@ -29,7 +29,7 @@ let most = 0;
   await using pool = new KeyedPool((address: Address) => tcp(address), {
     maxSize: 8,
     maxPerKey: 2,
-    keyOf: ({ hostname, port }) => `${hostname}:${port}`, // objects are told apart by this
+    keyOf: ({ hostname, port }) => `${hostname}:${port}`, // object keys are compared by this
   });
 
   const ask = async (address: Address, question: string) => {
@@ -41,7 +41,7 @@ let most = 0;
     if (answer !== question.toUpperCase()) throw new Error(`${question}: ${answer}`);
   };
 
-  // The first host is asked half of the time, the second a quarter, and so on.
+  // The first host gets half of the requests, the second a quarter, and so on.
   const busiest = (i: number) => Math.min(Math.clz32(i * 2_654_435_761), HOSTS - 1);
   const requests = Array.from(
     { length: REQUESTS },

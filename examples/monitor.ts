@@ -1,9 +1,8 @@
 #!/usr/bin/env -S deno run --allow-net=127.0.0.1
 /**
- * A page that shows pools live: an echo server whose mood changes, the clients
- * that it keeps waiting, and the monitor. Prints where the page is, and each mood.
- * On a terminal it goes on until Ctrl+C. Elsewhere it asks its own page for the
- * figures once, prints them, and ends.
+ * A live page about pools: an echo server whose load changes, its clients, and the
+ * monitor. Prints the address of the page, and each change. On a terminal it runs until
+ * Ctrl+C. Otherwise it fetches the figures of its page once, prints them, and ends.
  *
  *     deno run --allow-net examples/monitor.ts
  */
@@ -17,7 +16,7 @@ await need();
 const HOSTNAME = "127.0.0.1";
 const isWatched = Deno.stdout.isTerminal();
 
-/** What the server is like: how long it takes to answer, and how many clients there are. */
+/** The time that the server takes to answer, and the number of clients. */
 interface Mood {
   readonly name: string;
   readonly answerTime: number;
@@ -38,7 +37,7 @@ const MOST_CLIENTS = 40;
 
 const sleep = (time: number) => new Promise<void>((resolve) => setTimeout(resolve, time));
 
-/** Sends back what comes, in its own time. Port and mood can change. */
+/** Sends back what it receives, after a delay. Its port and mood can change. */
 class EchoServer {
   mood = CALM;
   #listener = Deno.listen({ hostname: HOSTNAME, port: 0 });
@@ -69,7 +68,7 @@ class EchoServer {
   async #accept(): Promise<void> {
     for await (const conn of this.#listener) {
       this.#conns.add(conn);
-      this.#answer(conn).catch(() => {}); // the client has hung up, or the server has
+      this.#answer(conn).catch(() => {}); // the client or the server has hung up
     }
   }
 
@@ -103,7 +102,7 @@ const tenants = new KeyedPool((_tenant: string) => connector, {
 });
 const reports = new TaskPool(6);
 
-/** Clients come and go with the mood. Their errors are what the page is to show. */
+/** Clients come and go with the mood. The page shows their errors. */
 async function client(number: number): Promise<void> {
   while (!echo.closed) {
     if (number >= server.mood.clients) await sleep(50);

@@ -3,11 +3,10 @@
  * A service under overload. An HTTP server answers each request from a backend,
  * over a pool of five sockets. The backend takes 50 ms for a reply, so that 100
  * requests in a second can be served. Clients send 50 in a second at first, and
- * then 200. The pool refuses what it can't serve in time (`overload`), and the
- * server answers 503 at once, instead of having everybody wait for a timeout.
- * Then comes SIGTERM, or, since nobody sends it, four seconds are over: requests
- * that are under way or wait are served, those that come later are refused.
- * Prints how it goes, each half second.
+ * then 200. The pool rejects callers that it can't serve in time (`overload`), and the
+ * server answers 503 at once, so that no client waits for a timeout. After four seconds,
+ * or at SIGTERM, the service ends: running and waiting requests are served, later ones
+ * are refused. Prints the figures every half second.
  *
  *     deno run --allow-net examples/overload.ts
  */
@@ -23,7 +22,7 @@ const DURATION = 4_000;
 const REPORT_INTERVAL = 500;
 const LOOPBACK = { hostname: "127.0.0.1", port: 0 };
 
-// The backend: echoes what it gets, after a while.
+// The backend: echoes its input after a delay.
 
 const listener = Deno.listen(LOOPBACK);
 const backend = (async () => {
@@ -64,7 +63,7 @@ function ask(question: string): Promise<Uint8Array<ArrayBuffer>> {
   }, { retryStale: true });
 }
 
-/** Whether the service has too much to do, or is about to end: nothing is wrong with the request. */
+/** Whether the service is overloaded or about to end, so that the request is not at fault. */
 function isBusy(error: unknown): boolean {
   return [PoolOverloadedError, PoolTimeoutError, PoolClosedError].some((it) => error instanceof it);
 }

@@ -1,10 +1,10 @@
 #!/usr/bin/env -S deno run --allow-net --allow-run --allow-read --allow-write --allow-env
 /**
  * Writing a protocol client: PostgreSQL over TCP, TLS and a Unix socket. Thirty
- * callers over four connections, statements that fail and queries that are
- * cancelled, neither of which costs a connection, and sessions that the server
- * ends. It talks to the server that is named, or starts a PostgreSQL of its own,
- * or else says what is missing. Prints for each way what comes back, and the pool.
+ * callers over four connections, failing statements and cancelled queries, which cost
+ * no connection, and sessions that the server ends. It uses the given server, or starts
+ * a PostgreSQL, or prints what is missing. Prints for each transport the results and
+ * the pool.
  *
  *     deno run --allow-net --allow-run --allow-read --allow-write --allow-env examples/postgres.ts
  *     deno run --allow-net examples/postgres.ts "postgres://USER:PASSWORD@HOST/DATABASE?sslmode=require"
@@ -23,7 +23,7 @@ if (named !== undefined) {
   await need(permissionsFor(url));
   await demonstrate("the server that is named", url);
 } else {
-  await need([{ name: "net" }], SERVER_FLAGS); // its Unix socket is in a folder that is not known yet
+  await need([{ name: "net" }], SERVER_FLAGS); // the folder of its Unix socket is not known yet
   await withServer(startPostgres, async (url, folder) => {
     await demonstrate("tcp", url);
     await demonstrate("tls", new URL(`${url}?sslmode=require`));
@@ -35,7 +35,7 @@ async function demonstrate(way: string, url: URL) {
   await using pool = new Pool(postgres(url, { caCerts: [ca] }), {
     maxSize: 4,
     acquireTimeout: 8_000,
-    retry: { attempts: Infinity, minDelay: 20 }, // a server just started does not listen yet
+    retry: { attempts: Infinity, minDelay: 20 }, // a new server does not listen yet
   });
   const client = new Postgres(pool, url);
   const [version] = await pool.use((conn) => [conn.state.parameters.get("server_version")]);

@@ -1,8 +1,8 @@
 #!/usr/bin/env -S deno run --allow-net=127.0.0.1
 /**
  * Loads 200 files from a server on loopback, eight at a time, with a progress bar:
- * `progress` tells how many have been loaded, and how many failed. Where the output
- * is no terminal, in a log say, it prints a line for each tenth instead.
+ * `progress` reports how many have been loaded, and how many failed. If the output is no
+ * terminal, for example a log, it prints a line for each tenth instead.
  *
  *     deno run --allow-net examples/progress.ts
  */
@@ -32,7 +32,7 @@ async function load(file: number, signal: AbortSignal): Promise<number> {
 
 const encoder = new TextEncoder();
 
-/** Shows how far it has come: a bar on a terminal, and lines elsewhere. */
+/** Shows the progress: a bar on a terminal, and lines elsewhere. */
 class ProgressBar {
   readonly #isTerminal = Deno.stdout.isTerminal();
   readonly #began = performance.now();

@@ -1,10 +1,9 @@
 #!/usr/bin/env -S deno run --allow-net=127.0.0.1
 /**
- * Sockets through a proxy: an echo server, an HTTP proxy (CONNECT) that wants a
- * login, and a pool whose connections go through it. The proxy knows the name of
- * the server, we don't. The login is a function, asked at each dial. Prints what
- * came back to each of four clients, what a refused login looks like, and at last
- * what the proxy was asked for.
+ * Sockets through a proxy: an echo server, an HTTP proxy (CONNECT) that requires a
+ * login, and a pool whose connections go through it. The proxy resolves the name of the
+ * server. The login is a function, called at each dial. Prints the replies to four
+ * clients, the error of a refused login, and the requests to the proxy.
  *
  *     deno run --allow-net examples/proxy.ts
  */
@@ -53,7 +52,7 @@ async function serveProxy(listener: Deno.TcpListener, login: string): Promise<vo
   for await (const conn of listener) tunnel(conn, login).catch(() => {});
 }
 
-/** Reads the head of the request, checks the login, and copies from then on. */
+/** Reads the head of the request, checks the login, then copies bytes. */
 async function tunnel(conn: Deno.Conn, login: string): Promise<void> {
   let head = "";
   const byte = new Uint8Array(1);
@@ -67,7 +66,7 @@ async function tunnel(conn: Deno.Conn, login: string): Promise<void> {
   }
   connects.push(head.split(" ")[1]!);
   await conn.write(encoder.encode("HTTP/1.1 200 OK\r\n\r\n"));
-  const { port } = echo.addr; // whatever the name is: this proxy knows but one server
+  const { port } = echo.addr; // whatever the name: this proxy knows one server only
   const target = await Deno.connect({ hostname: "127.0.0.1", port });
   await Promise.all([conn.readable.pipeTo(target.writable), target.readable.pipeTo(conn.writable)]);
 }

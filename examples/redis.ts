@@ -1,9 +1,9 @@
 #!/usr/bin/env -S deno run --allow-net=127.0.0.1 --allow-run=redis-server
 /**
  * A Redis client over a pool: text and nil, a pipeline, an array, an error that
- * costs no connection, fifty callers over four connections. It talks to the
- * server that is named, or starts a `redis-server` of its own on loopback, or
- * else says what is missing. Prints what comes back, and the pool.
+ * costs no connection, fifty callers over four connections. It uses the given server, or
+ * starts a `redis-server` on loopback, or prints what is missing. Prints the results and
+ * the pool.
  *
  *     deno run --allow-net --allow-run=redis-server examples/redis.ts
  *     deno run --allow-net examples/redis.ts redis://:PASSWORD@HOST:6379/DATABASE
@@ -27,7 +27,7 @@ async function demonstrate(url: URL) {
   await using pool = new Pool(redis(url), {
     maxSize: 4,
     acquireTimeout: 5_000,
-    retry: { attempts: Infinity, minDelay: 20 }, // a server just started does not listen yet
+    retry: { attempts: Infinity, minDelay: 20 }, // a new server does not listen yet
   });
   const client = new Redis(pool);
   const prefix = `sockpool:${crypto.randomUUID()}:`;
@@ -60,19 +60,19 @@ function permissionsFor({ protocol, hostname, port, pathname }: URL): Parameters
   return [{ name: "net", host: `unix:${path}` }, { name: "read", path }, { name: "write", path }];
 }
 
-/** Connects to what a URL names. A connection is lent when it has logged in and has its database. */
+/** Connects to the server of a URL. A connection is lent after its login and the choice of its database. */
 function redis(url: URL): SocketConnector {
   const connector = transport(url);
   const greeting = greetingFor(url);
   return {
     ...connector,
-    // The login: part of the dial. If it fails or takes too long, the pool closes the connection.
+    // The login is part of the dial. If it fails or takes too long, the pool closes the connection.
     async init(socket) {
       const refusal = (await exchange(socket, greeting)).find((it) => it instanceof RedisError);
       if (refusal) throw refusal;
     },
     check: async (socket) => (await exchange(socket, [["PING"]]))[0] === "PONG",
-    // A wrong password stays wrong.
+    // A wrong password is final.
     isRetryable: (error) => !(error instanceof RedisError) && connector.isRetryable!(error),
   };
 }
@@ -112,7 +112,7 @@ async function demonstrateOnOwnServer() {
   }
 }
 
-/** Answers with what is missing, if something is. */
+/** Starts a `redis-server`; returns what is missing if it cannot. */
 function startServer(port: number): Deno.ChildProcess | string {
   const args = ["--bind", "127.0.0.1", "--port", `${port}`, "--save", "", "--appendonly", "no"];
   try {

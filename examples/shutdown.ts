@@ -1,10 +1,10 @@
 #!/usr/bin/env -S deno run --allow-net=127.0.0.1
 /**
- * An orderly shutdown. Two requests are under way over a pool of two sockets,
- * and a third waits in line, when Ctrl+C is pressed, or, since nobody does,
- * after half a second. The waiting one is rejected at once, the quick one
- * gets its answer, the slow one is cut off at the deadline. A second Ctrl+C does
- * not wait for the deadline. Prints what happens, with the time since the start.
+ * An orderly shutdown. Two requests are in flight over a pool of two sockets and a third
+ * waits, when the pool is closed: at Ctrl+C, or after half a second. The waiting one is
+ * rejected at once, the quick one gets its answer, the slow one is cut off at the
+ * deadline. A second Ctrl+C does not wait for the deadline. Prints the events with the
+ * time since the start.
  *
  *     deno run --allow-net examples/shutdown.ts
  */
@@ -25,12 +25,12 @@ using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
 const server = serve(listener);
 const pool = new Pool(tcp({ port: listener.addr.port }), { maxSize: 2 });
 
-// What an orchestrator sends is SIGTERM, of which Windows knows nothing.
+// Orchestrators send SIGTERM, which Windows does not have.
 const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
 const { promise: isOver, resolve: endIt } = Promise.withResolvers<string>();
 for (const signal of signals) {
   Deno.addSignalListener(signal, () => {
-    if (pool.closed) pool.close({ force: true }); // asked for the second time
+    if (pool.closed) pool.close({ force: true }); // the second time
     endIt(signal);
   });
 }
@@ -64,7 +64,7 @@ async function serve(listener: Deno.TcpListener) {
   for await (const conn of listener) answer(conn).catch((error) => console.error(error));
 }
 
-/** Answers each line after as many milliseconds as it says, unless the client hangs up. */
+/** Answers each line after the milliseconds that it names, unless the client hangs up. */
 async function answer(conn: Deno.Conn) {
   const timers = [];
   for await (const line of conn.readable.pipeThrough(new TextDecoderStream())) {

@@ -1,9 +1,8 @@
 #!/usr/bin/env -S deno run --allow-net=127.0.0.1
 /**
- * A slow instrument: it takes 100 ms to answer, and has room for 3 connections.
- * Nine measurements over a pool of 3 sockets take three rounds. Prints each
- * reading as it comes, with the time since the start, how many the instrument has
- * worked on at once, and the total.
+ * A slow instrument, which takes 100 ms to answer and accepts 3 connections. Nine
+ * measurements over a pool of 3 sockets take three rounds. Prints each reading with the
+ * time since the start, how many the instrument worked on at once, and the total.
  *
  *     deno run --allow-net examples/socket_pool.ts
  */

@@ -1,9 +1,9 @@
 #!/usr/bin/env -S deno run --allow-net=127.0.0.1
 /**
- * TLS that begins in plain text, as mail servers and databases do it: a server
- * that greets, waits for STARTTLS and then encrypts, and six clients over a pool
- * of two. Prints what came back to each, then how a server is found out that adds
- * bytes to its plain text, and at last how many handshakes there were.
+ * TLS after plain text, as with mail servers and databases: a server that sends a
+ * greeting, waits for STARTTLS and then encrypts, and six clients over a pool of two.
+ * Prints the replies, then the error of a server that adds bytes to its plain text, and
+ * the number of handshakes.
  *
  *     deno run --allow-net examples/starttls.ts
  */
@@ -20,7 +20,7 @@ await need();
 
 const decoder = new TextDecoder();
 
-/** What is said before the handshake. It has to read all that it has asked for. */
+/** The exchange before the handshake. It must read the whole answer. */
 async function startTls(conn: SocketConn): Promise<void> {
   await conn.readUntil("\r\n"); // the greeting
   await conn.writeAll("STARTTLS\r\n");
@@ -51,7 +51,7 @@ for (const socket of sockets) socket.destroy();
 honest.close();
 injecting.close();
 
-/** An echo server; `injected` is what somebody in between adds to its plain text. */
+/** An echo server; `injected` is what an attacker adds to its plain text. */
 function listen(injected: string): Promise<{ port: number; close(): void }> {
   const server = createServer((socket) => {
     sockets.add(socket);

@@ -1,8 +1,8 @@
 #!/usr/bin/env -S deno run --allow-net=127.0.0.1
 /**
  * Fetches 60 pages from a server on loopback that takes 20 ms for each, six at a
- * time: with every method of a TaskPool once, and a line of progress for each of
- * them. At its end the pool is at rest: nothing runs, and nothing is queued.
+ * time: every method of a TaskPool once, with a line of progress each. At the end
+ * nothing runs and nothing is queued.
  *
  *     deno run --allow-net examples/task_pool.ts
  */
@@ -22,7 +22,7 @@ const server = Deno.serve(
     await new Promise((resolve) => setTimeout(resolve, ANSWER_TIME));
     if (pathname === "/13") return new Response("unlucky", { status: 500 });
     if (pathname !== "/slow") return new Response(`page ${pathname.slice(1)}`);
-    return new Response(new ReadableStream()); // that never ends
+    return new Response(new ReadableStream()); // a response that never ends
   },
 );
 const url = (page: number | string) => `http://127.0.0.1:${server.addr.port}/${page}`;
@@ -42,12 +42,12 @@ function progress(what: string): void {
   console.log(`${time.padStart(7)}  ${what}  ${pool}`);
 }
 
-/** Pages one after the other, as many as are asked for. */
+/** An endless input of pages. */
 function* pages(first: number, count: number) {
   for (let page = first; page < first + count; page++) yield page;
 }
 
-// One task: wait for its result, for its start, or for nothing.
+// One task: await its result, its start, or nothing.
 progress(`run(): ${await pool.run(({ signal }) => load(1, signal))}`);
 const started = await pool.spawn(({ signal }) => load(2, signal));
 progress(`spawn(): page 2 is ${started.state}`);
@@ -60,7 +60,7 @@ progress(`isFull: ${pool.isFull}, isIdle: ${pool.isIdle}`);
 await pool.join();
 progress(`join(): ${several.map((handle) => handle.state)}`);
 
-// Many items: all results, or whatever came of each.
+// Many items: all results, or all outcomes.
 const texts = await pool.map(pages(9, 4), (page, _index, { signal }) => load(page, signal));
 progress(`map(): ${texts.at(-1)} is the last of ${texts.length}`);
 const outcomes = await pool.mapSettled(pages(13, 4), (page, _index, { signal }) => {
@@ -68,7 +68,7 @@ const outcomes = await pool.mapSettled(pages(13, 4), (page, _index, { signal }) 
 });
 progress(`mapSettled(): ${outcomes.filter(({ status }) => status === "rejected").length} failed`);
 
-// As they come; the input has no end, and no more is fetched than the loop takes.
+// As a stream; the input has no end, and no more is fetched than the loop takes.
 const endless = pages(17, Infinity);
 const options = { order: "completion", buffer: 6 } as const;
 let bytes = 0;
@@ -90,7 +90,7 @@ const batches = pool.batches(pages(31, 10), (page, _index, { signal }) => load(p
 });
 for await (const batch of batches) progress(`batches(): ${batch.length} at a time`);
 
-// What comes after a task runs in the same slot.
+// `after` runs in the slot of its task.
 const length = await pool.run(({ signal }) => load(41, signal), {
   after: (outcome, unit) => `${outcome.status === "fulfilled" ? outcome.value.length : 0} ${unit}`,
   ctx: "characters",

@@ -1,9 +1,8 @@
 #!/usr/bin/env -S deno run --allow-net=127.0.0.1
 /**
- * Clients that share TLS connections: an echo server with a certificate of its
- * own authority, and twelve clients over a pool of three. Prints for each client
- * what came back and over which socket, then how it ends to take the server for
- * one that its certificate is not for, and at last how many handshakes there were.
+ * Clients that share TLS connections: an echo server with a certificate of a private
+ * authority, and twelve clients over a pool of three. Prints the reply and the socket of
+ * each client, then the error of a wrong server name, and the number of handshakes.
  *
  *     deno run --allow-net examples/tls_echo.ts
  */
@@ -30,7 +29,7 @@ const server = serve(listener);
 const decoder = new TextDecoder();
 
 {
-  // The certificate is for server.test; we know at which address that is.
+  // The certificate is for server.test, whose address we know.
   const options = { port, caCerts: [ca], alpnProtocols: ["echo/1"] };
   const connector = tls({ ...options, serverName: "server.test" });
   await using pool = new Pool(connector, { maxSize: 3 });
@@ -59,7 +58,7 @@ await server;
 
 async function serve(listener: Deno.TlsListener) {
   for await (const conn of listener) {
-    // A client that does not like the certificate ends the handshake.
+    // A client that rejects the certificate ends the handshake.
     conn.readable.pipeTo(conn.writable).catch(() => {});
   }
 }

@@ -1,11 +1,10 @@
 #!/usr/bin/env -S deno run --allow-net=127.0.0.1
 /**
- * A UDP echo server, and a client that uses no pool: a datagram socket has no
- * connection to keep open, no handshake to save and no end to watch for, and
- * one of them talks to everybody. What is to be bounded is how many requests
- * are in flight, by a `Semaphore`; what is to be borne is loss. The server
- * drops every fourth datagram. Prints a line for each reply, with how often the
- * request was sent, and the total.
+ * A UDP echo server, and a client without a pool: a datagram socket has no connection to
+ * keep open, no handshake to save and no end to watch for, and one socket can send to
+ * every peer. A `Semaphore` bounds the requests in flight, and lost requests are sent
+ * again: the server drops every fourth datagram. Prints a line for each reply, with how
+ * often the request was sent, and the total.
  *
  *     deno run --allow-net examples/udp_echo.ts
  *
@@ -29,7 +28,7 @@ const server = await bind();
 const client = await bind();
 serve(server);
 
-/** The requests in flight, by the number that their replies carry: they may come in any order, or twice. */
+/** The requests in flight by number. Their replies may come in any order, or twice. */
 const pending = new Map<number, (reply: string) => void>();
 receive(client);
 
@@ -79,7 +78,7 @@ async function request(id: number, text: string): Promise<{ reply: string; sends
 function receive(client: Socket) {
   client.on("message", (bytes: Uint8Array) => {
     const [, id, reply] = new TextDecoder().decode(bytes).match(/^(\d+):(.*)$/s) ?? [];
-    pending.get(Number(id))?.(reply!); // one that nobody waits for any more is dropped
+    pending.get(Number(id))?.(reply!); // a reply that is no longer awaited is dropped
   });
 }
 

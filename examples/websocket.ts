@@ -1,13 +1,11 @@
 #!/usr/bin/env -S deno run --allow-net=127.0.0.1
 /**
- * A price server that talks more than it is asked: after each quote it sends two
- * ticks that nobody waits for, and a server that is asked "ping" says "pong".
- *
- * Three clients take turns on two WebSockets. What the server still sends to one
- * who has gone is drained in the background, then its WebSocket is reused; one
- * that has rested is pinged before it is lent again. When the server closes an
- * idle WebSocket, the pool knows at once, and opens another when it needs one.
- * Prints who got which quote, what was drained, and how many WebSockets it took.
+ * A price server that sends unsolicited messages: after each quote it sends two ticks.
+ * It answers "ping" with "pong". Three clients take turns on two WebSockets. Late ticks
+ * are drained in the background after a lease, then the WebSocket is reused; a WebSocket
+ * that was idle is pinged before it is lent again. When the server closes an idle
+ * WebSocket, the pool notices at once, and opens another when it needs one. Prints the
+ * quotes of the clients, what was drained, and the number of WebSockets.
  *
  *     deno run --allow-net examples/websocket.ts
  */
@@ -61,7 +59,7 @@ let drained = 0;
   console.log(`${drained} ticks drained, ${pool}`);
 
   await new Promise((resolve) => setTimeout(resolve, 150));
-  await quote("Ann, after a rest", "ACME"); // pinged first
+  await quote("Ann, after a rest", "ACME"); // pinged before the lease
 
   while (pool.stats.idle < 2) await new Promise((resolve) => setTimeout(resolve, 10));
   for (const socket of sockets) socket.close(1001, "restart");

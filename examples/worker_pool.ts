@@ -1,9 +1,9 @@
 #!/usr/bin/env -S deno run
 /**
- * A pool of something else than sockets: workers, which do CPU work off the
- * main thread. Ten jobs over three workers, of which one throws: its caller is
- * told, its worker is closed, and another takes its place. Prints a line for
- * each job, how often the main thread had its turn meanwhile, and the total.
+ * A pool of workers, which do CPU work off the main thread. One of ten jobs over three
+ * workers throws: its caller gets the error, its worker is closed, and another replaces
+ * it. Prints a line for each job, how many turns the main thread had meanwhile, and the
+ * total.
  *
  *     deno run examples/worker_pool.ts
  */
@@ -43,7 +43,7 @@ const connector: Connector<Worker> = {
     const worker = new Worker(url, { type: "module" });
     worker.addEventListener("error", () => crashed.add(worker));
     try {
-      await run(worker, 0, signal); // it has been loaded, and works
+      await run(worker, 0, signal); // checks that it was loaded
       return worker;
     } catch (error) {
       worker.terminate();
@@ -52,7 +52,7 @@ const connector: Connector<Worker> = {
   },
   check: async (worker, { signal }) => await run(worker, 0, signal) === 0,
   isBroken: (worker) => crashed.has(worker),
-  // In Deno 2.9 the thread goes on until its loop has its turn: a job must have an end.
+  // In Deno 2.9 the thread ends only in a turn of its event loop, so a job must end.
   close: (worker) => worker.terminate(),
 };
 
@@ -77,12 +77,12 @@ const connector: Connector<Worker> = {
   console.log(`10 jobs by ${dials.ok} workers, ${retired.discarded} of them retired: ${workers}`);
 }
 
-/** Has a worker do a job. One that fails is not to be trusted with another: throw it out of `use`. */
+/** Runs a job in a worker. A worker that fails must not get another job: throw out of `use`. */
 function run(worker: Worker, limit: number, signal?: AbortSignal): Promise<number> {
   return new Promise((resolve, reject) => {
     worker.onmessage = ({ data }) => "error" in data ? reject(data.error) : resolve(data.result);
     worker.onerror = (event) => {
-      event.preventDefault(); // or it would end the whole process
+      event.preventDefault(); // else it would end the process
       reject(new Error(event.message));
     };
     signal?.addEventListener("abort", () => reject(signal.reason), { once: true });

@@ -1,8 +1,8 @@
-/** One operation at a time, the others in the order in which they came. */
+/** Runs one operation at a time, in order of arrival. */
 export class AsyncMutex {
-  /** A field, not a getter: it is asked at every read. */
+  /** A field, not a getter, since it is read at every socket read. */
   state: "free" | "busy" = "free";
-  /** Made when first needed: hardly any socket has two who read at once. */
+  /** Created when first needed: few sockets have concurrent reads. */
   #queue: (() => void)[] | undefined = undefined;
 
   get isBusy(): boolean {
@@ -13,7 +13,7 @@ export class AsyncMutex {
     return this.#queue?.length ?? 0;
   }
 
-  /** Answers undefined if the operation may begin at once, else a promise to wait for. */
+  /** Returns undefined if the operation may begin at once, else a promise to await. */
   enter(): Promise<void> | undefined {
     if (this.state === "busy") {
       const queue = this.#queue ??= [];

@@ -1,13 +1,13 @@
-// The platform's own, whatever a test puts in their place later.
+// The platform's own, even if a test replaces them later.
 const dateNow = Date.now;
 const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => unknown };
 
 // A date that runs ahead by more than this has not just been set right.
 const LEAP_MS = 1_000;
 
-// So many readings of the same millisecond make a burst, in which one in so many
-// is taken. A loop full of I/O makes fewer, and an immediate in each of its turns
-// would cost it more than the readings do.
+// This many readings in the same millisecond make a burst, in which only one in as many is
+// taken. A loop full of I/O makes fewer, and an immediate in each of its turns would cost it
+// more than the readings.
 const BURST = 512;
 const STRIDE = 64;
 
@@ -31,11 +31,10 @@ let equals = 0;
 /**
  * Monotonic time, in whole milliseconds.
  *
- * `performance.now()` is read only when the date has changed, which costs less
- * than half as much to ask. And in a burst of calls the date is asked for only
- * now and then, since that costs as much as a whole acquire and release. A burst
- * ends at the latest with the present turn of the event loop, so that it misses
- * nothing that came from outside.
+ * `performance.now()` is read only when the date has changed, which costs less than half as
+ * much to read. In a burst of calls even the date is read only now and then, since a read
+ * costs as much as a whole acquire and release. A burst ends at the latest with the present
+ * turn of the event loop, so that it misses no outside event.
  */
 export function monotonicNow(): number {
   if (spare > 0) spare--;
@@ -44,9 +43,8 @@ export function monotonicNow(): number {
 }
 
 /**
- * The same plus the time for which the machine slept: most systems' monotonic
- * clocks stand still meanwhile, and only the date tells. A date that was set
- * forward looks the same.
+ * The same plus the time for which the machine slept, when most monotonic clocks stand
+ * still: only the date shows it. A date that was set forward looks the same.
  */
 export function wallNow(): number {
   if (spare > 0) spare--;
@@ -54,7 +52,7 @@ export function wallNow(): number {
   return wall;
 }
 
-/** The clocks that a pool uses unless it is given others. */
+/** The default clocks of a pool. */
 export const SYSTEM_CLOCK: Clock = { now: monotonicNow, wall: wallNow };
 
 function read(): void {

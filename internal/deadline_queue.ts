@@ -5,16 +5,30 @@ import { SharedTimer } from "./shared_timer.ts";
 export interface Bounded {
   /** By the monotonic clock, in milliseconds; `Infinity` for none. */
   readonly deadline: number;
-  /** Whether it is over, in whatever way. */
+  /** Whether it is over, in any way. */
   readonly settled: boolean;
+  /** Its deadline has passed. It is to be settled, and dropped from the queue. */
+  expire(): void;
+}
+
+/** A deadline that calls back. */
+export class Limit implements Bounded {
+  readonly deadline: number;
+  readonly expire: () => void;
+  settled = false;
+
+  constructor(deadline: number, expire: () => void) {
+    this.deadline = deadline;
+    this.expire = expire;
+  }
 }
 
 const SMALLEST_SWEEP = 64;
 
-/** A timer that fires later than this was held up. */
+/** A timer that fires later than this was delayed by a stall. */
 export const STALL_MS = 3;
 
-/** The timer is set for no longer, so that none stays behind for long when nobody waits any more. */
+/** The longest delay of the timer, so that none stays for long when no entry waits. */
 const LONGEST_SETTING_MS = 500;
 
 /** How much of a stall is given back at most. */
@@ -37,7 +51,7 @@ export function graceFor(lateness: number): number {
 type QueueState = "waiting" | "grace" | "turning";
 
 /**
- * The deadlines of any number of waiters behind one timer.
+ * The deadlines of any number of waiters, and of whatever else is bounded, behind one timer.
  *
  * Those that come in the order of their deadlines, as with one common timeout,
  * are in a list; the others are in a binary heap. Settled entries stay until
@@ -46,29 +60,26 @@ type QueueState = "waiting" | "grace" | "turning";
  * A busy event loop is not a slow peer: nothing expires before the loop has had
  * a turn after the deadline.
  */
-export class DeadlineQueue<W extends Bounded> {
+export class DeadlineQueue {
   readonly #timer: SharedTimer;
   readonly #clock: () => number;
-  readonly #onDue: (waiter: W) => void;
-  readonly #heap: W[] = [];
-  #list: (W | undefined)[] = [];
+  readonly #heap: Bounded[] = [];
+  #list: (Bounded | undefined)[] = [];
   /** The index of the first entry of the list. */
   #first = 0;
   /** The deadline of its last entry. */
   #lastOfList = -Infinity;
   #live = 0;
   #state: QueueState = "waiting";
-  #cancelTurn: () => void = () => {};
+  #cancelTurn: (() => void) | undefined = undefined;
   #keepsTimer = true;
 
-  /** `onDue` is called for each waiter whose deadline has passed and that is not settled. */
-  constructor(clock: () => number, onDue: (waiter: W) => void) {
+  constructor(clock: () => number) {
     this.#clock = clock;
-    this.#onDue = onDue;
     this.#timer = new SharedTimer(clock, (due) => this.#fire(due), true);
   }
 
-  add(waiter: W, now: number): void {
+  add(waiter: Bounded, now: number): void {
     const { deadline } = waiter;
     if (deadline === Infinity) return;
     if (this.#live++ === 0) this.#timer.setRef(true);
@@ -80,7 +91,7 @@ export class DeadlineQueue<W extends Bounded> {
   }
 
   /** To be called once for an added waiter, after it has been settled. */
-  drop(waiter: W): void {
+  drop(waiter: Bounded): void {
     if (waiter.deadline === Infinity) return;
     if (--this.#live === 0) return this.#rest();
     if (this.#list[this.#first] === waiter) {
@@ -97,7 +108,7 @@ export class DeadlineQueue<W extends Bounded> {
     this.#stop();
   }
 
-  /** From now on no timer stays behind when nobody waits. */
+  /** From now on no timer stays when no entry waits. */
   close(): void {
     this.#keepsTimer = false;
     if (this.#live === 0) this.#stop();
@@ -111,7 +122,7 @@ export class DeadlineQueue<W extends Bounded> {
   }
 
   #stop(): void {
-    this.#cancelTurn();
+    this.#cancelTurn?.();
     this.#timer.clear();
     this.#state = "waiting";
   }
@@ -146,10 +157,10 @@ export class DeadlineQueue<W extends Bounded> {
   /** All that was due at this time has had its turn. */
   #expire(horizon: number): void {
     this.#state = "waiting";
-    this.#cancelTurn = () => {};
+    this.#cancelTurn = undefined;
     for (let next = this.#peek(horizon); next !== undefined; next = this.#peek(horizon)) {
       this.#remove(next);
-      this.#onDue(next);
+      next.expire();
     }
     if (this.#state === "waiting") this.#await(this.#clock());
   }
@@ -160,7 +171,7 @@ export class DeadlineQueue<W extends Bounded> {
   }
 
   /** The unsettled entry that is due first, if it is by this time. */
-  #peek(horizon: number): W | undefined {
+  #peek(horizon: number): Bounded | undefined {
     const list = this.#list;
     while (list[this.#first]?.settled) this.#first++;
     while (this.#heap[0]?.settled) this.#popHeap();
@@ -172,7 +183,7 @@ export class DeadlineQueue<W extends Bounded> {
     return next !== undefined && next.deadline <= horizon ? next : undefined;
   }
 
-  #remove(next: W): void {
+  #remove(next: Bounded): void {
     if (next === this.#list[this.#first]) this.#first++;
     else this.#popHeap();
   }
@@ -192,7 +203,7 @@ export class DeadlineQueue<W extends Bounded> {
     for (const waiter of rest) this.#pushHeap(waiter);
   }
 
-  #pushHeap(waiter: W): void {
+  #pushHeap(waiter: Bounded): void {
     const heap = this.#heap;
     let index = heap.length;
     heap.push(waiter);

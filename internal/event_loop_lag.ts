@@ -1,49 +1,47 @@
-// The platform's own, whatever a test puts in their place later.
+// The platform's own, even if a test replaces them later.
 const { setInterval, clearInterval, setTimeout, clearTimeout } = globalThis;
 
-/** How often the loop is looked at while sockets are in use. */
+/** The interval of ticks while sockets are in use. */
 const BEAT_MS = 5;
-/** The same while they are idle, where a turn is dear. */
+/** The same while they are idle, if a turn is expensive. */
 const IDLE_BEAT_MS = 25;
-/** A beat that comes later than this was held up. */
+/** A tick that is later than this was delayed by a stall. */
 const LATE_MS = 3;
-/** After so many beats without use sockets count as idle: a quarter of a second. */
+/** After this many ticks without use sockets count as idle: a quarter of a second. */
 const BEATS_OF_USE = 50;
-/** So often two timers are tried that are held up themselves. */
+/** How often a turn by two timers is tried again if they are delayed themselves. */
 const TIMER_ATTEMPTS = 3;
 
-/** Wants to be called at the next beat. */
+/** Called at the next tick. */
 export interface BeatListener {
   onBeat(): void;
 }
 
 /**
- * A cheap way to have the event loop turn: what it resolves is resolved only
- * after the loop has asked the system for news. Code that may open sockets
- * provides it, see {@linkcode EventLoopLag.provide}.
+ * A cheap turn of the event loop: its promise resolves only after the loop has polled the
+ * system. Code that may open sockets provides it, see {@linkcode EventLoopLag.provide}.
  */
 export interface TurnSource {
   /** Whether it may be used: the program has the permission, and it has not failed. */
   readonly isAvailable: boolean;
   /** Gets ready in the background. */
   open(): void;
-  /** Has the loop turn. Rejects if that can't be had in this way. */
+  /** Takes a turn. Rejects if that is not possible in this way. */
   take(): Promise<void>;
-  /** Lets go of what it holds; resolves when that is done. */
+  /** Releases its resources; resolves when that is done. */
   close(): Promise<void> | undefined;
 }
 
 /**
- * Tells whether the event loop has turned lately. While JavaScript holds the
- * loop, or the process is stopped, nobody learns what peers do, and what they
- * did is reported only when the loop has asked the system again: neither a
- * pending read nor a new one tells earlier.
+ * Knows whether the event loop has turned lately. While JavaScript blocks the loop, or the
+ * process is stopped, no event of a peer is noticed, and events are reported only after the
+ * loop has polled the system again: neither a pending read nor a new one reports them
+ * earlier.
  *
- * While sockets are in use there is a beat. One that comes late shows that the
- * loop was held up; what is asked then has to wait for a turn. When nothing has
- * been used for a while there is no beat, so that an idle program does nothing;
- * the first that asks takes a turn. Where a turn is dear, a slower beat goes on
- * instead: what happens during a stall shorter than that goes unnoticed.
+ * While sockets are in use there are ticks. A late tick shows that the loop was blocked;
+ * probes then have to wait for a turn. When no socket has been used for a while there are no
+ * ticks, so that an idle program does nothing, and the first probe takes a turn. If a turn
+ * is expensive, slower ticks go on instead: events during a shorter stall are missed.
  */
 export class EventLoopLag {
   #source: TurnSource | undefined;
@@ -70,10 +68,10 @@ export class EventLoopLag {
   join(): void {
     if (this.#sockets++ > 0) return;
     this.#beatsSinceUse = 0;
-    this.#start(BEAT_MS, performance.now()); // nothing has happened to it yet
+    this.#start(BEAT_MS, performance.now()); // no event can have been missed so far
   }
 
-  /** There is one socket less. With the last one goes all that is held for them; resolves then, if that takes time. */
+  /** There is one socket less. With the last one the shared resources are closed; resolves then, if that takes time. */
   leave(): Promise<void> | undefined {
     if (--this.#sockets > 0) return undefined;
     this.#stop();
@@ -92,16 +90,15 @@ export class EventLoopLag {
     if (!this.#isSourceOpen) this.#openSource();
   }
 
-  /** Calls the listener at the next beat, once. */
+  /** Calls the listener at the next tick, once. */
   enlist(listener: BeatListener): void {
     this.#listeners.push(listener);
     this.touch();
   }
 
   /**
-   * What to wait for until the loop has asked the system for news, if it may
-   * not have done so. A caller that can't wait is held up only by a stall that
-   * was noticed, not where nothing is known.
+   * The promise to await until the loop has polled the system, if that may be necessary. For
+   * a non-waiting caller only a noticed stall makes it necessary.
    */
   catchUp(now: number, mayWait = true): Promise<void> | undefined {
     const isSound = this.#isSound(now);
@@ -130,7 +127,7 @@ export class EventLoopLag {
     if (this.#hasCheapTurn) this.#source!.open();
   }
 
-  /** What was known of the loop is so still. Without a beat nothing was. */
+  /** Whether the loop has kept up until now. Without ticks that is unknown. */
   #changeBeat(period: number): void {
     const now = performance.now();
     this.#start(period, this.#isSound(now) ? now : -Infinity);
@@ -152,12 +149,12 @@ export class EventLoopLag {
     this.#sound = -Infinity;
   }
 
-  /** A late beat comes before the system is asked: only the next one in time shows that it was. */
+  /** A late tick runs before the system is polled: only the next one in time shows that it was. */
   #beat(): void {
     const now = performance.now();
     const isLate = now - this.#lastBeat > this.#period + LATE_MS;
     if (!isLate) this.#sound = now;
-    else if (this.#hasCheapTurn) this.#takeTurn(now); // so that few have to wait for it
+    else if (this.#hasCheapTurn) this.#takeTurn(now); // before a caller has to wait for it
     this.#lastBeat = now;
     const listeners = this.#listeners;
     this.#listeners = [];
@@ -165,7 +162,7 @@ export class EventLoopLag {
     if (++this.#beatsSinceUse === BEATS_OF_USE) this.#rest();
   }
 
-  /** Nothing has been used for a while. */
+  /** No socket has been used for a while. */
   #rest(): void {
     if (this.#hasCheapTurn) this.#stop();
     else if (this.#period === BEAT_MS) this.#changeBeat(IDLE_BEAT_MS);
@@ -192,15 +189,15 @@ export class EventLoopLag {
       try {
         return await this.#source!.take();
       } catch {
-        // It is not available any more: from now on timers will have to do.
+        // Cheap turns have failed: from now on timers are used.
       }
     }
     await this.#twoTimers();
   }
 
   /**
-   * The first timer may fire before the system is asked; the second can't, unless
-   * it is late itself. A loop that is always late has its turns too.
+   * The first timer may fire before the system is polled; the second can't, unless it is
+   * late itself. The attempts are limited, for a loop that is always late.
    */
   async #twoTimers(): Promise<void> {
     for (let attempt = 0; attempt < TIMER_ATTEMPTS; attempt++) {

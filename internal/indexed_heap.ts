@@ -1,9 +1,9 @@
-/** What a member of an {@linkcode IndexedHeap} carries: where it is, or -1. */
+/** A member of an {@linkcode IndexedHeap}, with its index, or -1. */
 export interface HeapMember {
   heapIndex: number;
 }
 
-/** A binary heap from whose middle members can be removed, in time O(log n). */
+/** A binary heap whose members can be removed from the middle in time O(log n). */
 export class IndexedHeap<M extends HeapMember> {
   readonly #members: M[] = [];
   readonly #isBefore: (a: M, b: M) => boolean;

@@ -1,4 +1,4 @@
-/** What a member of a {@linkcode LinkedList} carries: a node is in one list at a time. */
+/** The links of a member of a {@linkcode LinkedList}; a node is in one list at a time. */
 export abstract class ListNode<N> {
   prev: N | undefined = undefined;
   next: N | undefined = undefined;
@@ -23,7 +23,7 @@ export class LinkedList<N extends ListNode<N>> {
     this.size++;
   }
 
-  /** Puts a node before another, or at the end. */
+  /** Inserts a node before another, or at the end. */
   insert(node: N, successor: N | undefined): void {
     if (successor === undefined) return this.push(node);
     const { prev } = successor;

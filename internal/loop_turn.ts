@@ -1,10 +1,10 @@
 /**
- * A turn of the event loop: after it, JavaScript has been told of whatever the
- * system knew when the turn began.
+ * A turn of the event loop: after it, all events that the system knew when it began have
+ * been reported.
  *
- * After the loop was held up, timers fire before the I/O that completed
- * meanwhile is reported. A single timer may still fire before the loop has
- * asked the system; a second one in a row was never seen to.
+ * After a stall, timers fire before the I/O that completed meanwhile is reported. A single
+ * timer may still fire before the loop has polled the system; a second one in a row was
+ * never seen to.
  */
 
 /** Calls back after one turn. Returns a function that cancels the call. */

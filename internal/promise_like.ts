@@ -1,12 +1,12 @@
-/** Whether a value is to be awaited. */
+/** Whether a value is a thenable. */
 export function isPromiseLike<R>(value: R | PromiseLike<R>): value is PromiseLike<R> {
   return (typeof value === "object" || typeof value === "function") && value !== null &&
     typeof (value as Partial<PromiseLike<R>>).then === "function";
 }
 
 /**
- * Makes a call, and passes on its outcome: at once, or when the promise that it
- * gave is settled. A thenable is heard once, whatever it does.
+ * Makes a call, and passes on its outcome: at once, or when its promise settles. Only the
+ * first answer of a thenable counts.
  */
 export function invoke<R>(
   call: () => R | PromiseLike<R>,
@@ -27,14 +27,14 @@ export function invoke<R>(
 }
 
 /**
- * Ignores what a synchronous function returned, but for one thing: the rejection
- * of an asynchronous function that stands in its place goes to `onError`.
+ * Ignores the result of a synchronous function. If it is asynchronous instead, its
+ * rejection goes to `onError`.
  */
 export function ignoreResult(value: unknown, onError: (error: unknown) => void): void {
   if (isPromiseLike(value)) Promise.resolve(value).then(undefined, onError);
 }
 
-/** The answer of a synchronous function. Throws where it is a promise, whose rejection goes nowhere. */
+/** The result of a synchronous function. Throws if it is a promise, whose rejection is ignored. */
 export function answerOf<R>(answer: R, name: string): R {
   if (!isPromiseLike<unknown>(answer)) return answer;
   ignoreResult(answer, () => {});

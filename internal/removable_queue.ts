@@ -1,29 +1,29 @@
-/** What stands in a {@linkcode RemovableQueue}. */
+/** A member of a {@linkcode RemovableQueue}. */
 export interface Ranked {
-  /** Its place among the others: the lowest rank is the head. No two are the same. */
+  /** Its place: the lowest rank is the head. Ranks are unique. */
   readonly rank: number;
 }
 
-// A shorter queue is not worth tidying.
+// A shorter queue is not worth compacting.
 const SHORTEST = 64;
 
 /**
- * A queue that members can leave from anywhere: an array in which the rank of a
- * removed member stays behind, so that others are found by bisection. Links from
- * one to the next would be simpler. But a garbage collector follows them one by
- * one, which made each of 20,000 waiters half as expensive again.
+ * A queue whose members can be removed from anywhere: an array in which the rank of a removed
+ * member stays, so that others are found by bisection. A linked list would be simpler, but a
+ * garbage collector follows its links one by one, which made each of 20,000 waiters half as
+ * expensive again.
  */
 export class RemovableQueue<M extends Ranked> {
   #places: (M | number)[] = [];
-  /** Where the head is. */
+  /** The index of the head. */
   #first = 0;
   size = 0;
 
   get head(): M | undefined {
-    return this.#places[this.#first] as M | undefined; // when it is empty there is none
+    return this.#places[this.#first] as M | undefined; // undefined if the queue is empty
   }
 
-  /** Adds a member in the order of ranks: mostly at the end. */
+  /** Adds a member in the order of ranks, mostly at the end. */
   push(member: M): void {
     const places = this.#places;
     const { length } = places;
@@ -63,7 +63,7 @@ export class RemovableQueue<M extends Ranked> {
     if (this.size === 0 || length > SHORTEST && this.size < length / 2) this.#tidy();
   }
 
-  /** The one behind this member. */
+  /** The member behind this one. */
   after(member: M): M | undefined {
     const index = this.#indexOf(member);
     const next = this.#taken(index + 1);
@@ -81,7 +81,7 @@ export class RemovableQueue<M extends Ranked> {
     }
   }
 
-  /** The first place from this one on that is taken. */
+  /** The first occupied place from this one on. */
   #taken(index: number): number {
     while (index < this.#places.length && typeof this.#places[index] === "number") index++;
     return index;
@@ -104,7 +104,7 @@ export class RemovableQueue<M extends Ranked> {
     return typeof place === "number" ? place : place.rank;
   }
 
-  /** Closes the gap behind a member that stays, so that it is not searched again while others leave. */
+  /** Closes the gap behind a member, so that it is not searched again while others are removed. */
   #moveUp(from: number, to: number): void {
     const member = this.#places[from] as M;
     this.#places.fill(member.rank, from, to);

@@ -1,16 +1,15 @@
 import { LONGEST_DELAY, type Timer } from "./timer.ts";
 
-/** What a timer is where it is an object (Deno, Node, Bun); elsewhere, and under a fake clock, a number. */
+/** The timer object of Deno, Node and Bun. Elsewhere, and with a fake clock, a timer is a number. */
 interface RefCounted {
   ref?(): void;
   unref?(): void;
 }
 
 /**
- * One timer for any number of deadlines: it is set to the earliest, and stays
- * set when that is met in time, since setting and clearing a timer costs more
- * than all the rest of an acquire. The callback decides by the clock what is
- * due, and sets the timer again.
+ * One timer for any number of deadlines. It is set to the earliest, and stays set when that
+ * is settled in time, since setting and clearing a timer costs more than the rest of an
+ * acquire. The callback decides by the clock what is due, and sets the timer again.
  */
 export class SharedTimer {
   readonly #clock: () => number;
@@ -18,7 +17,7 @@ export class SharedTimer {
   #timer: Timer | undefined;
   /** When it fires, by the clock; `Infinity` if it is not set. */
   due = Infinity;
-  /** Whether the timer has been set to fire at once: nothing is gained by setting it anew. */
+  /** Whether the timer was set to fire at once and need not be set again. */
   #isImminent = false;
   #isRef: boolean;
 
@@ -30,8 +29,8 @@ export class SharedTimer {
   }
 
   /**
-   * Fires at `due` at the latest. An earlier setting stays as it is, unless the
-   * clock has leapt past it, of which the platform's timer knows nothing.
+   * Fires at `due` at the latest. An earlier time stays, unless the clock has leapt past it,
+   * which the platform's timer does not notice.
    */
   fireBy(due: number, now: number = this.#clock()): void {
     if (due >= this.due && (now < this.due || this.#isImminent)) return;

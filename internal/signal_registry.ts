@@ -7,11 +7,11 @@ interface Group<M> extends EventListenerObject {
  * distinct signal: adding n listeners to one signal takes time O(n²).
  */
 export class SignalRegistry<M> {
-  /** Made when it is first needed. */
+  /** Created when it is first needed. */
   #groups: Map<AbortSignal, Group<M>> | undefined;
   readonly #onAbort: (member: M, reason: unknown) => void;
 
-  /** `onAbort` must do nothing for a member who left because another was told. */
+  /** `onAbort` must do nothing for a member that was removed by the call for another. */
   constructor(onAbort: (member: M, reason: unknown) => void) {
     this.#onAbort = onAbort;
   }
@@ -34,7 +34,7 @@ export class SignalRegistry<M> {
     const groups = this.#groups ??= new Map();
     const members = new Set<M>();
     const handleEvent = () => {
-      // It is not kept up while it is told: for 100,000 members that would take a third of the time.
+      // The set is not updated during the calls: for 100,000 members that would take a third of the time.
       groups.delete(signal);
       for (const member of members) this.#onAbort(member, signal.reason);
     };

@@ -1,13 +1,13 @@
-/** Texts for messages, of values that may be anything: to make one never throws. */
+/** Texts of arbitrary values, for messages. These functions never throw. */
 
-// A longer string is cut: it may be a whole file, and a secret one.
+// A longer string is cut: it may be a whole file, or a secret.
 const LONGEST_SHOWN = 40;
 
 /** Characters that would break a line or drive a terminal. */
 // deno-lint-ignore no-control-regex
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
 
-/** A text with its control characters escaped, to stand in one line. */
+/** A text in one line, with its control characters escaped. */
 export function oneLine(text: string): string {
   return text.replace(CONTROL, (char) => {
     const escaped = JSON.stringify(char).slice(1, -1);
@@ -20,7 +20,7 @@ export function withoutPasswords(text: string): string {
   return text.replace(/\/\/([^\s/?#:@]*):[^\s/?#]*@/g, "//$1:***@");
 }
 
-/** What an error says, in one line. It may be anything: a symbol, an object without a prototype. */
+/** An error as text in one line. It may be any value, such as a symbol or an object without a prototype. */
 export function errorText(error: unknown): string {
   try {
     return oneLine(String(error));
@@ -29,7 +29,7 @@ export function errorText(error: unknown): string {
   }
 }
 
-/** How a value that was refused is shown: short, and a string in quotes. */
+/** A refused value as short text; a string is quoted. */
 export function shown(value: unknown): string {
   if (typeof value === "string") {
     const text = oneLine(JSON.stringify(value.slice(0, LONGEST_SHOWN)));

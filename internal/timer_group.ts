@@ -1,7 +1,7 @@
 import { type HeapMember, IndexedHeap } from "./indexed_heap.ts";
 import { SharedTimer } from "./shared_timer.ts";
 
-/** Timers of many owners behind one of the platform's, which does not keep the process alive. */
+/** Timers of many owners behind one platform timer, which does not keep the process alive. */
 export class TimerGroup {
   readonly #clock: () => number;
   readonly #members = new IndexedHeap<GroupTimer>((a, b) => a.due < b.due);
@@ -17,13 +17,13 @@ export class TimerGroup {
     return new GroupTimer(this, onFire);
   }
 
-  /** Is called by a timer that has been set, or set anew. */
+  /** Called by a timer when it is set or set again. */
   put(member: GroupTimer, now: number): void {
     this.#members.put(member);
     this.#timer.fireBy(member.due, now);
   }
 
-  /** Is called by a timer that has been cleared. */
+  /** Called by a timer when it is cleared. */
   remove(member: GroupTimer): void {
     this.#members.delete(member);
     if (this.#members.size === 0) this.#timer.clear();
@@ -52,7 +52,7 @@ export class GroupTimer implements HeapMember {
     this.#onFire = onFire;
   }
 
-  /** Fires at `due` at the latest. An earlier setting stays as it is, unless the clock has leapt past it. */
+  /** Fires at `due` at the latest. An earlier time stays, unless the clock has leapt past it. */
   fireBy(due: number, now: number): void {
     if (due >= this.due && now < this.due) return;
     this.due = Math.min(due, this.due);
@@ -64,7 +64,7 @@ export class GroupTimer implements HeapMember {
     this.due = Infinity;
   }
 
-  /** Is called by the group. */
+  /** Called by the group. */
   fire(): void {
     this.clear();
     this.#onFire();

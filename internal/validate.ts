@@ -78,13 +78,13 @@ export const abortSignal: Rule = (value, name, subject) => {
   throw new TypeError(message(subject, name, "an AbortSignal", value));
 };
 
-/** A string that says something. */
+/** A string that is not empty. */
 export const nonEmptyString: Rule = (value, name, subject) => {
   if (typeof value === "string" && value !== "") return;
   throw new TypeError(message(subject, name, "a non-empty string", value));
 };
 
-/** Strings that each say something. */
+/** Strings that are not empty. */
 export const nonEmptyStrings: Rule = (value, name, subject) => {
   if (Array.isArray(value) && value.every((each) => typeof each === "string" && each !== "")) {
     return;
@@ -92,7 +92,7 @@ export const nonEmptyStrings: Rule = (value, name, subject) => {
   throw new TypeError(message(subject, name, "an array of non-empty strings", value));
 };
 
-/** Certificates or a key. What is none is not shown: it may be a secret all the same. */
+/** Certificates or a key. An invalid value is not shown, since it may still be a secret. */
 export const pem: Rule = (value, name, subject) => {
   if (typeof value === "string" && value.includes("-----BEGIN ")) return;
   throw new TypeError(
@@ -106,7 +106,7 @@ export const bytesOrString: Rule = (value, name, subject) => {
   throw new TypeError(message(subject, name, "a string or a Uint8Array", value));
 };
 
-/** An object whose options obey rules of their own. */
+/** An object of options with their own rules. */
 export function nested(
   rules: Readonly<Record<string, Rule>>,
   required: readonly string[] = [],
@@ -133,9 +133,6 @@ export function checkOptions(
   if (typeof options !== "object" || options === null) {
     throw new TypeError(message(subject, prefix.slice(0, -1) || "options", "an object", options));
   }
-  for (const name of required) {
-    rules[name]!((options as Record<string, unknown>)[name], prefix + name, subject);
-  }
   for (const name of Object.keys(options)) {
     const value = (options as Record<string, unknown>)[name];
     const rule = Object.hasOwn(rules, name) ? rules[name] : undefined;
@@ -149,9 +146,13 @@ export function checkOptions(
     }
     if (value !== undefined) rule(value, prefix + name, subject);
   }
+  // Last: an unknown option may be a required one by another name.
+  for (const name of required) {
+    rules[name]!((options as Record<string, unknown>)[name], prefix + name, subject);
+  }
 }
 
-/** What an unknown option holds: a text may be a secret, and is not shown. */
+/** The value of an unknown option; a string is not shown, since it may be a secret. */
 function kindOf(value: unknown): string {
   return typeof value === "string" ? `a string of ${value.length} characters` : shown(value);
 }

@@ -1,6 +1,6 @@
 /**
- * What the page runs. The browser gets the text of the function, so that nothing
- * outside it can be used there but types.
+ * The code of the page. The browser gets the text of the function, so it must use nothing
+ * outside it except types.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { KeyView, PoolView, Snapshot, TaskView, View } from "./_snapshot.ts
 
 type Child = Element | string;
 
-/** As much of the DOM as is used. */
+/** The used part of the DOM. */
 interface Element {
   textContent: string;
   hidden: boolean;
@@ -32,7 +32,7 @@ interface Document {
   addEventListener(type: string, listener: () => void): void;
 }
 
-/** As much of a browser as is used. */
+/** The used part of a browser. */
 export interface Browser {
   readonly document: Document;
   fetch(url: string): Promise<{ ok: boolean; status: number; json(): Promise<unknown> }>;
@@ -40,7 +40,7 @@ export interface Browser {
   clearTimeout(id: number | undefined): void;
 }
 
-/** Shows figures, and asks for new ones again and again. */
+/** Shows figures, and fetches new ones repeatedly. */
 export function client(browser: Browser, interval: number): void {
   const { document } = browser;
   /** How far back histograms and counts go, and how far the chart does, in milliseconds. */
@@ -54,7 +54,7 @@ export function client(browser: Browser, interval: number): void {
   const MOST_DOTS = 40;
   const MOST_LEASES = 8;
   const LONG_LEASE = 30_000;
-  /** Shorter waits are a part of every day, and to tell of each would be a noise. */
+  /** Shorter waits are usual and are not shown. */
   const NOTABLE_WAIT = 100;
   const LONG_WAIT = 1_000;
   const SVG = "http://www.w3.org/2000/svg";
@@ -68,7 +68,7 @@ export function client(browser: Browser, interval: number): void {
   }
   /** Earlier states of a pool. */
   interface Past {
-    /** The newest that is at least so old, or else the oldest there is. */
+    /** The newest state of at least this age, or else the oldest. */
     before(age: number): { readonly at: number; readonly view: View };
     readonly all: readonly { readonly at: number; readonly view: View }[];
     readonly now: number;
@@ -98,7 +98,7 @@ export function client(browser: Browser, interval: number): void {
     return element;
   }
 
-  /** Changes nothing that is the same: what is read aloud or selected stays. */
+  /** Changes only differences, so that a selection or a screen reader is not disturbed. */
   function setText(element: Element, text: string): void {
     if (element.textContent !== text) element.textContent = text;
   }
@@ -128,7 +128,7 @@ export function client(browser: Browser, interval: number): void {
 
   // --- Figures
 
-  /** What has come since: the whole, if the process has begun anew. */
+  /** The increase of a counter: its whole value if the process has restarted. */
   function since(now: Times, then: Times): Times {
     if (then.count > now.count) return now;
     return {
@@ -139,7 +139,7 @@ export function client(browser: Browser, interval: number): void {
     };
   }
 
-  /** The time within which so large a share of all is: Infinity if it is beyond the last bound. */
+  /** The quantile for a share: Infinity if it is beyond the last bound. */
   function timeOf({ bounds, counts, count }: Times, share: number): number {
     let below = 0;
     for (const [i, inBucket] of counts.entries()) {
@@ -260,7 +260,7 @@ export function client(browser: Browser, interval: number): void {
     };
   }
 
-  /** What was in use, and what waited, over the last two minutes. */
+  /** Slots in use and waiters over the last two minutes. */
   function chart() {
     const WIDTH = 600;
     const HEIGHT = 72;
@@ -569,7 +569,7 @@ export function client(browser: Browser, interval: number): void {
     };
   }
 
-  /** How the pool stands, in one sentence. */
+  /** The state of the pool, in one sentence. */
   function judge(pool: PoolView, past: Past): Verdict {
     const { stats, leases } = pool;
     const lately = (amount: (view: PoolView) => number) =>
@@ -603,7 +603,7 @@ export function client(browser: Browser, interval: number): void {
     return ["good", `${count(stats.leased)} of ${count(stats.maxSize)} in use, no long wait.`];
   }
 
-  /** Whether a dial has failed in this minute, and none was successful since, as far as that can be seen. */
+  /** Whether a dial has failed in the last minute without a later success, as far as is known. */
   function isFailing({ failures: [last], youngest = Infinity }: PoolView): boolean {
     return last !== undefined && last.ago < Math.min(WINDOW, youngest);
   }
@@ -800,7 +800,7 @@ export function client(browser: Browser, interval: number): void {
 
   function show(snapshot: Snapshot): void {
     const last = frames.at(-1);
-    if (last?.at === snapshot.at) return; // nothing new
+    if (last?.at === snapshot.at) return; // unchanged
     frames = [...frames.filter(({ at }) => snapshot.at - at <= HISTORY), snapshot];
     const levels: Level[] = [];
     for (const view of snapshot.pools) {

@@ -1,7 +1,7 @@
 import { client } from "./_client.ts";
 import { STYLE } from "./_style.ts";
 
-/** A page, and the content security policy that it obeys: nothing but what it brings runs. */
+/** A page and its content security policy, which allows only its own code. */
 export interface Page {
   readonly html: string;
   readonly policy: string;
@@ -13,7 +13,7 @@ const ICON = "data:image/svg+xml," + encodeURIComponent(
     '<path fill="#0e766e" d="M1 2h4v12H1zM6 2h4v12H6z"/><path fill="#a5d6cd" d="M11 2h4v12h-4z"/></svg>',
 );
 
-/** Makes the page. Its style and its script have a nonce of this time. */
+/** Creates the page. Its style and its script have a new nonce. */
 export function page(title: string, interval: number): Page {
   const nonce = crypto.randomUUID();
   const policy = [

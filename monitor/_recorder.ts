@@ -4,7 +4,7 @@ import { errorText } from "../internal/text.ts";
 import { type Metric, POOL_METRICS, TASK_METRICS } from "../telemetry/metrics.ts";
 import { errorType, isOfDial } from "../telemetry/events.ts";
 
-/** Other classes of errors than the first so many are counted together. */
+/** The number of error classes that are counted separately; later ones are counted together. */
 const MOST_ERROR_TYPES = 30;
 const OTHER_ERRORS = "other";
 
@@ -51,7 +51,7 @@ export class TimeHistogram {
   }
 }
 
-/** What happened in a pool since it is watched, as far as its own figures do not say. */
+/** The events of a watched pool that its own stats do not count. */
 export class PoolRecorder {
   readonly acquire = new TimeHistogram(POOL_METRICS.waitTime);
   readonly use = new TimeHistogram(POOL_METRICS.useTime);
@@ -86,7 +86,7 @@ export class PoolRecorder {
   }
 }
 
-/** What happened in a task pool since it is watched. */
+/** The events of a watched task pool. */
 export class TaskRecorder {
   readonly wait = new TimeHistogram(TASK_METRICS.queueTime);
   readonly run = new TimeHistogram(TASK_METRICS.runTime);

@@ -1,6 +1,6 @@
 /**
- * What the page, the JSON and the Prometheus text show: one state of all pools, of
- * a bounded size.
+ * The state of all pools that the page, the JSON and the Prometheus text show, of bounded
+ * size.
  *
  * @module
  */
@@ -91,7 +91,7 @@ export interface Snapshot {
   readonly pools: readonly View[];
 }
 
-/** A pool that is watched: what it looks like now, until it is disposed of. */
+/** A watched pool, until it is disposed of. */
 export interface Watched extends Disposable {
   view(): View;
 }
@@ -185,7 +185,7 @@ function viewOfKeyed(pool: ObservableKeyedPool) {
   };
 }
 
-/** What is held and waited for in one pool, or over all keys. */
+/** The leases and waiters of one pool, or of all keys. */
 function held(reports: readonly Report[]) {
   const stages: Record<string, number> = {};
   let longestWait = 0;

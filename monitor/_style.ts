@@ -1,4 +1,4 @@
-/** How the page looks: one style for light and dark, wide and narrow. */
+/** The style of the page, for light and dark, wide and narrow. */
 export const STYLE = `
 :root {
   color-scheme: light dark;

@@ -24,7 +24,7 @@ import { type Snapshot, watch, type Watched } from "./_snapshot.ts";
 
 export type { AnyPool, ObservableKeyedPool, ObservablePool, ObservableTaskPool };
 
-/** What a monitor looks like, and who may see it. */
+/** Options of a monitor. */
 export interface MonitorOptions {
   /**
    * What stands at the head of the page.
@@ -74,8 +74,8 @@ const SECURITY = {
 };
 
 /**
- * Makes a handler of web requests that shows pools. It answers, under whatever
- * path it is mounted:
+ * Creates a handler of web requests that shows pools. Under any path where it is mounted,
+ * it answers:
  *
  * - `…/` with a page that shows each pool live,
  * - `…/metrics` with the text format of Prometheus,
@@ -85,8 +85,8 @@ const SECURITY = {
  * lines of leases. Serve it on a port that only operators can reach, or have
  * `authorize` decide.
  *
- * Pools are watched by hooks from now on, until the handler is disposed of. However
- * many look at it, their figures are taken at most twice a second.
+ * Pools are watched by hooks from now on, until the handler is disposed of. Their figures
+ * are taken at most twice a second, however many clients there are.
  *
  * @param pools The pools, by the names under which they are shown.
  * @param options A title, and who may see it.
@@ -127,7 +127,7 @@ class Site {
   readonly #interval: number;
   #taken = -Infinity;
   #snapshot!: Snapshot;
-  /** What has been made of the snapshot. */
+  /** The texts of the snapshot. */
   #texts = new Map<string, string>();
 
   constructor(watched: readonly Watched[], title: string, interval: number) {
@@ -149,7 +149,7 @@ class Site {
         return this.#figures(PROMETHEUS_TYPE, prometheus);
       case "stats.json":
         return this.#figures("application/json", JSON.stringify);
-      default: // where it is mounted is not known: it may be here, and the links are relative
+      default: // the mount path is not known: this may be it, and the links are relative
         if (last.includes(".")) return text(404, "Not found");
         return text(308, "The page is here, with a slash", { location: `./${last}/` });
     }

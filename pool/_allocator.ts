@@ -6,15 +6,16 @@ import { DeferredActions } from "./_deferred_actions.ts";
 import { type IdleEvents, IdleList } from "./_idle_list.ts";
 import { LeaseTracker, type TrackerEvents } from "./_lease_tracker.ts";
 import { Opener, type OpenerEvents } from "./_opener.ts";
-import { OverloadGuard } from "./_overload_guard.ts";
+import { Rejections } from "./_rejections.ts";
+import { Renewal } from "./_renewal.ts";
 import { Reporter } from "./_reporter.ts";
 import { RetirementPolicy } from "./_retirement.ts";
 import { type Slot, type SlotOwner, SlotTable } from "./_slot.ts";
+import { ConnectorTraits } from "./_traits.ts";
 import {
   AbortableWaiter,
   type AcquireRequest,
   type AcquireSite,
-  Rejection,
   type Resolve,
   Waiter,
   type WaitEvents,
@@ -31,19 +32,19 @@ import type { RetireReason } from "./stats.ts";
 /**
  * - `open`: callers are served
  * - `draining`: no new callers; waiters are served
- * - `closing`: nobody is served; resources are being closed
+ * - `closing`: no caller is served; resources are being closed
  * - `closed`: nothing is left
  */
 export type AllocatorState = "open" | "draining" | "closing" | "closed";
 
-/** What must be awaited before an idle resource is lent. */
+/** The promise to await before an idle resource is lent. */
 type Need = { readonly probe: PromiseLike<void> | undefined; readonly isCheckDue: boolean };
 
 /**
- * Decides who gets what, and what is opened and closed. Every public method is an
- * event: it changes the state synchronously, notes what is to be done in
- * consequence, and has that done when the state is in order, so that whatever
- * the connector or a hook does in return finds it so.
+ * Decides which caller gets which resource, and what is opened and closed. Every public
+ * method is an event: it changes the state synchronously, records the resulting actions, and
+ * runs them when the state is consistent, so that calls back from the connector or a hook
+ * find a consistent pool.
  */
 export class Allocator<T, L extends Lease<T>>
   implements
@@ -60,22 +61,19 @@ export class Allocator<T, L extends Lease<T>>
   readonly reporter: Reporter<T>;
   readonly opener: Opener<T, L>;
   readonly #connector: Connector<T, L>;
+  readonly #traits: ConnectorTraits<T, L>;
   readonly #capacity: Capacity;
   readonly #actions = new DeferredActions();
   readonly #policy: RetirementPolicy<T, L>;
   readonly #idle: IdleList<T, L>;
+  readonly #renewal: Renewal<T, L>;
+  readonly #rejections: Rejections;
   readonly #calls: ConnectorCalls<T, L>;
-  readonly #tracker: LeaseTracker<T>;
-  /** Made when it is first needed: see `#overload`. */
-  #guard: OverloadGuard | undefined;
-  /** Dials that wait for the connector's leave. */
+  /** With the option `track`. */
+  readonly #tracker: LeaseTracker<T> | undefined;
+  /** Dials that wait for the connector's `admit`. */
   #admitting: Set<Slot<T>> | undefined;
-  /** Expired idle resources that stay until their replacement is open. */
-  #renewing: Set<Slot<T>> | undefined;
-  #onGone: Map<Slot<T>, () => void> | undefined;
   #closing: AbortController | undefined;
-  /** Whether expired idle resources wait for their turn to be replaced. */
-  #hasOverdue = false;
   #state: AllocatorState = "open";
   #isPaused = false;
   #onDrained = nothing;
@@ -88,21 +86,32 @@ export class Allocator<T, L extends Lease<T>>
     key?: string,
   ) {
     const { slots } = this;
+    const { timers } = capacity;
+    const traits = this.#traits = new ConnectorTraits(connector);
     this.#connector = connector;
     this.options = options;
     this.#capacity = capacity;
-    const onError = (error: unknown, source: ErrorSource) => this.reporter.error(error, source);
-    this.queue = new WaitQueue(options.clock.now, this);
+    this.queue = new WaitQueue(timers);
     this.reporter = new Reporter(options, this.#actions, slots, this.queue, {
       connector,
       capacity,
       key,
     });
-    this.#policy = new RetirementPolicy(connector, options, onError);
-    this.#idle = new IdleList(connector, options, slots, this.#policy, this, capacity.timers);
-    this.#calls = new ConnectorCalls(connector, options, this);
+    this.#policy = new RetirementPolicy(connector, traits, options, this.reporter);
+    this.#idle = new IdleList(
+      connector,
+      traits,
+      options,
+      slots,
+      this.#policy,
+      this,
+      timers,
+    );
+    this.#calls = new ConnectorCalls(connector, options, this, timers);
     this.opener = new Opener(connector, options, slots, this.queue, capacity, this);
-    this.#tracker = new LeaseTracker(options, slots, this);
+    this.#renewal = new Renewal(this, this.#policy, this.#actions);
+    this.#rejections = new Rejections(this);
+    this.#tracker = options.track ? new LeaseTracker(options, slots, this) : undefined;
     capacity.serve(this);
     this.proceed();
   }
@@ -113,6 +122,11 @@ export class Allocator<T, L extends Lease<T>>
 
   get isOpen(): boolean {
     return this.#state === "open";
+  }
+
+  /** Whether waiters are given resources. */
+  get isServing(): boolean {
+    return (this.#state === "open" || this.#state === "draining") && !this.#isPaused;
   }
 
   get isPaused(): boolean {
@@ -143,19 +157,19 @@ export class Allocator<T, L extends Lease<T>>
   }
 
   get firstWaiter(): Waiter | undefined {
-    return this.#isServing ? this.queue.next : undefined;
+    return this.isServing ? this.queue.next : undefined;
   }
 
   get demand(): number {
-    return this.#isServing ? this.opener.demand : 0;
+    return this.isServing ? this.opener.demand : 0;
   }
 
-  // What callers ask for
+  // Calls of callers
 
-  /** Lends an idle resource, or has the caller wait for one. */
+  /** Lends an idle resource, or makes the caller wait for one. */
   acquire(request: AcquireRequest): Promise<L> {
     if (this.#state !== "open") return this.#refuse(this.reporter.closedError());
-    const site = this.options.track ? this.#tracker.site() : undefined;
+    const site = this.#tracker?.site();
     const { idle } = this.slots;
     if (idle.size === 0 || this.queue.size > 0 || this.#isPaused || request.kind === "fresh") {
       return this.#enqueue(request, site);
@@ -183,13 +197,13 @@ export class Allocator<T, L extends Lease<T>>
   }
 
   /**
-   * Lends an idle resource that can be had this very moment. One that must be
-   * checked first is checked in the background, for the next time.
+   * Lends an idle resource that needs no wait. One that must be checked first is checked in
+   * the background.
    */
   tryAcquire(): L | undefined {
     if (!this.isOpen) throw this.reporter.closedError();
     if (this.queue.size > 0 || this.#isPaused) return undefined;
-    const site = this.#tracker.site();
+    const site = this.#tracker?.site();
     const now = this.options.clock.wall();
     try {
       const slot = this.#idle.take(now, (slot) => this.#isReady(slot, now));
@@ -201,16 +215,16 @@ export class Allocator<T, L extends Lease<T>>
     }
   }
 
-  // What becomes of a lease
+  // Ends of leases
 
   release(slot: Slot<T>): void {
     if (slot.state !== "leased") return;
     const now = this.options.clock.wall();
     this.reporter.released(slot, now);
-    if (slot.acquiredAt !== undefined) this.#tracker.end(slot);
+    if (slot.acquiredAt !== undefined) this.#tracker?.end(slot);
     const reason = this.#reasonForReturned(slot, now);
     if (reason !== undefined) this.retire(slot, reason, slot.condemned?.detail);
-    else if (this.#connector.reset !== undefined) this.#reset(slot);
+    else if (this.#traits.resets) this.#reset(slot);
     else this.#offer(slot, now, true);
     this.#followUp();
   }
@@ -224,19 +238,20 @@ export class Allocator<T, L extends Lease<T>>
   detach(slot: Slot<T>): void {
     if (slot.state !== "leased") return;
     this.reporter.ended(slot);
-    this.#tracker.end(slot);
-    slot.permit = undefined; // the resource takes it along
+    this.#tracker?.end(slot);
+    slot.permit = undefined; // it stays with the resource
     this.#free(slot);
     this.proceed();
   }
 
-  // What the connector does
+  // Outcomes of the connector
 
   dial(slot: Slot<T>): void {
-    if (this.#connector.admit !== undefined) (this.#admitting ??= new Set()).add(slot);
+    this.#traits.lookUp();
+    if (this.#traits.admits) (this.#admitting ??= new Set()).add(slot);
     this.#actions.add(() => {
       if (slot.state !== "connecting") return;
-      if (this.#state === "closing") return this.#withdraw(slot); // closed by what was done before
+      if (this.#state === "closing") return this.#withdraw(slot); // closed by an earlier action
       this.#calls.dial(slot, (reason, options) => this.#retireByConnector(slot, reason, options));
     });
   }
@@ -257,7 +272,7 @@ export class Allocator<T, L extends Lease<T>>
 
   connected(slot: Slot<T>): void {
     const { condemned } = slot;
-    // To dial anew for the same waiter, as after a `clear`, could go on for ever.
+    // Dialling again for the same waiter, as after a `clear`, could go on without end.
     if (condemned?.reason === "lost") {
       return this.dialFailed(slot, lostWhileOpened(condemned.detail));
     }
@@ -266,7 +281,7 @@ export class Allocator<T, L extends Lease<T>>
     slot.expiresAt = this.#policy.expiryOf(slot.openedAt);
     this.reporter.connected(slot, duration);
     order?.opened(slot);
-    this.#sweepOverdue();
+    this.#renewal.goOn();
     const reason = this.#reasonToDrop(slot);
     if (reason === undefined) this.#offer(slot, now, false);
     else this.retire(slot, reason, slot.condemned?.detail);
@@ -283,7 +298,7 @@ export class Allocator<T, L extends Lease<T>>
     }
     if (slot.hasResource) this.retire(slot, slot.condemned?.reason ?? "init", error);
     else this.#free(slot);
-    for (const waiter of rejected) this.#reject(waiter, error);
+    for (const waiter of rejected) this.#rejections.reject(waiter, error);
     this.proceed();
   }
 
@@ -302,7 +317,7 @@ export class Allocator<T, L extends Lease<T>>
     const isReported = error !== undefined && kind !== "probe" && kind !== "accept";
     if (isReported && this.#state !== "closing") this.reporter.error(error, kind);
     this.retire(slot, REASONS[kind], error);
-    if (kind === "check" && this.#isServing) this.#checkSuspects(slot.idleSince);
+    if (kind === "check" && this.isServing) this.#checkSuspects(slot.idleSince);
     this.proceed();
   }
 
@@ -335,7 +350,7 @@ export class Allocator<T, L extends Lease<T>>
     return this.reporter.timeoutError(stage, limit);
   }
 
-  // What happens to leases by themselves
+  // Events of leases
 
   leaked(slot: Slot<T>, now: number): void {
     this.reporter.leaked(slot, now);
@@ -349,11 +364,11 @@ export class Allocator<T, L extends Lease<T>>
     this.proceed();
   }
 
-  // What happens to waiters by themselves
+  // Events of waiters
 
   aborted(waiter: Waiter): void {
     if (waiter.settled) return;
-    this.#rejectAborted(waiter);
+    this.#rejections.rejectAborted(waiter);
     this.proceed();
   }
 
@@ -361,14 +376,14 @@ export class Allocator<T, L extends Lease<T>>
     const { timeout, priority, signal } = waiter.request;
     if (signal?.aborted) return this.aborted(waiter);
     this.reporter.counters.acquires.timedOut++;
-    if (this.#isServing) this.#overload?.recordTimeout(priority);
-    this.#reject(waiter, this.reporter.lateError(this.#stageOf(waiter), timeout));
+    if (this.isServing) this.#rejections.overload?.recordTimeout(priority);
+    this.#rejections.reject(waiter, this.reporter.lateError(this.#stageOf(waiter), timeout));
     this.proceed();
   }
 
-  // What the owner of the pool asks for
+  // Calls of the owner
 
-  /** Has resources opened until `count` are idle, as far as there is room. */
+  /** Opens resources until `count` are idle, as far as there is room. */
   warm(count: number): Promise<number> {
     if (!this.isOpen) return Promise.reject(this.reporter.closedError());
     const opened = this.opener.warm(count);
@@ -397,34 +412,14 @@ export class Allocator<T, L extends Lease<T>>
 
   resume(): void {
     this.#isPaused = false;
-    this.#overload?.restart();
-    this.queue.unassignFirst(this.slots.idle.size); // what was returned meanwhile comes sooner than a dial
+    this.#rejections.overload?.restart();
+    this.queue.unassignFirst(this.slots.idle.size); // resources released meanwhile are served before dials
     this.proceed();
   }
 
-  /**
-   * Replaces a resource: the new one is opened first where there is room, else the
-   * old one is closed first. A leased one is closed when it is released.
-   */
+  /** Replaces a resource; a leased one is closed when it is released. */
   replace(slot: Slot<T>, reason: RetireReason, onDone: (error?: unknown) => void): void {
-    if (slot.state === "closing" || slot.state === "gone") return onDone();
-    const done = () => this.#actions.add(() => onDone());
-    const failed = (error: unknown) => this.#actions.add(() => onDone(error));
-    const opened = () => {
-      this.#condemn(slot, reason);
-      done();
-    };
-    const refusal = this.opener.dialInBackground({ opened, failed });
-    const { lastFailure } = this.reporter;
-    // While the server is down nothing is closed for which there would be no replacement.
-    if (refusal === "schedule" && lastFailure !== undefined) failed(lastFailure.error);
-    else if (refusal !== undefined) {
-      (this.#onGone ??= new Map()).set(slot, () => {
-        const order = { opened: done, failed };
-        if (!this.isOpen || this.opener.dialInBackground(order) !== undefined) done();
-      });
-      this.#condemn(slot, reason);
-    }
+    this.#renewal.replace(slot, reason, onDone);
     this.proceed();
   }
 
@@ -437,11 +432,11 @@ export class Allocator<T, L extends Lease<T>>
     this.proceed();
   }
 
-  /** Rejects everybody and stops what is under way; `onEmpty` is called when the last slot is free. */
+  /** Rejects all callers and aborts calls in flight; `onEmpty` is called when the last slot is free. */
   shutDown(onEmpty: () => void): void {
     this.#state = "closing";
     this.#onEmpty = onEmpty;
-    this.#rejectAll();
+    this.#rejections.rejectAll();
     this.#stopTimers();
     const error = this.reporter.closedError();
     this.opener.close(error);
@@ -451,14 +446,14 @@ export class Allocator<T, L extends Lease<T>>
     this.#reportEmpty();
   }
 
-  /** The pool is empty, and nobody has it any more: to close it would make errors for nobody. */
+  /** Lets go of an empty pool without a close, which would only make unused errors. */
   drop(): void {
     this.#state = "closed";
     this.#stopTimers();
     this.opener.close(undefined);
   }
 
-  /** Waits no longer for borrowers, dials, checks and resets. */
+  /** Stops waiting for borrowers, dials, checks and resets. */
   force(): void {
     for (const slot of [...this.slots]) {
       const isCalling = slot.state === "connecting" || slot.state === "preparing";
@@ -469,14 +464,14 @@ export class Allocator<T, L extends Lease<T>>
     this.proceed();
   }
 
-  /** Waits no longer for closes that are under way. */
+  /** Stops waiting for closes in flight. */
   abandonCloses(): void {
     for (const slot of [...this.slots]) {
       if (slot.state === "closing") slot.call?.giveUp(this.reporter.closedError());
     }
   }
 
-  /** Closes the resource that has been idle longest, as room is needed elsewhere. */
+  /** Closes the longest-idle resource to make room elsewhere. */
   evict(): void {
     const { oldest } = this.#idle;
     if (oldest !== undefined) this.retire(oldest, "replaced");
@@ -488,7 +483,7 @@ export class Allocator<T, L extends Lease<T>>
     const now = this.options.clock.wall();
     for (const slot of this.slots.idle) {
       const reason = this.#policy.reasonForIdle(slot, now);
-      if (reason !== undefined) this.#expire(slot, reason, now);
+      if (reason !== undefined) this.#renewal.expire(slot, reason, now);
       else if (this.#policy.isKeepaliveDue(slot, now)) this.#checkInBackground(slot);
     }
     this.#idle.planSweep(now);
@@ -498,7 +493,7 @@ export class Allocator<T, L extends Lease<T>>
   retire(slot: Slot<T>, reason: RetireReason, detail?: unknown): void {
     const { state, call } = slot;
     if (state === "closing" || state === "gone") return;
-    if (state === "leased" && slot.acquiredAt !== undefined) this.#tracker.end(slot);
+    if (state === "leased" && slot.acquiredAt !== undefined) this.#tracker?.end(slot);
     if (slot.waiter !== undefined) this.queue.unassign(slot.waiter);
     if (slot.uses === 0) {
       this.opener.recordUnusedLoss(reason, this.options.clock.wall() - slot.openedAt);
@@ -515,31 +510,20 @@ export class Allocator<T, L extends Lease<T>>
     this.retire(slot, reason, detail);
   }
 
-  /** Has all decided and done that can be. */
+  /** Makes all possible decisions, and runs their actions. */
   proceed(): void {
     do this.#decide(); while (this.#actions.run());
   }
 
   // Decisions
 
-  /** The overload guard, if there is to be one: the option may be given while the pool is open. */
-  get #overload(): OverloadGuard | undefined {
-    if (this.options.overload === undefined) return undefined;
-    return this.#guard ??= new OverloadGuard(this.options, () => this.#endInterval());
-  }
-
-  get #isServing(): boolean {
-    return (this.#state === "open" || this.#state === "draining") && !this.#isPaused;
-  }
-
   get #isOverfull(): boolean {
     return this.#capacity.isExceededBy(this.slots.size - this.slots.closing);
   }
 
   /**
-   * After an acquire or a release. A resource that passed from a borrower to a waiter,
-   * or to the idle ones while nobody waits, leaves no more for others than before: then
-   * nothing follows.
+   * After an acquire or a release. If a resource passed from a borrower to a waiter, or to the
+   * idle ones while no caller waits, nothing more can be decided.
    */
   #followUp(): void {
     const isAdmitting = this.#admitting !== undefined && this.#admitting.size > 0;
@@ -549,7 +533,7 @@ export class Allocator<T, L extends Lease<T>>
   }
 
   #decide(): void {
-    if (this.#isServing && this.queue.next !== undefined) this.#serveWaiters();
+    if (this.isServing && this.queue.next !== undefined) this.#serveWaiters();
     if (this.#withdrawUnneeded()) return this.#decide(); // there is room again
     this.#capacity.review();
     if (this.#state === "closing" || this.#state === "closed") return;
@@ -566,7 +550,7 @@ export class Allocator<T, L extends Lease<T>>
   ): Promise<L> {
     const now = this.options.clock.now();
     const wanted = site === undefined ? request : { ...request, site };
-    // A promise in whose executor `reject` is not mentioned never makes it.
+    // An executor without `reject` saves its creation.
     return request.signal === undefined
       ? new Promise((resolve) => this.#join(new Waiter(wanted, now, resolve as Resolve), begin))
       : new Promise((resolve, reject) =>
@@ -575,30 +559,30 @@ export class Allocator<T, L extends Lease<T>>
   }
 
   #join(waiter: Waiter, begin: ((waiter: Waiter) => void) | undefined): void {
-    // Behind a waiter that takes anything, and gets nothing, nobody gets anything.
+    // If a waiter that takes any resource gets none, no later waiter gets one.
     const isBehind = waiter.request.mayWait && this.queue.nextAny !== undefined;
     this.queue.add(waiter);
     begin?.(waiter);
     if (isBehind && this.queue.next !== waiter) this.#capacity.review();
     else this.proceed();
     if (this.options.maxWaiting < Infinity) this.#rejectIfTooMany(waiter);
-    if (!waiter.settled) this.#overload?.watch();
+    if (!waiter.settled) this.#rejections.overload?.watch();
   }
 
   #rejectIfTooMany(waiter: Waiter): void {
     if (waiter.settled || waiter.slot !== undefined) return;
     if (this.queue.unassigned <= this.options.maxWaiting) return;
-    this.#rejectExhausted(waiter, "maxWaiting");
+    this.#rejections.rejectExhausted(waiter, "maxWaiting");
     this.proceed();
   }
 
   #serveWaiters(): void {
-    this.#shed();
+    if (this.options.overload !== undefined) this.#rejections.shed();
     let waiter = this.queue.next;
     while (waiter !== undefined) {
-      if (waiter.request.signal?.aborted) this.#rejectAborted(waiter);
+      if (waiter.request.signal?.aborted) this.#rejections.rejectAborted(waiter);
       else if (!this.#serve(waiter)) {
-        // A fresh resource that can't be had now keeps no idle one from those behind.
+        // A waiter for a fresh resource does not keep idle ones from later waiters.
         const isFresh = waiter.request.kind === "fresh" && this.slots.idle.size > 0;
         waiter = isFresh ? this.queue.nextAny : undefined;
         continue;
@@ -607,7 +591,7 @@ export class Allocator<T, L extends Lease<T>>
     }
   }
 
-  /** Gives a waiter an idle resource, or has one made ready. Returns false if neither can be done now. */
+  /** Gives a waiter an idle resource, or has one prepared. Returns false if neither is possible now. */
   #serve(waiter: Waiter): boolean {
     if (waiter.request.kind === "fresh" || this.slots.idle.size === 0) return this.#dialFor(waiter);
     const now = this.options.clock.wall();
@@ -616,10 +600,10 @@ export class Allocator<T, L extends Lease<T>>
     return this.#pass(slot, now);
   }
 
-  /** Passes an idle resource to the first waiter that can use it, or has it made ready. Returns false if nobody can use it. */
+  /** Passes an idle resource to the first waiter that can use it, or has it prepared. Returns false if no waiter can use it. */
   #pass(slot: Slot<T>, now: number): boolean {
     const need = this.#needOf(slot, now);
-    if (slot.state !== "idle") return true; // what was asked has called the pool
+    if (slot.state !== "idle") return true; // the connector has called the pool
     if (need !== undefined) {
       this.#prepare(slot, need, this.queue.nextAny);
       return true;
@@ -632,7 +616,7 @@ export class Allocator<T, L extends Lease<T>>
   #dialFor(waiter: Waiter): boolean {
     const refusal = this.opener.dialFor(waiter);
     if (refusal === "final") {
-      this.#reject(waiter, this.opener.finalError!.error);
+      this.#rejections.reject(waiter, this.opener.finalError!.error);
       return true;
     }
     const { oldest } = this.#idle;
@@ -645,7 +629,7 @@ export class Allocator<T, L extends Lease<T>>
   #takerOf(slot: Slot<T>): Waiter | undefined {
     let waiter = this.queue.firstFor(slot);
     while (waiter?.request.signal?.aborted) { // its listener has not been called yet
-      this.#rejectAborted(waiter);
+      this.#rejections.rejectAborted(waiter);
       waiter = this.queue.firstFor(slot);
     }
     return waiter;
@@ -655,7 +639,7 @@ export class Allocator<T, L extends Lease<T>>
     return this.#reasonToDrop(slot) ?? this.#policy.reasonForReturned(slot, now);
   }
 
-  /** Why the pool has no more use for a resource, fit or not. */
+  /** Why the pool does not need a resource, even if it is fit. */
   #reasonToDrop(slot: Slot<T>): RetireReason | undefined {
     if (slot.condemned !== undefined) return slot.condemned.reason;
     if (this.#state === "closing") return "closed";
@@ -669,25 +653,25 @@ export class Allocator<T, L extends Lease<T>>
     const reason = this.#reasonForReturned(slot, now);
     if (reason === undefined) this.#offer(slot, now, isReturned);
     else this.retire(slot, reason, slot.condemned?.detail);
-    // A waiter that it was made ready for, and that did not get it, has nothing now.
+    // If its waiter did not get it, it has no slot now.
     if (waiter === undefined || waiter.settled) this.#followUp();
     else this.proceed();
   }
 
   /**
-   * A resource is ready: it goes to the first waiter that can use it, or is idle.
-   * One that its borrower returned is probed first, as an idle one is.
+   * A resource is ready: it goes to the first waiter that can use it, or becomes idle. A
+   * released one is probed first, like an idle one.
    */
   #offer(slot: Slot<T>, now: number, isReturned: boolean): void {
-    if (this.queue.size === 0 || !this.#isServing) return this.#rest(slot, now);
-    if (this.#overload !== undefined) this.#shed();
+    if (this.queue.size === 0 || !this.isServing) return this.#rest(slot, now);
+    if (this.options.overload !== undefined) this.#rejections.shed();
     const waiter = this.#takerOf(slot);
     const isInTheWay = this.queue.hasFresh && this.queue.wantsFreshBefore(waiter) &&
       this.opener.lacksRoom;
     const mustYield = isInTheWay || this.#capacity.mustYieldBefore(waiter, slot.openedAt);
     if (mustYield) this.retire(slot, "replaced");
     else if (waiter === undefined) this.#rest(slot, now);
-    else if (isReturned && this.#connector.watch !== undefined) this.#handOver(slot, now);
+    else if (isReturned && this.#traits.watches) this.#handOver(slot, now);
     else this.#give(slot, waiter, now);
   }
 
@@ -697,12 +681,12 @@ export class Allocator<T, L extends Lease<T>>
     const { size } = this.slots.idle;
     if (size >= maxIdle) this.retire(slot, "surplus");
     else if (idleTimeout === 0 && size >= minIdle) this.retire(slot, "idle");
-    else if (this.#isServing && this.#capacity.mustYieldBefore(undefined, slot.openedAt)) {
+    else if (this.isServing && this.#capacity.mustYieldBefore(undefined, slot.openedAt)) {
       this.retire(slot, "replaced");
     } else this.#idle.add(slot, now, false);
   }
 
-  /** Hands a watched resource to the first waiter, as if it had been idle for a moment. */
+  /** Gives a watched resource to the first waiter, as if it had been idle for a moment. */
   #handOver(slot: Slot<T>, now: number): void {
     this.#idle.add(slot, now, true);
     if (slot.state === "idle") this.#pass(slot, now); // else the watch found it lost
@@ -712,12 +696,11 @@ export class Allocator<T, L extends Lease<T>>
     if (slot.waiter !== undefined) this.queue.redirect(slot, waiter);
     const resolve = this.queue.take(waiter);
     const waited = this.options.clock.now() - waiter.since;
-    this.#overload?.recordWait(waited, waiter.request.priority);
+    this.#rejections.overload?.recordWait(waited, waiter.request.priority);
     try {
       resolve(this.#lend(slot, now, waited, waiter.request.site));
     } catch (error) {
-      this.reporter.rejected(waiter, error);
-      resolve(new Rejection(error));
+      this.#rejections.answer(waiter, resolve, error);
     }
   }
 
@@ -728,15 +711,13 @@ export class Allocator<T, L extends Lease<T>>
     site: AcquireSite | undefined,
   ): L {
     if (++slot.uses === 1) this.opener.wasUsed();
-    if (waited === undefined) this.#overload?.recordNoWait();
+    if (waited === undefined) this.#rejections.overload?.recordNoWait();
     this.slots.lend(slot);
     slot.leasedAt = now;
     try {
       if (slot.isWatched) this.#idle.unwatch(slot);
-      const lease = this.#connector.lease !== undefined
-        ? this.#leaseOf(slot)
-        : new Lease(slot) as L;
-      if (site !== undefined) this.#tracker.begin(slot, lease, site);
+      const lease = this.#traits.makesLeases ? this.#leaseOf(slot) : new Lease(slot) as L;
+      if (site !== undefined) this.#tracker!.begin(slot, lease, site);
       this.reporter.acquired(slot, waited);
       return lease;
     } catch (error) {
@@ -754,17 +735,17 @@ export class Allocator<T, L extends Lease<T>>
     );
   }
 
-  /** What must be awaited before an idle resource is lent, if anything. */
+  /** The promise to await before an idle resource is lent, if any. */
   #needOf(slot: Slot<T>, now: number): Need | undefined {
     const isCheckDue = this.#policy.isCheckDue(slot, now);
     const probe = slot.isWatched
       ? this.#idle.probe(slot, true, now - slot.idleSince >= 1)
       : undefined;
-    if (slot.state !== "idle") ignoreResult(probe, nothing); // nobody awaits it any more
+    if (slot.state !== "idle") ignoreResult(probe, nothing); // no longer awaited
     return isCheckDue || probe !== undefined ? { probe, isCheckDue } : undefined;
   }
 
-  /** Whether an idle resource can be lent this very moment. */
+  /** Whether an idle resource can be lent without a wait. */
   #isReady(slot: Slot<T>, now: number): boolean {
     if (this.#policy.isCheckDue(slot, now)) return false;
     const probe = this.#idle.probe(slot, false, now - slot.idleSince >= 1);
@@ -772,7 +753,7 @@ export class Allocator<T, L extends Lease<T>>
     return probe === undefined;
   }
 
-  /** Has an idle resource made ready, for a waiter or for later. */
+  /** Prepares an idle resource, for a waiter or for later. */
   #prepare(slot: Slot<T>, { probe }: Need, waiter: Waiter | undefined): void {
     this.slots.move(slot, "preparing");
     if (waiter !== undefined) this.queue.assign(waiter, slot);
@@ -811,41 +792,6 @@ export class Allocator<T, L extends Lease<T>>
     });
   }
 
-  /** An idle resource is due to go. `minIdle` of them are replaced before they are closed. */
-  #expire(slot: Slot<T>, reason: RetireReason, now: number): void {
-    const { minIdle, idleTimeout } = this.options;
-    const isNeeded = this.slots.idle.size <= minIdle && this.isOpen;
-    if (!isNeeded || reason === "broken") return this.retire(slot, reason);
-    // When the sweep is a whole timeout late the process has slept, and what it held is stale.
-    const isFresh = now - slot.restingSince < 2 * idleTimeout;
-    if (reason === "idle" && isFresh) this.#policy.restartIdleTimer(slot, now);
-    else this.#renew(slot, reason);
-  }
-
-  #renew(slot: Slot<T>, reason: RetireReason): void {
-    if (this.#renewing?.has(slot)) return;
-    const retire = () => {
-      this.#renewing?.delete(slot);
-      if (slot.state === "idle") this.retire(slot, reason);
-    };
-    const refusal = this.opener.dialInBackground({ opened: retire, failed: retire });
-    if (refusal === undefined) (this.#renewing ??= new Set()).add(slot);
-    else if (refusal === "schedule" || this.slots.connecting + this.slots.closing === 0) {
-      this.retire(slot, reason);
-    } else this.#hasOverdue = true; // one at a time
-  }
-
-  #sweepOverdue(): void {
-    if (!this.#hasOverdue) return;
-    this.#hasOverdue = false;
-    this.#actions.add(() => this.sweep());
-  }
-
-  #condemn(slot: Slot<T>, reason: RetireReason, detail?: unknown): void {
-    if (slot.state === "idle") this.retire(slot, reason, detail);
-    else slot.condemned ??= { reason, detail };
-  }
-
   #retireByConnector(slot: Slot<T>, reason: unknown, options: RetireOptions | undefined): void {
     const { state } = slot;
     const isOut = state === "leased" && options?.now !== true || state === "connecting";
@@ -854,7 +800,7 @@ export class Allocator<T, L extends Lease<T>>
     this.proceed();
   }
 
-  /** Gives up a dial that waits for leave, and that nobody needs any more. Returns false if there is none. */
+  /** Gives up a dial that waits for admission and is no longer needed. Returns false if there is none. */
   #withdrawUnneeded(): boolean {
     for (const slot of this.#admitting ?? []) {
       if (slot.state !== "connecting" || slot.stage !== "admit" || slot.call === undefined) {
@@ -867,7 +813,7 @@ export class Allocator<T, L extends Lease<T>>
     return false;
   }
 
-  /** A dial is given up before it has begun. */
+  /** Gives up a dial before it has begun. */
   #withdraw(slot: Slot<T>): void {
     slot.call?.cancel(new Error("The resource is not needed any more"));
     this.#admitting?.delete(slot);
@@ -880,10 +826,7 @@ export class Allocator<T, L extends Lease<T>>
     this.slots.delete(slot);
     this.#capacity.give();
     if (permit !== undefined) this.#actions.add(() => this.#giveBack(permit));
-    const onGone = this.#onGone?.get(slot);
-    this.#onGone?.delete(slot);
-    onGone?.();
-    this.#sweepOverdue();
+    this.#renewal.gone(slot);
     this.#reportEmpty();
   }
 
@@ -897,11 +840,10 @@ export class Allocator<T, L extends Lease<T>>
   }
 
   #stopTimers(): void {
-    this.queue.close();
+    this.#capacity.close();
     this.#idle.close();
-    this.#tracker.close();
-    this.#guard?.close();
-    this.#calls.stopTimer();
+    this.#tracker?.close();
+    this.#rejections.close();
   }
 
   #reportEmpty(): void {
@@ -916,7 +858,7 @@ export class Allocator<T, L extends Lease<T>>
     for (const slot of [...this.slots]) slot.call?.abort(reason);
   }
 
-  // Refusals
+  // Rejections
 
   /** Rejects a call that does not wait. */
   #refuse(error: unknown): Promise<never> {
@@ -925,65 +867,11 @@ export class Allocator<T, L extends Lease<T>>
     return Promise.reject(error);
   }
 
-  #reject(waiter: Waiter, error: unknown): void {
-    if (waiter.settled) return;
-    const { signal } = waiter.request;
-    const reason = signal?.aborted ? signal.reason : error; // the abort came first
-    const resolve = this.queue.take(waiter);
-    this.reporter.rejected(waiter, reason);
-    resolve(new Rejection(reason));
-  }
-
-  #rejectAborted(waiter: Waiter): void {
-    const { reject } = waiter;
-    const { reason } = waiter.request.signal!;
-    this.reporter.counters.acquires.aborted++;
-    this.queue.take(waiter);
-    this.reporter.rejected(waiter, reason);
-    reject!(reason);
-  }
-
-  #rejectExhausted(waiter: Waiter, limit: ExhaustedLimit): void {
-    this.reporter.counters.acquires.exhausted++;
-    const resolve = this.queue.take(waiter);
-    const error = this.reporter.exhaustedError(limit);
-    this.reporter.rejected(waiter, error);
-    resolve(new Rejection(error));
-  }
-
   /** Rejects waiters that do not wait, and for which nothing is being made ready. Returns false if there is none. */
   #rejectStranded(): boolean {
     const stranded = this.queue.strandedBeyond(this.#capacity.coming, this.slots.closing);
-    for (const waiter of stranded) this.#rejectExhausted(waiter, this.#limitNow);
+    for (const waiter of stranded) this.#rejections.rejectExhausted(waiter, this.#limitNow);
     return stranded.length > 0;
-  }
-
-  /** Rejects waiters that have waited for too long under overload, of the lowest priority first. */
-  #shed(isThorough = false): void {
-    const horizon = this.#overload?.horizon;
-    if (horizon === undefined || !this.isOpen) return; // a draining pool serves all who wait
-    // The head has waited longest, unless it has a priority: then the others are seen at the interval's end.
-    if (!isThorough && (this.queue.next?.since ?? Infinity) >= horizon) return;
-    const now = this.options.clock.now();
-    for (const waiter of this.queue.unassignedSince(horizon).reverse()) {
-      this.reporter.counters.acquires.shed++;
-      this.#reject(waiter, this.reporter.overloadedError(now - waiter.since));
-    }
-  }
-
-  /** An interval of the overload guard is over. */
-  #endInterval(): void {
-    const { next } = this.queue;
-    if (next === undefined) return;
-    const waited = this.options.clock.now() - next.since;
-    if (this.#isServing) this.#overload?.recordStanding(waited, next.request.priority);
-    this.#overload?.watch();
-    if (this.#isServing) this.#shed(true); // a pause is no overload
-    this.proceed();
-  }
-
-  #rejectAll(): void {
-    for (const waiter of [...this.queue]) this.#reject(waiter, this.reporter.closedError());
   }
 
   get #limitNow(): ExhaustedLimit {

@@ -1,19 +1,19 @@
-import { type Bounded, DeadlineQueue } from "../internal/deadline_queue.ts";
+import type { Bounded, DeadlineQueue } from "../internal/deadline_queue.ts";
 import { SignalRegistry } from "../internal/signal_registry.ts";
 import { errorText } from "../internal/text.ts";
 import { PoolError } from "./errors.ts";
 import type { Lease } from "./lease.ts";
 import type { AcquireOptions, UseOptions } from "./options.ts";
 
-/** What is bounded: the body of `use`, or dials that are waited for. */
+/** The bounded stages: the body of `use`, or awaited dials. */
 export type BoundedStage = "use" | "connect";
 
-/** What `use` needs of a pool. */
+/** The part of a pool that `use` needs. */
 export interface Lender<L> {
   readonly acquireTimeout: number;
-  /** `within` bounds it beside the `timeout` of the options, in milliseconds. */
+  /** `within` is another bound in addition to the `timeout` of the options, in milliseconds. */
   acquire(options: AcquireOptions | undefined, within?: number): Promise<L>;
-  /** Whether the lease's resource, used before, failed before anything came back. */
+  /** Whether the lease's reused resource failed before anything came back. */
   isStale(lease: L, error: unknown): boolean;
   /** Whether the error has spoilt the lease's resource. */
   isFatal(lease: L, error: unknown): boolean;
@@ -21,23 +21,20 @@ export interface Lender<L> {
   lateError(deadline: number, stage: BoundedStage): Error;
 }
 
-/** What bounds a call as a whole. */
+/** The bounds of a whole call. */
 type Limits = Pick<UseOptions, "signal" | "deadline">;
 
 /** Lends resources for the time of a function, within the limits of the call. */
 export class Borrowing<L extends Lease<unknown>> {
   readonly #lender: Lender<L>;
   readonly #clock: () => number;
-  readonly #limits: DeadlineQueue<Use>;
+  readonly #limits: DeadlineQueue;
   readonly #aborts = new SignalRegistry<Use>((use, reason) => use.cut(reason));
 
-  constructor(lender: Lender<L>, clock: () => number) {
+  constructor(lender: Lender<L>, clock: () => number, limits: DeadlineQueue) {
     this.#lender = lender;
     this.#clock = clock;
-    this.#limits = new DeadlineQueue(
-      clock,
-      (use) => use.cut(lender.lateError(use.limit, use.stage)),
-    );
+    this.#limits = limits;
   }
 
   /** Runs the function with a lease. A throw that spoils the resource closes it; a return releases it. */
@@ -67,12 +64,7 @@ export class Borrowing<L extends Lease<unknown>> {
     return this.#bounded(work, () => {}, limits, begun, "connect");
   }
 
-  /** From now on no timer stays behind. */
-  close(): void {
-    this.#limits.close();
-  }
-
-  /** Runs it once more, on a resource that nobody has used. */
+  /** Runs it once more, on a fresh resource. */
   async #retry<R>(
     body: (lease: L) => R | PromiseLike<R>,
     options: UseOptions,
@@ -117,11 +109,13 @@ export class Borrowing<L extends Lease<unknown>> {
     stage: BoundedStage,
   ): Promise<R> {
     return new Promise((resolve, reject) => {
-      const use = new Use(stage, deadline, begun + deadline, (reason) => {
+      const cut = (reason: unknown) => {
         end();
         onCut(reason);
         reject(reason);
-      });
+      };
+      const late = () => this.#lender.lateError(deadline, stage);
+      const use = new Use(begun + deadline, cut, late);
       const end = () => {
         use.settled = true;
         this.#limits.drop(use);
@@ -160,14 +154,11 @@ export class Borrowing<L extends Lease<unknown>> {
   }
 }
 
-/** The error of a retry that got no resource: what failed at first must not be lost. */
+/** The error of a retry that got no resource, which includes the first error. */
 function withFirst(second: unknown, first: unknown, signal: AbortSignal | undefined): unknown {
   if (signal?.aborted) return second;
-  if (second instanceof PoolError) {
-    second.cause ??= first;
-    return second;
-  }
   const text = `the request had failed before, on a reused resource: ${errorText(first)}`;
+  if (second instanceof PoolError) return retold(second, text, first);
   if (second instanceof Error && isOfPlatform(second)) {
     const ErrorType = second.constructor as ErrorConstructor;
     const error = new ErrorType(`${second.message}; ${text}`, { cause: first });
@@ -175,6 +166,12 @@ function withFirst(second: unknown, first: unknown, signal: AbortSignal | undefi
     return code === undefined ? error : Object.assign(error, { code });
   }
   return new AggregateError([first, second], `${errorText(second)}; ${text}`, { cause: first });
+}
+
+/** A copy of the error for one caller: others may be told the same one. Its own cause stays. */
+function retold(error: PoolError, text: string, first: unknown): PoolError {
+  const copy = new Error(`${error.message}; ${text}`, { cause: error.cause ?? first });
+  return Object.assign(Object.setPrototypeOf(copy, Object.getPrototypeOf(error)), error);
 }
 
 /** Whether an error is of a class that takes a message and a cause: one of the language's or of Deno's. */
@@ -190,21 +187,18 @@ function isBounded(options: UseOptions | undefined): options is UseOptions {
 
 /** One call that is bounded. */
 class Use implements Bounded {
-  readonly stage: BoundedStage;
-  readonly limit: number;
   readonly deadline: number;
   readonly cut: (reason: unknown) => void;
+  readonly #lateError: () => Error;
   settled = false;
 
-  constructor(
-    stage: BoundedStage,
-    limit: number,
-    deadline: number,
-    cut: (reason: unknown) => void,
-  ) {
-    this.stage = stage;
-    this.limit = limit;
+  constructor(deadline: number, cut: (reason: unknown) => void, lateError: () => Error) {
     this.deadline = deadline;
     this.cut = cut;
+    this.#lateError = lateError;
+  }
+
+  expire(): void {
+    this.cut(this.#lateError());
   }
 }

@@ -1,11 +1,12 @@
-import type { TimerGroup } from "../internal/timer_group.ts";
+import type { Clock } from "../internal/clock.ts";
+import { PoolTimers } from "./_timers.ts";
 import type { Waiter } from "./_wait_queue.ts";
 import type { ExhaustedLimit } from "./errors.ts";
 import type { SharedFigures } from "./stats.ts";
 
 /** The pool to which a capacity belongs, as the capacity sees it. */
 export interface CapacityUser {
-  /** Slots in use, those being closed included. */
+  /** Slots in use, including those being closed. */
   readonly openSlots: number;
   /** Those being closed. */
   readonly closingSlots: number;
@@ -19,7 +20,7 @@ export interface CapacityUser {
   readonly demand: number;
   /** Closes the resource that has been idle longest. */
   evict(): void;
-  /** Decides what it can, as there may be room. */
+  /** Makes all possible decisions, since there may be room. */
   proceed(): void;
 }
 
@@ -33,38 +34,41 @@ export interface Capacity {
   readonly limit: ExhaustedLimit;
   /** The figures of the whole, if it is shared. */
   readonly shared: SharedFigures | undefined;
-  /** What the timers for idle resources are part of, if many pools share one. */
-  readonly timers: TimerGroup | undefined;
+  /** Shared by all pools that share the capacity. */
+  readonly timers: PoolTimers;
   /** Is called once with the pool that has it. */
   serve(user: CapacityUser): void;
   /** Takes the room for one more resource, for a waiter or in the background. Returns false if there is none. */
   take(waiter: Waiter | undefined): boolean;
   /** A slot is free again. */
   give(): void;
-  /** Whether so many resources are more than there should be. */
+  /** Whether this number of resources exceeds the limit. */
   isExceededBy(open: number): boolean;
   /** Whether a free resource, opened then, must make room for a waiter of another pool, instead of going to this waiter or being idle. */
   mustYieldBefore(waiter: Waiter | undefined, openedAt: number): boolean;
   /** For how many waiters room is being made elsewhere. */
   readonly coming: number;
-  /** A dial has taken so many milliseconds. */
+  /** A dial took `duration` milliseconds. */
   dialled(duration: number): void;
   /** The pool has decided all that it can for now. */
   review(): void;
   resize(maxSize: number): void;
+  /** The pool is closing. */
+  close(): void;
 }
 
 /** The capacity of a pool that stands alone. */
 export class OwnCapacity implements Capacity {
   readonly limit = "maxSize";
   readonly shared = undefined;
-  readonly timers = undefined;
+  readonly timers: PoolTimers;
   readonly coming = 0;
   maxSize: number;
   #size = 0;
 
-  constructor(maxSize: number) {
+  constructor(maxSize: number, clock: Clock) {
     this.maxSize = maxSize;
+    this.timers = new PoolTimers(clock);
   }
 
   get room(): number {
@@ -97,5 +101,9 @@ export class OwnCapacity implements Capacity {
 
   resize(maxSize: number): void {
     this.maxSize = maxSize;
+  }
+
+  close(): void {
+    this.timers.close();
   }
 }

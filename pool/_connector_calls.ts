@@ -1,7 +1,8 @@
-import { type Bounded, DeadlineQueue } from "../internal/deadline_queue.ts";
+import type { Bounded, DeadlineQueue } from "../internal/deadline_queue.ts";
 import { invoke } from "../internal/promise_like.ts";
 import { shown } from "../internal/text.ts";
 import type { PendingCall, Slot } from "./_slot.ts";
+import type { PoolTimers } from "./_timers.ts";
 import { closeResource, type Connector, type ConnectorContext } from "./connector.ts";
 import type { TimeoutStage } from "./errors.ts";
 import type { Lease } from "./lease.ts";
@@ -9,14 +10,14 @@ import type { ResolvedPoolOptions } from "./options.ts";
 import type { Permit } from "./semaphore.ts";
 import type { RetireReason } from "./stats.ts";
 
-/** How a resource is made ready: a probe and a check, a reset, or work of the connector's own. */
+/** The ways to prepare a resource: a probe and a check, a reset, or the connector's own work. */
 export type PreparationKind = "probe" | "check" | "reset" | "accept";
 
-/** What comes back from the connector. */
+/** The outcomes of connector calls. */
 export interface CallEvents<T> {
   /** A dial has given a resource, which is to be initialised. Returns false if the pool has it already. */
   opened(slot: Slot<T>, resource: T): boolean;
-  /** A dial that had been given up was given leave to begin. */
+  /** A dial that had been given up was admitted. */
   lateLeave(permit: Permit): void;
   /** A dial that had been given up has given a resource. */
   late(resource: T): void;
@@ -28,42 +29,39 @@ export interface CallEvents<T> {
   prepared(slot: Slot<T>, kind: PreparationKind): void;
   /** The resource is not fit to be lent. */
   unfit(slot: Slot<T>, kind: PreparationKind, error: unknown): void;
-  /** The resource is closed, as well as could be. */
+  /** The resource is closed, or its close has failed. */
   closed(slot: Slot<T>): void;
-  /** A call has failed that nobody awaits. */
+  /** A call has failed that is not awaited. */
   failed(error: unknown, stage: TimeoutStage): void;
   /** The error for a call that took too long. */
   timeoutError(stage: TimeoutStage, limit: number): Error;
 }
 
 /**
- * Calls the connector, each call bounded in time, and brings the outcome back as
- * an event. A connector may answer, throw, reject, hang, or answer too late: each
- * call has one outcome.
+ * Calls the connector, each call with a time limit, and reports the outcome as an event. A
+ * connector may answer, throw, reject, hang, or answer too late: each call has one outcome.
  */
 export class ConnectorCalls<T, L extends Lease<T>> {
   readonly connector: Connector<T, L>;
   readonly options: ResolvedPoolOptions;
   readonly events: CallEvents<T>;
-  #limits: DeadlineQueue<BoundedCall> | undefined;
+  readonly #timers: PoolTimers;
   #closed: AbortController | undefined;
 
   constructor(
     connector: Connector<T, L>,
     options: ResolvedPoolOptions,
     events: CallEvents<T>,
+    timers: PoolTimers,
   ) {
     this.connector = connector;
     this.options = options;
     this.events = events;
+    this.#timers = timers;
   }
 
-  /** The deadlines of all calls. Made when it is first needed. */
-  get limits(): DeadlineQueue<BoundedCall> {
-    return this.#limits ??= new DeadlineQueue(
-      this.options.clock.now,
-      (call) => call.expire(),
-    );
+  get limits(): DeadlineQueue {
+    return this.#timers.deadlines;
   }
 
   /** Aborted when the pool is closed. */
@@ -71,23 +69,18 @@ export class ConnectorCalls<T, L extends Lease<T>> {
     return (this.#closed ??= new AbortController()).signal;
   }
 
-  /** From now on no timer stays behind when no call is under way. */
-  stopTimer(): void {
-    this.#limits?.close();
-  }
-
   abortClosed(reason: unknown): void {
     this.#closed?.abort(reason);
   }
 
-  /** Awaits leave to dial, dials, and initialises the resource. */
+  /** Awaits admission, dials, and initialises the resource. */
   dial(slot: Slot<T>, retire: DialContextRetire): void {
     const call = new Dial(this, slot, retire);
     slot.call = call;
     call.begin();
   }
 
-  /** Awaits what the connector's probe gave. */
+  /** Awaits the connector's probe. */
   probe(slot: Slot<T>, probe: PromiseLike<void>): void {
     this.#prepare(slot, "probe", () => probe);
   }
@@ -100,7 +93,7 @@ export class ConnectorCalls<T, L extends Lease<T>> {
     this.#prepare(slot, "reset", (context) => this.connector.reset!(slot.resource, context));
   }
 
-  /** Does work of the connector's own on a resource that was idle. */
+  /** Runs the connector's own work on a resource that was idle. */
   accept(slot: Slot<T>, work: (context: ConnectorContext) => PromiseLike<void>): void {
     this.#prepare(slot, "accept", work);
   }
@@ -111,7 +104,7 @@ export class ConnectorCalls<T, L extends Lease<T>> {
     call.run(() => closeResource(this.connector, slot.resource, reason));
   }
 
-  /** Closes what a dial gave when nobody waited for it any more. */
+  /** Closes the resource of an abandoned dial. */
   closeLate(resource: T): void {
     const call = new Close(this, () => {});
     call.run(() => closeResource(this.connector, resource, "surplus"));
@@ -128,17 +121,17 @@ export class ConnectorCalls<T, L extends Lease<T>> {
   }
 }
 
-/** What a resource's dial is given to retire it with. */
+/** The `retire` function that a resource's dial gets. */
 export type DialContextRetire = Parameters<Connector<unknown>["connect"]>[0]["retire"];
 
 /** One call into the connector, or several in a row under one limit. */
 abstract class BoundedCall implements Bounded, PendingCall {
-  readonly #limits: DeadlineQueue<BoundedCall>;
+  readonly #limits: DeadlineQueue;
   deadline = Infinity;
   settled = false;
   #controller: AbortController | undefined = undefined;
 
-  constructor(limits: DeadlineQueue<BoundedCall>) {
+  constructor(limits: DeadlineQueue) {
     this.#limits = limits;
   }
 
@@ -148,7 +141,7 @@ abstract class BoundedCall implements Bounded, PendingCall {
   /** The limit has passed. */
   abstract expire(): void;
 
-  /** Aborted when the call is to stop. Made when first asked for. */
+  /** Aborted when the call must stop. Created when it is first read. */
   get signal(): AbortSignal {
     return (this.#controller ??= new AbortController()).signal;
   }
@@ -167,7 +160,7 @@ abstract class BoundedCall implements Bounded, PendingCall {
     this.#controller?.abort(reason);
   }
 
-  /** Counts as over from now on. Returns false if it was already. */
+  /** Ends the call. Returns false if it had ended before. */
   protected end(): boolean {
     if (this.settled) return false;
     this.settled = true;
@@ -254,7 +247,7 @@ class Close<T, L extends Lease<T>> extends SimpleCall<T, L> {
   }
 }
 
-/** A dial: leave to dial, which has no limit, then `connect` and `init` under one. */
+/** A dial: `admit`, which has no limit, then `connect` and `init` under one. */
 class Dial<T, L extends Lease<T>> extends BoundedCall {
   readonly #calls: ConnectorCalls<T, L>;
   readonly #slot: Slot<T>;

@@ -1,6 +1,6 @@
 /**
- * What has been decided and is still to be done. An action may decide more, or
- * call the pool again: all of it is done in order, by the outermost run.
+ * Decided actions that are still to be run. An action may add more, or call the pool again:
+ * all are run in order, by the outermost run.
  */
 export class DeferredActions {
   #actions: (() => void)[] = [];
@@ -15,8 +15,8 @@ export class DeferredActions {
   }
 
   /**
-   * Does everything that was added, and what is added meanwhile. Returns whether
-   * there was anything to do that an outer run does not do already.
+   * Runs all actions, including those added meanwhile. Returns whether there were any that an
+   * outer run does not run already.
    */
   run(): boolean {
     if (this.#state === "running" || this.#actions.length === 0) return false;

@@ -1,15 +1,16 @@
 import { ignoreResult } from "../internal/promise_like.ts";
-import { SharedTimer } from "../internal/shared_timer.ts";
-import type { GroupTimer, TimerGroup } from "../internal/timer_group.ts";
+import type { GroupTimer } from "../internal/timer_group.ts";
 import type { RetirementPolicy } from "./_retirement.ts";
 import type { Slot, SlotTable } from "./_slot.ts";
+import type { PoolTimers } from "./_timers.ts";
+import type { ConnectorTraits } from "./_traits.ts";
 import type { Connector, ConnectorContext } from "./connector.ts";
 import type { ErrorSource } from "./hooks.ts";
 import type { Lease } from "./lease.ts";
 import type { ResolvedPoolOptions } from "./options.ts";
 import type { RetireReason } from "./stats.ts";
 
-/** What happens to idle resources by themselves. */
+/** The events of idle resources. */
 export interface IdleEvents<T> {
   /** The resource may not be lent any more. */
   retire(slot: Slot<T>, reason: RetireReason): void;
@@ -22,25 +23,28 @@ export interface IdleEvents<T> {
   failed(error: unknown, source: ErrorSource): void;
 }
 
-/** Idle resources: in which order they are lent, and how they are watched. */
+/** The idle resources: their order, and their watch. */
 export class IdleList<T, L extends Lease<T>> {
   readonly #connector: Connector<T, L>;
+  readonly #traits: ConnectorTraits<T, L>;
   readonly #options: ResolvedPoolOptions;
   readonly #slots: SlotTable<T>;
   readonly #policy: RetirementPolicy<T, L>;
   readonly #events: IdleEvents<T>;
-  readonly #timers: TimerGroup | undefined;
-  #sweeper: SharedTimer | GroupTimer | undefined;
+  readonly #timers: PoolTimers;
+  #sweeper: GroupTimer | undefined;
 
   constructor(
     connector: Connector<T, L>,
+    traits: ConnectorTraits<T, L>,
     options: ResolvedPoolOptions,
     slots: SlotTable<T>,
     policy: RetirementPolicy<T, L>,
     events: IdleEvents<T>,
-    timers: TimerGroup | undefined,
+    timers: PoolTimers,
   ) {
     this.#connector = connector;
+    this.#traits = traits;
     this.#options = options;
     this.#slots = slots;
     this.#policy = policy;
@@ -57,25 +61,25 @@ export class IdleList<T, L extends Lease<T>> {
     return this.#slots.idle.head;
   }
 
-  /** Adds a resource. If the connector finds it lost at that, its state is not `idle` afterwards. */
+  /** Adds a resource. If the connector finds it lost then, its state is not `idle` afterwards. */
   add(slot: Slot<T>, now: number, isWanted: boolean): void {
     slot.idleSince = now;
     if (!slot.keepsRest) this.#policy.restartIdleTimer(slot, now);
     this.#slots.rest(slot);
     slot.keepsRest = false;
     this.#sweepBy(this.#policy.sweepDue(slot), now);
-    if (this.#connector.watch !== undefined && !slot.isWatched) this.#watch(slot, isWanted);
+    if (this.#traits.watches && !slot.isWatched) this.#watch(slot, isWanted);
   }
 
   /**
-   * The resource to be lent next. Those that turn out not to be fit on the way are
-   * retired. With `accept`, others are passed over that it refuses.
+   * The resource to lend next. Unfit ones on the way are retired. With `accept`, ones that it
+   * refuses are passed over.
    */
   take(now: number, accept?: (slot: Slot<T>) => boolean): Slot<T> | undefined {
     const { idle } = this.#slots;
     const isLifo = this.#options.order === "lifo";
     let slot = isLifo ? idle.tail : idle.head;
-    while (slot?.state === "idle") { // what is asked on the way may call the pool
+    while (slot?.state === "idle") { // the connector may call the pool on the way
       const following: Slot<T> | undefined = isLifo ? slot.prev : slot.next;
       const reason = this.#policy.reasonForIdle(slot, now);
       if (reason !== undefined) this.#events.retire(slot, reason);
@@ -84,7 +88,7 @@ export class IdleList<T, L extends Lease<T>> {
     }
   }
 
-  /** Has the sweep called again when the next resource is due. */
+  /** Schedules the sweep for the next resource that is due. */
   planSweep(now: number): void {
     for (const slot of this.#slots.idle) {
       const due = this.#policy.sweepDue(slot);
@@ -100,11 +104,11 @@ export class IdleList<T, L extends Lease<T>> {
     ignoreResult(this.#connector.unwatch?.(slot.resource) as unknown, onError);
   }
 
-  /** What to await before the resource is lent, if anything. */
+  /** The promise to await before the resource is lent, if any. */
   probe(slot: Slot<T>, wait: boolean, rested: boolean): PromiseLike<void> | undefined {
-    if (this.#connector.probe === undefined || !slot.isWatched) return undefined;
+    if (!this.#traits.probes || !slot.isWatched) return undefined;
     try {
-      return this.#connector.probe(slot.resource, { wait, rested });
+      return this.#connector.probe!(slot.resource, { wait, rested });
     } catch (error) {
       return Promise.reject(error);
     }
@@ -117,13 +121,8 @@ export class IdleList<T, L extends Lease<T>> {
 
   #sweepBy(due: number, now: number): void {
     if (due === Infinity) return;
-    this.#sweeper ??= this.#newSweeper();
+    this.#sweeper ??= this.#timers.sweeper(() => this.#events.sweep());
     this.#sweeper.fireBy(due, now);
-  }
-
-  #newSweeper(): SharedTimer | GroupTimer {
-    const sweep = () => this.#events.sweep();
-    return this.#timers?.timer(sweep) ?? new SharedTimer(this.#options.clock.wall, sweep, false);
   }
 
   #watch(slot: Slot<T>, isWanted: boolean): void {

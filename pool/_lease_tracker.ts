@@ -3,7 +3,7 @@ import type { Slot, SlotTable } from "./_slot.ts";
 import type { AcquireSite } from "./_wait_queue.ts";
 import type { ResolvedPoolOptions } from "./options.ts";
 
-/** What the tracker finds. */
+/** The findings of the tracker. */
 export interface TrackerEvents<T> {
   /** A lease has been held for longer than `leakTimeout`. */
   leaked(slot: Slot<T>, now: number): void;
@@ -11,7 +11,7 @@ export interface TrackerEvents<T> {
   collected(slot: Slot<T>): void;
 }
 
-/** The lease whose end the registry waits for, told apart from later leases of the same slot. */
+/** The tracked lease, as distinct from later leases of the same slot. */
 interface Token<T> {
   readonly slot: Slot<T>;
   readonly uses: number;
@@ -23,35 +23,33 @@ export class LeaseTracker<T> {
   readonly #slots: SlotTable<T>;
   readonly #events: TrackerEvents<T>;
   #timer: SharedTimer | undefined;
-  readonly #registry: FinalizationRegistry<Token<T>> | undefined;
+  readonly #registry: FinalizationRegistry<Token<T>>;
 
   constructor(options: ResolvedPoolOptions, slots: SlotTable<T>, events: TrackerEvents<T>) {
     this.#options = options;
     this.#slots = slots;
     this.#events = events;
-    if (!options.track) return;
     this.#registry = new FinalizationRegistry(({ slot, uses }) => {
       if (slot.state === "leased" && slot.uses === uses) events.collected(slot);
     });
   }
 
-  /** Where the caller is, if that is to be remembered. */
-  site(): AcquireSite | undefined {
-    if (!this.#options.track) return undefined;
+  /** Where the caller is. */
+  site(): AcquireSite {
     const site: { stack?: string; reported: boolean } = { reported: false };
     captureStack(site);
     return site;
   }
 
-  begin(slot: Slot<T>, lease: object, site: AcquireSite | undefined): void {
+  begin(slot: Slot<T>, lease: object, site: AcquireSite): void {
     slot.acquiredAt = site;
-    this.#registry?.register(lease, { slot, uses: slot.uses }, slot);
+    this.#registry.register(lease, { slot, uses: slot.uses }, slot);
     const { leakTimeout } = this.#options;
     if (leakTimeout < Infinity) this.#reportBy(slot.leasedAt + leakTimeout);
   }
 
   end(slot: Slot<T>): void {
-    this.#registry?.unregister(slot);
+    this.#registry.unregister(slot);
     slot.acquiredAt = undefined;
   }
 
@@ -73,7 +71,7 @@ export class LeaseTracker<T> {
         this.#events.leaked(slot, now);
       } else next = Math.min(next, due);
     }
-    // Leases that end one after the other are looked at together: a look goes over all of them.
+    // Leases with close limits are checked together, since a check goes over all of them.
     if (next < Infinity) this.#reportBy(Math.max(next, now + leakTimeout / 10));
   }
 

@@ -9,7 +9,7 @@ import type { Lease } from "./lease.ts";
 import type { ResolvedPoolOptions } from "./options.ts";
 import type { RetireReason } from "./stats.ts";
 
-// A loss for one of these reasons is no sign that what is opened does not last.
+// A loss for one of these reasons does not mean that new resources fail early.
 const DELIBERATE: ReadonlySet<RetireReason> = new Set([
   "closed",
   "cleared",
@@ -19,11 +19,13 @@ const DELIBERATE: ReadonlySet<RetireReason> = new Set([
   "surplus",
 ]);
 
-/** What the opener asks of the pool. */
+const NONE: readonly never[] = [];
+
+/** The callbacks of the opener. */
 export interface OpenerEvents<T> extends SlotOwner<T> {
-  /** The dial of a new slot is to begin. */
+  /** Begins the dial of a new slot. */
   dial(slot: Slot<T>): void;
-  /** Dials may begin that had to wait for the schedule. */
+  /** Dials that waited for the schedule may begin. */
   proceed(): void;
   failed(error: unknown, source: ErrorSource): void;
 }
@@ -43,13 +45,14 @@ export class Opener<T, L extends Lease<T>> {
   readonly #queue: WaitQueue;
   readonly #capacity: Capacity;
   readonly #events: OpenerEvents<T>;
-  readonly #schedule: RetrySchedule;
-  /** Slows down the refill while what it opens is lost before anybody uses it. */
+  // The two are made when a dial fails for the first time: there may be very many pools.
+  #schedule: RetrySchedule | undefined;
+  /** Slows down the refill while its resources are lost unused. */
   #refillSchedule: RetrySchedule | undefined;
-  readonly #final: FinalFailure;
-  /** How many dials have failed that a waiter was waiting for. */
+  #final: FinalFailure | undefined;
+  /** The number of failed dials that waiters waited for. */
   #failures: WeakMap<Waiter, number> | undefined;
-  #warmUps: WarmUp<T>[] = [];
+  #warmUps: readonly WarmUp<T>[] = NONE;
   /** How often the pool has been cleared: resources of an earlier generation are not lent again. */
   generation = 0;
 
@@ -61,21 +64,18 @@ export class Opener<T, L extends Lease<T>> {
     capacity: Capacity,
     events: OpenerEvents<T>,
   ) {
-    const { retry, clock } = options;
     this.#connector = connector;
     this.#options = options;
     this.#slots = slots;
     this.#queue = queue;
     this.#capacity = capacity;
     this.#events = events;
-    this.#schedule = new RetrySchedule(retry, clock.now, () => events.proceed());
-    this.#final = new FinalFailure(retry, clock.now);
   }
 
   /** For how many waiters a resource would be opened if there were room. */
   get demand(): number {
     if (this.#queue.next === undefined || this.#refusal !== undefined) return 0;
-    const most = this.#mayRetry && !this.#schedule.isOpen ? 1 : this.#queue.unassigned;
+    const most = this.#mayRetry && !this.#isServerUp ? 1 : this.#queue.unassigned;
     return Math.min(most, this.#options.maxConnecting - this.#slots.connecting);
   }
 
@@ -84,9 +84,9 @@ export class Opener<T, L extends Lease<T>> {
     return this.#capacity.room === 0 && this.#slots.closing === 0;
   }
 
-  /** Whether there is nothing to open but for waiters, and no schedule to keep. */
+  /** Whether resources are opened for waiters only, without a schedule. */
   get isQuiet(): boolean {
-    return this.#options.minIdle === 0 && this.#warmUps.length === 0 && this.#schedule.isOpen;
+    return this.#options.minIdle === 0 && this.#warmUps.length === 0 && this.#isServerUp;
   }
 
   /** Whether resources are being opened in advance. */
@@ -104,25 +104,25 @@ export class Opener<T, L extends Lease<T>> {
     return this.#slots.connecting < this.#options.maxConnecting;
   }
 
-  /** The last failure that another try can't mend, while it is not tried again. */
+  /** The last final failure, while it is not retried. */
   get finalError(): { readonly error: unknown } | undefined {
-    return this.#final.current;
+    return this.#final?.current;
   }
 
-  /** Has a resource opened for a waiter. Returns why not, if it can't be done now. */
+  /** Opens a resource for a waiter. Returns why that is not possible now, if so. */
   dialFor(waiter: Waiter): Refusal | undefined {
     const refusal = this.#refusal;
-    // A full pool would not dial: a resource will be returned.
+    // A full pool would not dial: a resource will be released.
     if (refusal === "final" && this.#capacity.room === 0) return "room";
     return refusal ?? this.#dial(waiter, undefined);
   }
 
-  /** Has a resource opened in the background. Returns why not, if it can't be done now. */
+  /** Opens a resource in the background. Returns why that is not possible now, if so. */
   dialInBackground(order: Order<T> | undefined): Refusal | undefined {
     return this.#mayRefill ? this.#dial(undefined, order) : "schedule";
   }
 
-  /** Has resources opened until `count` are idle, as far as there is room. */
+  /** Opens resources until `count` are idle, as far as there is room. */
   warm(count: number): Promise<number> {
     const earlier = this.#warmUps.filter(({ isDone }) => !isDone);
     const promised = earlier.reduce((sum, { wanted }) => sum + wanted, 0);
@@ -135,12 +135,12 @@ export class Opener<T, L extends Lease<T>> {
     this.#warmUps = [...earlier, warmUp];
     warmUp.start();
     if (notIdle <= 0 || earlier.length === 0) return warmUp.done;
-    // What others have begun to open counts, too: it is waited for.
+    // Dials begun by others count too, and are awaited.
     const all = Promise.all([warmUp.done, ...earlier.map(({ done }) => done)]);
     return all.then(([opened]) => opened);
   }
 
-  /** As many of the dials under way that are for nobody, such as those of a refill, become part of the warm-up. */
+  /** Makes dials in flight without a waiter, such as those of a refill, part of the warm-up. */
   #adoptDials(warmUp: WarmUp<T>, most: number): void {
     for (const { state, waiter, dial } of this.#slots) {
       if (most <= 0) return;
@@ -152,23 +152,23 @@ export class Opener<T, L extends Lease<T>> {
     }
   }
 
-  /** Opens what no waiter waits for. */
+  /** Opens resources in the background. */
   work(): void {
     if (this.#warmUps.length > 0) this.#warmUp();
     if (this.#options.minIdle > 0) this.#refill();
   }
 
-  /** Has the wait for the next dial keep the process alive while somebody waits for it. */
+  /** Lets the wait for the next dial keep the process alive while a caller waits for it. */
   updateRef(): void {
-    this.#schedule.setRef(this.#queue.size > 0 || this.isWarming);
+    this.#schedule?.setRef(this.#queue.size > 0 || this.isWarming);
   }
 
   /** A dial has succeeded. Returns how long it took, and the order that it was begun for. */
   succeeded(slot: Slot<T>): { duration: number; order: Order<T> | undefined } {
     const { begun, order } = this.#take(slot);
     const duration = this.#options.clock.now() - begun;
-    this.#schedule.succeeded();
-    this.#final.clear();
+    this.#schedule?.succeeded();
+    this.#final?.clear();
     this.#capacity.dialled(duration);
     return { duration, order };
   }
@@ -178,10 +178,10 @@ export class Opener<T, L extends Lease<T>> {
     const { probe, order } = this.#take(slot);
     const { waiter } = slot;
     const isFinal = !this.#isRetryable(error);
-    const wasFinalProbe = this.#final.isProbing;
-    if (isFinal) this.#final.failed(error);
-    else this.#final.clear();
-    const wasAwaited = this.#schedule.failed(probe);
+    const wasFinalProbe = this.#final?.isProbing ?? false;
+    if (isFinal) this.#newFinal().failed(error);
+    else this.#final?.clear();
+    const wasAwaited = this.#newSchedule().failed(probe);
     order?.failed(error);
     const speaksForAll = (wasAwaited && this.#options.retry.attempts > 1) || wasFinalProbe;
     if (!speaksForAll) return waiter === undefined ? [] : this.#blamed([waiter], error);
@@ -189,14 +189,14 @@ export class Opener<T, L extends Lease<T>> {
     return this.#blamed(all, error);
   }
 
-  /** A dial was given up that nobody needs any more. */
+  /** An unneeded dial was given up. */
   withdrawn(slot: Slot<T>): void {
     const { probe } = this.#take(slot);
-    this.#schedule.withdrawn(probe);
-    this.#final.withdrawn();
+    this.#schedule?.withdrawn(probe);
+    this.#final?.withdrawn();
   }
 
-  /** Whether a dial that waits for leave is of use to somebody. */
+  /** Whether a dial that waits for admission is needed. */
   isNeeded(slot: Slot<T>): boolean {
     return slot.waiter !== undefined || slot.dial?.order !== undefined ||
       this.#ready <= this.#queue.unassigned + this.#options.minIdle;
@@ -207,11 +207,11 @@ export class Opener<T, L extends Lease<T>> {
     this.#refillSchedule?.succeeded();
   }
 
-  /** A resource was lost that nobody had used. If it was soon, another may be as well. */
+  /** A resource was lost unused. If that was soon, the next may be as well. */
   recordUnusedLoss(reason: RetireReason, age: number): void {
     const { minIdle, retry } = this.#options;
     if (minIdle === 0 || age > retry.maxDelay || DELIBERATE.has(reason)) return;
-    if (reason === "lifetime" && age >= retry.minDelay) return; // that is a pace by itself
+    if (reason === "lifetime" && age >= retry.minDelay) return; // no faster than the schedule
     const { now } = this.#options.clock;
     const schedule = this.#refillSchedule ??= new RetrySchedule(
       retry,
@@ -226,26 +226,49 @@ export class Opener<T, L extends Lease<T>> {
     this.generation++;
   }
 
-  /** Stops the timers, and gives up what was to be opened in advance. */
+  /** Stops the timers, and gives up the warm-ups. */
   close(error: unknown): void {
-    this.#schedule.close();
+    this.#newSchedule().close();
     this.#refillSchedule?.close();
     for (const warmUp of this.#warmUps) warmUp.giveUp(error);
-    this.#warmUps = [];
+    this.#warmUps = NONE;
   }
 
-  /** Whether a failed dial is tried again by the schedule. A caller with a single attempt is told at once. */
+  /** Whether failed dials are retried by the schedule. Without it the caller is rejected at once. */
   get #mayRetry(): boolean {
-    return this.#options.retry.attempts > 1 && !this.#final.isSet;
+    return this.#options.retry.attempts > 1 && !this.#hasFailedFinally;
   }
 
   /** Why no waiter may dial now, if so. */
   get #refusal(): Refusal | undefined {
-    if (this.#final.isSet) {
+    if (this.#final?.isSet) {
       if (this.#final.isProbing) return "schedule";
       return this.#final.current === undefined ? undefined : "final";
     }
-    return this.#mayRetry && !this.#schedule.ready ? "schedule" : undefined;
+    return this.#mayRetry && !this.#isScheduleReady ? "schedule" : undefined;
+  }
+
+  get #hasFailedFinally(): boolean {
+    return this.#final !== undefined && this.#final.isSet;
+  }
+
+  /** Whether the server answers, as far as is known. */
+  get #isServerUp(): boolean {
+    return this.#schedule === undefined || this.#schedule.isOpen;
+  }
+
+  get #isScheduleReady(): boolean {
+    return this.#schedule === undefined || this.#schedule.ready;
+  }
+
+  #newSchedule(): RetrySchedule {
+    const { retry, clock } = this.#options;
+    return this.#schedule ??= new RetrySchedule(retry, clock.now, () => this.#events.proceed());
+  }
+
+  #newFinal(): FinalFailure {
+    const { retry, clock } = this.#options;
+    return this.#final ??= new FinalFailure(retry, clock.now);
   }
 
   /** How many resources are idle, or about to be unless a waiter comes. */
@@ -267,7 +290,7 @@ export class Opener<T, L extends Lease<T>> {
   }
 
   get #mayRefill(): boolean {
-    return this.#schedule.ready && (this.#refillSchedule?.ready ?? true);
+    return this.#isScheduleReady && (this.#refillSchedule?.ready ?? true);
   }
 
   #refill(): void {
@@ -280,8 +303,8 @@ export class Opener<T, L extends Lease<T>> {
     if (!this.mayDial) return "maxConnecting";
     if (!this.#capacity.take(waiter)) return "room";
     const slot = new Slot(this.#events, this.generation);
-    const probe = this.#schedule.started();
-    this.#final.started();
+    const probe = this.#schedule?.started() ?? 0;
+    this.#final?.started();
     slot.dial = { probe, begun: this.#options.clock.now(), order };
     this.#slots.add(slot);
     if (waiter !== undefined) this.#queue.assign(waiter, slot);
@@ -296,7 +319,7 @@ export class Opener<T, L extends Lease<T>> {
 
   /** The waiters among these that have no attempt left. */
   #blamed(waiters: Waiter[], error: unknown): Waiter[] {
-    // When this process is short of descriptors, the server is not to blame: resources will come back.
+    // If this process lacks file descriptors, the server is not at fault: resources will be released.
     if (this.#mayRetry && isOwnShortage(error) && this.#slots.leased > 0) return [];
     const counts = this.#failures ??= new WeakMap();
     return waiters.filter((waiter) => {
@@ -307,7 +330,7 @@ export class Opener<T, L extends Lease<T>> {
   }
 
   #mayTryAgain(failures: number): boolean {
-    return failures < this.#options.retry.attempts && !this.#final.isSet;
+    return failures < this.#options.retry.attempts && !this.#hasFailedFinally;
   }
 
   #isRetryable(error: unknown): boolean {
@@ -324,7 +347,7 @@ export class Opener<T, L extends Lease<T>> {
   }
 }
 
-/** A request for resources to be opened in advance: how many dials are still to begin, and what became of the others. */
+/** A request to open resources in advance: the dials still to begin, and the outcomes of the others. */
 class WarmUp<T> implements Order<T> {
   /** Resolves to how many were opened, or rejects with the error of the first that could not be. */
   readonly done: Promise<number>;
@@ -347,12 +370,12 @@ class WarmUp<T> implements Order<T> {
     });
   }
 
-  /** What is wanted, and what is under way, is known. */
+  /** All dials are known. */
   start(): void {
     this.#check();
   }
 
-  /** A dial that is under way already is part of it. */
+  /** A dial already in flight becomes part of it. */
   adopt(): void {
     this.#pending++;
   }
@@ -375,7 +398,7 @@ class WarmUp<T> implements Order<T> {
     else this.giveUp(error);
   }
 
-  /** There is no room for more: what has been opened is enough. */
+  /** Without room for more, the opened resources are enough. */
   stop(): void {
     this.wanted = 0;
     this.#check();

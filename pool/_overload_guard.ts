@@ -2,22 +2,21 @@ import { SharedTimer } from "../internal/shared_timer.ts";
 import type { ResolvedPoolOptions } from "./options.ts";
 
 /**
- * Tells when a pool is overloaded, by the rule of Elixir's DBConnection: when the
- * least time that a caller waited within an interval is over the target. A short
- * queue empties within any interval, so that its least wait is small; only a
- * queue that stands is overload.
+ * Detects overload by the rule of Elixir's DBConnection: the least time that a caller waited
+ * within an interval exceeds the target. A short queue empties within any interval, so its
+ * least wait is small; only a standing queue is overload.
  *
- * Each priority has a queue of its own, in effect: that callers of a high one are
- * served at once says nothing of the others, who may stand.
+ * Each priority counts as a queue of its own: if callers of a high priority are served at
+ * once, the others may still stand.
  */
 export class OverloadGuard {
   readonly #options: ResolvedPoolOptions;
   readonly #onInterval: () => void;
   #timer: SharedTimer | undefined;
   #intervalEnd = 0;
-  /** Of this interval, by priority. */
+  /** The least wait of this interval, by priority. */
   readonly #leastWaits = new Map<number, number>();
-  /** Whether a caller was served at once within this interval: nobody waited then. */
+  /** Whether a caller was served at once within this interval. */
   #wasEmpty = false;
   #isOverloaded = false;
 
@@ -34,7 +33,7 @@ export class OverloadGuard {
     this.#wasEmpty = true;
   }
 
-  /** A caller was served after so long. */
+  /** A caller was served after this wait. */
   recordWait(waited: number, priority: number): void {
     if (this.#options.overload === undefined) return;
     this.#judge();
@@ -42,17 +41,17 @@ export class OverloadGuard {
     this.#leastWaits.set(priority, Math.min(least, waited));
   }
 
-  /** A caller's time ran out: it would have waited for longer, however short its time was. */
+  /** A caller timed out: it would have waited for longer than its timeout. */
   recordTimeout(priority: number): void {
     this.recordWait(Infinity, priority);
   }
 
-  /** The first caller, of this priority, still waits after so long: that counts if none was served. */
+  /** The first caller, of this priority, still waits after this time, which counts if none was served. */
   recordStanding(waited: number, priority: number): void {
     if (!this.#leastWaits.has(priority)) this.recordWait(waited, priority);
   }
 
-  /** Callers that came before this time, by the monotonic clock, are to be refused now, if any. */
+  /** Callers from before this time, by the monotonic clock, must be rejected now, if any. */
   get horizon(): number | undefined {
     const { overload, clock } = this.#options;
     if (overload === undefined || !this.#isOverloaded) return undefined;
@@ -68,7 +67,7 @@ export class OverloadGuard {
     this.#timer.fireBy(this.#intervalEnd, clock.now());
   }
 
-  /** Begins an interval anew: what was before says nothing of what comes. */
+  /** Begins a new interval without the history. */
   restart(): void {
     this.#intervalEnd = -Infinity;
     if (this.#options.overload !== undefined) this.#judge();

@@ -6,6 +6,7 @@ import type { Capacity } from "./_capacity.ts";
 import { Recycling } from "./_recycling.ts";
 import { Shutdown } from "./_shutdown.ts";
 import type { Slot } from "./_slot.ts";
+import type { PoolTimers } from "./_timers.ts";
 import type { AcquireRequest } from "./_wait_queue.ts";
 import type { Connector } from "./connector.ts";
 import type { PoolHooks } from "./hooks.ts";
@@ -23,16 +24,17 @@ import {
 import { failureReport, framesOf, type PoolReport, PoolReportText } from "./report.ts";
 import type { PoolStats } from "./stats.ts";
 
-/** A pool as `Pool` and `KeyedPool` see it: without the types that would make a `Pool<Socket>` no `Pool<unknown>`. */
+/** A pool as `Pool` and `KeyedPool` see it, without the types that would make `Pool<Socket>` unassignable to `Pool<unknown>`. */
 export interface PoolView<L> {
   readonly isOpen: boolean;
   readonly isPaused: boolean;
   /** Whether there are neither resources nor callers. */
   readonly isEmpty: boolean;
-  /** Whether it must remember when to dial again. */
+  /** Whether it must keep its retry schedule. */
   readonly isPacing: boolean;
   readonly stats: PoolStats;
   readonly place: string | undefined;
+  readonly minIdle: number;
   acquire(options: AcquireOptions | undefined): Promise<L>;
   tryAcquire(): L | undefined;
   use<R>(body: (lease: L) => R | PromiseLike<R>, options: UseOptions | undefined): Promise<R>;
@@ -51,12 +53,13 @@ export interface PoolView<L> {
   drop(): void;
 }
 
-/** Turns what callers ask for into requests to the allocator, and reports how it stands. */
+/** Turns calls into requests to the allocator, and reports the state of the pool. */
 export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
   readonly #connector: Connector<T, L>;
   readonly #options: ResolvedPoolOptions;
   readonly #allocator: Allocator<T, L>;
-  // Made when they are first needed: a process may have very many pools and keys.
+  readonly #timers: PoolTimers;
+  // Created when first needed, since a process may have very many pools and keys.
   #shutdown: Shutdown | undefined;
   #borrowing: Borrowing<L> | undefined;
   #recyclings: Set<Recycling<T>> | undefined;
@@ -73,8 +76,9 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
     this.#connector = connector;
     this.#options = options;
     this.#key = key;
-    this.#default = this.#requestOf({});
+    this.#timers = capacity.timers;
     this.#allocator = new Allocator(connector, options, capacity, key);
+    this.#default = this.#requestOf({});
   }
 
   get isOpen(): boolean {
@@ -100,6 +104,10 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
 
   get place(): string | undefined {
     return this.#allocator.reporter.place;
+  }
+
+  get minIdle(): number {
+    return this.#options.minIdle;
   }
 
   get acquireTimeout(): number {
@@ -229,9 +237,9 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
   }
 
   close(options: CloseOptions): Promise<void> {
-    const shutdown = this.#shutdown ??= new Shutdown(this.#allocator, this.#options.clock.now);
+    const { now } = this.#options.clock;
+    const shutdown = this.#shutdown ??= new Shutdown(this.#allocator, now, this.#timers.deadlines);
     shutdown.close(options);
-    this.#borrowing?.close();
     for (const recycling of this.#recyclings ?? []) {
       recycling.stop(this.#allocator.reporter.closedError());
     }
@@ -240,11 +248,10 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
 
   drop(): void {
     this.#allocator.drop();
-    this.#borrowing?.close();
   }
 
   get #borrower(): Borrowing<L> {
-    return this.#borrowing ??= new Borrowing(this, this.#options.clock.now);
+    return this.#borrowing ??= new Borrowing(this, this.#options.clock.now, this.#timers.deadlines);
   }
 
   #requestOf(options: AcquireOptions, within = Infinity): AcquireRequest {
@@ -253,14 +260,15 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
     return {
       kind: fresh ? "fresh" : "any",
       signal,
-      // A caller that does not wait for a release still waits for a dial that can begin at once.
+      // A non-waiting caller still waits for a dial that can begin at once.
       timeout: Math.min(timeout > 0 ? timeout : connectTimeout, within),
       mayWait: timeout > 0,
       priority,
+      events: this.#allocator,
     };
   }
 
-  /** Asks the connector; an error, or an asynchronous answer, counts as `otherwise`. */
+  /** Calls a connector method; an error, or an asynchronous answer, counts as `otherwise`. */
   #ask(source: "isStale" | "isFatal", ask: () => unknown, otherwise: boolean): boolean {
     try {
       const answer = ask();

@@ -2,7 +2,7 @@ import { SharedTimer } from "../internal/shared_timer.ts";
 import type { Slot, SlotTable } from "./_slot.ts";
 import type { RetireReason } from "./stats.ts";
 
-/** What the recycling asks of the pool. */
+/** The part of the pool that recycling uses. */
 export interface RecyclingPool<T> {
   readonly slots: SlotTable<T>;
   replace(slot: Slot<T>, reason: RetireReason, onDone: (error?: unknown) => void): void;
@@ -63,7 +63,7 @@ export class Recycling<T> {
     else this.#step();
   }
 
-  /** An idle one, if there is one: a leased one is closed only when it is released. */
+  /** An idle one if possible, since a leased one is closed only when it is released. */
   #next(): Slot<T> | undefined {
     let first: Slot<T> | undefined;
     for (const slot of this.#old) {

@@ -34,7 +34,7 @@ export interface DatedFailure {
   readonly at: number;
 }
 
-/** Where the reporter finds what it does not keep. */
+/** The state that the reporter reads. */
 export interface ReporterSources {
   readonly connector: Pick<Connector<unknown>, "place" | "lingering">;
   readonly capacity: Pick<Capacity, "maxSize" | "shared">;
@@ -42,28 +42,33 @@ export interface ReporterSources {
 }
 
 const FAILURES_KEPT = 5;
+const NO_FAILURES: readonly DatedFailure[] = [];
 
-/** What the pool says of itself: counts what happens, calls hooks once the state is in order, and makes the errors about the pool. */
+type Listeners = Readonly<Record<HookName, Listener[] | undefined>>;
+
+/** All names exist from the start, since lookups in objects of one shape are fastest. */
+const NO_LISTENERS: Listeners = {
+  onConnect: undefined,
+  onAcquire: undefined,
+  onRelease: undefined,
+  onRetire: undefined,
+  onReject: undefined,
+  onLeak: undefined,
+  onError: undefined,
+};
+
+/** Counts events, calls hooks once the state is consistent, and creates the errors about the pool. */
 export class Reporter<T> {
   readonly counters = new Counters();
   /** The last failures of dials, the latest first. */
-  readonly failures: DatedFailure[] = [];
+  failures: readonly DatedFailure[] = NO_FAILURES;
   readonly #options: ResolvedPoolOptions;
   readonly #clock: Clock;
   readonly #actions: DeferredActions;
   readonly #slots: SlotTable<T>;
   readonly #queue: WaitQueue;
   readonly #sources: ReporterSources;
-  /** All names are there from the start: objects of one shape are the quickest to look things up in. */
-  readonly #listeners: Record<HookName, Listener[] | undefined> = {
-    onConnect: undefined,
-    onAcquire: undefined,
-    onRelease: undefined,
-    onRetire: undefined,
-    onReject: undefined,
-    onLeak: undefined,
-    onError: undefined,
-  };
+  #listeners: Listeners = NO_LISTENERS;
   /** Whether the last dial failed. */
   #isDown = false;
 
@@ -93,15 +98,19 @@ export class Reporter<T> {
       added.push([name, listener]);
     }
     for (const [name, listener] of added) {
-      this.#listeners[name] = [...this.#listeners[name] ?? [], listener];
+      this.#listen(name, [...this.#listeners[name] ?? [], listener]);
     }
     return () => {
       for (const [name, listener] of added) {
         const rest = this.#listeners[name]!.filter((each) => each !== listener);
-        this.#listeners[name] = rest.length > 0 ? rest : undefined;
+        this.#listen(name, rest.length > 0 ? rest : undefined);
       }
       added.length = 0;
     };
+  }
+
+  #listen(name: HookName, listeners: Listener[] | undefined): void {
+    this.#listeners = { ...this.#listeners, [name]: listeners };
   }
 
   connected(slot: Slot<T>, duration: number): void {
@@ -116,8 +125,8 @@ export class Reporter<T> {
   dialFailed(error: unknown, stage: TimeoutStage): void {
     this.counters.dials.failed++;
     this.#isDown = true;
-    this.failures.unshift({ error, at: this.#clock.now() });
-    this.failures.length = Math.min(this.failures.length, FAILURES_KEPT);
+    const latest = { error, at: this.#clock.now() };
+    this.failures = [latest, ...this.failures.slice(0, FAILURES_KEPT - 1)];
     this.error(error, stage === "init" || stage === "admit" ? stage : "connect");
   }
 
@@ -144,14 +153,14 @@ export class Reporter<T> {
     }
   }
 
-  /** A lease has ended otherwise than by a release. */
+  /** A lease has ended, but not by a release. */
   ended(slot: Slot<T>): void {
     this.counters.uses++;
     this.counters.sums.use += this.#clock.wall() - slot.leasedAt;
   }
 
   retired(slot: Slot<T>, reason: RetireReason, detail: unknown): void {
-    this.counters.retired[reason]++;
+    this.counters.countRetired(reason);
     if (this.#listeners.onRetire === undefined) return;
     const { resource, uses, openedAt } = slot;
     const age = this.#clock.wall() - openedAt;
@@ -169,7 +178,7 @@ export class Reporter<T> {
     this.#emit("onReject", { error, waited: this.#clock.now() - waiter.since });
   }
 
-  /** A call was refused that never waited. */
+  /** A call was rejected without a wait. */
   refused(error: unknown): void {
     if (this.#listeners.onReject !== undefined) this.#emit("onReject", { error, waited: 0 });
   }
@@ -212,7 +221,7 @@ export class Reporter<T> {
     };
   }
 
-  /** What the pool connects to, in one line and without passwords. */
+  /** The place of the pool, in one line and without passwords. */
   get place(): string | undefined {
     try {
       const { place } = this.#sources.connector;
@@ -222,7 +231,7 @@ export class Reporter<T> {
     }
   }
 
-  /** Which pool it is, and how it stands, for an error. */
+  /** The identity and the state of the pool, for an error. */
   get info(): PoolInfo {
     const { name } = this.#options;
     const { key } = this.#sources;
@@ -247,12 +256,12 @@ export class Reporter<T> {
     return new PoolOverloadedError(waited, this.info);
   }
 
-  /** For a caller whose time is over. */
+  /** The error of a caller that timed out. */
   lateError(stage: TimeoutStage, timeout: number): PoolTimeoutError {
     return new PoolTimeoutError(stage, timeout, this.info, this.lastFailure, this.#holders(stage));
   }
 
-  /** For a call into the connector that took too long. */
+  /** The error of a connector call that took too long. */
   timeoutError(stage: TimeoutStage, limit: number): PoolTimeoutError {
     return new PoolTimeoutError(stage, limit, this.info);
   }
@@ -264,7 +273,7 @@ export class Reporter<T> {
       ignoreResult(count, () => {}); // it must not be asynchronous
       return Number(count ?? 0) || 0;
     } catch {
-      return 0; // figures are asked for in the midst of decisions: that must not fail
+      return 0; // stats are read in the middle of decisions, which must not fail
     }
   }
 
@@ -275,7 +284,7 @@ export class Reporter<T> {
     return { error: last.error, ago: this.#clock.now() - last.at };
   }
 
-  /** Who holds what is waited for. */
+  /** The leases that callers wait for. */
   #holders(stage: TimeoutStage): string {
     if (stage !== "wait" || this.#slots.leased === 0) return "";
     if (!this.#options.track) return "; the option `track` tells where leases were acquired";
@@ -304,7 +313,7 @@ export class Reporter<T> {
     }
   }
 
-  /** An error of `onError` itself, or one for which there is none, is thrown where the runtime reports it. */
+  /** Throws an error of `onError`, or one without an `onError`, to the runtime. */
   #hookFailed(error: unknown, name: HookName): void {
     const listeners = name === "onError" ? undefined : this.#listeners.onError;
     if (listeners === undefined) {

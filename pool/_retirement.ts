@@ -1,4 +1,5 @@
 import type { Slot } from "./_slot.ts";
+import type { ConnectorTraits } from "./_traits.ts";
 import type { Connector } from "./connector.ts";
 import type { ErrorSource } from "./hooks.ts";
 import type { Lease } from "./lease.ts";
@@ -8,21 +9,29 @@ import { ignoreResult, isPromiseLike } from "../internal/promise_like.ts";
 
 const GOLDEN_RATIO = (Math.sqrt(5) - 1) / 2;
 
-/** Decides, by the clock and by asking the connector, whether a resource may be lent once more. */
+/** Receives the errors of the connector. */
+interface PolicyEvents {
+  error(error: unknown, source: ErrorSource): void;
+}
+
+/** Decides, by the clock and the connector, whether a resource may be lent again. */
 export class RetirementPolicy<T, L extends Lease<T>> {
   readonly #connector: Connector<T, L>;
+  readonly #traits: ConnectorTraits<T, L>;
   readonly #options: ResolvedPoolOptions;
-  readonly #onError: (error: unknown, source: ErrorSource) => void;
+  readonly #events: PolicyEvents;
   #jitter = Math.random();
 
   constructor(
     connector: Connector<T, L>,
+    traits: ConnectorTraits<T, L>,
     options: ResolvedPoolOptions,
-    onError: (error: unknown, source: ErrorSource) => void,
+    events: PolicyEvents,
   ) {
     this.#connector = connector;
+    this.#traits = traits;
     this.#options = options;
-    this.#onError = onError;
+    this.#events = events;
   }
 
   /**
@@ -37,7 +46,7 @@ export class RetirementPolicy<T, L extends Lease<T>> {
 
   /** Why a resource that was returned may not be lent again, if so. */
   reasonForReturned(slot: Slot<T>, now: number): RetireReason | undefined {
-    if (this.#connector.isBroken !== undefined && this.#isBroken(slot)) return "broken";
+    if (this.#traits.breaks && this.#isBroken(slot)) return "broken";
     if (now >= slot.expiresAt) return "lifetime";
     if (slot.uses >= this.#options.maxUses) return "uses";
   }
@@ -45,25 +54,23 @@ export class RetirementPolicy<T, L extends Lease<T>> {
   /** Why an idle resource may not be lent any more, if so. */
   reasonForIdle(slot: Slot<T>, now: number): RetireReason | undefined {
     if (now >= slot.dueAt) return now >= slot.expiresAt ? "lifetime" : "idle";
-    if (this.#connector.isBroken !== undefined && this.#isBroken(slot)) return "broken";
+    if (this.#traits.breaks && this.#isBroken(slot)) return "broken";
   }
 
   /** Whether an idle resource is to be checked before it is lent. */
   isCheckDue(slot: Slot<T>, now: number): boolean {
-    return this.#connector.check !== undefined && now - slot.idleSince >= this.#options.checkAfter;
+    return this.#traits.checks && now - slot.idleSince >= this.#options.checkAfter;
   }
 
-  /** When an idle resource is to be looked at by the sweep: it is due to go, or to be kept alive. */
+  /** When the sweep must check an idle resource: it expires, or is due for a keep-alive check. */
   sweepDue(slot: Slot<T>): number {
     const { keepalive } = this.#options;
-    return this.#connector.check !== undefined
-      ? Math.min(slot.dueAt, slot.idleSince + keepalive)
-      : slot.dueAt;
+    return this.#traits.checks ? Math.min(slot.dueAt, slot.idleSince + keepalive) : slot.dueAt;
   }
 
   /** Whether an idle resource is to be checked in the background. */
   isKeepaliveDue(slot: Slot<T>, now: number): boolean {
-    return this.#connector.check !== undefined && now >= slot.idleSince + this.#options.keepalive;
+    return this.#traits.checks && now >= slot.idleSince + this.#options.keepalive;
   }
 
   /** An idle resource has its whole `idleTimeout` before it. With 0 the pool closes it at the release, or never. */
@@ -77,10 +84,10 @@ export class RetirementPolicy<T, L extends Lease<T>> {
     try {
       const answer: unknown = this.#connector.isBroken!(slot.resource);
       if (!isPromiseLike(answer)) return Boolean(answer);
-      ignoreResult(answer, (error) => this.#onError(error, "isBroken"));
-      this.#onError(new TypeError("isBroken() must not be asynchronous"), "isBroken");
+      ignoreResult(answer, (error) => this.#events.error(error, "isBroken"));
+      this.#events.error(new TypeError("isBroken() must not be asynchronous"), "isBroken");
     } catch (error) {
-      this.#onError(error, "isBroken");
+      this.#events.error(error, "isBroken");
     }
     return true;
   }

@@ -5,8 +5,8 @@ import type { RetryOptions } from "./options.ts";
 type Delays = { readonly [Name in keyof RetryOptions]-?: number };
 
 /**
- * - `open`: the server answers, as far as is known: any number may dial
- * - `waiting`: a dial has failed: nobody dials before the delay is over
+ * - `open`: the server answers, as far as is known: any number of dials may begin
+ * - `waiting`: a dial has failed: no dial begins before the delay is over
  * - `due`: the delay is over: the next dial is the probe
  * - `probing`: the probe is in flight, alone
  * - `closed`: the pool is
@@ -16,7 +16,7 @@ type ScheduleState = "open" | "waiting" | "due" | "probing" | "closed";
 /**
  * When a pool may dial after a failure: one schedule of exponential delays for
  * all its callers, so that a server that is down sees one probe at a time, and
- * the first success lets all through.
+ * the first success ends the wait of all.
  */
 export class RetrySchedule {
   readonly #backoff: Backoff;
@@ -57,8 +57,8 @@ export class RetrySchedule {
   }
 
   /**
-   * A dial has failed, which was this probe or none. Returns whether it is the one
-   * that all were waiting for.
+   * A dial has failed; `probe` is its number, or 0. Returns whether it is the probe that all
+   * callers wait for.
    */
   failed(probe: number): boolean {
     const isAwaited = this.#state === "probing" && probe === this.#probe;
@@ -71,7 +71,7 @@ export class RetrySchedule {
     if (this.#state === "probing" && probe === this.#probe) this.#state = "due";
   }
 
-  /** Lets nobody dial for a while, longer each time until a success. */
+  /** Allows no dial for a while, longer each time until a success. */
   postpone(): void {
     if (this.#state === "closed") return;
     this.#state = "waiting";
@@ -80,7 +80,7 @@ export class RetrySchedule {
     this.#timer.fireBy(this.#clock() + this.#backoff.next());
   }
 
-  /** Whether the wait keeps the process alive: while somebody waits for its end. */
+  /** Whether the wait keeps the process alive, which it does while a caller waits for its end. */
   setRef(isRef: boolean): void {
     this.#isRef = isRef;
     this.#timer?.setRef(isRef);
@@ -99,9 +99,9 @@ export class RetrySchedule {
 }
 
 /**
- * A failure that another try can't mend, such as a wrong password. Until a delay
- * is over, callers are given that error without a dial. Then one dial finds out
- * whether it still holds. The delay doubles with each.
+ * A final failure, such as a wrong password. Until a delay is over, callers get that error
+ * without a dial. Then one dial probes whether it still holds. The delay doubles with each
+ * failure.
  */
 export class FinalFailure {
   readonly #options: Delays;
@@ -121,12 +121,12 @@ export class FinalFailure {
     return this.#failure !== undefined;
   }
 
-  /** The failure, until it may be tried again. */
+  /** The failure, until a dial may probe again. */
   get current(): { readonly error: unknown } | undefined {
     return this.#clock() < this.#until ? this.#failure : undefined;
   }
 
-  /** Whether a dial is under way to find out whether it still holds. */
+  /** Whether the probe is in flight. */
   get isProbing(): boolean {
     return this.isSet && this.#state === "probing";
   }

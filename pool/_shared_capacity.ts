@@ -1,13 +1,13 @@
 import type { Clock } from "../internal/clock.ts";
 import { type HeapMember, IndexedHeap } from "../internal/indexed_heap.ts";
 import { SharedTimer } from "../internal/shared_timer.ts";
-import { TimerGroup } from "../internal/timer_group.ts";
 import type { Capacity, CapacityUser } from "./_capacity.ts";
+import { PoolTimers } from "./_timers.ts";
 import type { Waiter } from "./_wait_queue.ts";
 import type { ExhaustedLimit } from "./errors.ts";
 import type { SharedFigures } from "./stats.ts";
 
-// What fairness across keys may cost: see `SharedCapacity.patience`.
+// The cost of fairness across keys: see `SharedCapacity.patience`.
 const LEAST_PATIENCE_MS = 10;
 const DIALS_OF_PATIENCE = 8;
 
@@ -16,8 +16,7 @@ const SMOOTHING = 0.2;
 
 /**
  * The capacity that many keys share. A key whose waiters lack room has a claim on
- * it. Claims are served by priority, then by how long their first waiter has
- * waited. When all room is taken, the resource that has been idle longest is
+ * it. Claims are served by priority, then by the wait of their first waiter. When all room is taken, the resource that has been idle longest is
  * closed, of whichever key.
  *
  * To serve a waiter of the same key costs nothing, a change of key costs a dial.
@@ -33,16 +32,15 @@ export class SharedCapacity {
   readonly #stranded = new Set<KeyCapacity>();
   /** Fires when an idle resource may be closed that could not be before. */
   readonly #timer: SharedTimer;
-  /** The timers for the idle resources of all keys. */
-  readonly timers: TimerGroup;
+  readonly timers: PoolTimers;
   /** Is called with what tells a key apart whenever that may have neither resources nor waiters. */
   readonly onEmpty: (id: unknown) => void;
   maxSize: number;
-  /** Open slots over all keys, in whatever state. */
+  /** Open slots over all keys, in any state. */
   size = 0;
   /** Those among them that are being closed. */
   closing = 0;
-  /** For how many resources over all claims there is no room. */
+  /** The number of resources over all claims without room. */
   wanted = 0;
   #meanDial = 0;
   #state: "resting" | "arranging" | "closed" = "resting";
@@ -50,8 +48,8 @@ export class SharedCapacity {
   constructor(maxSize: number, clock: Clock, onEmpty: (id: unknown) => void) {
     this.maxSize = maxSize;
     this.#clock = clock;
+    this.timers = new PoolTimers(clock);
     this.onEmpty = onEmpty;
-    this.timers = new TimerGroup(clock.wall);
     this.#timer = new SharedTimer(clock.now, () => this.arrange(), true);
   }
 
@@ -59,12 +57,12 @@ export class SharedCapacity {
     return this.#state === "closed" ? 0 : Math.max(0, this.maxSize - this.size);
   }
 
-  /** Whether more resources are open than should be, those being closed not counted. */
+  /** Whether more resources are open than allowed, not counting those being closed. */
   get isOverfull(): boolean {
     return this.size - this.closing > this.maxSize;
   }
 
-  /** Whether the room that there will be is enough for all claims. */
+  /** Whether the coming room is enough for all claims. */
   get isEnoughComing(): boolean {
     return this.wanted <= this.maxSize - this.size + this.closing;
   }
@@ -74,7 +72,7 @@ export class SharedCapacity {
     return Math.max(LEAST_PATIENCE_MS, DIALS_OF_PATIENCE * this.#meanDial);
   }
 
-  /** Whether this key may take room now: no other claim comes first. */
+  /** Whether this key may take room now, because no other claim comes first. */
   mayTake(key: KeyCapacity, waiter: Waiter | undefined): boolean {
     if (this.available === 0) return false;
     const rival = this.#firstRivalOf(key);
@@ -136,9 +134,10 @@ export class SharedCapacity {
   close(): void {
     this.#state = "closed";
     this.#timer.clear();
+    this.timers.close();
   }
 
-  /** Gives the room that there is to the claims, and has more made for the others. */
+  /** Gives the free room to the claims, and makes room for the others. */
   arrange(): void {
     if (this.#state !== "resting") return; // the outer call goes on
     this.#state = "arranging";
@@ -177,7 +176,7 @@ export class SharedCapacity {
     return true;
   }
 
-  /** Has waiters rejected that only wait if room is being made for them, when it went to others. */
+  /** Rejects non-waiting waiters whose room went to others. */
   #dismissStranded(): boolean {
     const { size } = this.#stranded;
     if (size === 0 || this.isEnoughComing) return false;
@@ -185,7 +184,7 @@ export class SharedCapacity {
     return this.#stranded.size < size;
   }
 
-  /** The key whose oldest resource has been idle longest. */
+  /** The key with the longest-idle resource. */
   #oldestIdle(): KeyCapacity | undefined {
     for (let top = this.#idle.top; top !== undefined; top = this.#idle.top) {
       const order = top.user.oldestIdle?.idleOrder;
@@ -199,9 +198,8 @@ export class SharedCapacity {
   }
 
   /**
-   * For how much longer an idle resource is kept for its own key: for one mean dial
-   * after its use, which is what it would cost to get it back, unless a claim can
-   * wait no longer.
+   * For how much longer an idle resource is kept for its own key: for one mean dial after its
+   * use, the cost of opening it again, unless a claim has waited for too long.
    */
   #protectionLeft(oldest: KeyCapacity, rival: Waiter | undefined): number {
     if (rival === undefined || !rival.request.mayWait) return 0;
@@ -267,7 +265,7 @@ export class KeyCapacity implements Capacity, HeapMember {
   /** The place of its oldest idle resource, when that was last looked at. */
   order = 0;
   readonly maxSize: number;
-  /** How many times longer than others it keeps a resource that it has waiters for. */
+  /** How many times longer than others it keeps a resource while it has waiters. */
   readonly weight: number;
   user!: CapacityUser;
   #size = 0;
@@ -299,7 +297,7 @@ export class KeyCapacity implements Capacity, HeapMember {
     return { size, maxSize };
   }
 
-  get timers(): TimerGroup {
+  get timers(): PoolTimers {
     return this.#shared.timers;
   }
 
@@ -339,7 +337,7 @@ export class KeyCapacity implements Capacity, HeapMember {
     this.#shared.dialled(duration);
   }
 
-  /** Reports what has changed, which may change what others do. */
+  /** Reports changes, which may affect other keys. */
   review(): void {
     const { user } = this;
     this.#shared.closing += user.closingSlots - this.#closing;
@@ -354,6 +352,9 @@ export class KeyCapacity implements Capacity, HeapMember {
 
   /** A shared capacity is resized as a whole. */
   resize(): void {}
+
+  /** And it is closed as a whole. */
+  close(): void {}
 
   /** The key is dropped. */
   drop(): void {

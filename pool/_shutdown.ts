@@ -1,12 +1,12 @@
-import { type Bounded, DeadlineQueue } from "../internal/deadline_queue.ts";
+import { type DeadlineQueue, Limit } from "../internal/deadline_queue.ts";
 import type { CloseOptions } from "./options.ts";
 
 const DEFAULT_TIMEOUT_MS = 10_000;
 
-// How long closes that were begun by force may take before they are given up.
+// How long forced closes may take before they are given up.
 const GRACE_MS = 100;
 
-/** What is to be closed. */
+/** The pool to close. */
 export interface Closable {
   drain(onDrained: () => void): void;
   shutDown(onEmpty: () => void): void;
@@ -14,20 +14,11 @@ export interface Closable {
   abandonCloses(): void;
 }
 
-class Deadline implements Bounded {
-  readonly deadline: number;
-  readonly settled = false;
-
-  constructor(deadline: number) {
-    this.deadline = deadline;
-  }
-}
-
 /**
  * - `open`: nothing is closed yet
  * - `draining`: waiters are served
- * - `gentle`: borrowers are waited for
- * - `forced`: resources are closed under their borrowers
+ * - `gentle`: borrowers may finish
+ * - `forced`: leased resources are closed
  * - `done`
  */
 type ShutdownState = "open" | "draining" | "gentle" | "forced" | "done";
@@ -38,20 +29,21 @@ export class Shutdown {
   readonly done: Promise<void>;
   readonly #target: Closable;
   readonly #clock: () => number;
-  readonly #limits: DeadlineQueue<Deadline>;
-  /** Made where a signal hastens the end, to stop listening to it. */
+  readonly #limits: DeadlineQueue;
+  #limit: Limit | undefined;
+  /** Ends the listening to a signal that forces the close. */
   #end: AbortController | undefined;
   #state: ShutdownState = "open";
   #resolve!: (done: Promise<void>) => void;
 
-  constructor(target: Closable, clock: () => number) {
+  constructor(target: Closable, clock: () => number, limits: DeadlineQueue) {
     this.#target = target;
     this.#clock = clock;
-    this.#limits = new DeadlineQueue(clock, () => this.#expire());
+    this.#limits = limits;
     this.done = new Promise((resolve) => this.#resolve = resolve);
   }
 
-  /** Begins to close, or hastens what has begun. */
+  /** Begins to close, or shortens a close in progress. */
   close(options: CloseOptions): void {
     const { timeout = DEFAULT_TIMEOUT_MS, force = false, signal, waiters = "reject" } = options;
     if (waiters === "serve" && this.#state === "open" && !force) this.#drain();
@@ -75,14 +67,15 @@ export class Shutdown {
     this.#state = "gentle";
     this.#target.shutDown(() => {
       this.#state = "done";
-      this.#limits.clear();
+      this.#lift();
       this.#end?.abort();
-      this.#resolve(Promise.resolve()); // callers that were rejected are told before
+      this.#resolve(Promise.resolve()); // rejected callers are told before
     });
   }
 
-  /** Closes begun before the deadline have had their time; those begun by force get some more. */
+  /** Closes begun before the deadline are given up at it; forced ones get some more time. */
   #expire(): void {
+    this.#lift();
     if (this.#state === "gentle") this.#target.abandonCloses();
     if (this.#state === "forced") this.#target.abandonCloses();
     else this.#force();
@@ -92,13 +85,25 @@ export class Shutdown {
     this.#shutDown();
     if (this.#state !== "gentle") return;
     this.#state = "forced";
-    this.#limits.clear();
+    this.#lift();
     this.#expireIn(GRACE_MS);
     this.#target.force();
   }
 
   #expireIn(timeout: number): void {
     const now = this.#clock();
-    this.#limits.add(new Deadline(now + timeout), now);
+    const deadline = now + timeout;
+    if (this.#limit !== undefined && this.#limit.deadline <= deadline) return;
+    this.#lift();
+    this.#limit = new Limit(deadline, () => this.#expire());
+    this.#limits.add(this.#limit, now);
+  }
+
+  #lift(): void {
+    const limit = this.#limit;
+    if (limit === undefined) return;
+    this.#limit = undefined;
+    limit.settled = true;
+    this.#limits.drop(limit);
   }
 }

@@ -6,10 +6,10 @@ import type { LeaseSlot } from "./lease.ts";
 import type { Permit } from "./semaphore.ts";
 import type { RetireReason } from "./stats.ts";
 
-/** What a slot's resource is at; `"gone"` once the slot is free again. */
+/** The state of a slot; `"gone"` once it is free again. */
 export type SlotState = "connecting" | "idle" | "leased" | "preparing" | "closing" | "gone";
 
-/** Which state may follow which. */
+/** The transitions. */
 export const TRANSITIONS: Readonly<Record<SlotState, readonly SlotState[]>> = {
   connecting: ["idle", "leased", "closing", "gone"],
   idle: ["leased", "preparing", "closing"],
@@ -19,7 +19,7 @@ export const TRANSITIONS: Readonly<Record<SlotState, readonly SlotState[]>> = {
   gone: [],
 };
 
-/** Decides what becomes of a slot when its lease ends. */
+/** Handles the end of a slot's lease. */
 export interface SlotOwner<T> {
   /** Aborted when the pool begins to close. */
   readonly closingSignal: AbortSignal;
@@ -28,30 +28,30 @@ export interface SlotOwner<T> {
   detach(slot: Slot<T>): void;
 }
 
-/** A call into the connector that is under way for a slot. */
+/** A connector call in flight for a slot. */
 export interface PendingCall {
   readonly stage: TimeoutStage;
   /** Asks the connector to stop; the outcome comes when it has. */
   abort(reason: unknown): void;
   /** Stops waiting for the connector: the call has failed. */
   giveUp(reason: unknown): void;
-  /** Stops waiting for the connector, with no outcome. */
+  /** Stops waiting for the connector, without an outcome. */
   cancel(reason: unknown): void;
 }
 
-/** Something that a resource is opened for in the background. */
+/** The purpose of a resource opened in the background. */
 export interface Order<T> {
   opened(slot: Slot<T>): void;
   failed(error: unknown): void;
 }
 
-/** What is known of a dial while it is under way. */
+/** The state of a dial in flight. */
 export interface DialRecord<T> {
-  /** The number of the dial, if it is to find out whether a server that was down is back; else 0. */
+  /** The number of the dial if it is a probe; else 0. */
   readonly probe: number;
   /** When it began, by the monotonic clock. */
   readonly begun: number;
-  /** What it is for, if not for a waiter. */
+  /** Its purpose, if not a waiter. */
   order: Order<T> | undefined;
 }
 
@@ -73,32 +73,32 @@ export class Slot<T> extends ListNode<Slot<T>> implements LeaseSlot<T>, Assigned
   leasedAt = 0;
   /** When it was returned, or checked in the background. */
   idleSince = 0;
-  /** Its place among the idle resources of all pools: the lowest was returned first. */
+  /** Its place among the idle resources of all pools: the lowest was released first. */
   idleOrder = 0;
   /** From when its `idleTimeout` counts. */
   restingSince = 0;
   expiresAt = Infinity;
   /** When it has been idle long enough, or has expired. */
   dueAt = Infinity;
-  /** For which waiter it is being made ready. */
+  /** The waiter for which it is being prepared. */
   waiter: Waiter | undefined = undefined;
-  /** What is known of its dial, while that is under way. */
+  /** The state of its dial, while that is in flight. */
   dial: DialRecord<T> | undefined = undefined;
-  /** The latest call into the connector. */
+  /** The latest connector call. */
   call: PendingCall | undefined = undefined;
-  /** The connector's leave to dial, given back when the resource is closed. */
+  /** The connector's permit, given back when the resource is closed. */
   permit: Permit | undefined = undefined;
-  /** What the connector is given to watch the resource with. */
+  /** The context of the connector's watch. */
   watch: WatchContext | undefined = undefined;
   /** Whether a dial has given it a resource. */
   hasResource = false;
   /** Whether the connector watches the resource. */
   isWatched = false;
-  /** What the connector wants to do with the resource before it is lent. */
+  /** The connector's own work on the resource before it is lent. */
   work: ((context: ConnectorContext) => PromiseLike<void>) | undefined = undefined;
   /** Whether it is on its way back to the idle ones without having been used. */
   keepsRest = false;
-  /** Set once it must not be lent again, whatever it is at. */
+  /** Set once it must not be lent again, in any state. */
   condemned: Condemnation | undefined = undefined;
   /** Where its lease was acquired, and whether that has been reported: with the option `track`. */
   acquiredAt: AcquireSite | undefined = undefined;
@@ -132,10 +132,12 @@ export class Slot<T> extends ListNode<Slot<T>> implements LeaseSlot<T>, Assigned
 
 let returns = 0;
 
+const NONE: readonly never[] = [];
+
 /** All slots of a pool, counted by state. */
 export class SlotTable<T> {
-  readonly #all = new Set<Slot<T>>();
-  #resources: Set<unknown> | undefined;
+  /** By resource, or by the slot itself where that has none, or one without an identity. */
+  #all: Map<unknown, Slot<T>> | undefined;
   /** Slots with an idle resource, in the order in which these were returned. */
   readonly idle = new LinkedList<Slot<T>>();
   size = 0;
@@ -148,18 +150,18 @@ export class SlotTable<T> {
   }
 
   [Symbol.iterator](): IterableIterator<Slot<T>> {
-    return this.#all.values();
+    return (this.#all ?? NONE).values();
   }
 
   /** Adds a slot whose dial is about to begin. */
   add(slot: Slot<T>): void {
-    this.#all.add(slot);
+    (this.#all ??= new Map()).set(slot, slot);
     this.size++;
     this.connecting++;
   }
 
   holds(resource: T): boolean {
-    return this.#resources !== undefined && this.#resources.has(resource);
+    return this.#all !== undefined && this.#all.has(resource);
   }
 
   /** Stores what the dial gave. Returns false if another slot has it already. */
@@ -167,11 +169,14 @@ export class SlotTable<T> {
     if (this.holds(resource)) return false;
     slot.resource = resource;
     slot.hasResource = true;
-    if (hasIdentity(resource)) (this.#resources ??= new Set()).add(resource);
+    if (hasIdentity(resource)) {
+      this.#all!.delete(slot);
+      this.#all!.set(resource, slot);
+    }
     return true;
   }
 
-  /** The resource is idle. One that was not used keeps its place among the others. */
+  /** Makes the resource idle. An unused one keeps its place among the others. */
   rest(slot: Slot<T>): void {
     if (slot.state !== "leased") this.#leave(slot);
     slot.state = "idle";
@@ -201,9 +206,8 @@ export class SlotTable<T> {
   delete(slot: Slot<T>): void {
     this.#leave(slot);
     slot.state = "gone";
-    this.#all.delete(slot);
+    this.#all!.delete(slot.hasResource && hasIdentity(slot.resource) ? slot.resource : slot);
     this.size--;
-    this.#resources?.delete(slot.resource);
   }
 
   #leave(slot: Slot<T>): void {
@@ -227,7 +231,7 @@ export class SlotTable<T> {
   }
 }
 
-// Only what has an identity can be the same resource twice.
+// Only objects can be the same resource twice.
 function hasIdentity(value: unknown): boolean {
   return (typeof value === "object" && value !== null) || typeof value === "function";
 }

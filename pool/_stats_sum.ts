@@ -14,16 +14,16 @@ const GAUGES = [
 const COUNTERS = new Counters();
 const DURATIONS = ["acquire", "wait", "use", "dial"] as const;
 
-/** Adds up the figures of keys: those that there are, and the counters of those that were dropped. */
+/** Sums the figures of present keys and the counters of dropped ones. */
 export class StatsSum {
   readonly #dropped = new Sum();
 
-  /** A key is dropped, whose counters are to be remembered. */
+  /** Adds the counters of a dropped key. */
   add(stats: PoolStats): void {
     this.#dropped.add(stats);
   }
 
-  /** The sum of all, with the figures of the keys that there are. */
+  /** The sum of all, including the present keys. */
   with(present: readonly PoolStats[]): Omit<KeyedPoolStats, "keys" | "maxSize" | "maxPerKey"> {
     const sum = new Sum();
     for (const stats of [this.#dropped, ...present]) sum.add(stats);

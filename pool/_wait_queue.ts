@@ -1,7 +1,7 @@
-import type { Bounded } from "../internal/deadline_queue.ts";
-import { DeadlineQueue } from "../internal/deadline_queue.ts";
+import type { Bounded, DeadlineQueue } from "../internal/deadline_queue.ts";
 import { type Ranked, RemovableQueue } from "../internal/removable_queue.ts";
 import { SignalRegistry } from "../internal/signal_registry.ts";
+import type { PoolTimers } from "./_timers.ts";
 import type { TimeoutStage } from "./errors.ts";
 
 /** Where a lease was acquired, and whether it has been reported as leaked. */
@@ -10,21 +10,23 @@ export interface AcquireSite {
   reported: boolean;
 }
 
-/** What a caller asks for. */
+/** The request of a caller. */
 export interface AcquireRequest {
-  /** Any resource, or one that nobody has used. */
+  /** Any resource, or a fresh one. */
   readonly kind: "any" | "fresh";
   readonly signal: AbortSignal | undefined;
   /** In milliseconds. */
   readonly timeout: number;
-  /** Whether it waits for a release, or only for what can be made ready at once. */
+  /** Whether it waits for a release, or only for a preparation that can begin at once. */
   readonly mayWait: boolean;
   readonly priority: number;
+  /** Who is told what happens to the waiter. It is here since a field of each waiter would be dearer. */
+  readonly events: WaitEvents;
   /** Where the caller is, with the option `track`. */
   readonly site?: AcquireSite;
 }
 
-/** Answers a promise, with a lease or a {@linkcode Rejection}. */
+/** Settles a promise, with a lease or a {@linkcode Rejection}. */
 export type Resolve = (answer: unknown) => void;
 
 /** A thenable that rejects: resolving with it rejects the promise. */
@@ -40,7 +42,7 @@ export class Rejection implements PromiseLike<never> {
   }
 }
 
-/** A slot, as far as a waiter is concerned. */
+/** The part of a slot that concerns waiters. */
 export interface AssignedSlot {
   readonly stage: TimeoutStage;
   readonly uses: number;
@@ -52,16 +54,16 @@ let tickets = 0;
 // There are fewer tickets than this, so that a priority comes before any ticket.
 const TICKETS = 2 ** 40;
 
-/** A caller that waits for the pool's answer. There may be very many: it has no field that can be done without. */
+/** A waiting caller. There may be very many, so it has as few fields as possible. */
 export class Waiter implements Ranked, Bounded {
   readonly request: AcquireRequest;
-  /** When it came, by the monotonic clock. */
+  /** When it arrived, by the monotonic clock. */
   readonly since: number;
-  /** Its place among the waiters of all pools: by priority, then first come, first served. */
+  /** Its place among the waiters of all pools: by priority, then by arrival. */
   readonly rank: number;
-  /** The slot that is being made ready for it. */
+  /** The slot that is being prepared for it. */
   slot: AssignedSlot | undefined = undefined;
-  /** How it is answered, until it has been. */
+  /** The function that settles it, until it is settled. */
   resolve: Resolve | undefined;
 
   constructor(request: AcquireRequest, since: number, resolve: Resolve) {
@@ -81,12 +83,16 @@ export class Waiter implements Ranked, Bounded {
     return this.resolve === undefined;
   }
 
-  /** How it is rejected in the very turn of an abort, if it has a signal. */
+  expire(): void {
+    this.request.events.timedOut(this);
+  }
+
+  /** The function that rejects it in the turn of an abort, if it has a signal. */
   get reject(): Resolve | undefined {
     return undefined;
   }
 
-  /** Counts as answered from now on; it is to be by what this returns. */
+  /** Counts as settled from now on; the caller must settle it with the result. */
   settle(): Resolve {
     const resolve = this.resolve!;
     this.resolve = undefined;
@@ -117,7 +123,7 @@ export class AbortableWaiter extends Waiter {
   }
 }
 
-/** What happens to a waiter by itself. */
+/** The events of a waiter. */
 export interface WaitEvents {
   /** Its signal was aborted. */
   aborted(waiter: Waiter): void;
@@ -126,36 +132,35 @@ export interface WaitEvents {
 }
 
 /**
- * All waiters, in the order in which they are served. For some a slot is being
- * made ready already: those are assigned. Waiters for any resource and for a
- * fresh one are kept apart, so that neither is in the way of the other.
+ * All waiters in the order in which they are served. A waiter for which a slot is being
+ * prepared is assigned. Waiters for any resource and for a fresh one are kept apart, so that
+ * neither blocks the other.
  */
 export class WaitQueue {
   readonly #any = new Lane();
-  readonly #fresh = new Lane();
-  readonly #clock: () => number;
-  readonly #events: WaitEvents;
+  /** Created when it is first needed. */
+  #fresh: Lane | undefined;
+  readonly #timers: PoolTimers;
   #aborts: SignalRegistry<Waiter> | undefined;
-  #deadlines: DeadlineQueue<Waiter> | undefined;
-  /** Waiters that do not wait for a release, and that nothing is being made ready for. */
+  #deadlines: DeadlineQueue | undefined;
+  /** Non-waiting waiters without a slot. */
   #stranded: Set<Waiter> | undefined;
   /** How many have a priority other than 0. */
   #prioritised = 0;
 
-  constructor(clock: () => number, events: WaitEvents) {
-    this.#clock = clock;
-    this.#events = events;
+  constructor(timers: PoolTimers) {
+    this.#timers = timers;
   }
 
   /** How many waiters there are. */
   size = 0;
 
-  /** How many waiters have a slot that is being made ready for them. */
+  /** The number of waiters with an assigned slot. */
   get assigned(): number {
-    return this.#any.assigned + this.#fresh.assigned;
+    return this.#any.assigned + (this.#fresh?.assigned ?? 0);
   }
 
-  /** How many have none. */
+  /** The number of waiters without one. */
   get unassigned(): number {
     return this.size - this.assigned;
   }
@@ -163,8 +168,7 @@ export class WaitQueue {
   /** The first waiter without a slot. */
   get next(): Waiter | undefined {
     const any = this.#any.next;
-    if (this.#fresh.queue.size === 0) return any;
-    const fresh = this.#fresh.next;
+    const fresh = this.#fresh?.next;
     if (any === undefined || fresh === undefined) return any ?? fresh;
     return any.rank < fresh.rank ? any : fresh;
   }
@@ -176,7 +180,7 @@ export class WaitQueue {
 
   /** All waiters, in order. */
   *[Symbol.iterator](): Generator<Waiter> {
-    const rest = [...this.#fresh.queue].reverse();
+    const rest = [...this.#fresh?.queue ?? []].reverse();
     for (const waiter of this.#any.queue) {
       while (rest.length > 0 && rest.at(-1)!.rank < waiter.rank) yield rest.pop()!;
       yield waiter;
@@ -193,7 +197,7 @@ export class WaitQueue {
     if (request.priority !== 0) this.#prioritised++;
   }
 
-  /** Takes a waiter out. It is to be answered by what this returns: nothing else can happen to it. */
+  /** Removes a waiter. The caller must settle it with the result: nothing else can happen to it. */
   take(waiter: Waiter): Resolve {
     const { request } = waiter;
     this.size--;
@@ -206,19 +210,19 @@ export class WaitQueue {
     return resolve;
   }
 
-  /** A slot is being made ready for this waiter. */
+  /** A slot is being prepared for this waiter. */
   assign(waiter: Waiter, slot: AssignedSlot): void {
     this.#laneOf(waiter).assign(waiter, slot);
     if (!waiter.request.mayWait) this.#stranded!.delete(waiter);
   }
 
-  /** The slot is not for this waiter any more, which has its old place again. */
+  /** The slot is no longer for this waiter, which returns to its old place. */
   unassign(waiter: Waiter): void {
     this.#laneOf(waiter).unassign(waiter);
     if (!waiter.request.mayWait) this.#strand(waiter);
   }
 
-  /** Of the first waiters that take any resource, so many have no slot any more. */
+  /** The first `count` waiters that take any resource lose their slots. */
   unassignFirst(count: number): void {
     for (const waiter of this.#any.queue) {
       if (count-- <= 0) return;
@@ -227,8 +231,8 @@ export class WaitQueue {
   }
 
   /**
-   * The slot goes to this waiter, for whichever it was made ready. That one gets
-   * in exchange what was being made ready for this waiter, or its place back.
+   * The slot goes to this waiter, even if it was prepared for another. That one gets this
+   * waiter's slot in exchange, or returns to its place.
    */
   redirect(slot: AssignedSlot, waiter: Waiter): void {
     const former = slot.waiter;
@@ -244,32 +248,32 @@ export class WaitQueue {
 
   /** Whether any waiter wants a fresh resource. */
   get hasFresh(): boolean {
-    return this.#fresh.queue.size > 0;
+    return this.#fresh !== undefined && this.#fresh.queue.size > 0;
   }
 
   /** The first waiter that can use the resource of a slot. */
   firstFor(slot: AssignedSlot): Waiter | undefined {
     const any = this.#any.queue.head;
-    if (slot.uses > 0 || this.#fresh.queue.size === 0) return any;
-    const fresh = this.#fresh.queue.head!;
-    return any === undefined || fresh.rank < any.rank ? fresh : any;
+    const fresh = slot.uses > 0 ? undefined : this.#fresh?.queue.head;
+    if (any === undefined || fresh === undefined) return any ?? fresh;
+    return any.rank < fresh.rank ? any : fresh;
   }
 
-  /** Whether the first waiter without a slot wants a fresh resource, and comes before the one given. */
+  /** Whether the first waiter without a slot wants a fresh resource, and comes before the given one. */
   wantsFreshBefore(waiter: Waiter | undefined): boolean {
     const { next } = this;
     if (next?.request.kind !== "fresh") return false;
     return waiter === undefined || next.rank < waiter.rank;
   }
 
-  /** Whether there are waiters that do not wait, and that nothing is being made ready for. */
+  /** Whether there are non-waiting waiters without a slot. */
   get hasStranded(): boolean {
     return this.#stranded !== undefined && this.#stranded.size > 0;
   }
 
   /**
-   * The waiters that do not wait, but for as many as room is being made for:
-   * `coming` for any, and `closing` for those that want a fresh resource.
+   * The non-waiting waiters, except those for which room is coming: `coming` for any
+   * resource, and `closing` for a fresh one.
    */
   strandedBeyond(coming: number, closing: number): Waiter[] {
     return [...this.#stranded ?? []].filter(({ request }) =>
@@ -277,7 +281,7 @@ export class WaitQueue {
     );
   }
 
-  /** The waiters without a slot that came before this time. */
+  /** The waiters without a slot that arrived before this time. */
   unassignedSince(horizon: number): Waiter[] {
     const found: Waiter[] = [];
     for (const waiter of this) {
@@ -287,19 +291,13 @@ export class WaitQueue {
     return found.filter((waiter) => waiter.slot === undefined);
   }
 
-  /** Drops the timer when nobody waits any more, and for good. */
-  close(): void {
-    this.#deadlines?.close();
-  }
-
   /** From now on the waiter's deadline and its signal count. */
   #bound(waiter: Waiter): void {
-    const events = this.#events;
     const { signal } = waiter.request;
-    this.#deadlines ??= new DeadlineQueue(this.#clock, (late) => events.timedOut(late));
+    this.#deadlines ??= this.#timers.deadlines;
     this.#deadlines.add(waiter, waiter.since);
     if (signal === undefined) return;
-    this.#aborts ??= new SignalRegistry((aborted) => events.aborted(aborted));
+    this.#aborts ??= new SignalRegistry((aborted) => aborted.request.events.aborted(aborted));
     this.#aborts.add(signal, waiter);
   }
 
@@ -308,7 +306,7 @@ export class WaitQueue {
   }
 
   #laneOf(waiter: Waiter): Lane {
-    return waiter.request.kind === "any" ? this.#any : this.#fresh;
+    return waiter.request.kind === "any" ? this.#any : this.#fresh ??= new Lane();
   }
 }
 

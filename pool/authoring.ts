@@ -1,7 +1,7 @@
 /**
- * What the author of a connector needs: the contract, the base of leases, and the
- * errors and events that tell what has become of a resource. It does not load the
- * pool itself. `./testing` has the scenarios that every connector must pass.
+ * For authors of connectors: the contract, the base of leases, and the errors and events of
+ * resources. It does not load the pool itself. `./testing` has the scenarios that every
+ * connector must pass.
  *
  * @module
  */

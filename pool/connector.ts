@@ -22,9 +22,9 @@ export interface AdmitContext extends ConnectorContext {
 /** What the pool passes to {@linkcode Connector.connect}. */
 export interface ConnectContext extends ConnectorContext {
   /**
-   * Retires the resource that this call opens, whatever state it is in, at any
-   * time later. A leased one is closed when it is released; with `now: true` at
-   * once, under its borrower. While it is being opened, its dial counts as failed.
+   * Retires the resource that this call opens, in any state and at any later
+   * time. A leased one is closed when it is released; with `now: true` at
+   * once, while leased. While it is being opened, its dial counts as failed.
    */
   retire(reason: unknown, options?: RetireOptions): void;
   /**
@@ -37,7 +37,7 @@ export interface ConnectContext extends ConnectorContext {
 /** Options of {@linkcode ConnectContext.retire}. */
 export interface RetireOptions {
   /**
-   * Whether a leased resource is closed at once, under its borrower.
+   * Whether a leased resource is closed at once.
    *
    * @default {false}
    */
@@ -100,17 +100,17 @@ export interface Connector<T, L extends Lease<T> = Lease<T>> {
   readonly place?: string;
 
   /**
-   * Leave to dial, such as a permit of a semaphore: awaited before `connect`, and
-   * not counted in `connectTimeout`. The pool gives it back when the resource is
-   * closed or the dial has failed; a detached resource takes it along.
+   * Admission to dial, such as a permit of a semaphore: awaited before `connect`, and
+   * not counted in `connectTimeout`. The pool gives the permit back when the resource
+   * is closed or the dial has failed; a detached resource keeps it.
    */
   admit?(context: AdmitContext): Permit | PromiseLike<Permit>;
 
-  /** Opens a resource. Bounded by `connectTimeout`; what it gives after that is closed. */
+  /** Opens a resource. Bounded by `connectTimeout`; a later resource is closed. */
   connect(context: ConnectContext): T | PromiseLike<T>;
 
   /**
-   * Makes a new resource ready for its first use, such as a login. Part of the
+   * Prepares a new resource for its first use, such as by a login. Part of the
    * dial, with the same deadline. On failure, abort or timeout the pool closes the
    * resource.
    */
@@ -125,11 +125,11 @@ export interface Connector<T, L extends Lease<T> = Lease<T>> {
   /**
    * Whether a resource that has been idle for `checkAfter` or longer still
    * works. Bounded by `checkTimeout`; a throw counts as no. One that passes
-   * straight to a caller in line has not been idle.
+   * straight to a waiting caller has not been idle.
    */
   check?(resource: T, context: ConnectorContext): boolean | PromiseLike<boolean>;
 
-  /** Makes a returned resource fit for the next borrower. Bounded by `checkTimeout`; a throw retires it. */
+  /** Prepares a released resource for the next borrower. Bounded by `checkTimeout`; a throw retires it. */
   reset?(resource: T, context: ConnectorContext): void | PromiseLike<void>;
 
   /** Whether the resource is known not to be reusable. Asked when it is returned, and before it is lent again. */
@@ -145,8 +145,8 @@ export interface Connector<T, L extends Lease<T> = Lease<T>> {
   isFatal?(error: unknown, resource: T): boolean;
 
   /**
-   * Whether a reused resource failed its borrower before it gave anything back,
-   * so that what was asked of it may be asked once more of another. Asked by
+   * Whether a reused resource failed before anything came back, so that the request
+   * may be repeated on another. Asked by
    * `use` with `retryStale`; by default it never may.
    */
   isStale?(resource: T, error: unknown): boolean;
@@ -161,8 +161,8 @@ export interface Connector<T, L extends Lease<T> = Lease<T>> {
   watch?(resource: T, context: WatchContext): void;
 
   /**
-   * Asked before a watched resource is lent: what to await so that nothing is
-   * overlooked that could be known, if anything. Bounded by `checkTimeout`; a
+   * Called before a watched resource is lent. Returns the promise to await so that no
+   * known event is missed, if any. Bounded by `checkTimeout`; a
    * rejection retires the resource.
    */
   probe?(resource: T, options: ProbeOptions): PromiseLike<void> | undefined;
@@ -174,7 +174,7 @@ export interface Connector<T, L extends Lease<T> = Lease<T>> {
    */
   lingering?(): number;
 
-  /** Told that the resource, after a `watch`, is about to be used again: by a borrower or by `check`. */
+  /** Called when the resource, after a `watch`, is about to be used again: by a borrower or by `check`. */
   unwatch?(resource: T): void;
 }
 
@@ -195,7 +195,7 @@ const METHODS = [
   "unwatch",
 ] as const;
 
-/** Turns a bare function into a connector, and refuses what is neither. */
+/** Turns a bare function into a connector, and refuses other values. */
 export function toConnector<T, L extends Lease<T>>(
   given: Connector<T, L> | Connector<T, L>["connect"],
   subject = "create a pool",

@@ -7,7 +7,7 @@
 import { errorText, oneLine } from "../internal/text.ts";
 import { type PoolStats, summary } from "./stats.ts";
 
-/** Which pool an error is about, and how it stood. */
+/** The pool of an error, and its state. */
 export interface PoolInfo {
   /** The name that the pool was given. */
   readonly name?: string;
@@ -29,7 +29,7 @@ export interface ConnectFailure {
 
 /** The base of all errors of a pool. */
 export class PoolError extends Error {
-  /** Which pool it is about, and how it stood. */
+  /** The pool of the error, and its state. */
   readonly pool: PoolInfo;
 
   /** Makes the error; the pool does. */
@@ -54,7 +54,10 @@ export class PoolClosedError extends PoolError {
   }
 }
 
-/** Which limit refused a caller: an option, of which `retry` is that no dial may begin yet, or that the pool is paused. */
+/**
+ * Which limit refused a caller: an option that was reached, `"retry"` if there is room
+ * but no dial may begin yet, or `"paused"`.
+ */
 export type ExhaustedLimit =
   | "maxSize"
   | "maxPerKey"
@@ -64,8 +67,8 @@ export type ExhaustedLimit =
   | "paused";
 
 /**
- * The pool was full, and the caller would not wait (`timeout: 0`) or too many
- * others did (`maxWaiting`). `cause` is the error of the last dial, if that failed.
+ * The caller could not be served at once, and would not wait (`timeout: 0`), or too
+ * many others did (`maxWaiting`). `cause` is the error of the last dial, if that failed.
  */
 export class PoolExhaustedError extends PoolError {
   /** The limit that was hit. */
@@ -105,7 +108,7 @@ export class PoolOverloadedError extends PoolError {
 
 /**
  * What a call was at when its time ran out: waiting for a free resource
- * (`"wait"`), for leave to dial (`"admit"`), for a dial (`"connect"`, `"init"`), for
+ * (`"wait"`), for admission to dial (`"admit"`), for a dial (`"connect"`, `"init"`), for
  * one of the connector's other methods, or for the body of `use` (`"use"`).
  */
 export type TimeoutStage =

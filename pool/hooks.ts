@@ -48,7 +48,7 @@ export interface ReleaseEvent<T = unknown> {
 export interface RetireEvent<T = unknown> {
   /** The resource. */
   readonly resource: T;
-  /** Why. */
+  /** The reason. */
   readonly reason: RetireReason;
   /** What the borrower, or what noticed it, gave as the reason. */
   readonly detail?: unknown;

@@ -3,6 +3,7 @@ import { shown } from "../internal/text.ts";
 import { checkOptions, countFrom, nested, type Rule, typed } from "../internal/validate.ts";
 import type { PoolHooks } from "./hooks.ts";
 import {
+  checkLiveOptions,
   HOOK_RULES,
   LIVE_RULES,
   type LiveOptions,
@@ -23,14 +24,14 @@ import {
 export interface KeyedPoolOptions<K, T = unknown>
   extends Omit<PoolOptions<T>, "minIdle" | "hooks"> {
   /**
-   * How many resources may be open at once over all keys, in whatever state.
+   * How many resources may be open at once over all keys, in any state.
    * `Infinity` is allowed.
    *
    * @default {100}
    */
   maxSize?: number | undefined;
   /**
-   * How many resources may be open at once for one key, in whatever state.
+   * How many resources may be open at once for one key, in any state.
    *
    * @default {10}
    */
@@ -59,7 +60,7 @@ export interface ResolvedKeyedPoolOptions<K> {
   readonly hooksOf: (key: K) => PoolHooks;
 }
 
-/** What errors call the making of a key's pool. */
+/** The subject in errors about a key's pool. */
 export const NEW_KEY = "create the pool of a key";
 
 const hooksRule = nested(HOOK_RULES);
@@ -100,7 +101,7 @@ export function resolveKeyedPoolOptions<K>(
   };
 }
 
-/** Refuses what is not a key's hooks before anything is opened for the key. */
+/** Checks a key's hooks before anything is opened for the key. */
 export function checkedHooks<A extends unknown[]>(
   hooksOf: (...args: A) => PoolHooks<never>,
 ): (...args: A) => PoolHooks {
@@ -128,10 +129,10 @@ function checkedWeight<K>(weightOf: (key: K) => number): (key: K) => number {
   };
 }
 
-/** Refuses to change what a keyed pool has not. */
+/** Refuses options that a keyed pool does not have. */
 export function checkKeyedLiveOptions(options: Omit<LiveOptions, "minIdle">): void {
   const { minIdle: _, ...rules } = LIVE_RULES;
-  checkOptions(options, rules, "change the options of the keyed pool");
+  checkLiveOptions(options, rules, RULES, "change the options of the keyed pool");
 }
 
 /** Checks a new size for a keyed pool. */
@@ -139,7 +140,7 @@ export function checkKeyedMaxSize(maxSize: number): void {
   RULES.maxSize(maxSize, "maxSize", "resize the keyed pool");
 }
 
-/** Two objects are never the same key, however alike: each call would open a resource of its own. */
+/** Two objects are never the same key, so each call would open its own resource. */
 function primitiveOf(key: unknown): unknown {
   if (typeof key !== "object" && typeof key !== "function" || key === null) return key;
   throw new TypeError(

@@ -4,7 +4,6 @@
  * @module
  */
 
-import { ignoreResult } from "../internal/promise_like.ts";
 import { oneLine, shown, withoutPasswords } from "../internal/text.ts";
 import { SharedTimer } from "../internal/shared_timer.ts";
 import { typed } from "../internal/validate.ts";
@@ -48,23 +47,23 @@ export type { Lease } from "./lease.ts";
 export type { AcquireOptions, CloseOptions, UseOptions } from "./options.ts";
 export type { KeyedPoolStats, PoolStats } from "./stats.ts";
 
-/** What there is for one key, while there is anything. */
+/** The state of one key. */
 interface Entry<K, L> {
   readonly key: K;
   readonly core: PoolView<L>;
   readonly capacity: KeyCapacity;
 }
 
-/** Hooks that were added, and what takes them away from each key. */
+/** Added hooks, and the functions that remove them from each key. */
 interface Observation<K> {
   readonly hooksOf: (key: K, text: string) => PoolHooks<never>;
   readonly attached: Map<unknown, Disposable>;
 }
 
-// How many empty keys that could not be dropped are looked at when another has become empty.
+// How many retained empty keys are checked when another has become empty.
 const LINGERING_KEYS_CHECKED = 8;
 
-/** What a keyed pool says of itself at one moment: a report for each key. */
+/** The report of a keyed pool at one moment, with a report for each key. */
 export interface KeyedPoolReport {
   /** The gauges and counters over all keys. */
   readonly stats: KeyedPoolStats;
@@ -104,7 +103,7 @@ export interface KeyView<T, L extends Lease<T> = Lease<T>> {
   pause(): void;
   /** Lends again. */
   resume(): void;
-  /** Reports who holds and waits for what; undefined if the key has neither resources nor callers. */
+  /** Reports leases, waiters and resources; undefined if the key has neither resources nor callers. */
   explain(): PoolReport | undefined;
 }
 
@@ -417,7 +416,7 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
     };
   }
 
-  /** Reports, for each key, who holds what since when and who waits at what; see {@linkcode Pool.explain}. */
+  /** Reports, for each key, the leases with their age and the waiters with their stage; see {@linkcode Pool.explain}. */
   explain(): KeyedPoolReport {
     const present = [...this.#entries.values()].filter(({ core }) => !core.isEmpty);
     const keys = present.map(({ core }) => core.explain());
@@ -444,7 +443,7 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
     } catch (error) {
       return Promise.reject(error);
     }
-    // First of all: what is closed may call hooks and connectors, and these the pool again.
+    // First of all, since the closes may call hooks and connectors, and these the pool again.
     this.#state = "closed";
     this.#dropLater.clear();
     if (options.waiters !== "serve") this.#capacity.close();
@@ -481,7 +480,6 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
   #open(id: unknown, key: K): Entry<K, L> {
     const { common, weightOf, hooksOf } = this.#options;
     const given = this.#connectorOf(key);
-    ignoreResult(given, () => {}); // a promise is refused
     const connector = toConnector(given, NEW_KEY, "connectorOf(key)");
     const hooks = hooksOf(key);
     const options = hooks === common.hooks ? common : { ...common, hooks };
@@ -491,7 +489,7 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
       hooks: hooksOf(key, text),
       attached,
     }));
-    // Each of these functions may have closed the pool, or used it with the same key.
+    // Each of these functions may close the pool, or use it with the same key.
     if (this.closed) throw this.#closedError();
     const existing = this.#entries.get(id);
     if (existing !== undefined) return existing;
@@ -510,7 +508,7 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
     return new PoolClosedError({ ...(name !== undefined && { name }), stats: this.stats });
   }
 
-  /** A key is dropped a moment after it has become empty, so that one that is used again at once is not made anew. */
+  /** Drops a key a moment after it has become empty, so that one used again at once is kept. */
   #mayBeEmpty(id: unknown): void {
     this.#emptied.add(id);
     if (this.#cleaning === "planned") return;
@@ -538,8 +536,8 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
   }
 
   /**
-   * A key whose given-up dials still linger stays, since it is its connector that
-   * bounds them; so does one whose server is down, until it may be dialled again.
+   * A key with lingering dials stays, since its connector bounds them; so does a key whose
+   * server is down, until it may be dialled again.
    */
   #dropIfEmpty(id: unknown): void {
     const entry = this.#entries.get(id);

@@ -91,7 +91,7 @@ export class Lease<T> implements Disposable {
    * Gives the resource back to be closed, not to be lent again.
    *
    * @param reason Why, for the pool's hooks.
-   * @throws {LeaseReleasedError} Once the lease has ended: the resource may be somebody else's.
+   * @throws {LeaseReleasedError} Once the lease has ended: another borrower may have the resource.
    */
   discard(reason?: unknown): void {
     this.#end().discard(reason);

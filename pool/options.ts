@@ -24,7 +24,7 @@ import type { PoolHooks } from "./hooks.ts";
  */
 export interface PoolOptions<T = unknown> {
   /**
-   * How many resources may be open at once, in whatever state. `Infinity` is allowed.
+   * How many resources may be open at once, in any state. `Infinity` is allowed.
    *
    * @default {10}
    */
@@ -114,7 +114,7 @@ export interface PoolOptions<T = unknown> {
   order?: "lifo" | "fifo" | undefined;
   /** Whether and when a failed dial is tried again. By default it is not. */
   retry?: RetryOptions | undefined;
-  /** What the pool is called in errors, labels and reports. */
+  /** The name of the pool in errors, labels and reports. */
   name?: string | undefined;
   /**
    * Whether to remember where each lease was acquired, for errors and reports.
@@ -170,7 +170,7 @@ export interface RetryOptions {
 /**
  * When a pool refuses callers under overload, by the rule of Elixir's
  * DBConnection: when the least time that a caller waited within an interval is
- * over the target, callers who have waited for more than twice the target are
+ * over the target, callers that have waited for more than twice the target are
  * refused with `PoolOverloadedError`, until it is under the target again.
  */
 export interface OverloadOptions {
@@ -192,10 +192,10 @@ export interface OverloadOptions {
 export interface AcquireOptions {
   /** Ends the wait when it is aborted: the call rejects with `signal.reason`. */
   signal?: AbortSignal | undefined;
-  /** Instead of the pool's `acquireTimeout`, in milliseconds. */
+  /** Instead of the pool's `acquireTimeout`, in milliseconds. 0 means not to wait for a release. */
   timeout?: number | undefined;
   /**
-   * Whether to insist on a resource that nobody has used before.
+   * Whether to insist on a resource that was never used.
    *
    * @default {false}
    */
@@ -263,7 +263,7 @@ export interface CloseOptions {
   /** Closes everything at once when it is aborted. */
   signal?: AbortSignal | undefined;
   /**
-   * What becomes of callers who wait already: they are rejected with
+   * The treatment of waiting callers: they are rejected with
    * `PoolClosedError`, or served within the same timeout, dials included.
    *
    * @default {"reject"}
@@ -422,6 +422,22 @@ export function resolvePoolOptions(
   return options;
 }
 
+/** Checks what is to be changed while a pool is open. `all` has the options that a pool is made with. */
+export function checkLiveOptions(
+  given: object,
+  live: Readonly<Record<string, Rule>>,
+  all: Readonly<Record<string, Rule>>,
+  subject: string,
+): void {
+  const isFixed = (name: string) => Object.hasOwn(all, name) && !Object.hasOwn(live, name);
+  const fixed = Object.keys(given ?? {}).find(isFixed);
+  if (fixed === undefined) return checkOptions(given, live, subject);
+  const hint = fixed === "maxSize"
+    ? "is changed by resize()"
+    : "can't be changed while the pool is open";
+  throw new TypeError(`Cannot ${subject} as '${fixed}' ${hint}`);
+}
+
 /** Checks options that are changed while the pool is open, and changes them in place. */
 export function changeOptions(
   options: ResolvedPoolOptions,
@@ -429,7 +445,7 @@ export function changeOptions(
   maxSize: number,
 ): void {
   const subject = "change the options of the pool";
-  checkOptions(given, LIVE_RULES, subject);
+  checkLiveOptions(given, LIVE_RULES, POOL_RULES, subject);
   const { overload, ...others } = given;
   const changed = { ...withDefaults(options, others), maxSize };
   if (overload !== undefined) changed.overload = resolveOverload(overload);

@@ -62,7 +62,6 @@ import { type PoolStats, summary } from "./stats.ts";
  */
 export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
   readonly #core: PoolView<L>;
-  readonly #minIdle: () => number;
 
   /** The name that the pool was given, if any. */
   readonly name: string | undefined;
@@ -80,8 +79,11 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
     options: PoolOptions<NoInfer<T>> = {},
   ) {
     const resolved = resolvePoolOptions(options);
-    this.#core = new PoolCore(toConnector(connector), resolved, new OwnCapacity(resolved.maxSize));
-    this.#minIdle = () => resolved.minIdle;
+    this.#core = new PoolCore(
+      toConnector(connector),
+      resolved,
+      new OwnCapacity(resolved.maxSize, resolved.clock),
+    );
     this.name = resolved.name;
   }
 
@@ -123,8 +125,10 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
 
   /**
    * Borrows an idle resource if there is one that can be lent this very moment,
-   * and nobody waits for it. It never opens one; a resource whose check is due is
-   * checked in the background, for the next time.
+   * and nobody waits for it. It never opens one: without `minIdle`, and without
+   * calls to `acquire` or `use`, there is never any. To have one opened but not to
+   * wait for a release, use `acquire({ timeout: 0 })`. A resource whose check is due
+   * is checked in the background, for the next time.
    *
    * @returns A lease, or undefined.
    * @throws {PoolClosedError} If the pool is closed.
@@ -160,7 +164,7 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
    * @returns How many were opened. The promise rejects with the connector's own
    * error if one could not be, and with `PoolClosedError` if the pool is closed.
    */
-  async warm(count: number = this.#minIdle()): Promise<number> {
+  async warm(count: number = this.#core.minIdle): Promise<number> {
     checkWarmCount(count);
     return await this.#core.warm(count);
   }
@@ -185,7 +189,7 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
    * @throws {RangeError} If it is another number.
    */
   resize(maxSize: number): void {
-    checkMaxSize(maxSize, this.#minIdle());
+    checkMaxSize(maxSize, this.#core.minIdle);
     this.#core.resize(maxSize);
   }
 
@@ -249,8 +253,8 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
   }
 
   /**
-   * Reports who holds what since when, who waits at what, the age and state of each
-   * resource, and the last failures. `String()` of it reads well in a log.
+   * Reports the leases with their age, the waiters with their stage, the age and state of
+   * each resource, and the last failures. `String()` of it is meant for logs.
    */
   explain(): PoolReport {
     return this.#core.explain();

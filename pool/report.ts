@@ -1,5 +1,5 @@
 /**
- * What a pool says of itself at one moment.
+ * The report of a pool at one moment.
  *
  * @module
  */
@@ -56,8 +56,8 @@ export interface IdleLimits {
 }
 
 /**
- * What a pool says of itself at one moment: `String(report)` reads well in a log,
- * `JSON.stringify(report)` is for programs.
+ * The report of a pool at one moment: `String(report)` is for logs,
+ * `JSON.stringify(report)` for programs.
  */
 export interface PoolReport {
   /** The name that the pool was given. */
@@ -68,7 +68,7 @@ export interface PoolReport {
   readonly key?: string;
   /** Whether the pool is open, paused or closed. */
   readonly state: "open" | "paused" | "draining" | "closing" | "closed";
-  /** What the first waiter waits for, in words; empty if nobody waits. */
+  /** What the first waiter waits for, in words; empty if no caller waits. */
   readonly waitingFor: string;
   /** The gauges and counters. */
   readonly stats: PoolStats;

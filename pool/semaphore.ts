@@ -63,9 +63,9 @@ class HeldPermit implements Permit {
 
 /**
  * Bounds how many holders there are at once: a counting semaphore (Dijkstra,
- * 1965) whose waiters are served strictly in the order in which they came. A
- * released permit passes straight to the first of them, so that nobody who asks
- * in the same tick gets ahead.
+ * 1965) whose waiters are served strictly in order of arrival. A released permit
+ * passes straight to the first of them, so that no caller of the same tick gets
+ * ahead.
  *
  * @example
  * ```ts
@@ -104,7 +104,7 @@ export class Semaphore {
     return this.#permits;
   }
 
-  /** How many permits can be had now: 0 also while more are held than there are, after a resize. */
+  /** How many permits are free now: 0 also while more are held than there are, after a resize. */
   get available(): number {
     return Math.max(0, this.#permits - this.#held);
   }
@@ -115,7 +115,7 @@ export class Semaphore {
   }
 
   /**
-   * Takes a permit, after all who asked before.
+   * Takes a permit, after all earlier callers.
    *
    * @param options A signal that ends the wait.
    * @returns The permit; rejects with `signal.reason` when the signal is aborted first.
@@ -135,7 +135,7 @@ export class Semaphore {
   }
 
   /**
-   * Takes a permit if one is free and nobody waits.
+   * Takes a permit if one is free and no caller waits.
    *
    * @returns The permit, or undefined.
    */

@@ -61,9 +61,9 @@ export interface PoolStats {
   readonly leased: number;
   /** Resources ready to be lent. */
   readonly idle: number;
-  /** Dials in flight, those included that wait for leave to dial. */
+  /** Dials in flight, including those that wait for admission. */
   readonly connecting: number;
-  /** Resources that are being initialised, checked, probed or reset. */
+  /** Resources that are being checked, probed, reset, or read by `accept`. */
   readonly preparing: number;
   /** Resources whose `close` has not finished. */
   readonly closing: number;
@@ -123,31 +123,41 @@ export interface DialCounts {
   readonly failed: number;
 }
 
+const NO_RETIREMENTS: Readonly<Record<RetireReason, number>> = {
+  discarded: 0,
+  broken: 0,
+  lost: 0,
+  leaked: 0,
+  init: 0,
+  unhealthy: 0,
+  reset: 0,
+  idle: 0,
+  lifetime: 0,
+  uses: 0,
+  surplus: 0,
+  replaced: 0,
+  cleared: 0,
+  recycled: 0,
+  closed: 0,
+};
+
 /** Sums of a pool that has done nothing yet. */
 export class Counters {
   readonly acquires = { direct: 0, waited: 0, timedOut: 0, aborted: 0, exhausted: 0, shed: 0 };
   readonly dials = { ok: 0, failed: 0 };
-  readonly retired: Record<RetireReason, number> = {
-    discarded: 0,
-    broken: 0,
-    lost: 0,
-    leaked: 0,
-    init: 0,
-    unhealthy: 0,
-    reset: 0,
-    idle: 0,
-    lifetime: 0,
-    uses: 0,
-    surplus: 0,
-    replaced: 0,
-    cleared: 0,
-    recycled: 0,
-    closed: 0,
-  };
   /** Sums of milliseconds; what they are sums of is counted above. */
   readonly sums = { wait: 0, use: 0, dial: 0 };
   /** How many leases have ended. */
   uses = 0;
+  #retired: Record<RetireReason, number> | undefined;
+
+  get retired(): Readonly<Record<RetireReason, number>> {
+    return this.#retired ?? NO_RETIREMENTS;
+  }
+
+  countRetired(reason: RetireReason): void {
+    (this.#retired ??= { ...NO_RETIREMENTS })[reason]++;
+  }
 }
 
 /** The gauges in one line, as in `Pool(leased 3, idle 5, waiting 0, max 10)`. */

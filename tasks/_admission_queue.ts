@@ -19,37 +19,37 @@ import { latestResolve, newPromise } from "./_promises.ts";
 const CHUNK_LENGTH = 256;
 const MOST_ALONE = 1_000;
 
-/** What waits for a slot: one task, or a job that has work for one item runner more. */
+/** An entry that waits for a slot: one task, or a job with work for one more item runner. */
 export abstract class QueueEntry {
-  /** The chunk in which it stands, or stood. */
+  /** Its chunk. */
   chunk!: Chunk;
-  /** What its call comes to, if it is called at all; made when it is queued. */
+  /** The promise of its outcome, created when it is queued. */
   answer!: Promise<unknown>;
-  /** There from the moment that it can be called until its answer is settled. */
+  /** Set from the moment when it can be called until its answer is settled. */
   resolver: Resolver | undefined = undefined;
-  /** Whether it keeps its async context by a promise of its own from the beginning. */
+  /** Whether it keeps its async context by its own promise from the beginning. */
   isAlone = false;
-  /** Waits for a slot; has one, and is to be called; or neither any more. */
+  /** Waiting for a slot; granted one and still to be called; or neither any more. */
   abstract readonly status: "waiting" | "granted" | "over";
-  /** Whether it is to be called, in the async context in which it was queued. */
+  /** Whether it must be called in the async context in which it was queued. */
   abstract readonly isCalled: boolean;
   /** How many slots it takes. */
   abstract readonly weight: number;
   /** The slots are the entry's from here on, until it leaves. */
   abstract enter(): void;
-  /** Its answer can be settled; it does so if it has been decided already how. */
+  /** Its answer can be settled; settles it if the outcome is known already. */
   abstract onReady(resolver: Resolver): void;
-  /** Runs, or does nothing if it was decided meanwhile that it does not. */
+  /** Runs it, or does nothing if it was withdrawn meanwhile. */
   abstract call(): void;
-  /** It can't be granted a slot, now or ever. */
+  /** It can never be granted a slot. */
   abstract refuse(reason: unknown): void;
 }
 
-/** What settles an entry's answer; see step 2 above. */
+/** The functions that settle an entry's answer; see step 2 above. */
 export class Resolver implements PromiseLike<unknown> {
   resolve: ((value: unknown) => void) | undefined = undefined;
   reject: ((reason: unknown) => void) | undefined = undefined;
-  /** Has the entry called, in its async context. Undefined as long as it cannot be. */
+  /** Calls the entry in its async context. Undefined as long as that is not possible. */
   begin: ((entry: QueueEntry) => void) | undefined = undefined;
   readonly #entry: QueueEntry;
 
@@ -61,7 +61,7 @@ export class Resolver implements PromiseLike<unknown> {
     this.resolve = resolve as (value: unknown) => void;
     this.reject = reject as (reason: unknown) => void;
     this.#entry.onReady(this);
-    return undefined as never; // nobody looks
+    return undefined as never; // unused
   }
 
   /** Keeps the present async context for `call`. */
@@ -72,15 +72,15 @@ export class Resolver implements PromiseLike<unknown> {
   }
 }
 
-// No literals where entries are kept: V8 would soon allocate those among the old objects, and keep
-// what is in them until it collects these.
+// No literals for arrays of entries: V8 would soon allocate them among the old objects, and keep
+// their members until it collects these.
 const NO_ENTRIES: (QueueEntry | undefined)[] = [];
 
-/** Entries of one priority, in the order in which they came. One that has been withdrawn is passed over. */
+/** Entries of one priority, in order of arrival. Withdrawn ones are skipped. */
 class Chunk extends ListNode<Chunk> {
   readonly queue: AdmissionQueue;
   readonly #list: LinkedList<Chunk> | undefined;
-  /** Entries that nothing is to be done for any more are not kept. */
+  /** Finished entries are not kept. */
   #entries: (QueueEntry | undefined)[] = NO_ENTRIES;
   /** The first that may be waiting, if slots are granted in this order; the first without a resolver. */
   #nextToGrant: number;
@@ -117,7 +117,7 @@ class Chunk extends ListNode<Chunk> {
     }
   }
 
-  /** The first that waits. */
+  /** The first waiting entry. */
   peek(): QueueEntry | undefined {
     while (this.#nextToGrant < this.#entries.length) {
       const entry = this.#entries[this.#nextToGrant];
@@ -126,19 +126,19 @@ class Chunk extends ListNode<Chunk> {
     }
   }
 
-  /** To be told when an entry has its slots and is to be called. */
+  /** Must be called when an entry has its slots and is to be called. */
   granted(entry: QueueEntry): void {
     this.#open();
     this.queue.granted(entry);
   }
 
-  /** To be told when an entry has what it wanted. */
+  /** Must be called when an entry has been called. */
   served(): void {
     this.#pending--;
     if (this.#pending === 0 && this.isFull) this.#list?.remove(this);
   }
 
-  /** To be told when an entry wants nothing any more. */
+  /** Must be called when an entry is finished. */
   withdrawn(entry: QueueEntry): void {
     this.#pending--;
     if (entry.isAlone) entry.resolver?.begin?.(entry);
@@ -157,7 +157,7 @@ class Chunk extends ListNode<Chunk> {
     open?.(this);
   }
 
-  /** Keeps no entry longer than it is needed: a handle keeps its chunk. */
+  /** Drops entries as soon as they are not needed, since a handle keeps its chunk. */
   #forget(index: number): void {
     if (index >= this.#nextToGrant) return;
     if (index < this.#nextToReady || this.#entries[index]?.isAlone) {
@@ -199,13 +199,12 @@ function goesBefore(one: Prioritized, other: Prioritized): boolean {
 
 // Where there are more priorities than this, entries of one hardly follow each other.
 const MOST_OPEN = 32;
-// A shorter heap is not worth tidying.
+// A shorter heap is not worth compacting.
 const SHORTEST_TIDIED = 64;
 
 /**
- * The entries of a pool: the highest priority first, and first come, first served
- * within it. Slots are granted in that order, and entries that have theirs are
- * called in the order in which they were granted, each in its own async context.
+ * The entries of a pool: by priority, then by arrival. Slots are granted in that order, and
+ * granted entries are called in the order of the grants, each in its own async context.
  */
 export class AdmissionQueue {
   /** How many wait. */
@@ -214,7 +213,7 @@ export class AdmissionQueue {
   readonly #ordinary = new LinkedList<Chunk>();
   /** Those of other priorities that may wait: a binary heap. */
   #heap: Prioritized[] = [];
-  /** The chunks that others join, by priority. */
+  /** The chunks to which new entries are added, by priority. */
   readonly #open = new Map<number, Chunk>();
   #lastNumber = 0;
   /** Entries that have their slots and are to be called: a queue, and where its head is. */
@@ -241,7 +240,7 @@ export class AdmissionQueue {
     this.#prioritize({ entry, priority, number: ++this.#lastNumber });
   }
 
-  /** The entry that is next. */
+  /** The next entry. */
   peek(): QueueEntry | undefined {
     while (this.#heap.length > 0 && this.#heap[0]!.entry.status !== "waiting") this.#removeTop();
     const top = this.#heap[0];
@@ -253,14 +252,14 @@ export class AdmissionQueue {
     return top?.entry;
   }
 
-  /** To be told when an entry waits no more, granted or not. */
+  /** Must be called when an entry no longer waits, granted or not. */
   left(): void {
     this.size--;
     const { length } = this.#heap;
     if (length > SHORTEST_TIDIED && this.size < length / 2) this.#tidy();
   }
 
-  /** To be told when an entry has its slots and is to be called. */
+  /** Must be called when an entry has its slots and is to be called. */
   granted(entry: QueueEntry): void {
     if (this.#head >= CHUNK_LENGTH) {
       this.#toCall.splice(0, this.#head);
@@ -270,14 +269,14 @@ export class AdmissionQueue {
     this.advance();
   }
 
-  /** To be told, in its async context, when an entry can be called. */
+  /** Must be called in its async context when an entry can be called. */
   ready(entry: QueueEntry, resolver: Resolver): void {
     if (entry.isAlone) return;
     if (this.#calling === undefined && this.#nextToCall() === entry) this.#callNext();
     else resolver.await();
   }
 
-  /** To be told when the first that is to be called may have changed. */
+  /** Must be called when the first granted entry may have changed. */
   advance(): void {
     if (this.#calling !== undefined) return;
     const entry = this.#nextToCall();
@@ -294,14 +293,14 @@ export class AdmissionQueue {
   }
 
   #callNext(): void {
-    // It may have been withdrawn meanwhile, and does nothing then: this is no other entry's context.
+    // It may have been withdrawn meanwhile, and does nothing then, since this is the context of no other entry.
     const entry = this.#toCall[this.#head]!;
     this.#toCall[this.#head++] = undefined;
     entry.call();
     this.advance();
   }
 
-  /** Those that have their slots and have not been called, and those that wait. */
+  /** The granted entries that have not been called, and the waiting ones. */
   *[Symbol.iterator](): Generator<QueueEntry> {
     for (const entry of this.#toCall.slice(this.#head)) {
       if (entry?.status === "granted") yield entry;
@@ -359,7 +358,7 @@ export class AdmissionQueue {
     heap[index] = last;
   }
 
-  /** Drops those that wait no more. */
+  /** Drops the entries that no longer wait. */
   #tidy(): void {
     const left = this.#heap.filter(({ entry }) => entry.status === "waiting");
     this.#heap = [];

@@ -2,12 +2,12 @@ import { setTimer } from "../internal/timer.ts";
 import { attempt } from "./_promises.ts";
 import { monotonicNow } from "./_time_limits.ts";
 
-/** Results that never let the event loop have its turn let no timer fire either. */
+/** The limit for results that come without a turn of the event loop, in which no timer can fire. */
 const LONGEST_TURN = 10;
 
 /**
- * Collects results until `interval` after the first has passed, or there are
- * `max`. A failure comes after the batch that it has cut short.
+ * Collects results until `interval` after the first, or until there are `max`. A failure
+ * comes after the batch that it has cut short.
  */
 export function collect<R>(
   results: AsyncIterableIterator<R>,
@@ -45,7 +45,7 @@ async function* generate<R>(
   }
 }
 
-/** Closes the results themselves: a generator that waits for one could not. */
+/** Closes the source of results, which a generator that awaits one could not. */
 async function stop<R>(
   results: AsyncIterableIterator<R>,
   batches: AsyncGenerator<R[]>,

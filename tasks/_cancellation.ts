@@ -7,7 +7,7 @@ import type { CancelReport } from "./task_handle.ts";
 /** How long a body that has looked at its signal may take to end before it counts as having ignored it. */
 const GRACE = 100;
 
-/** Waits for the bodies of cancelled tasks, as long as there is hope. */
+/** Waits for the bodies of cancelled tasks, as long as they may obey their signal. */
 export class Cancellation {
   readonly #limits: TimeLimits;
   readonly #bodies: BodyContext[] = [];
@@ -41,7 +41,7 @@ export class Cancellation {
     return { requested: this.#requested, cancelled: this.#requested - ignored, ignored, results };
   }
 
-  /** Resolves when all have ended, or their time is over. */
+  /** Resolves when all have ended, or at the time limit. */
   #allEnded(bodies: BodyContext[]): Promise<void> {
     return new Promise((resolve) => {
       let left = bodies.length;

@@ -1,6 +1,6 @@
 import type { TaskContext } from "./task.ts";
 
-/** What one body is told, from its call to its end. */
+/** The context of one body, from its call to its end. */
 export class BodyContext implements TaskContext {
   /** Called when the body has ended, for the code that has aborted it. */
   onEnd: (() => void) | undefined = undefined;
@@ -17,7 +17,7 @@ export class BodyContext implements TaskContext {
     return this.#controller.signal;
   }
 
-  /** What it was aborted with. */
+  /** The reason of its abort. */
   get reason(): unknown {
     return this.#reason;
   }

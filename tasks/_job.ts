@@ -2,7 +2,6 @@ import { QueueEntry } from "./_admission_queue.ts";
 import type { BodyContext } from "./_context.ts";
 import { ItemRunner } from "./_item_runner.ts";
 import type { Observer } from "./_observer.ts";
-import { pacer } from "./_pacing.ts";
 import { ProgressCount } from "./_progress.ts";
 import { ignore } from "./_promises.ts";
 import { captureContext, type ReentrancyGuard, type SlotHolder } from "./_reentrancy.ts";
@@ -15,7 +14,7 @@ import { TaskTimeoutError } from "./errors.ts";
 import type { Progress } from "./options.ts";
 import type { ItemSource, ItemTask } from "./task.ts";
 
-/** A job's place in the queue for slots of one item runner more. */
+/** The entry of a job that queues for one more item runner. */
 class JobEntry extends QueueEntry {
   status: "waiting" | "over" = "waiting";
   readonly #job: Job;
@@ -58,20 +57,20 @@ class JobEntry extends QueueEntry {
   call(): void {}
 }
 
-/** What the jobs of a pool know of it. */
+/** The part of a pool that its jobs use. */
 export interface JobHost {
   readonly slots: Slots;
   readonly guard: ReentrancyGuard;
   readonly limits: TimeLimits;
   readonly failures: UnreadFailures;
   readonly observer: Observer;
-  /** Where what is called now is to wait and run, and what for. */
+  /** Where a call made now waits and runs, and its holder. */
   admission(): { slots: Slots; parent: SlotHolder | undefined };
-  /** The job begins to pull. Throws if the pool takes no more. */
+  /** The job begins to pull. Throws if the pool accepts no more work. */
   jobBegins(job: Job): void;
-  /** The job is waited for from now on, or no longer. */
+  /** Whether the job is awaited has changed. */
   jobChanged(job: Job): void;
-  /** The job pulls no more, whatever still runs. */
+  /** The job pulls no more items, even if some still run. */
   jobOver(job: Job): void;
 }
 
@@ -87,22 +86,22 @@ export interface JobPlan<T, R> {
 }
 
 /**
- * Many items through one function. A job queues for a slot as long as it has work
- * for one item runner more, which then takes item after item, until there are none
- * or somebody else waits for the slot. So an item costs no queueing.
+ * Many items through one function. A job queues for a slot as long as it has work for one
+ * more item runner, which then takes item after item, until there are none or another entry
+ * waits for the slot. So an item costs no queueing.
  */
 export abstract class Job<T = unknown, R = unknown> implements SourceListener {
   readonly signal: AbortSignal | undefined;
   readonly weight: number;
-  /** As its pool knows it, as long as it is not over. */
+  /** Its record in the pool, as long as it is not over. */
   ref: JobRef | undefined = undefined;
   protected readonly source: Source<T>;
   protected readonly host: JobHost;
   protected slots: Slots;
-  /** How many items have been pulled, and of how many the outcome is known. */
+  /** The numbers of pulled items and of known outcomes. */
   protected pulled = 0;
   protected settled = 0;
-  /** How many bodies run. */
+  /** The number of running bodies. */
   protected active = 0;
   /** Open: takes items; draining: takes no more, and waits for those that run; over: has been answered. */
   protected phase: "open" | "draining" | "over" = "open";
@@ -136,12 +135,12 @@ export abstract class Job<T = unknown, R = unknown> implements SourceListener {
   protected abstract itemFailed(index: number, reason: unknown): void;
   /** The input itself has failed, or the job can't get a slot. */
   abstract sourceFailed(reason: unknown): void;
-  /** Is all done? */
+  /** Checks whether all is done. */
   protected abstract review(): void;
-  /** Answers the caller at once. The bodies that run are told by their signal. */
+  /** Settles the caller's promise at once, and aborts the signals of running bodies. */
   abstract cancel(reason: unknown): void;
 
-  /** What the bodies are told that are waited for. */
+  /** The contexts of the awaited bodies. */
   get bodies(): BodyContext[] {
     return this.#working.map((runner) => runner.context);
   }
@@ -151,7 +150,7 @@ export abstract class Job<T = unknown, R = unknown> implements SourceListener {
     this.review();
   }
 
-  /** To be called whenever it may have become possible to go on. */
+  /** Must be called whenever the job may be able to go on. */
   seekWork(): void {
     if (this.phase !== "open" || !this.mayPull) return;
     this.source.prefetch();
@@ -163,7 +162,7 @@ export abstract class Job<T = unknown, R = unknown> implements SourceListener {
     if (slots.meter !== undefined) slots.dispatch();
   }
 
-  /** Slots for one runner more are the job's. */
+  /** The job has the slots for one more runner. */
   enter(): void {
     this.#entry = undefined;
     const runner = this.#resting.pop();
@@ -172,7 +171,7 @@ export abstract class Job<T = unknown, R = unknown> implements SourceListener {
     runner.goOn();
   }
 
-  /** Finds out where it is called from, for its place in the queue. Throws if that is refused. */
+  /** Determines the caller's task, for its place in the queue. Throws if nested work is refused. */
   protected locate(): void {
     const { slots, parent } = this.host.admission();
     this.slots = slots;
@@ -221,17 +220,18 @@ export abstract class Job<T = unknown, R = unknown> implements SourceListener {
     } while (this.phase === "open");
   }
 
-  /** Waits before a runner's next item. Answers whether it may go on. */
+  /** Waits before a runner's next item. Resolves to whether it may go on. */
   async #pause(runner: ItemRunner): Promise<boolean> {
-    await (runner.innerIdle() ?? pacer.turn());
+    await runner.pause();
     return this.#mayContinue;
   }
 
-  /** Ends the pulling, and has the caller's answer stand. */
+  /** Ends the pulling; the caller's outcome stays. */
   protected finish(): void {
     if (this.phase === "over") return;
     this.phase = "over";
     this.#withdraw();
+    for (const runner of this.#runners) runner.endPause();
     this.host.jobOver(this as unknown as Job);
   }
 
@@ -319,7 +319,7 @@ export abstract class Job<T = unknown, R = unknown> implements SourceListener {
     observer.started(runner.times);
   }
 
-  /** Answers whether somebody has waited for it. */
+  /** Returns whether the item was awaited. */
   #bodyEnded(runner: ItemRunner, end: "fulfilled" | "rejected", reason: unknown): boolean {
     const { slots } = this;
     const isAwaited = runner.state === "working";
@@ -353,7 +353,7 @@ export abstract class Job<T = unknown, R = unknown> implements SourceListener {
   }
 }
 
-/** What has become of an item that nobody waited for any more. */
+/** The outcome of an item that was no longer awaited. */
 function outcomeOf({ reason }: BodyContext): ["rejected" | "cancelled", unknown] {
   return [reason instanceof TaskTimeoutError ? "rejected" : "cancelled", reason];
 }

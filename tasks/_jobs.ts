@@ -1,17 +1,17 @@
-/** What is known here of a job. */
+/** The known part of a job. */
 interface RegisteredJob {
   readonly signal: AbortSignal | undefined;
-  /** Whether somebody waits for it. */
+  /** Whether it is awaited. */
   readonly isBusy: boolean;
   ref: JobRef | undefined;
   cancel(reason: unknown): void;
 }
 
-/** A job as its pool knows it: held only while somebody waits for it. */
+/** The pool's record of a job, which is held strongly only while it is awaited. */
 export class JobRef {
   readonly signal: AbortSignal | undefined;
   readonly jobs: { forget(ref: JobRef): void };
-  /** The job, as long as somebody waits for it. */
+  /** The job, while it is awaited. */
   busy: RegisteredJob | undefined = undefined;
   readonly #job: WeakRef<RegisteredJob>;
 
@@ -31,16 +31,16 @@ export class JobRef {
 }
 
 /**
- * The jobs of a pool. A stream that rests is its consumer's alone: when that has
- * forgotten it, the garbage collector takes it, and nothing remains here.
+ * The jobs of a pool. An idle stream is referenced by its consumer only: when that drops it,
+ * it is collected, and nothing remains here.
  */
 export class Jobs<J extends RegisteredJob> {
-  /** How many somebody waits for. */
+  /** The number of awaited jobs. */
   busy = 0;
   readonly #refs = new Set<JobRef>();
   readonly #onCollected: (ref: JobRef) => void;
 
-  /** `onCollected`: called when a job that was not over has been collected. */
+  /** `onCollected` is called when a job that was not over has been collected. */
   constructor(onCollected: (ref: JobRef) => void) {
     this.#onCollected = onCollected;
   }
@@ -64,7 +64,7 @@ export class Jobs<J extends RegisteredJob> {
     return ref;
   }
 
-  /** Answers whether somebody waits for it who did not before, or the other way round. */
+  /** Returns whether it has changed between awaited and not awaited. */
   update(job: J): boolean {
     const { ref } = job;
     if (ref === undefined || job.isBusy === (ref.busy !== undefined)) return false;
@@ -81,7 +81,7 @@ export class Jobs<J extends RegisteredJob> {
     if (ref.busy !== undefined) this.#setBusy(ref, undefined);
   }
 
-  /** To be told when a job has been collected. */
+  /** Called when a job has been collected. */
   forget(ref: JobRef): void {
     this.#refs.delete(ref);
     this.#onCollected(ref);
@@ -93,5 +93,5 @@ export class Jobs<J extends RegisteredJob> {
   }
 }
 
-// One for all pools: a registry for each would burden every garbage collection.
+// One for all pools, since a registry for each would slow down every garbage collection.
 const collected = new FinalizationRegistry<JobRef>((ref) => ref.jobs.forget(ref));

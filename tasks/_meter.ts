@@ -2,7 +2,7 @@ import { setTimer, type Timer } from "../internal/timer.ts";
 import type { Permit } from "../pool/semaphore.ts";
 import type { PermitSource, RateLimit } from "./options.ts";
 
-/** What a meter knows of the slots that it admits to. */
+/** The part of the slots that a meter uses. */
 interface MeteredSlots {
   readonly queue: { readonly size: number; peek(): { refuse(reason: unknown): void } | undefined };
   /** How many more could start, as far as slots go. */
@@ -11,18 +11,17 @@ interface MeteredSlots {
 }
 
 /**
- * What it takes to start, slots aside: a token of the rate limit, and a permit
- * of a semaphore that is shared with others. Both are got for what is next in the
- * queue, whatever that is by then.
+ * The further requirements of a start: a token of the rate limit, and a permit of a shared
+ * semaphore. Both are acquired for the head of the queue, whichever entry that is by then.
  */
 export class Meter {
   readonly #rate: TokenBucket | undefined;
   readonly #permits: PermitSource | undefined;
   #slots!: MeteredSlots;
-  /** Permits that have come and are not used yet; those of what runs. */
+  /** Unused permits, and permits of running entries. */
   #spare: Permit[] = [];
   readonly #used: Permit[] = [];
-  /** How many permits are asked for. */
+  /** The number of pending permit requests. */
   #pending = 0;
   #asking = new AbortController();
   #timer: Timer | undefined;
@@ -41,7 +40,7 @@ export class Meter {
     return (this.#rate === undefined || this.#rate.wait === 0) && this.#hasPermit();
   }
 
-  /** Takes what it takes to start. If it can't be had yet, `dispatch` is called when it can. */
+  /** Takes the requirements of a start. If they are not available, `dispatch` is called when they are. */
   tryTake(): boolean {
     const wait = this.#rate?.wait ?? 0;
     if (wait > 0) {
@@ -57,12 +56,12 @@ export class Meter {
     return true;
   }
 
-  /** What had started has ended. */
+  /** A started entry has ended. */
   giveBack(): void {
     this.#used.shift()?.release();
   }
 
-  /** Nothing waits any more. */
+  /** The queue is empty. */
   rest(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -73,7 +72,7 @@ export class Meter {
     for (const permit of this.#spare.splice(0)) permit.release();
   }
 
-  /** Whether there is a permit to start with, or can be had without waiting, or none is needed. */
+  /** Whether a permit is available without waiting, or none is needed. */
   #hasPermit(): boolean {
     if (this.#permits === undefined || this.#spare.length > 0) return true;
     const permit = this.#permits.tryAcquire?.();
@@ -109,7 +108,7 @@ export class Meter {
   }
 }
 
-/** So many starts an interval: a bucket that holds as many tokens, and gets one back every so often. */
+/** A rate limit: a bucket of `limit` tokens that gets one back after each part of the interval. */
 class TokenBucket {
   readonly #limit: number;
   readonly #perToken: number;

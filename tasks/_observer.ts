@@ -9,7 +9,7 @@ export interface TaskTimes {
   readonly index: number | undefined;
 }
 
-/** Tells the hooks of a pool, of which there may be several, and adds up the times. */
+/** Calls the hooks of a pool, and sums the times. */
 export class Observer {
   readonly now: () => number;
   readonly #tally: Tally;
@@ -25,7 +25,7 @@ export class Observer {
   /** Whether the times of tasks are wanted. */
   isActive = false;
 
-  /** Has the hooks told of what happens from now on. What it returns ends that. */
+  /** Adds hooks. The result removes them. */
   add(hooks: TaskPoolHooks): () => void {
     this.#set([...this.#hooks, hooks]);
     return () => this.#set(this.#hooks.filter((each) => each !== hooks));
@@ -57,7 +57,7 @@ export class Observer {
     this.#tell((hooks) => hooks.onStandstill?.(event));
   }
 
-  /** Calls what a user has given to be told, whatever it does. */
+  /** Calls a user's callback, and handles its errors. */
   call(callback: () => unknown): void {
     const failed = (failure: unknown) => this.#failures.add({ failure });
     try {

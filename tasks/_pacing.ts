@@ -1,29 +1,39 @@
-// The platform's own, whatever a test puts in their place later.
-const { setTimeout } = globalThis;
-const { setImmediate = (callback: () => void) => setTimeout(callback, 0) } = globalThis as {
+import { Deferred } from "./_promises.ts";
+
+// The platform's own, even if a test replaces them later.
+const { setTimeout, clearTimeout } = globalThis;
+const {
+  setImmediate = (callback: () => void) => setTimeout(callback, 0),
+  clearImmediate = (handle: unknown) => clearTimeout(handle as number),
+} = globalThis as {
   setImmediate?: (callback: () => void) => unknown;
+  clearImmediate?: (handle: unknown) => void;
 };
 
 /** How long items that never wait for anything may keep the event loop from its other work, in milliseconds. */
 const LONGEST_RUN = 8;
-/** How much of that may pass between two looks at the clock, by the time that the last items took. */
+/** How much of that may pass between two readings of the clock, estimated from the last items. */
 const LOOK_INTERVAL = 2;
 const MOST_BETWEEN_LOOKS = 64;
 // An immediate lets timers fire and costs 50 µs. Only a timer lets the loop read from sockets, and costs 1 ms.
 const TURNS_PER_TIMER = 5;
 
-/** Resolves when all promise reactions have run that were due, and timers have had their turn. */
+/** Resolves after all pending microtasks and due timers. */
 export function nextTurn(): Promise<void> {
   return new Promise<void>((resolve) => void setImmediate(() => resolve()));
 }
 
-function nextFullTurn(): Promise<void> {
-  return new Promise<void>((resolve) => void setTimeout(resolve, 0));
+/** A turn of the loop that is waited for. */
+export interface Turn {
+  /** Resolves after the turn, or when the wait is ended. */
+  readonly done: Promise<void>;
+  /** Waits no longer, and leaves no timer behind. */
+  end(): void;
 }
 
-/** Has work that never waits for anything make way for the event loop now and then. */
+/** Lets work that never waits give way to the event loop now and then. */
 class Pacer {
-  /** How many items are worked on between two looks, and how many are left until the next. */
+  /** The number of items between two readings of the clock, and how many are left until the next. */
   #stride = 1;
   #left = 1;
   #lastLook = 0;
@@ -32,15 +42,26 @@ class Pacer {
   #runBegan = 0;
   #run: "none" | "under way" = "none";
 
-  /** To be asked after each item: whether it is time to let the loop have its turn. */
+  /** Whether it is time for a turn of the loop; must be called after each item. */
   isDue(): boolean {
     return --this.#left <= 0 && this.#look();
   }
 
-  /** Lets the loop have its turn. */
-  async turn(): Promise<void> {
-    await (++this.#turns % TURNS_PER_TIMER === 0 ? nextFullTurn() : nextTurn());
-    this.#lastLook = performance.now();
+  /** Takes a turn of the loop. */
+  turn(): Turn {
+    const turn = new Deferred<void>();
+    const onTurn = () => {
+      this.#lastLook = performance.now();
+      turn.resolve();
+    };
+    const isFull = ++this.#turns % TURNS_PER_TIMER === 0;
+    const handle = isFull ? setTimeout(onTurn, 0) : setImmediate(onTurn);
+    const clear = isFull ? () => clearTimeout(handle as number) : () => clearImmediate(handle);
+    const end = () => {
+      clear();
+      turn.resolve();
+    };
+    return { done: turn.promise, end };
   }
 
   #look(): boolean {

@@ -1,7 +1,7 @@
 import type { Observer } from "./_observer.ts";
 import type { Progress } from "./options.ts";
 
-/** Counts how many items have ended, and tells of each. */
+/** Counts ended items, and reports each. */
 export class ProgressCount {
   readonly #observer: Observer;
   readonly #report: (progress: Progress) => void;
@@ -24,7 +24,7 @@ export class ProgressCount {
   }
 }
 
-/** How many items there are, of those that know: arrays, sets, maps, and the like. A string counts otherwise. */
+/** The number of items of arrays, sets, maps and the like. Strings iterate differently. */
 function sizeOf(items: unknown): number | undefined {
   if (typeof items !== "object" || items === null) return undefined;
   const { length, size } = items as { length?: unknown; size?: unknown };

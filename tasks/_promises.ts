@@ -1,7 +1,7 @@
 // deno-lint-ignore no-explicit-any
 let latest: (value: any) => void;
 
-// One executor for all: an executor of its own would be one more object for each promise.
+// One executor for all saves an object for each promise.
 function expose(resolve: typeof latest): void {
   latest = resolve;
 }
@@ -18,17 +18,17 @@ export class Deferred<R> {
   }
 }
 
-/** A promise whose means to be resolved are to be had from {@linkcode latestResolve}, and at once. */
+/** A promise whose `resolve` must be taken from {@linkcode latestResolve} at once. */
 export function newPromise<R>(): Promise<R> {
   return new Promise<R>(expose);
 }
 
-/** What resolves the promise just made. Together they spare a {@linkcode Deferred}. */
+/** The `resolve` of the latest promise. This saves a {@linkcode Deferred}. */
 export function latestResolve<R>(): (value: R | PromiseLike<R>) => void {
   return latest;
 }
 
-/** Whatever goes wrong becomes a rejection that is never an unhandled one. */
+/** Turns errors into rejections that are never unhandled. */
 export function attempt<R>(action: () => Promise<R>): Promise<R> {
   try {
     const promise = action();

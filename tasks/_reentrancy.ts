@@ -1,20 +1,20 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Slots } from "./_slots.ts";
 
-/** What nested work does: waits like any other, runs in the slot that it comes from, or is refused. */
+/** The treatment of nested work: it waits like any other, runs in its parent's slot, or is refused. */
 export type NestedMode = "queue" | "inline" | "throw";
 
-/** A task or an item runner that has slots, as what is called inside it knows it. */
+/** A task or an item runner with slots, as seen by nested calls. */
 export class SlotHolder {
   readonly guard: ReentrancyGuard;
   readonly weight: number;
-  /** Whether it runs: what it has left behind is outside again. */
+  /** Whether it runs: code that outlives it does not count as inside. */
   isLive = false;
-  /** How many entries that were queued from inside it wait for a slot. */
+  /** The number of waiting entries that were queued from inside it. */
   waiting = 0;
-  /** The slot that its nested work takes turns in; with `"inline"`, when there is such work. */
+  /** The slot for its nested work, with `"inline"`, when there is such work. */
   inner: Slots | undefined = undefined;
-  /** Called whenever that has become idle. */
+  /** Called whenever that slot has become idle. */
   onInnerIdle: () => void = () => {};
 
   constructor(guard: ReentrancyGuard, weight: number) {
@@ -40,7 +40,7 @@ export class SlotHolder {
     if (this.waiting > 0) this.guard.blocked += this.weight;
   }
 
-  /** It has them no more. */
+  /** It has given them back. */
   leave(): void {
     this.isLive = false;
     this.guard.known -= this.weight;
@@ -48,44 +48,43 @@ export class SlotHolder {
   }
 }
 
-/** What is told when work from inside a task begins to wait. */
+/** Called when nested work begins to wait. */
 export interface NestingHost {
   onNestedWait(): void;
 }
 
 /** What calls a body. */
 export interface BodyCaller {
-  /** As what it calls is known by, if it is. */
+  /** The holder of its calls, if it is known. */
   holder: SlotHolder | undefined;
   readonly weight: number;
 }
 
 /**
- * The holders that the present code is part of, at most one for each pool: its
- * own and those around it that still ran when it began. No holder refers to
- * another: a chain of tasks that submit their successors would be kept for ever.
+ * The holders of the present code, at most one for each pool: its own and those around it
+ * that still ran when it began. No holder refers to another: a chain of tasks that submit
+ * each other would never be collected.
  */
 const storage = new AsyncLocalStorage<readonly SlotHolder[]>();
 const NONE: readonly SlotHolder[] = [];
 
-// The first tasks of a pool are marked, and later one in so many, until work has come from inside one.
+// The first tasks of a pool are marked, later ones by sampling, until there is nested work.
 const FIRST_MARKED = 2;
 const MARKED_IN = 128;
 
 /**
  * Knows whether a call comes from inside one of the pool's own tasks.
  *
- * To mark a task costs as much as all else about it: a new async context, some
- * 0.6 µs. An item runner is marked once for all its items. A call in the
- * synchronous part of a body is known anyway. As for the rest, a pool of which
- * nothing more depends on it than whether a standstill is noticed marks few
+ * Marking a task costs as much as the rest of it: a new async context takes some 0.6 µs. An
+ * item runner is marked once for all its items. A call in the synchronous part of a body is
+ * known without a mark. A pool that needs the marks only to notice a standstill marks few
  * tasks until it has seen the first nested work, and all from then on.
  */
 export class ReentrancyGuard {
   readonly mode: NestedMode;
-  /** What calls a body at this moment. */
+  /** The caller of a body at this moment. */
   calling: BodyCaller | undefined = undefined;
-  /** How many slots have a known holder; how many of these wait for work from inside them. */
+  /** The number of slots with a known holder, and how many of these wait for their nested work. */
   known = 0;
   blocked = 0;
   readonly #host: NestingHost;
@@ -98,7 +97,7 @@ export class ReentrancyGuard {
     this.#marksAll = mode !== "queue";
   }
 
-  /** Work from inside a task begins to wait. */
+  /** Nested work begins to wait. */
   nestedWaits(): void {
     this.#host.onNestedWait();
   }
@@ -109,7 +108,7 @@ export class ReentrancyGuard {
     return this.#marksAll || started < FIRST_MARKED || started % MARKED_IN === 0;
   }
 
-  /** Calls something as part of a task or an item runner, and hands it the holder. */
+  /** Calls a function as part of a task or an item runner, and passes it the holder. */
   mark<A>(body: (argument: A, holder: SlotHolder) => void, argument: A, weight: number): void {
     const around = storage.getStore() ?? NONE;
     const outer = around.filter((holder) => holder.isLive && holder.guard !== this);
@@ -141,7 +140,7 @@ export class ReentrancyGuard {
   }
 }
 
-/** Keeps the caller's async context: what is returned calls its argument in it. */
+/** Keeps the caller's async context: the result calls its argument in it. */
 export function captureContext(): (body: () => void) => void {
   return AsyncLocalStorage.snapshot();
 }

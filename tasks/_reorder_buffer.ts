@@ -1,7 +1,7 @@
-/** What a buffer holds where nothing has been put. */
+/** The value of an empty place. */
 export const EMPTY = Symbol("empty");
 
-/** Numbered values, put in any order and taken in that of their numbers: a ring buffer that grows. */
+/** Numbered values, added in any order and taken in the order of their numbers: a ring buffer that grows. */
 export class ReorderBuffer<V> {
   #cells: (V | typeof EMPTY)[] = new Array(16).fill(EMPTY);
   /** The lowest number not yet taken. */

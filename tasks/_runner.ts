@@ -2,28 +2,28 @@ import { BodyContext } from "./_context.ts";
 import type { BodyCaller, ReentrancyGuard, SlotHolder } from "./_reentrancy.ts";
 import type { Task } from "./task.ts";
 
-/** How many may be idle: a pool that was busy once is not to keep them all. */
+/** The most idle runners to keep after a busy time. */
 const MOST_IDLE = 100;
 
-// A task may return a promise whose own `then` does anything. `await` does not call that either.
+// A task may return a promise with an overridden `then`, which `await` does not call either.
 const { then } = Promise.prototype;
 
-/** What is told of the end of its body. */
+/** Called at the end of its body. */
 export interface Run {
   readonly weight: number;
   ended(end: "fulfilled" | "rejected", value: unknown): void;
 }
 
 /**
- * Calls one body after the other, and hears of their ends by the same two
- * functions. An async function for each would be several objects more.
+ * Calls one body after the other, and observes their ends with the same two functions. An
+ * async function for each would take several more objects.
  */
 export class Runner<R extends Run> implements BodyCaller {
-  /** Where it stands among the runners of the pool; kept by them. */
+  /** Its index among the runners of the pool; kept by them. */
   place: number;
   run: R | undefined = undefined;
   holder: SlotHolder | undefined = undefined;
-  /** What the body is told. */
+  /** The context of the body. */
   context: BodyContext | undefined = undefined;
   readonly #fulfilled = (value: unknown) => this.run!.ended("fulfilled", value);
   readonly #rejected = (reason: unknown) => this.run!.ended("rejected", reason);
@@ -56,9 +56,9 @@ export class Runner<R extends Run> implements BodyCaller {
 // A literal would soon be allocated among the old objects, and its members kept until they are collected.
 const NONE: never[] = [];
 
-/** As many runners as bodies run; some are kept for those to come. */
+/** One runner for each running body, and some idle ones. */
 export class Runners<R extends Run> {
-  /** Those that are busy come first. */
+  /** The busy ones come first. */
   readonly #all: Runner<R>[] = NONE.slice();
   #busy = 0;
 
@@ -79,7 +79,7 @@ export class Runners<R extends Run> {
     if (this.#all.length - this.#busy > MOST_IDLE) this.#all.pop();
   }
 
-  /** What runs. */
+  /** The running bodies. */
   get runs(): R[] {
     return this.#all.slice(0, this.#busy).map((runner) => runner.run!);
   }

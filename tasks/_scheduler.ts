@@ -20,13 +20,13 @@ import { Tally } from "./stats.ts";
 import type { ItemSource, ItemTask, Task, TaskContext } from "./task.ts";
 import type { CancelReport, TaskHandle } from "./task_handle.ts";
 
-/** What a signal stops. */
+/** The work that a signal stops. */
 interface Stoppable {
   readonly signal?: AbortSignal | undefined;
   cancel(reason: unknown): unknown;
 }
 
-/** Where a call waits and runs, and as part of what. */
+/** Where a call waits and runs, and its holder. */
 interface Admission {
   slots: Slots;
   parent: SlotHolder | undefined;
@@ -40,7 +40,7 @@ interface Joiner {
 
 const NO_OPTIONS: TaskOptions<never> = {};
 
-/** What can be said of one task beside its options. */
+/** Further parameters of one task. */
 interface RunExtras {
   readonly start?: Deferred<unknown> | undefined;
   readonly progress?: ProgressCount | undefined;
@@ -49,7 +49,7 @@ interface RunExtras {
 
 const NO_EXTRAS: RunExtras = {};
 
-/** All that a pool has to do: its single tasks, and its jobs of many items. */
+/** All work of a pool: its single tasks, and its jobs of many items. */
 export class TaskScheduler implements RunHost, JobHost {
   readonly slots: Slots;
   readonly guard: ReentrancyGuard;
@@ -89,7 +89,7 @@ export class TaskScheduler implements RunHost, JobHost {
     this.plainTerms = this.#terms(this.#outside, NO_OPTIONS, NO_EXTRAS, Infinity);
   }
 
-  /** Whether nothing runs, nothing is queued, and nobody waits for a map or the next of a stream. */
+  /** Whether nothing runs, nothing is queued, and no map and no result of a stream is awaited. */
   get isIdle(): boolean {
     return this.slots.isIdle && this.#jobs.busy === 0;
   }
@@ -102,7 +102,7 @@ export class TaskScheduler implements RunHost, JobHost {
     return this.#tally;
   }
 
-  /** Queues a task, given from wherever the caller is. */
+  /** Queues a task, from inside another task or not. */
   submit<R, A, C>(
     task: Task<R>,
     options: TaskOptions<R, A, C> | undefined,
@@ -152,7 +152,7 @@ export class TaskScheduler implements RunHost, JobHost {
     return run;
   }
 
-  /** What a job needs to know of its items. */
+  /** The part of the pool for a job's items. */
   plan<T, R, A, C>(
     items: ItemSource<T>,
     task: ItemTask<T, R>,
@@ -168,7 +168,7 @@ export class TaskScheduler implements RunHost, JobHost {
     return { items, task: full as ItemTask<T, A>, timeout, signal, priority, weight, progress };
   }
 
-  /** Where what is called now is to wait and run. Throws if nested work is refused. */
+  /** Where a call made now waits and runs. Throws if nested work is refused. */
   admission(): Admission {
     const { guard } = this;
     const { holder } = guard;
@@ -178,7 +178,7 @@ export class TaskScheduler implements RunHost, JobHost {
     return { slots: holder.inner ??= this.#innerSlots(holder), parent: undefined };
   }
 
-  /** Throws if the caller is known to be part of a task: it would wait for itself. */
+  /** Throws if the caller is known to be part of a task, which would wait for itself. */
   refuseInside(call: string): void {
     if (this.guard.holder !== undefined) throw nestedError(`${call}: it would wait for itself`);
   }
@@ -200,7 +200,7 @@ export class TaskScheduler implements RunHost, JobHost {
     this.#changed();
   }
 
-  /** Nested work waits: from now on it is seen if that comes to a standstill. */
+  /** Nested work waits: from now on a standstill is noticed. */
   onNestedWait(): void {
     this.#standstill ??= new StandstillWatch(this.guard, this.slots, () => this.#tellStandstill());
     this.#standstill.watch();
@@ -217,7 +217,7 @@ export class TaskScheduler implements RunHost, JobHost {
     for (const job of this.#jobs.all) job.seekWork();
   }
 
-  /** Does nothing in a pool that is to end when it is idle: it never would be. */
+  /** Does nothing in a pool that ends when it is idle, since it never would be. */
   pause(): void {
     if (this.#state === "open") this.slots.isPaused = true;
   }
@@ -249,8 +249,8 @@ export class TaskScheduler implements RunHost, JobHost {
   }
 
   /**
-   * Resolves when the pool is idle and stays so after whatever awaits its results
-   * has gone on. `rejectsAtStandstill`: whether a standstill ends the wait.
+   * Resolves when the pool is idle and stays so after the code that awaits its results has
+   * gone on. `rejectsAtStandstill`: whether a standstill ends the wait.
    */
   async whenIdle(rejectsAtStandstill: boolean): Promise<void> {
     for (;;) {
@@ -267,7 +267,7 @@ export class TaskScheduler implements RunHost, JobHost {
     this.resume();
   }
 
-  /** Takes nothing more. What has been taken goes on, but for streams that rest. */
+  /** Accepts no more work. Accepted work goes on, except idle streams. */
   close(): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
@@ -364,7 +364,7 @@ export class TaskScheduler implements RunHost, JobHost {
     return [...this.runners.runs, ...queues.filter((entry) => entry instanceof TaskRun)];
   }
 
-  /** Has it cancelled with its signal, and with the pool's. Answers whether it may start. */
+  /** Cancels it with its signal and with the pool's. Returns whether it may start. */
   #watch(signal: AbortSignal | undefined, each: Stoppable): boolean {
     const own = this.#options.signal;
     const aborted = own?.aborted ? own : signal?.aborted ? signal : undefined;
@@ -415,7 +415,7 @@ function standstillError(): TaskDeadlockError {
   );
 }
 
-/** A task and what comes after it, as one. */
+/** A task and its `after` as one function. */
 function withAfter<R, A, C>(
   task: Task<R>,
   after: (outcome: PromiseSettledResult<R>, ctx: C) => A | PromiseLike<A>,

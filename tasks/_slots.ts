@@ -2,18 +2,18 @@ import { AdmissionQueue } from "./_admission_queue.ts";
 import type { Meter } from "./_meter.ts";
 import type { Tally } from "./stats.ts";
 
-/** Who holds the slots, and who gets the next. */
+/** Assigns the slots. */
 export class Slots {
   readonly queue = new AdmissionQueue();
   readonly tally: Tally;
-  /** How many there are. */
+  /** The number of slots. */
   size: number;
-  /** How many are held. */
+  /** The number of held slots. */
   held = 0;
   isPaused = false;
-  /** Grows with each that is taken or given back, and with each item between. */
+  /** Counts every taken and returned slot, and every item. */
   moves = 0;
-  /** What else it takes to start. */
+  /** The further requirements of a start. */
   readonly meter: Meter | undefined;
   readonly #onChange: () => void;
 
@@ -40,7 +40,7 @@ export class Slots {
       (this.meter === undefined || this.meter.isReady);
   }
 
-  /** Takes slots, if there are some that nothing waits for. */
+  /** Takes slots, if there are some and no entry waits for them. */
   tryEnter(weight: number): boolean {
     if (!this.hasRoom(weight)) return false;
     if (this.meter !== undefined && !this.meter.tryTake()) return false;
@@ -53,7 +53,7 @@ export class Slots {
     return this.held <= this.size && !this.isPaused && this.meter === undefined;
   }
 
-  /** Gives out slots, as long as there are some and something waits for them. */
+  /** Grants slots, as long as there are some and an entry waits for them. */
   dispatch(): void {
     const { queue, meter } = this;
     while (this.held < this.size && !this.isPaused && queue.size > 0) {
@@ -75,15 +75,15 @@ export class Slots {
     this.#onChange();
   }
 
-  /** An entry waits no more, and was not granted. */
+  /** An entry was withdrawn. */
   withdrawn(): void {
     this.queue.left();
-    if (this.queue.size > 0) this.dispatch(); // it may have been a heavy one at the head
+    if (this.queue.size > 0) this.dispatch(); // it may have been a heavy one that blocked the head
     else this.meter?.rest();
     this.#onChange();
   }
 
-  /** Whether what is next waits for nothing but slots. */
+  /** Whether the next entry waits for slots only. */
   get isStuck(): boolean {
     const next = this.queue.peek();
     return next !== undefined && !this.isPaused && !this.#fits(next.weight);
@@ -94,7 +94,7 @@ export class Slots {
     return Math.max(0, Math.min(this.size - this.held, this.queue.size));
   }
 
-  /** By itself a task may take more slots than there are any more. */
+  /** A task that runs alone may take more slots than there are after a resize. */
   #fits(weight: number): boolean {
     return this.held + weight <= this.size || this.held === 0;
   }

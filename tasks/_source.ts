@@ -1,31 +1,31 @@
 import { ignore } from "./_promises.ts";
 import type { ItemSource } from "./task.ts";
 
-/** What a source gives when it has no item to give. */
+/** The value of a source without an available item. */
 export const NOTHING = Symbol("nothing");
 
 /** Items, pulled one at a time. */
 export interface Source<T> {
   /** Whether `take()` may give an item now. */
   readonly isReady: boolean;
-  /** Whether there will be no more. */
+  /** Whether the source has ended. */
   readonly isDone: boolean;
   /** The next item. Throws what the iterator throws. */
   take(): T | typeof NOTHING;
-  /** Has an item fetched, if that takes time. */
+  /** Fetches an item, if that takes time. */
   prefetch(): void;
-  /** Tells the iterator that no more are wanted; resolves when it has cleaned up. */
+  /** Closes the iterator; resolves when it has cleaned up. */
   close(): Promise<void>;
 }
 
-/** Who uses a source that takes time. */
+/** The user of an asynchronous source. */
 export interface SourceListener {
   /** An item is there, or the last has been given. */
   sourceChanged(): void;
   sourceFailed(reason: unknown): void;
 }
 
-/** Opens what items come from. */
+/** Opens the input. */
 export function openSource<T>(items: ItemSource<T>, listener: SourceListener): Source<T> {
   const given = items as Partial<AsyncIterable<T> & Iterable<T>> | null | undefined;
   if (items instanceof ReadableStream) return new AsyncSource(readerOf<T>(items), listener);
@@ -104,7 +104,7 @@ class SyncSource<T> implements Source<T> {
       this.#state = "done";
       return NOTHING;
     }
-    if (this.isDone) { // the input has itself had it closed, and could not be then
+    if (this.isDone) { // the input closed the source while it was pulled, when it could not be closed itself
       this.#iterator.return?.();
       return NOTHING;
     }
@@ -181,7 +181,7 @@ class AsyncSource<T> implements Source<T> {
     this.#state = "done";
     this.#item = NOTHING;
     const closed = Promise.resolve(this.#iterator.return?.());
-    // A generator that is stalled cannot return before it goes on, if ever.
+    // A stalled generator cannot return before it goes on, which may be never.
     if (state === "pulling") closed.catch(ignore);
     else await closed;
   }

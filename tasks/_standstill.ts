@@ -1,21 +1,21 @@
 import type { ReentrancyGuard } from "./_reentrancy.ts";
 import type { Slots } from "./_slots.ts";
 
-// Two looks in a row that see nothing move: the first after a busy time of the event loop comes too
-// early, before the news that would have moved something.
+// Two checks in a row without progress: the first after a busy time of the event loop comes too early,
+// before the I/O that would have made progress.
 const LOOK_INTERVAL = 50;
 const QUIET_LOOKS = 2;
-/** The same where some holders of slots are not known, but as much is queued as they may wait for. */
+/** The same if some holders are unknown, but enough is queued for all of them to wait. */
 const QUIET_LOOKS_UNSURE = 20;
 
-/** Notices when every slot is held by a task that waits for work from inside it. */
+/** Notices when every slot is held by a task that waits for its nested work. */
 export class StandstillWatch {
   readonly #guard: ReentrancyGuard;
   readonly #slots: Slots;
   readonly #onStandstill: () => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #quiet = 0;
-  /** The moves that there had been at the last look, and when a standstill was told. */
+  /** The progress count at the last check, and at the last reported standstill. */
   #seen = -1;
   #toldAt = -1;
 
@@ -25,22 +25,22 @@ export class StandstillWatch {
     this.#onStandstill = onStandstill;
   }
 
-  /** Whether nothing has moved since a standstill was told. */
+  /** Whether there was no progress since a reported standstill. */
   get isStanding(): boolean {
     return this.#toldAt === this.#slots.moves;
   }
 
-  /** Looks again and again, as long as a holder waits for work from inside it. */
+  /** Checks repeatedly, as long as a holder waits for its nested work. */
   watch(): void {
     if (this.#timer !== undefined) return;
-    // It holds the process: what stands still would otherwise end it before that is told.
+    // It keeps the process alive, which would otherwise end before the standstill is reported.
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       this.#look();
     }, LOOK_INTERVAL);
   }
 
-  /** To be called when nothing runs: no timer is left then. */
+  /** Must be called when nothing runs; removes the timer. */
   stop(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;

@@ -4,7 +4,7 @@ import { EMPTY, ReorderBuffer } from "./_reorder_buffer.ts";
 import { giveOut } from "./_unread_failures.ts";
 import { cancelReason } from "./errors.ts";
 
-/** How a stream hands over its results. */
+/** The options of a stream's results. */
 export interface StreamPlan {
   readonly order: "input" | "completion";
   readonly buffer: number;
@@ -12,7 +12,7 @@ export interface StreamPlan {
   readonly settles: boolean;
 }
 
-/** A result that is to be thrown. */
+/** A failure to be thrown. */
 class Failure {
   readonly reason: unknown;
 
@@ -23,19 +23,19 @@ class Failure {
 
 const END = { done: true, value: undefined } as const;
 
-/** A stream: results as they are asked for, and no more work ahead than that allows. */
+/** A stream: results on request, with a bounded amount of work ahead. */
 export class StreamJob<T, R> extends Job<T, R> {
   readonly #plan: StreamPlan;
   #ready = new ReorderBuffer<unknown>();
   readonly #requests = new ReorderBuffer<Deferred<IteratorResult<unknown>>>();
-  /** How many results there have been. */
+  /** The number of results so far. */
   #done = 0;
-  /** How many were asked for; of those, how many had to be waited for, and how many were given. */
+  /** The numbers of requested, of awaited and of given results. */
   #asked = 0;
   #waited = 0;
   #given = 0;
   #failure: Failure | undefined;
-  /** Whether that is a cancellation, which is no failure to be told by others. */
+  /** Whether it is a cancellation, which is not reported as a failure. */
   #isCancelled = false;
   #state: "new" | "started" = "new";
 
@@ -149,7 +149,7 @@ export class StreamJob<T, R> extends Job<T, R> {
     this.host.jobChanged(this as unknown as Job);
   }
 
-  /** Answers all waiting calls: the first with the failure, if there is one, the others with the end. */
+  /** Settles all pending calls: the first with the failure, if there is one, the others with the end. */
   #end(): void {
     this.#ready = new ReorderBuffer();
     while (this.#asked > this.#given) {
@@ -183,7 +183,7 @@ export class StreamJob<T, R> extends Job<T, R> {
   }
 }
 
-/** A stream as its consumer sees it. */
+/** The consumer's view of a stream. */
 export function iterate(
   job: Pick<StreamJob<unknown, unknown>, "next" | "stop">,
 ): AsyncIterableIterator<unknown> {

@@ -12,32 +12,32 @@ import { cancelReason, TaskTimeoutError } from "./errors.ts";
 import type { Task } from "./task.ts";
 import type { TaskHandle, TaskState } from "./task_handle.ts";
 
-/** What the runs of a pool know of it. */
+/** The part of a pool that its runs use. */
 export interface RunHost {
   readonly guard: ReentrancyGuard;
   readonly limits: TimeLimits;
   readonly failures: UnreadFailures;
   readonly observer: Observer;
   readonly runners: Runners<TaskRun<unknown>>;
-  /** What runs go by that have nothing special. */
+  /** The parameters of a run without options. */
   readonly plainTerms: RunTerms;
-  /** Has the work inside a holder take over the slots that it runs in, if nothing else needs them. */
+  /** Lets the nested work of a holder take over its slots, if nothing else needs them. */
   handOver(slots: Slots, holder: SlotHolder): boolean;
-  /** The signal of a run is of no more use. */
+  /** The signal of a run is no longer needed. */
   unwatch(run: TaskRun<unknown>): void;
 }
 
-/** What a run goes by. All that have nothing special share one. */
+/** The parameters of a run. Runs without options share one object. */
 export interface RunTerms {
   readonly host: RunHost;
-  /** Where it waits and runs: in the pool's slots, or in that of the task it comes from. */
+  /** Where it waits and runs: in the pool's slots, or in the slot of its parent task. */
   readonly slots: Slots;
   readonly signal: AbortSignal | undefined;
   readonly timeout: number;
   readonly weight: number;
   /** The task or item runner that it was queued from, if it waits for a slot of its own. */
   readonly parent: SlotHolder | undefined;
-  /** Given the handle when the body is called; for `spawn`. */
+  /** Called with the handle when the body is called; for `spawn`. */
   readonly start: Deferred<unknown> | undefined;
   readonly times: TaskTimes | undefined;
   readonly progress: ProgressCount | undefined;
@@ -45,8 +45,8 @@ export interface RunTerms {
 }
 
 /**
- * Granted: it has its slot, and is called in a moment. Late or aborted: its
- * caller has been told, and its body still runs.
+ * Granted: it has its slot, and is about to be called. Late or aborted: its caller has the
+ * outcome, and its body still runs.
  */
 type Stage =
   | "queued"
@@ -58,7 +58,7 @@ type Stage =
   | "rejected"
   | "cancelled";
 
-/** As the caller sees it. */
+/** The caller's view. */
 const STATES: Readonly<Record<Stage, TaskState>> = {
   queued: "queued",
   granted: "queued",
@@ -74,9 +74,9 @@ const STATES: Readonly<Record<Stage, TaskState>> = {
 export class TaskRun<R> extends QueueEntry implements Run, TaskHandle<R> {
   readonly terms: RunTerms;
   #stage: Stage = "queued";
-  /** Its body until that is called, and then its result, or why there is none. */
+  /** Its body until it is called, then its result or failure. */
   #content: unknown;
-  /** Whether a caller has been given its promise. */
+  /** Whether a caller has its promise. */
   #isGiven = false;
   #runner: Runner<TaskRun<unknown>> | undefined = undefined;
 
@@ -95,7 +95,7 @@ export class TaskRun<R> extends QueueEntry implements Run, TaskHandle<R> {
     return this.answer as Promise<R>;
   }
 
-  /** Why it failed, if it has. */
+  /** Its failure, if there is one. */
   get failure(): unknown {
     return this.#content;
   }
@@ -113,7 +113,7 @@ export class TaskRun<R> extends QueueEntry implements Run, TaskHandle<R> {
     return this.terms.weight;
   }
 
-  /** What its body is told, as long as that runs. */
+  /** The context of its body, while that runs. */
   get context(): BodyContext | undefined {
     return this.#runner?.context;
   }
@@ -192,7 +192,7 @@ export class TaskRun<R> extends QueueEntry implements Run, TaskHandle<R> {
     if (this.#stage === "queued") this.#skip("rejected", reason);
   }
 
-  /** Whether its caller has still to be told. */
+  /** Whether its caller still waits. */
   get #isOpen(): boolean {
     const stage = this.#stage;
     return stage === "running" || stage === "queued" || stage === "granted";
@@ -215,7 +215,7 @@ export class TaskRun<R> extends QueueEntry implements Run, TaskHandle<R> {
     });
   }
 
-  /** Gives its slots back, when the work from inside it that takes turns in them has ended. */
+  /** Gives its slots back when its nested work in them has ended. */
   #leave(holder: SlotHolder): void {
     const { host, slots, weight } = this.terms;
     holder.leave();
@@ -228,14 +228,14 @@ export class TaskRun<R> extends QueueEntry implements Run, TaskHandle<R> {
     this.terms.host.observer.ended(times, outcome, this.#content);
   }
 
-  /** Tells the caller at once, whatever the body does. */
+  /** Settles the caller's promise at once, even if the body goes on. */
   #abandon(stage: "late" | "aborted", reason: unknown): void {
     this.terms.slots.tally.overdue++;
     this.#settle(stage, stage === "late" ? "rejected" : "cancelled", reason);
     this.#runner!.context!.abort(reason);
   }
 
-  /** Has it never run. */
+  /** Withdraws it. */
   #skip(end: "rejected" | "cancelled", reason: unknown): void {
     const { slots, parent, start, weight } = this.terms;
     const hadSlot = this.#stage === "granted";
@@ -271,7 +271,7 @@ export class TaskRun<R> extends QueueEntry implements Run, TaskHandle<R> {
   }
 
   #answer(resolver: Resolver): void {
-    // A run that has grown old in the queue would keep it until the next great collection.
+    // A run that has grown old in the queue would keep it until the next full collection.
     this.resolver = undefined;
     if (this.#stage === "fulfilled") resolver.resolve!(this.#content);
     else resolver.reject!(this.#content);
@@ -282,7 +282,7 @@ function runMarked(run: TaskRun<unknown>, holder: SlotHolder): void {
   run.start(holder);
 }
 
-/** Whether it is a handle, of whatever pool. */
+/** Whether it is a handle of any pool. */
 export function isHandle(value: unknown): boolean {
   return value instanceof TaskRun;
 }

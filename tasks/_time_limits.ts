@@ -1,27 +1,16 @@
 import { monotonicNow as platformNow } from "../internal/clock.ts";
-import { type Bounded, DeadlineQueue } from "../internal/deadline_queue.ts";
+import { DeadlineQueue, Limit } from "../internal/deadline_queue.ts";
 
 /** How long one body may take. */
-class TimeLimit implements Bounded {
-  settled = false;
-  readonly deadline: number;
-  readonly onDue: () => void;
+export type TimeLimit = Limit;
 
-  constructor(deadline: number, onDue: () => void) {
-    this.deadline = deadline;
-    this.onDue = onDue;
-  }
-}
-
-export type { TimeLimit };
-
-/** Milliseconds that pass evenly, whatever is done to the date. */
+/** Monotonic time in milliseconds. */
 export const monotonicNow: () => number = platformNow;
 
 /** The time limits of all running bodies, behind one timer. */
 export class TimeLimits {
   readonly #now: () => number;
-  #deadlines: DeadlineQueue<TimeLimit> | undefined;
+  #deadlines: DeadlineQueue | undefined;
   #state: "set" | "clear" = "clear";
 
   constructor(now: () => number) {
@@ -37,8 +26,11 @@ export class TimeLimits {
   set(timeout: number, onDue: () => void): TimeLimit | undefined {
     if (timeout === Infinity) return undefined;
     const now = this.#now();
-    const limit = new TimeLimit(now + timeout, onDue);
-    this.#deadlines ??= new DeadlineQueue(this.#now, (due) => this.#expire(due));
+    const limit = new Limit(now + timeout, () => {
+      this.lift(limit);
+      onDue();
+    });
+    this.#deadlines ??= new DeadlineQueue(this.#now);
     this.#state = "set";
     this.#deadlines.add(limit, now);
     return limit;
@@ -50,14 +42,9 @@ export class TimeLimits {
     this.#deadlines!.drop(limit);
   }
 
-  /** To be called when nothing runs: no timer is left then. */
+  /** Must be called when nothing runs; removes the timer. */
   clear(): void {
     this.#state = "clear";
     this.#deadlines?.clear();
-  }
-
-  #expire(limit: TimeLimit): void {
-    this.lift(limit);
-    limit.onDue();
   }
 }

@@ -1,19 +1,19 @@
 import { type Deferred, ignore } from "./_promises.ts";
 
-// A pool that is given tasks for ever and never joined must not collect failures for ever.
+// A pool that is never joined must not collect failures without limit.
 const MOST_KEPT = 1_000;
 
-/** What has failed. */
+/** The failures. */
 export interface Failed {
   readonly failure: unknown;
 }
 
-/** What the platform says of a rejection that nothing handles. */
+/** The platform's event of an unhandled rejection. */
 interface UnhandledRejection extends Event {
   readonly promise: Promise<unknown>;
 }
 
-/** Where it says so. */
+/** The target of that event. */
 interface RejectionEvents {
   addEventListener(
     type: "unhandledrejection",
@@ -21,11 +21,11 @@ interface RejectionEvents {
   ): void;
 }
 
-/** Rejected promises that callers have been given, until it is known whether they are read. */
+/** Rejected promises of callers, until it is known whether they are read. */
 const undecided = new WeakMap<Promise<unknown>, () => void>();
 
-// Whether a promise has a reader only the platform knows, and it says so for those that have none.
-// Of the pool's own it tells nobody else: `join()` does.
+// Only the platform knows whether a promise has a reader, and reports those without. For the pool's
+// own promises the event is cancelled, since `join()` reports them.
 const doesPlatformTell = "onunhandledrejection" in globalThis;
 if (doesPlatformTell) {
   (globalThis as unknown as RejectionEvents).addEventListener("unhandledrejection", (event) => {
@@ -44,9 +44,9 @@ const handedOver = new WeakSet<AggregateError>();
 
 const onRead = new WeakMap<Promise<unknown>, () => void>();
 
-// Whatever reads a promise looks up its `constructor` first: `await`, `then` and all that uses it.
-// Node has no such event as above, and there every promise that is given out is watched so; it costs
-// as much as a third of a `run`. Elsewhere only those are that are known to have been read by nobody.
+// Every reader of a promise looks up its `constructor` first: `await`, `then` and all that use it.
+// Node has no event like the above, so every promise of a caller is watched like this; it costs a third
+// of a `run`. Elsewhere only promises that are known to be unread are watched.
 const WATCHED = Object.create(Promise.prototype, {
   constructor: {
     get(this: Promise<unknown>) {
@@ -57,20 +57,20 @@ const WATCHED = Object.create(Promise.prototype, {
   },
 });
 
-/** Has it noted when a promise is read that a caller is about to be given. */
+/** Notices when a caller's promise is read. */
 export function giveOut<R>(promise: Promise<R>): Promise<R> {
   if (!doesPlatformTell) Object.setPrototypeOf(promise, WATCHED);
   return promise;
 }
 
-/** The failures that nobody has read. The first thousand are kept; of the others, their number. */
+/** The unread failures. The first thousand are kept, the others only counted. */
 export class UnreadFailures {
-  /** Called when it has become certain that nobody has read a failure so far. */
+  /** Called when a failure is certainly unread so far. */
   onUnread: (failure: unknown) => void = ignore;
   readonly #kept = new Set<Failed>();
   #beyond = 0;
 
-  /** Nobody has been given its promise yet. */
+  /** A failure whose promise no caller has yet. */
   add(failed: Failed): void {
     if (this.#kept.size < MOST_KEPT) this.#kept.add(failed);
     else this.#beyond++;
@@ -97,7 +97,7 @@ export class UnreadFailures {
     this.#kept.delete(failed);
   }
 
-  /** A rejected promise for a caller. What it does not read is told with the others. */
+  /** A rejected promise for a caller; unread, it is reported with the others. */
   rejected(reason: unknown): Promise<never> {
     const promise = giveOut(Promise.reject(reason));
     this.addUnlessRead(promise, { failure: reason });
@@ -134,7 +134,7 @@ export class UnreadFailures {
   }
 }
 
-/** Whether it was handed over before, to a call whose own promise nobody read. */
+/** Whether it was handed over before, to a call whose own promise was not read. */
 function wasHandedOver(failure: unknown): failure is AggregateError {
   return failure instanceof AggregateError && handedOver.has(failure);
 }

@@ -42,7 +42,7 @@ export class TaskDeadlockError extends Error {
   }
 }
 
-/** What a task is aborted with when it is cancelled and no reason is given. */
+/** The default reason of a cancellation. */
 export function cancelReason(): DOMException {
   return new DOMException("The task was cancelled", "AbortError");
 }

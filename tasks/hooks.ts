@@ -20,7 +20,7 @@ export interface TaskEndEvent {
   readonly index?: number;
 }
 
-/** Every slot is held by a task that waits for work which it has itself given to the pool. */
+/** Every slot is held by a task that waits for its nested work. */
 export interface StandstillEvent {
   /** How many slots are held. */
   readonly running: number;
@@ -30,7 +30,7 @@ export interface StandstillEvent {
 
 /**
  * What is called when something happens in a pool. What a hook throws, or rejects
- * with, is told by `join()` like the failure of a task that nobody has read.
+ * with, is reported by `join()` like the failure of a task that nobody has read.
  */
 export interface TaskPoolHooks {
   /** A body is about to be called. */

@@ -1,5 +1,5 @@
 /**
- * Bounded concurrency for work: no more than so many tasks at once.
+ * Bounded concurrency for work: at most a given number of tasks at once.
  *
  * @module
  */

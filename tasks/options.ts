@@ -14,9 +14,9 @@ import {
 import type { Permit } from "../pool/semaphore.ts";
 import type { TaskPoolHooks } from "./hooks.ts";
 
-/** So many tasks started per interval. */
+/** A limit on the tasks started per interval. */
 export interface RateLimit {
-  /** How many: an integer of at least 1. So many may start at once, if none has started for an interval. */
+  /** How many: an integer of at least 1. This many may start at once, if none has started for an interval. */
   limit: number;
   /** How long the interval is, in milliseconds. A start is given back after each `interval / limit`. */
   interval: number;
@@ -57,7 +57,7 @@ export interface TaskPoolOptions {
    */
   onDispose?: "join" | "cancel" | undefined;
   /**
-   * What becomes of work that a task gives to the pool that it runs in.
+   * The treatment of work that a task submits to its own pool.
    *
    * - `"queue"`: it waits for a slot like any other. If every slot is held by a
    *   task that waits for such work, nothing moves any more: `hooks.onStandstill`
@@ -98,8 +98,8 @@ export interface TaskPoolOptions {
 /** Options of {@linkcode TaskPool.scope}. */
 export interface TaskScopeOptions extends TaskPoolOptions {
   /**
-   * Whether all other tasks are cancelled when one fails whose result nobody has
-   * asked for by then, and later ones with them. The scope rejects with what has failed.
+   * Whether a failure whose result is unread by then cancels all other tasks, and
+   * later ones. The scope rejects with the failures.
    *
    * @default {false}
    */
@@ -140,15 +140,15 @@ export interface TaskOptions<R = unknown, A = R, C = unknown> {
    * @default {1}
    */
   weight?: number | undefined;
-  /** Called when the body has ended, well or badly, in the same slot. What it returns becomes the result. */
+  /** Called when the body has ended, with success or failure, in the same slot. Its result becomes the result. */
   after?: ((outcome: PromiseSettledResult<R>, ctx: C) => A | PromiseLike<A>) | undefined;
   /** Handed on to `after`. */
   ctx?: C;
 }
 
-/** How far the work on many items has come. */
+/** The progress of the work on many items. */
 export interface Progress {
-  /** How many items have ended, well or badly. */
+  /** How many items have ended, with success or failure. */
   readonly done: number;
   /** How many of them have failed. */
   readonly failed: number;
@@ -276,7 +276,7 @@ const BATCH_RULES: Record<keyof BatchOptions, Rule> = {
 /** Checks what a pool is made from and fills in the defaults. */
 export function resolveTaskPoolOptions(given: number | TaskPoolOptions): ResolvedTaskPoolOptions {
   const subject = "create a task pool";
-  if (typeof given === "number") isSize(given, "size", subject);
+  if (typeof given !== "object") isSize(given, "size", subject);
   const options = typeof given === "number" ? { size: given } : given;
   checkOptions(options, POOL_RULES, subject, ["size"]);
   return {

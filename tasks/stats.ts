@@ -1,4 +1,4 @@
-/** How a task pool stands. */
+/** A snapshot of a task pool. */
 export interface TaskPoolStats {
   /** How many tasks may run at once. */
   readonly size: number;
@@ -16,7 +16,7 @@ export interface TaskPoolStats {
   readonly cancelled: number;
   /** How often every slot was held by a task that waited for work from inside it; see `nested`. */
   readonly standstills: number;
-  /** How long tasks were queued, in milliseconds, added up while a hook was told of their start or end. */
+  /** How long tasks were queued, in milliseconds, added up while there is an `onStart` or `onEnd` hook. */
   readonly waitTime: number;
   /** How long bodies ran, in milliseconds, added up in the same way. */
   readonly runTime: number;

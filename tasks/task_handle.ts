@@ -1,5 +1,5 @@
 /**
- * Where a task is:
+ * The state of a task:
  *
  * - `"queued"`: it waits for a slot;
  * - `"running"`: its body has been called and has not ended;
@@ -21,11 +21,11 @@ export type TaskState =
  * @typeParam R The type of the result.
  */
 export interface TaskHandle<R> {
-  /** Where the task is now. */
+  /** The state of the task. */
   readonly state: TaskState;
   /**
    * The task's result, or its failure. A failure that nobody has read by then
-   * is told by `pool.join()`; read or not, it is never an unhandled rejection.
+   * is reported by `pool.join()`; read or not, it is never an unhandled rejection.
    */
   readonly result: Promise<R>;
   /** The task's end, good or bad; the promise never rejects. */
@@ -40,13 +40,13 @@ export interface TaskHandle<R> {
   cancel(reason?: unknown): boolean;
 }
 
-/** What has become of a cancellation. */
+/** The outcome of a cancellation. */
 export interface CancelReport {
   /** How many tasks were queued or running. */
   readonly requested: number;
   /** How many of them have ended. */
   readonly cancelled: number;
-  /** How many of them still run, whatever their signal says. */
+  /** How many of them still run in spite of their signal. */
   readonly ignored: number;
   /** The outcomes of the handles; of those that had ended before, as they were. */
   readonly results: PromiseSettledResult<unknown>[];

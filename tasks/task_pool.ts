@@ -37,14 +37,14 @@ import type { CancelReport, TaskHandle } from "./task_handle.ts";
 
 /**
  * Runs asynchronous tasks, at most `size` of them at once, first come, first
- * served. A task has its slot until its body has really ended, whatever its
- * caller was told before of a timeout or a cancellation.
+ * served. A task has its slot until its body has really ended, even if its caller
+ * got a timeout or a cancellation before.
  *
  * Each body runs in the async context of the call that gave it to the pool. It
  * is never called within that call, but in a microtask after it.
  *
  * No failure is lost, and none is an unhandled rejection: what nobody reads, of
- * whatever call, is told by {@linkcode TaskPool.join}, {@linkcode TaskPool.close},
+ * whatever call, is reported by {@linkcode TaskPool.join}, {@linkcode TaskPool.close},
  * {@linkcode TaskPool.scope} or the end of `await using`.
  *
  * @example
@@ -75,14 +75,14 @@ export class TaskPool implements AsyncDisposable {
   }
 
   /**
-   * Gives a body a pool for as long as it runs. When it throws, the tasks that
-   * are left are cancelled; otherwise they are waited for, and those that they
-   * lead to. The pool cannot be paused while that is waited for.
+   * Gives a body a pool for as long as it runs. When it throws, the remaining tasks
+   * are cancelled; otherwise they are awaited, and those that they lead to. The pool
+   * cannot be paused during that wait.
    *
    * @param options As of the constructor, and `cancelOnError`.
    * @param body What submits the tasks.
-   * @returns What the body returns. Rejects with what it throws, whatever has
-   * failed otherwise, or else with an AggregateError of the failures that nobody has read.
+   * @returns The result of the body. Rejects with the error of the body if it throws,
+   * or else with an AggregateError of the unread failures.
    *
    * @example
    * ```ts
@@ -137,7 +137,7 @@ export class TaskPool implements AsyncDisposable {
     this.#scheduler.resize(size);
   }
 
-  /** Whether nothing runs and nothing is queued. A stream that nobody waits for is idle. */
+  /** Whether nothing runs and nothing is queued. A stream that is not awaited is idle. */
   get isIdle(): boolean {
     return this.#scheduler.isIdle;
   }
@@ -152,7 +152,7 @@ export class TaskPool implements AsyncDisposable {
     return this.#scheduler.isClosed;
   }
 
-  /** How the pool stands. */
+  /** A snapshot of the pool. */
   get stats(): TaskPoolStats {
     const { slots: { size, held }, tally } = this.#scheduler;
     return { size, running: held, ...tally };
@@ -331,8 +331,8 @@ export class TaskPool implements AsyncDisposable {
    * @param reason What they reject with. By default an `AbortError`.
    * @param handles Tasks of this pool, or lists of them. If there is neither, all
    * is cancelled: give a list that may be empty as a list, not spread out.
-   * @returns What became of them. It comes when the bodies have ended, but does
-   * not wait for one that has never looked at its signal, and no more than 100 ms for others.
+   * @returns The outcomes. It resolves when the bodies have ended, but does not wait
+   * for one that has never read its signal, and no more than 100 ms for others.
    * @throws {TypeError} If a handle is another pool's, or stands in the place of the reason.
    */
   cancel(
@@ -350,11 +350,11 @@ export class TaskPool implements AsyncDisposable {
   }
 
   /**
-   * Waits until the pool is idle, and stays so when whatever awaits its results
+   * Waits until the pool is idle, and stays so after the code that awaits its results
    * has gone on. As long as it is paused, its queued tasks are waited for.
    *
-   * @returns Rejects, once, with an AggregateError of the failures that nobody
-   * has read; and with a {@linkcode TaskDeadlockError}, which loses nothing, when
+   * @returns Rejects, once, with an AggregateError of the unread failures; and
+   * with a {@linkcode TaskDeadlockError}, which loses nothing, when
    * the pool stands still (see `nested`), and inside one of its own tasks.
    */
   join(): Promise<void> {
@@ -377,11 +377,11 @@ export class TaskPool implements AsyncDisposable {
   }
 
   /**
-   * Closes the pool: from now on it takes nothing. What it has taken is waited
-   * for, or cancelled. A pool that is paused goes on.
+   * Closes the pool: from now on it accepts no work. Accepted work is awaited or
+   * cancelled. A paused pool goes on.
    *
    * @returns The same promise each time. Rejects with an AggregateError of the
-   * failures that nobody has read.
+   * unread failures.
    *
    * @example
    * ```ts
@@ -410,13 +410,13 @@ export class TaskPool implements AsyncDisposable {
    * all first (see `onDispose`). A pool that is paused goes on. Where the pool stands
    * still it waits on: only `hooks.onStandstill` tells.
    *
-   * @returns Rejects with an AggregateError of the failures that nobody has read.
+   * @returns Rejects with an AggregateError of the unread failures.
    */
   [Symbol.asyncDispose](): Promise<void> {
     return this.#onDispose === "cancel" ? this.close({ cancel: true }) : this.#end();
   }
 
-  /** How the pool stands, in words. */
+  /** The state of the pool in one line. */
   toString(): string {
     const { running, queued, size } = this.stats;
     return `TaskPool(running ${running}, queued ${queued}, size ${size})`;
@@ -470,7 +470,7 @@ export class TaskPool implements AsyncDisposable {
     });
   }
 
-  /** A promise whose own rejection is told by the next `join()` if nobody reads it. */
+  /** A promise whose own rejection is reported by the next `join()` if nobody reads it. */
   #told(action: () => Promise<void>): Promise<void> {
     const end = new Deferred<void>();
     giveOut(end.promise);

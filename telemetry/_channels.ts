@@ -16,7 +16,7 @@ interface DiagnosticsChannel {
   channel(name: string): Channel;
 }
 
-/** Node and Deno give built-in modules without an import; what has none does without. */
+/** Node and Deno provide built-in modules without an import; other runtimes have no channels. */
 function diagnosticsChannel(): DiagnosticsChannel | undefined {
   const { process } = globalThis as unknown as {
     process?: { getBuiltinModule?(name: string): DiagnosticsChannel | undefined };

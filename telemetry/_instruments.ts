@@ -9,7 +9,7 @@ import type {
 } from "./opentelemetry.ts";
 import { type Metric, POOL_METRICS, TASK_METRICS } from "./metrics.ts";
 
-/** Gives the values of one pool's observable instruments. */
+/** Observes the values of one pool's instruments. */
 export type Gauges = (
   observe: (instrument: ObservableInstrument, value: number, labels: Attributes) => void,
 ) => void;
@@ -66,14 +66,14 @@ export class Instruments {
     this.runTime = this.#histogram(TASK_METRICS.runTime);
   }
 
-  /** Those of a meter: made once, since a second instrument of one name would be another series. */
+  /** The instruments of a meter, created once, since a second instrument of one name would be another series. */
   static of(meter: Meter): Instruments {
     const instruments = ofMeters.get(meter) ?? new Instruments(meter);
     ofMeters.set(meter, instruments);
     return instruments;
   }
 
-  /** Takes a name for a pool; one that is taken gets a number. */
+  /** Reserves a name for a pool; a duplicate gets a number. */
   reserve(name: string): Disposable & { readonly name: string } {
     let unique = name;
     for (let n = 2; this.#names.has(unique); n++) unique = `${name}#${n}`;
@@ -81,7 +81,7 @@ export class Instruments {
     return { name: unique, [Symbol.dispose]: () => void this.#names.delete(unique) };
   }
 
-  /** Asks for the values at each collection. */
+  /** Reads the values at each collection. */
   collect(gauges: Gauges): Disposable {
     if (this.#gauges.size === 0) {
       this.#meter.addBatchObservableCallback(this.#collect, this.#observables);
@@ -98,7 +98,7 @@ export class Instruments {
   #observeAll(result: BatchObservableResult): void {
     for (const gauges of this.#gauges) {
       gauges((instrument, value, labels) => {
-        if (Number.isFinite(value)) result.observe(instrument, value, labels); // no bound is no value
+        if (Number.isFinite(value)) result.observe(instrument, value, labels); // no value without a bound
       });
     }
   }

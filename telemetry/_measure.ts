@@ -1,5 +1,5 @@
 /**
- * What is measured of a pool, and under which labels.
+ * The measurements of a pool and their labels.
  *
  * @module
  */
@@ -17,10 +17,10 @@ import {
   type TaskEvents,
 } from "./observable.ts";
 
-/** The label of all keys beyond those that have one of their own. */
+/** The label of all keys beyond the first ones. */
 const OTHER_KEYS = "other";
 
-/** Gives keys their labels: the first ones one each, all others one together. */
+/** Labels keys: the first ones separately, all others together. */
 class KeyLabels {
   readonly #common: Attributes;
   readonly #most: number;
@@ -109,7 +109,7 @@ function gaugesOfPool(pool: ObservablePool, to: Instruments, labels: Attributes)
   };
 }
 
-/** The states by key, and the bounds, which are those of all keys, without. */
+/** The states by key, and the bounds, which hold for all keys, without a key. */
 function gaugesOfKeys(
   pool: ObservableKeyedPool,
   to: Instruments,
@@ -152,7 +152,7 @@ function observeStates(observe: Observe, to: Instruments, states: States, labels
   }
 }
 
-/** Each key of a keyed pool has idle resources by itself: there is no least, and no other most. */
+/** The idle resources of a keyed pool are kept by key, without a minimum and another maximum. */
 function observeBounds(
   observe: Observe,
   to: Instruments,

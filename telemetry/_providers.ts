@@ -11,11 +11,11 @@ interface Providers {
 
 const SCOPE = "sockpool";
 
-/** Where `@opentelemetry/api` keeps what is registered, and finds the active span; the same in all of its 1.x. */
+/** The global of `@opentelemetry/api` with the registered providers and the active span; the same in all 1.x. */
 const REGISTRY = Symbol.for("opentelemetry.js.api.1");
 const SPAN = Symbol.for("OpenTelemetry Context Key SPAN");
 
-/** The meter of the runtime, or of what is registered with `@opentelemetry/api`, if there is one. */
+/** The meter of the runtime, or of the provider registered with `@opentelemetry/api`, if there is one. */
 export function findMeter(): Meter | undefined {
   return first(({ meters }) => meters && meterOf(meters));
 }
@@ -29,12 +29,12 @@ function meterOf(provider: MeterProvider): Meter {
   return meter;
 }
 
-/** The tracer of the runtime, or of what is registered with `@opentelemetry/api`, if there is one. */
+/** The tracer of the runtime, or of the provider registered with `@opentelemetry/api`, if there is one. */
 export function findTracer(): Tracer | undefined {
   return first(({ tracers }) => tracers?.getTracer(SCOPE));
 }
 
-/** The context of what is done within a span. */
+/** The context within a span. */
 export function contextOf(span: Span): Context {
   return new MapContext(new Map([[SPAN, span]]));
 }
@@ -54,7 +54,7 @@ interface Runtime {
   readonly tracerProvider?: Providers["tracers"];
 }
 
-/** Deno's providers are there in any case. What they give throws unless `OTEL_DENO` is set. */
+/** Deno's providers always exist, but their results throw unless `OTEL_DENO` is set. */
 function isOn(runtime: Runtime | undefined): runtime is Runtime {
   try {
     return runtime?.meterProvider?.getMeter(SCOPE) !== undefined;

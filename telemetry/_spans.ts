@@ -1,6 +1,6 @@
 /**
- * Spans of acquires, each a part of what its caller is doing, and of dials, each
- * a part of the acquire that has waited longest when it ends: that one will get it.
+ * Spans of acquires, each a child of its caller's span, and of dials, each a child of the
+ * acquire that has waited longest when it ends, which will get the resource.
  *
  * @module
  */
@@ -19,7 +19,7 @@ const ERROR = 2;
 type Call = (...args: unknown[]) => Promise<unknown>;
 type Callable = Record<"acquire" | "use", Call>;
 
-/** Makes spans of what happens in a pool from now on. */
+/** Creates spans for a pool from now on. */
 export function trace(
   pool: ObservablePool | ObservableKeyedPool,
   tracer: Tracer,
@@ -34,8 +34,8 @@ export function trace(
 }
 
 /**
- * Hooks are called when a lease is given, in whatever context that happens. Only
- * the call itself is in that of its caller: so the methods are wrapped.
+ * Hooks run in the context in which a lease happens to be granted. Only the call itself is
+ * in the context of its caller, so the methods are wrapped.
  */
 function wrapCalls(pool: ObservablePool | ObservableKeyedPool, spans: Spans): Disposable {
   const target = pool as unknown as Callable;
@@ -90,7 +90,7 @@ const NO_SPAN: Span = { setAttribute() {}, setStatus() {}, end() {} };
 class Spans {
   readonly #tracer: Tracer;
   readonly #attributes: Attributes;
-  /** The acquires that have not been answered, by key, the oldest first. */
+  /** The pending acquires by key, the oldest first. */
   readonly #open = new Map<string | undefined, Set<AcquireSpan>>();
 
   constructor(tracer: Tracer, attributes: Attributes) {
@@ -136,7 +136,7 @@ class Spans {
     return this.#start(name, options, contextOf(parent.span));
   }
 
-  /** A tracer that fails has its spans lost, and no more. */
+  /** If a tracer fails, only its spans are lost. */
   #start(name: string, options: SpanOptions, context?: Context): Span {
     try {
       return this.#tracer.startSpan(name, options, context);
@@ -150,7 +150,7 @@ class Spans {
   }
 }
 
-/** One call that has not been answered. */
+/** One pending call. */
 class AcquireSpan {
   readonly span: Span;
   readonly #onEnd: () => void;

@@ -13,13 +13,13 @@ export function observe(
 
 const LONGEST_KEY = 100;
 
-/** A key as the pool names it, as far as that can be known: what `keyOf` makes of an object can't. */
+/** A key as the pool names it, if possible: the result of `keyOf` for an object is unknown. */
 export function keyText(key: unknown): string {
   const text = typeof key === "string" ? oneLine(key) : shown(key);
   return text.length <= LONGEST_KEY ? text : `${text.slice(0, LONGEST_KEY)}…`;
 }
 
-/** The class of an error, as its label; it may be anything. */
+/** The class of an error, as its label; the error may be any value. */
 export function errorType(error: unknown): string {
   try {
     const { name } = error as Error;
@@ -29,7 +29,7 @@ export function errorType(error: unknown): string {
   }
 }
 
-/** Whether a caller got this error because its time was over. */
+/** Whether this error is a caller's timeout. */
 export function isTimeout(error: unknown): boolean {
   return errorType(error) === "PoolTimeoutError";
 }

@@ -1,5 +1,5 @@
 /**
- * What is measured: names, units and buckets. The names that begin with `db.` are
+ * The metrics: names, units and buckets. The names that begin with `db.` are
  * those of OpenTelemetry's semantic conventions for database client connections.
  *
  * @module

@@ -66,8 +66,8 @@ export interface InstrumentOptions {
    */
   name?: string | undefined;
   /**
-   * How many keys of a keyed pool have labels of their own: the first so many. All
-   * others are `other` together.
+   * How many keys of a keyed pool, the first ones, have their own labels. All others
+   * share the label `other`.
    *
    * @default {100}
    */

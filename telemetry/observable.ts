@@ -1,13 +1,12 @@
 /**
- * What is observed: pools by what they can be asked, so that any of them fits,
- * whatever its resources are.
+ * The observed part of pools, to which a pool of any resource is assignable.
  *
  * @module
  */
 
 import type { KeyedPoolStats, PoolHooks, PoolReport, PoolStats } from "../pool/mod.ts";
 
-/** A `Pool`, as far as it is observed. */
+/** The observed part of a `Pool`. */
 export interface ObservablePool {
   /** The name that it was given. */
   readonly name?: string | undefined;
@@ -21,7 +20,7 @@ export interface ObservablePool {
   observe(hooks: PoolHooks): Disposable;
 }
 
-/** A `KeyedPool`, as far as it is observed. */
+/** The observed part of a `KeyedPool`. */
 export interface ObservableKeyedPool {
   /** The name that it was given. */
   readonly name?: string | undefined;
@@ -37,7 +36,7 @@ export interface ObservableKeyedPool {
   observe(hooks: (key: unknown, text: string) => PoolHooks): Disposable;
 }
 
-/** How a task pool stands, as far as it is observed. */
+/** The observed stats of a task pool. */
 export interface TaskFigures {
   /** How many tasks may run at once. */
   readonly size: number;
@@ -61,11 +60,11 @@ export interface TaskEvents {
   onStart?(event: { readonly waited: number }): void;
   /** A body has ended. */
   onEnd?(event: { readonly outcome: string; readonly duration: number }): void;
-  /** Every slot is held by a task that waits for work which it has itself given to the pool. */
+  /** Every slot is held by a task that waits for its nested work. */
   onStandstill?(event: object): void;
 }
 
-/** A `TaskPool`, as far as it is observed. */
+/** The observed part of a `TaskPool`. */
 export interface ObservableTaskPool {
   /** Its gauges and counters. */
   readonly stats: TaskFigures;

@@ -1,5 +1,5 @@
 /**
- * As much of `@opentelemetry/api` as is used here. A meter or a tracer of any version of it fits.
+ * The used part of `@opentelemetry/api`. A meter or a tracer of any version is assignable.
  *
  * @module
  */

@@ -35,7 +35,7 @@ export type ScriptedMethod = "connect" | "init" | "check" | "reset" | "close";
  * - `"late"`: not before its signal is aborted, and then as if nothing had happened;
  * - `"lie"`: at once, and falsely: `check` says the opposite, `connect` gives what it has given
  *   before, `init`, `reset` and `close` do nothing and call it done;
- * - a number: truly, after so many milliseconds.
+ * - a number: truly, after that many milliseconds.
  */
 export type ScriptedAnswer = "ok" | "fail" | "throw" | "hang" | "abort" | "late" | "lie" | number;
 
@@ -147,7 +147,7 @@ export class ScriptedConnector implements Connector<ScriptedResource> {
     return resource.broken;
   }
 
-  /** Remembers whom to tell of a loss. */
+  /** Keeps the callback for a loss. */
   watch(resource: ScriptedResource, context: WatchContext): void {
     this.#watches.set(resource, context);
   }
@@ -187,7 +187,7 @@ export class ScriptedConnector implements Connector<ScriptedResource> {
     });
   }
 
-  /** Adds the call to the list; gives the error that it fails with by default. */
+  /** Adds the call to the list; returns its default error. */
   #note(
     method: ScriptedMethod,
     resource: ScriptedResource | undefined,

@@ -11,7 +11,7 @@ const LABEL_HEIGHT = 14;
 const NAME_WIDTH = 124;
 const LABEL_WIDTH = 64;
 
-// Of middling lightness, so that they show on white and on black.
+// Of medium lightness, so that they are visible on white and on black.
 const COLOURS: Record<Role, string> = { ours: "#e8590c", floor: "#868e96", peer: "#4c8fd6" };
 const PEER_COLOURS = ["#4c8fd6", "#2b9a66", "#a66cc4", "#b8860b"];
 
@@ -20,10 +20,10 @@ svg { color: #1f2328; }
 @media (prefers-color-scheme: dark) { svg { color: #e6edf3; } }
 </style>`;
 
-/** One figure, and where and how it is shown. */
+/** One figure, and its place and style in the plot. */
 interface Point {
   readonly key: string;
-  /** The column, or the place on the axis. */
+  /** The column, or the position on the axis. */
   readonly at: string | number;
   readonly name: string;
   readonly role: Role;
@@ -41,7 +41,7 @@ interface Line {
 const colour = ({ role }: Point) => COLOURS[role];
 const key = (heading: string, name: string) => `${heading}: ${name}`;
 
-/** Times on a logarithmic scale, case by case: where distances are equal, so are the ratios. */
+/** Times on a logarithmic scale, case by case: equal distances are equal ratios. */
 export function dots(results: readonly CaseResult[]): string {
   const points = results.flatMap((result) => result.rows.map((row) => point(result, row)));
   return list(linesOf(results), {
@@ -65,7 +65,7 @@ export function bars(results: readonly CaseResult[]): string {
   });
 }
 
-/** How fast each is beside the floor, whose speed is 1: in columns by the last part of the case's name. */
+/** The speed of each relative to the floor, in columns by the last part of the case's name. */
 export function shares(results: readonly CaseResult[]): string {
   const cases = results.map((result) => {
     const [, heading, at] = result.name.match(/^(.*), (.*?)$/)!;
@@ -110,12 +110,12 @@ export function shares(results: readonly CaseResult[]): string {
   }, columns[0]);
 }
 
-/** Who is shown beside the floor: of ours the first. */
+/** The contenders beside the floor; of ours only the first. */
 function compared(result: CaseResult): Row[] {
   return result.rows.filter((row) => row === ours(result) || row.role === "peer");
 }
 
-/** How the time for one grows with the number that the case's name contains. */
+/** How the time of one operation grows with the number in the case's name. */
 export function growth(results: readonly CaseResult[]): string {
   const points = results.flatMap((result) => {
     const [number] = result.name.match(/\d[\d,]*/)!;
@@ -177,7 +177,7 @@ function list(
   });
 }
 
-/** The last point of each line, moved up as far as it takes for their names not to overlap. */
+/** The last point of each line, moved up so that the names do not overlap. */
 function apart<P extends Point & { of: string }>(points: readonly P[]): P[] {
   const values = points.map(({ value }) => value);
   const decades = Math.log10(Math.max(...values) / Math.min(...values));
@@ -220,7 +220,7 @@ function point(result: CaseResult, { name, role, median }: Row): Point {
   return { key: key(result.name, name), at: 0, name, role, value: median, label };
 }
 
-/** What a case's name says besides its number. */
+/** The name of a case without its number. */
 function topic(name: string): string {
   return name.replace(/,? ?\d[\d,]*,? ?/, "");
 }

@@ -1,5 +1,5 @@
 /**
- * Checks the types of everything, and the docs of whatever is exported.
+ * Checks the types of everything, and the docs of all exports.
  *
  * @module
  */

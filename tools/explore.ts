@@ -4,9 +4,8 @@
  *
  *     deno task explore [--depth N] [--what pool,keyed] [--seconds N]
  *
- * It reports, for each depth, how many sequences there are and how many distinct
- * states they lead to. It ends with the first law that is broken, at that depth,
- * or when the seconds are over. The events and the laws are those of
+ * For each depth it reports the number of sequences and of distinct states. It ends at
+ * the first broken law, at the given depth, or after the given time. The events and the laws are those of
  * `tests/support/small_world.ts`.
  *
  * @module

@@ -1,6 +1,6 @@
 /**
- * Runs the part that names no runtime, as it is, under Node and Bun: these strip
- * the types and do nothing else, so that only erasable TypeScript passes.
+ * Runs the runtime-independent part unchanged under Node and Bun, which only strip types:
+ * only erasable TypeScript passes.
  *
  * @module
  */

@@ -1,4 +1,4 @@
-// What tools/node_check.ts has Node run: that the pools work there at all.
+// Run by tools/node_check.ts under Node: a smoke test of the pools.
 import assert from "node:assert/strict";
 import { AsyncLocalStorage } from "node:async_hooks";
 import { channel } from "node:diagnostics_channel";
@@ -40,7 +40,7 @@ assert.equal(await pool.use(({ value }) => value.name), "resource");
 await pool.close();
 assert.deepEqual(closed, [resource]);
 
-// A meter that adds up, as any SDK's does, and asks for gauges at a collection.
+// A meter that sums counters and reads gauges at a collection, like that of an SDK.
 const totals = {};
 const add = (name) => (value, labels) => {
   const series = [name, ...Object.values(labels)].join();

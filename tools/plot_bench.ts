@@ -1,6 +1,6 @@
 /**
- * Draws what `deno task bench --save` has measured into `docs/bench/`, and writes
- * the figures into docs/performance.md, between its marks:
+ * Draws the results of `deno task bench --save` into `docs/bench/`, and writes the
+ * figures into docs/performance.md, between its marks:
  *
  *     deno run -A tools/plot_bench.ts
  *
@@ -19,7 +19,7 @@ interface Saved {
   readonly results: Results;
 }
 
-/** What is drawn of a subject, and how. */
+/** The plots of each subject. */
 interface Figure {
   readonly subject: string;
   readonly draw: (results: readonly CaseResult[]) => string;
@@ -43,7 +43,7 @@ const figures: Record<string, Figure> = {
   cancel: { subject: "cancel", draw: growth },
 };
 
-/** What docs/performance.md says in figures: all cases of a subject, or some. */
+/** The tables of docs/performance.md: all cases of a subject, or some. */
 const rows: Record<string, (name: string) => boolean> = {
   pool: endsIn("sequential", "100 tasks on 10", "20,000 waiters", "use", "a signal each"),
   sockets: endsIn("64 B, 10 borrowers", "64 KiB, 10 borrowers"),
@@ -63,7 +63,7 @@ for (const [name, { subject, draw, takes = () => true }] of Object.entries(figur
 }
 await replaceInReadme(`${conditions()}\n\n${table()}`);
 
-/** On what it was measured. */
+/** The machine of the measurements. */
 function conditions(): string {
   const { cpu, cores, memory, system, versions } = machine;
   const { deno, v8, ...peers } = versions;

@@ -1,11 +1,11 @@
 /**
- * Runs every test: those that need the network alone, and the examples in the
- * docs, with just that; those that start a server or a process with more.
+ * Runs every test. Tests that need only the network, and the examples in the docs, run
+ * with that permission; tests that start a server or a process have more.
  *
  *     deno task test [options of deno test] [test files]
  *
- * Its last line is `N passed, N failed, N skipped`. The names of the skipped
- * tests are listed before it.
+ * Its last line is `N passed, N failed, N skipped`. What failed, with its errors, and
+ * the names of the skipped tests are listed before it.
  *
  * @module
  */
@@ -15,9 +15,9 @@ import { deno } from "./_deno.ts";
 
 interface Group {
   permissions: string[];
-  /** What to run when no files are named. */
+  /** The files to run by default. */
   all: string[];
-  /** Which of the named files to run. */
+  /** The named files of this group. */
   takes(file: string): boolean;
 }
 
@@ -31,7 +31,7 @@ const groups: Group[] = [
     takes: (file) => !isProcessTest(file),
   },
   {
-    permissions: ["--allow-all"], // what drives a browser takes no less
+    permissions: ["--allow-all"], // the browser driver needs it
     all: [processTests],
     takes: isProcessTest,
   },
@@ -44,6 +44,8 @@ const options = Deno.args.filter((arg) => !isTestFile(arg));
 const total = { passed: 0, failed: 0, ignored: 0 };
 /** The ignored tests and steps, by name. */
 const skipped: string[] = [];
+/** What `deno test` says of the failed tests. */
+let failures = "";
 
 /** Resolves to the exit code. */
 async function run({ permissions, all, takes }: Group): Promise<number> {
@@ -60,7 +62,7 @@ async function run({ permissions, all, takes }: Group): Promise<number> {
   return code;
 }
 
-/** Adds up what a run says at its end: `ok | 3 passed | 0 failed | 1 ignored (1 step)`. */
+/** Adds up the last line of a run: `ok | 3 passed | 0 failed | 1 ignored (1 step)`. */
 function count(output: string): void {
   const lines = stripVTControlCharacters(output).split(/\r?\n/);
   const summary = lines.findLast((line) => /^\S+ \| \d+ passed/.test(line)) ?? "";
@@ -69,6 +71,9 @@ function count(output: string): void {
     total[what as keyof typeof total] += Number(tests);
     if (what === "ignored") total.ignored += Number(steps);
   }
+  const errors = lines.findLastIndex((line) => line === " ERRORS ");
+  const end = lines.lastIndexOf(" FAILURES ");
+  if (errors >= 0) failures += `${lines.slice(errors + 1, end).join("\n").trim()}\n`;
   for (const line of lines) {
     const [, name] = line.match(/^(.*) \.\.\. ignored \(/) ?? [];
     if (name !== undefined) skipped.push(name.trim());
@@ -78,7 +83,9 @@ function count(output: string): void {
 let code = 0;
 for (const group of groups) code = await run(group) || code;
 
-if (code !== 0 && total.failed === 0) total.failed = 1; // it never came to a test
+if (code !== 0 && total.failed === 0) total.failed = 1; // it failed before the first test
+// `.ci/run` prints these lines once more at its end.
+if (failures !== "") console.log(`--- failed ---\n${failures}--- end ---`);
 if (skipped.length > 0) console.log(`Skipped:\n${skipped.map((name) => `  ${name}\n`).join("")}`);
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.ignored} skipped`);
 Deno.exit(code);

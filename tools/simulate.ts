@@ -1,37 +1,36 @@
 /**
- * Runs real pools in virtual time: how long callers wait, how many are served,
- * and how many are refused, with these arrivals and options.
+ * Runs real pools in virtual time, to see how long callers wait, and how many are served
+ * and refused, with given arrivals and options.
  *
  *     deno task simulate --rate 900 --use exp:20ms --set maxSize=20 --set maxSize=20,overload.target=50
  *     deno task simulate --rate 400 --use exp:20ms --against maxSize=9..20/1 --svg knee.svg
  *
- * Who comes:
- * - `--rate N`: so many callers in a second, by a Poisson process; 100 unless said otherwise
- * - `--bursts N/EVERY`: so many at once, again and again: `--bursts 50/2s`
- * - `--trace FILE`: one caller a line: when it comes, in ms, and after a comma how long it uses the resource
- * - `--duration TIME`: until when they come: 60s, or the end of the trace
- * - `--warm-up TIME`: who comes before is not counted
- * - `--patience TIMES`: how long a caller waits, if not for `acquireTimeout`
+ * The callers:
+ * - `--rate N`: the mean number of callers per second, by a Poisson process; default 100
+ * - `--bursts N/EVERY`: N callers at once, repeatedly: `--bursts 50/2s`
+ * - `--trace FILE`: a caller per line: its arrival in ms, optionally a comma and how long it uses the resource
+ * - `--duration TIME`: the time of the last arrival; default 60s, or the end of the trace
+ * - `--warm-up TIME`: earlier callers are not counted
+ * - `--patience TIMES`: how long a caller waits, instead of `acquireTimeout`
  * - `--urgent SHARE`: the share of callers with `priority: 1`
- * - `--keys N`: a KeyedPool with so many keys, chosen evenly
+ * - `--keys N`: a KeyedPool with N keys, chosen evenly
  *
- * What it is like: TIMES is `20ms` (always), `exp:20ms` (exponential, by its mean)
+ * The server: TIMES is `20ms` (constant), `exp:20ms` (exponential, by its mean)
  * or `lognormal:20ms,1` (by its mean, and the standard deviation of its logarithm)
  * - `--use TIMES`: how long a resource is used: `exp:20ms`
- * - `--cores N`: so many uses at once take that long; more share the server, and take longer. Any number, unless said
- *   otherwise
+ * - `--cores N`: how many uses at once run at full speed; more share the server and take longer. Default: any number
  * - `--dial TIMES`: how long a dial takes: `5ms`
  * - `--failing SHARE`: the share of dials that fail
- * - `--down FROM-TO`: the server is down: `--down 20s-25s`; may be given again
- * - `--pause FROM-TO`, `--recycle AT/OVER`: `pause()` and `resume()`, `recycle({ over })`; may be given again
+ * - `--down FROM-TO`: the server is down: `--down 20s-25s`; may be repeated
+ * - `--pause FROM-TO`, `--recycle AT/OVER`: `pause()` and `resume()`, `recycle({ over })`; may be repeated
  *
- * What is compared:
- * - `--set NAME=VALUE,…`: options of the pool; may be given again
+ * The comparison:
+ * - `--set NAME=VALUE,…`: options of the pool; may be repeated
  * - `--against NAME=FROM..TO/STEP` or `NAME=VALUE,…`: varies an option of the pool, or `rate`
  *
- * What comes out: a table of waits, of wait and use together (`total`), and of what became of the callers, or with `--json` all figures. `--svg FILE` draws waits and goodput over what
- * `--against` varies. `--seed N` gives other chances; the same seed gives the same figures. `--help`
- * shows this.
+ * The output is a table of waits, of wait and use together (`total`), and of the outcomes of the callers; with
+ * `--json` it is all figures. `--svg FILE` draws waits and goodput over the values of `--against`. `--seed N` sets
+ * the random seed; the same seed gives the same figures. `--help` shows this text.
  *
  * @module
  */
@@ -41,7 +40,7 @@ import { Progress } from "./simulate/progress.ts";
 import { EndlessError, simulate } from "./simulate/simulation.ts";
 import { type Result, table } from "./simulate/table.ts";
 
-/** Not imported unless it is wanted: it fetches packages. */
+/** Imported on demand, since it fetches packages. */
 const PLOT = new URL("./simulate/plot.ts", import.meta.url).href;
 
 type PlotModule = { plot(results: readonly Result[], varied: string): string };
@@ -63,7 +62,7 @@ async function run({ scenario, sets, against }: Request): Promise<Result[]> {
   return results;
 }
 
-/** What is said at the top of this file. */
+/** The text at the top of this file. */
 async function help(): Promise<string> {
   const text = await (await fetch(import.meta.url)).text();
   return text.slice(4, text.indexOf(" *\n * @module")).replaceAll(/^ \* ?/gm, "");

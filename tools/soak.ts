@@ -9,10 +9,10 @@
  * - `sockets`: real sockets and tagged requests to a server on another thread
  * - `tasks`: a TaskPool
  *
- * They take turns. It ends with the first law that is broken, or when the seconds
- * are over or the steps done: 60 seconds, unless told otherwise. The same seed does
- * the same, as far as no time is involved. `--odd` has dials and bodies fail with
- * what is no error, `--stalls` holds up the event loop, `--dates` sets the date.
+ * They take turns. It ends at the first broken law, or after the given seconds or steps,
+ * by default 60 seconds. The same seed gives the same run, except for real time. With
+ * `--odd` dials and bodies fail with values that are no Error, `--stalls` blocks the event
+ * loop, `--dates` sets the date.
  *
  * @module
  */
@@ -22,12 +22,12 @@ import { exploreKeyed } from "../tests/support/keyed_model.ts";
 import { exploreSockets } from "../tests/support/socket_walk.ts";
 import { soakTasks } from "../tests/tasks/model.ts";
 
-/** Runs in one batch, each batch with a seed of its own. */
+/** Runs in one batch. Each batch has its own seed. */
 const BATCH = 200;
 /** Steps of a batch over real sockets. */
 const SOCKET_STEPS = 2_000;
 const TASK_STEPS = 20_000;
-/** For how long the loop is held up at most. */
+/** The longest block of the event loop. */
 const STALL = 120;
 const REPORT_INTERVAL = 10_000;
 
@@ -82,7 +82,7 @@ const total = () => [...done.values()].reduce((sum, { steps }) => sum + steps, 0
 let seed = firstSeed;
 let reported = 0;
 
-/** What is left, by the rate so far where steps are counted. */
+/** The remaining share, by the rate so far if steps are counted. */
 function left(): string {
   const bySteps = (maxSteps - total()) * elapsed() / Math.max(1, total()) / 1_000;
   const time = Math.max(0, Math.min(seconds - elapsed() / 1_000, bySteps));
@@ -115,7 +115,7 @@ while (elapsed() < seconds * 1_000 && total() < maxSteps) {
       reported = elapsed();
       report("so far");
     }
-    await new Promise((resolve) => setTimeout(resolve)); // for rejections that nobody handles
+    await new Promise((resolve) => setTimeout(resolve)); // for unhandled rejections
   }
   seed = (seed + 1) | 0;
 }

@@ -1,9 +1,9 @@
 /**
- * Takes the links out of `deno.json`, so that `@std/…` is what JSR has:
+ * Removes the links from `deno.json`, so that `@std/…` comes from JSR:
  *
  *     deno run -A tools/unlink_std.ts && deno task test
  *
- * `git checkout deno.json` puts them back.
+ * `git checkout deno.json` restores them.
  *
  * @module
  */

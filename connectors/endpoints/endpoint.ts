@@ -3,7 +3,7 @@ import { oneLine } from "../../internal/text.ts";
 import type { Connector } from "../../pool/connector.ts";
 import type { Lease } from "../../pool/lease.ts";
 
-/** A connector of whatever kind. */
+/** A connector of any kind. */
 export type AnyConnector = Connector<unknown, Lease<unknown>>;
 
 /**
@@ -36,7 +36,7 @@ export class EndpointBreaker {
     return this.#state === "closed";
   }
 
-  /** Whether the probe will soon tell if the endpoint is up. */
+  /** Whether a probe is in flight that will soon show if the endpoint is up. */
   get isProbeAwaited(): boolean {
     return this.#state === "half-open" && !this.#isProbeLate;
   }
@@ -58,7 +58,7 @@ export class EndpointBreaker {
     return ++this.#probe;
   }
 
-  /** Calls back at each change of what callers may expect. Returns a function that ends that. */
+  /** Calls back at each change of the state. Returns a function that ends that. */
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -70,7 +70,7 @@ export class EndpointBreaker {
     this.#turn("closed");
   }
 
-  /** A dial failed, which was this probe or none. Of dials that fail together only the first counts. */
+  /** A dial failed; `probe` is its number, or 0. Of dials that fail together only the first counts. */
   failed(probe: number, error: unknown, now: number): void {
     if (this.#state !== "closed" && !this.isProbedBy(probe)) return;
     this.error = error;
@@ -79,8 +79,8 @@ export class EndpointBreaker {
   }
 
   /**
-   * A dial was aborted before its outcome was known. If it was the probe, the next
-   * dial is; after a delay if it was late, so that not each dial waits for a probe.
+   * A dial was aborted before its outcome was known. If it was the probe, the next dial
+   * becomes the probe; after a delay if it was late, so that not every dial waits for one.
    */
   abandoned(probe: number, now: number): void {
     if (!this.isProbedBy(probe)) return;
@@ -88,7 +88,7 @@ export class EndpointBreaker {
     this.#turn("open");
   }
 
-  /** A dial takes long: if it is the probe, it is waited for no longer. */
+  /** A dial is slow: if it is the probe, other dials no longer wait for it. */
   late(probe: number): void {
     if (this.isProbedBy(probe)) this.#turn("half-open", true);
   }
@@ -104,7 +104,7 @@ export class EndpointBreaker {
 // A resource that lasts for longer than this, in milliseconds, was not lost early.
 const EARLY_LOSS_MS = 1_000;
 
-/** How much an endpoint has to carry: what is open, what is being dialled, and what is about to be. */
+/** The load of an endpoint: open resources, dials in flight, and dials about to begin. */
 export class EndpointLoad {
   open = 0;
   connecting = 0;
@@ -113,9 +113,9 @@ export class EndpointLoad {
   readonly #losses: number[] = [];
 
   /**
-   * What to spread by. A resource that was lost soon after its opening counts
-   * for a while longer: otherwise an endpoint that hangs up on every client would
-   * always have the fewest, and draw all dials.
+   * The measure of the load. A resource lost soon after its opening counts for a while
+   * longer: otherwise an endpoint that hangs up on every client would always have the
+   * least load, and get all dials.
    */
   at(now: number): number {
     const losses = this.#losses;
@@ -123,7 +123,7 @@ export class EndpointLoad {
     return this.open + this.connecting + this.waiting + losses.length;
   }
 
-  /** A resource that was opened then was lost now. */
+  /** A resource opened at `openedAt` was lost now. */
   lost(openedAt: number, now: number): void {
     if (now - openedAt < EARLY_LOSS_MS) this.#losses.push(now + EARLY_LOSS_MS);
   }
@@ -134,16 +134,16 @@ export class EndpointLoad {
   }
 }
 
-/** One of the connectors among which is chosen, and what is known of it. */
+/** One of the connectors of a group, and its state. */
 export class Endpoint {
   readonly connector: AnyConnector;
   readonly name: string;
   readonly breaker: EndpointBreaker;
   readonly load = new EndpointLoad();
-  /** Which members a dial calls, as they were when the group was made. */
+  /** The members that a dial calls, as they were when the group was created. */
   readonly hasAdmit: boolean;
   readonly hasInit: boolean;
-  /** The turn in which it was dialled last. */
+  /** The number of the selection in which it was last dialled. */
   lastTurn = 0;
 
   constructor(connector: AnyConnector, index: number, delays: BackoffOptions) {
@@ -155,7 +155,7 @@ export class Endpoint {
     this.hasInit = connector.init !== undefined;
   }
 
-  /** Whether a dial that failed so may be tried again here. */
+  /** Whether a dial with this error may be retried at this endpoint. */
   isRetryable(error: unknown): boolean {
     const { connector } = this;
     return ask(() => connector.isRetryable?.(error) ?? true, { onThrow: false, onPromise: true });
@@ -167,7 +167,7 @@ export class Endpoint {
     return ask(() => connector.isBroken?.(resource) ?? false, { onThrow: true, onPromise: false });
   }
 
-  /** How many connections linger. What is no number counts as none. */
+  /** The number of lingering connections; 0 if the count is invalid. */
   get lingering(): number {
     const count = ask(() => this.connector.lingering?.(), { onThrow: 0, onPromise: 0 });
     return typeof count === "number" && count > 0 ? count : 0;
@@ -175,8 +175,8 @@ export class Endpoint {
 }
 
 /**
- * Calls a synchronous member of a connector, which may misbehave: it may throw,
- * or be asynchronous, in which case its rejection is taken care of.
+ * Calls a synchronous member of a connector, which may throw, or be asynchronous: then
+ * its rejection is handled.
  */
 export function ask<A>(call: () => A, otherwise: { onThrow: A; onPromise: A }): A {
   try {
@@ -193,13 +193,13 @@ function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as PromiseLike<unknown> | null | undefined)?.then === "function";
 }
 
-/** Selects one of the endpoints that are eligible, of which there is at least one. */
+/** Selects one of the eligible endpoints, of which there is at least one. */
 export type Selection = (eligible: readonly Endpoint[], now: number) => Endpoint;
 
 /** The first. */
 export const inOrder: Selection = ([first]) => first!;
 
-/** The one with the least load; of equals the one whose turn is longest ago. */
+/** The one with the least load; of equals the one dialled longest ago. */
 export const leastLoaded: Selection = (eligible, now) =>
   eligible.reduce((best, each) => {
     const more = each.load.at(now) - best.load.at(now);
@@ -207,8 +207,8 @@ export const leastLoaded: Selection = (eligible, now) =>
   });
 
 /**
- * Selects the endpoint to be dialled, or whose probe is to be waited for. If none is
- * eligible, one is dialled all the same: the one whose turn is longest ago.
+ * Selects the endpoint to dial, or whose probe to await. If none is eligible, the one
+ * dialled longest ago is selected.
  */
 export function select(
   endpoints: readonly Endpoint[],

@@ -15,7 +15,6 @@ import {
 } from "./ownership.ts";
 import {
   type Attempt,
-  type AttemptLimit,
   calling,
   final,
   isFinal,
@@ -32,19 +31,19 @@ export interface GroupSettings {
   readonly now: () => number;
 }
 
-/** Several endpoints behind one connector: dials one of them, and remembers which has opened what. */
+/** Several endpoints behind one connector: dials one of them, and remembers which opened which resource. */
 export class EndpointGroup implements RaceContext {
   readonly endpoints: readonly Endpoint[];
   readonly selection: Selection;
   readonly attemptDelay: number;
   readonly now: () => number;
-  readonly limits: DeadlineQueue<AttemptLimit>;
+  readonly limits: DeadlineQueue;
   readonly backgroundProbes = new Set<Attempt>();
   turn = 0;
-  /** Leave that was given and that no race has taken yet, in the order in which it was given. */
+  /** Permits that were granted and not yet taken by a race, in order. */
   readonly #admissions = new Set<Admission>();
   readonly #owners = new ResourceOwners();
-  /** How many dials are in flight and resources open. */
+  /** The number of dials in flight and of open resources. */
   #uses = 0;
 
   constructor(
@@ -56,11 +55,11 @@ export class EndpointGroup implements RaceContext {
     this.selection = selection;
     this.attemptDelay = settings.attemptDelay;
     this.now = settings.now;
-    this.limits = new DeadlineQueue(settings.now, (limit) => limit.onDue());
-    this.limits.close(); // no connector is told when its timer is no longer needed
+    this.limits = new DeadlineQueue(settings.now);
+    this.limits.close(); // a connector is never told that it is no longer needed
   }
 
-  /** The connector that stands for the group. A method that none of the endpoints has the pool need not call. */
+  /** The connector of the group. It has only the methods that an endpoint has. */
   toConnector(kind: string): AnyConnector {
     return {
       place: `${kind}(${this.endpoints.map(({ name }) => name).join(", ")})`,
@@ -73,9 +72,9 @@ export class EndpointGroup implements RaceContext {
   }
 
   /**
-   * Has the leave of the endpoint that would be dialled now, so that the wait for
-   * it is no part of the dial. An endpoint that is down is asked in the race,
-   * as is one that is dialled because another has failed.
+   * Takes the permit of the endpoint that would be dialled now, so that this wait is no part
+   * of the dial. The permit of an endpoint that is down, or that is dialled because another
+   * failed, is taken in the race.
    */
   async admit({ signal }: ConnectorContext): Promise<Permit> {
     for (;;) {
@@ -148,7 +147,7 @@ export class EndpointGroup implements RaceContext {
     return this.endpoints.some(({ connector }) => connector[method] !== undefined);
   }
 
-  /** Waits for the leave of an endpoint. Returns undefined if it goes down meanwhile: another one is to be asked. */
+  /** Waits for the permit of an endpoint. Returns undefined if it goes down meanwhile, so that another is asked. */
   async #admitTo(endpoint: Endpoint, signal: AbortSignal): Promise<Admission | undefined> {
     const controller = new AbortController();
     const { breaker, connector, load } = endpoint;
@@ -187,7 +186,7 @@ export class EndpointGroup implements RaceContext {
     if (this.#admissions.delete(admission)) admission.endpoint.load.waiting--;
   }
 
-  /** Notes whose the resource is, if that can be known of it. */
+  /** Records which endpoint opened the resource, if it has an identity. */
   async #own({ endpoint, resource, permit }: Winner): Promise<Opening> {
     const opening = new Opening(endpoint, this.now(), permit);
     if (this.#owners.add(resource, opening)) return opening;
@@ -218,7 +217,7 @@ export class EndpointGroup implements RaceContext {
     return opening;
   }
 
-  /** The resource is no longer the pool's. */
+  /** The resource was detached from the pool. */
   #forget(resource: unknown): void {
     const opening = this.#owners.remove(resource);
     if (opening === undefined) return;
@@ -235,7 +234,7 @@ export class EndpointGroup implements RaceContext {
   }
 }
 
-/** Whether a promise settles before it is stopped. `begin` is given what stops it, and returns what ends that. */
+/** Whether a promise settles before it is stopped. `begin` gets a function that stops the wait, and returns its cleanup. */
 function settledBefore(
   promise: Promise<unknown>,
   begin: (stop: () => void) => () => void,

@@ -2,7 +2,7 @@ import type { LeaseSlot } from "../../pool/lease.ts";
 import type { Permit } from "../../pool/semaphore.ts";
 import { ask, type Endpoint } from "./endpoint.ts";
 
-/** That an endpoint has opened a resource, and with which permit. */
+/** A resource opened by an endpoint, and its permit. */
 export class Opening {
   readonly endpoint: Endpoint;
   readonly openedAt: number;
@@ -15,14 +15,14 @@ export class Opening {
     this.#permit = permit;
   }
 
-  /** Closes the resource, and gives the permit back when that is done. */
+  /** Closes the resource, then gives the permit back. */
   close(close: () => void | PromiseLike<void>): void | PromiseLike<void> {
     if (this.#permit === undefined) return close();
     this.#isClosing = true;
     return this.#closeWithPermit(close);
   }
 
-  /** The pool waits for the close no longer: the permit is not lost with it. */
+  /** The pool has given up the close; the permit is given back. */
   endClose(): void {
     if (this.#isClosing) this.releasePermit();
   }
@@ -42,29 +42,29 @@ export class Opening {
   }
 }
 
-/** Whether what `admit` has given can be given back. */
+/** Whether the result of `admit` is a permit. */
 export function isPermit(permit: unknown): permit is Permit {
   const canBeReleased = () => typeof (permit as Permit | undefined)?.release === "function";
   return ask(canBeReleased, { onThrow: false, onPromise: false });
 }
 
-/** Gives a permit back. What `admit` has given may be anything. */
+/** Gives a permit back. The result of `admit` may be any value. */
 export function releasePermit(permit: Permit): void {
   ask<unknown>(() => permit?.release?.(), { onThrow: undefined, onPromise: undefined });
 }
 
 /**
- * Leave to dial an endpoint, had before `connect` is called. The race that comes
- * next takes it, and uses it if it dials that endpoint.
+ * A permit for an endpoint, taken before `connect` is called. The next race takes it over,
+ * and uses it if it dials that endpoint.
  */
 export class Admission implements Permit {
   readonly endpoint: Endpoint;
   #leave: Promise<Permit> | undefined;
   readonly #onRelease: () => void;
-  /** What was opened with it. */
+  /** The resource opened with it. */
   opening: Opening | undefined;
 
-  /** `leave` has settled, if the endpoint was asked. */
+  /** `leave` has settled, if the endpoint has an `admit`. */
   constructor(endpoint: Endpoint, leave: Promise<Permit> | undefined, onRelease: () => void) {
     this.endpoint = endpoint;
     this.#leave = leave;
@@ -85,7 +85,7 @@ export class Admission implements Permit {
     this.#leave = undefined;
   }
 
-  /** By the pool: the dial has failed, the resource is closed, or the pool waits for that no longer. */
+  /** Called by the pool: the dial failed, the resource is closed, or its close was given up. */
   release(): void {
     this.#onRelease();
     this.drop();
@@ -98,8 +98,8 @@ export class Admission implements Permit {
 }
 
 /**
- * Which endpoint has opened which resource. A resource without an identity, such
- * as a number, can be told apart as long as only one endpoint has it open.
+ * Which endpoint opened which resource. A resource without an identity, such as a number,
+ * may be open at one endpoint only.
  */
 export class ResourceOwners {
   /** Closed ones included: the pool may still ask about them. */
@@ -107,7 +107,7 @@ export class ResourceOwners {
   readonly #openObjects = new WeakSet<object>();
   readonly #ofValues = new Map<unknown, Opening[]>();
 
-  /** Notes an opening. Returns false if the resource is open already, and can't be so twice. */
+  /** Records an opening. Returns false if the resource is open already and has an identity, or is open elsewhere. */
   add(resource: unknown, opening: Opening): boolean {
     return isObject(resource)
       ? this.#addObject(resource, opening)
@@ -121,7 +121,7 @@ export class ResourceOwners {
       : this.#ofValues.get(resource)?.at(-1);
   }
 
-  /** The resource is about to be closed, or leaves the pool. Returns the opening that ends so, if it was open. */
+  /** The resource is about to be closed or detached. Returns its opening, if it was open. */
   remove(resource: unknown): Opening | undefined {
     if (isObject(resource)) {
       return this.#openObjects.delete(resource) ? this.#ofObjects.get(resource) : undefined;
@@ -152,7 +152,7 @@ export function isObject(value: unknown): value is object {
   return (typeof value === "object" && value !== null) || typeof value === "function";
 }
 
-/** A slot that reports when its resource is detached from the pool, which no connector learns otherwise. */
+/** A slot that reports the detachment of its resource, which connectors cannot know otherwise. */
 export class TrackedSlot<T> implements LeaseSlot<T> {
   readonly #slot: LeaseSlot<T>;
   readonly #onDetach: (resource: T) => void;

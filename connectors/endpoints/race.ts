@@ -1,4 +1,4 @@
-import type { Bounded, DeadlineQueue } from "../../internal/deadline_queue.ts";
+import { type DeadlineQueue, Limit } from "../../internal/deadline_queue.ts";
 import { errorText, oneLine, shown } from "../../internal/text.ts";
 import { closeResource, type ConnectContext, type RetireOptions } from "../../pool/connector.ts";
 import { PoolTimeoutError } from "../../pool/errors.ts";
@@ -10,37 +10,25 @@ import { type Admission, isPermit, releasePermit } from "./ownership.ts";
 // is down before another one is dialled, for the first of them beside it.
 const PROBE_HEAD_START_MS = 250;
 
-/** How long an attempt may take, as an entry of a queue of deadlines. */
-export class AttemptLimit implements Bounded {
-  readonly deadline: number;
-  readonly onDue: () => void;
-  settled = false;
-
-  constructor(deadline: number, onDue: () => void) {
-    this.deadline = deadline;
-    this.onDue = onDue;
-  }
-}
-
-/** What a race goes by, and leaves behind for the next. */
+/** The input of a race, and the state that races share. */
 export interface RaceContext {
   readonly endpoints: readonly Endpoint[];
   readonly selection: Selection;
   readonly attemptDelay: number;
   readonly now: () => number;
   /** How long attempts may take: a stall of the event loop does not count. */
-  readonly limits: DeadlineQueue<AttemptLimit>;
-  /** Probes that go on although nobody waits for them any more. */
+  readonly limits: DeadlineQueue;
+  /** Probes that go on without a waiting race. */
   readonly backgroundProbes: Set<Attempt>;
-  /** How many attempts there have been. */
+  /** The number of attempts so far. */
   turn: number;
 }
 
-/** What a race has brought. */
+/** The outcome of a race. */
 export interface Winner {
   readonly endpoint: Endpoint;
   readonly resource: unknown;
-  /** What the endpoint's `admit` has given. */
+  /** The result of the endpoint's `admit`. */
   readonly permit: Permit | undefined;
 }
 
@@ -116,7 +104,7 @@ export class Race implements AttemptEvents {
     else if (endpoint !== undefined) this.#begin(endpoint);
   }
 
-  /** Waits, as other races do, for the outcome of an endpoint's probe: it is one for all. */
+  /** Waits, like other races, for the outcome of the endpoint's only probe. */
   #awaitProbe({ breaker, load }: Endpoint): void {
     this.#state = "waiting";
     load.waiting++;
@@ -169,30 +157,30 @@ export class Race implements AttemptEvents {
   }
 }
 
-/** What an attempt reports to the race that began it. */
+/** The events of an attempt for its race. */
 export interface AttemptEvents {
-  /** It takes long: the next may begin beside it. */
+  /** It is slow: the next attempt may begin in parallel. */
   slow(): void;
-  /** It has brought what is awaited. */
+  /** It has a resource. */
   opened(attempt: Attempt, winner: Winner): void;
-  /** It is over, and has brought nothing. */
+  /** It ended without a resource. */
   ended(attempt: Attempt, error: unknown): void;
 }
 
 /**
  * - `awaited`: the race waits for it
- * - `background`: the race is over; the attempt goes on for what it tells of its endpoint
- * - `aborted`: it has been told to stop
+ * - `background`: the race is over; the attempt goes on as a probe of its endpoint
+ * - `aborted`: its signal was aborted
  * - `over`: it has settled
  */
 type AttemptState = "awaited" | "background" | "aborted" | "over";
 
-/** What an attempt waits for: leave to dial, `connect`, or `init`. */
+/** What an attempt waits for: `admit`, `connect` or `init`. */
 type AttemptPhase = "admit" | "connect" | "init";
 
 /**
  * One dial of one endpoint: `admit`, `connect` and `init` of its connector. The
- * endpoint's time begins with `connect`: to wait for leave is not to dial.
+ * endpoint's time limit begins with `connect`: a wait for admission does not count.
  */
 export class Attempt {
   readonly endpoint: Endpoint;
@@ -201,7 +189,7 @@ export class Attempt {
   readonly #events: AttemptEvents;
   readonly #probe: number;
   readonly #controller = new AbortController();
-  readonly #limits: AttemptLimit[] = [];
+  readonly #limits: Limit[] = [];
   #state: AttemptState = "awaited";
   #phase: AttemptPhase = "admit";
   #permit: Permit | undefined;
@@ -226,12 +214,12 @@ export class Attempt {
     endpoint.lastTurn = ++context.turn;
   }
 
-  /** Dials, with this leave if it is had already. */
+  /** Dials, with this permit if there is one already. */
   run(leave: Promise<Permit> | undefined): void {
     const { breaker, connector, hasAdmit } = this.endpoint;
     const { attemptDelay } = this.#context;
     const { signal } = this.#controller;
-    // An endpoint that is down has its head start from here on, leave or not: others wait too.
+    // The head start of an endpoint that is down begins here, even before admission, since other races wait too.
     const isDown = !breaker.isClosed;
     const headStart = isDown ? Math.min(attemptDelay, PROBE_HEAD_START_MS) : attemptDelay;
     if (leave === undefined && hasAdmit) {
@@ -247,20 +235,20 @@ export class Attempt {
   }
 
   /**
-   * The race is over. A probe goes on: otherwise an endpoint that is slower to
-   * answer than the others would never be found to be back.
+   * The race is over. A probe goes on: otherwise an endpoint that answers more slowly than
+   * the others would never be found up.
    */
   dismiss(): void {
     if (this.endpoint.breaker.isProbedBy(this.#probe)) this.#state = "background";
     else this.abort(new Error("Another endpoint has answered"));
   }
 
-  /** Whether it goes on unasked. */
+  /** Whether it goes on as a background probe. */
   get isInBackground(): boolean {
     return this.#state === "background";
   }
 
-  /** Tells it to stop. That its time is over speaks against the endpoint; nothing else does. */
+  /** Aborts it. Only a timeout counts against the endpoint. */
   abort(reason: unknown): void {
     if (!this.#end("aborted")) return;
     if (this.#phase !== "admit" && isTimeout(reason)) this.#blame(reason);
@@ -271,7 +259,7 @@ export class Attempt {
     else if (this.#phase === "init") this.#discard(this.#resource);
   }
 
-  /** The endpoint has gone down while leave to dial it was waited for: the other dial's failure is this one's. */
+  /** The endpoint went down during the wait for admission: the failure of the other dial counts for this one. */
   #forestall(): void {
     const { error } = this.endpoint.breaker;
     this.#end("aborted");
@@ -309,7 +297,7 @@ export class Attempt {
     return closed === undefined ? { signal, retire } : { signal, retire, closed };
   }
 
-  /** Only what has won is the pool's to retire. */
+  /** Only the winning resource can be retired in the pool. */
   #retired(reason: unknown, options: RetireOptions | undefined): void {
     const retire = () => this.#call.retire?.(reason, options);
     if (this.#hasWon) retire();
@@ -377,21 +365,21 @@ export class Attempt {
     if (permit !== undefined) releasePermit(permit);
   }
 
-  /** Closes what is not wanted any more, and is over then. */
+  /** Closes an unneeded resource, and ends. */
   #discard(resource: unknown): void {
     this.#close(resource).finally(() => this.#events.ended(this, undefined));
   }
 
-  /** That it would not close can be reported to nobody. */
+  /** An error of this close cannot be reported. */
   async #close(resource: unknown): Promise<void> {
     try {
       await closeResource(this.endpoint.connector, resource, "surplus");
     } catch {
-      // as with what the pool itself has given up
+      // as with resources that the pool itself has given up
     }
   }
 
-  /** Returns whether it was still going on. */
+  /** Returns whether it had not ended before. */
   #end(state: "aborted" | "over"): boolean {
     if (this.#state === "aborted" || this.#state === "over") return false;
     this.#state = state;
@@ -405,7 +393,7 @@ export class Attempt {
   #limit(delay: number, callback: () => void): void {
     if (this.#state === "aborted" || this.#state === "over") return;
     const now = this.#context.now();
-    const limit = new AttemptLimit(now + delay, () => {
+    const limit = new Limit(now + delay, () => {
       this.#lift(limit);
       callback();
     });
@@ -413,14 +401,14 @@ export class Attempt {
     this.#context.limits.add(limit, now);
   }
 
-  #lift(limit: AttemptLimit): void {
+  #lift(limit: Limit): void {
     if (limit.settled) return;
     limit.settled = true;
     this.#context.limits.drop(limit);
   }
 }
 
-/** Calls a member of a connector: what it throws is a rejection like any other. */
+/** Calls a member of a connector; a throw becomes a rejection. */
 export async function calling<R>(call: () => R | PromiseLike<R>): Promise<R> {
   return await call();
 }
@@ -438,10 +426,10 @@ export interface EndpointFailure {
   readonly error: unknown;
 }
 
-/** The errors that trying again can't mend. */
+/** The errors that are not retryable. */
 const finals = new WeakSet<object>();
 
-/** Says which endpoints failed and why; it is worth trying again if it is so with one of them. */
+/** The error that names the failed endpoints and why; it is retryable if one of the errors is. */
 export function unreachableError(failures: readonly EndpointFailure[]): AggregateError {
   const reasons = failures.map(({ endpoint, error }) => {
     const { name } = endpoint;
@@ -457,13 +445,13 @@ export function unreachableError(failures: readonly EndpointFailure[]): Aggregat
   return mayRetry ? error : final(error);
 }
 
-/** Marks an error as one that trying again can't mend. */
+/** Marks an error as not retryable. */
 export function final<E extends Error>(error: E): E {
   finals.add(error);
   return error;
 }
 
-/** Whether trying again can't mend it. */
+/** Whether it is marked as not retryable. */
 export function isFinal(error: unknown): boolean {
   return finals.has(error as object);
 }

@@ -9,8 +9,8 @@ import { Writer } from "./writer.ts";
 
 /**
  * - `open`: both directions work, as far as is known
- * - `halfClosed`: we have said that we write no more
- * - `ended`: the peer has said so
+ * - `halfClosed`: we have ended our direction
+ * - `ended`: the peer has ended its direction
  * - `failed`: a read or write has failed
  * - `closed`: by us
  */
@@ -25,16 +25,16 @@ export interface ConnectionPlan {
   readonly flushesBeforeClose?: boolean;
 }
 
-// How long a peer may take to make room for what was written last.
+// How long a peer may take to read the last bytes written.
 const FLUSH_MS = 2_000;
 
-// A farewell is short. What is longer is none, and is not kept.
+// A farewell is short; longer input is not kept.
 const LONGEST_FAREWELL_BYTES = 16_384;
 
 /**
- * What a socket knows of its connection: how both of its halves are, and whether
- * it is fit for another borrower. There may be 10,000 of them, idle: its parts
- * tell it of what happens by its methods, as functions would take more room.
+ * The state of a socket's connection: both of its halves, and whether it can be reused.
+ * There may be 10,000 idle ones, so its parts call its methods: callbacks would take more
+ * memory.
  */
 export class Connection<A extends Deno.Addr> {
   readonly conn: Deno.Conn<A>;
@@ -46,15 +46,15 @@ export class Connection<A extends Deno.Addr> {
   #failure: unknown = undefined;
   /** Whether the connection has been closed, because of a failure or for good. */
   #isReleased = false;
-  /** How many bytes have come since the connection was lent. */
+  /** The number of bytes received since the connection was lent. */
   received = 0;
-  /** Those bytes, where they might be a farewell. */
+  /** Those bytes, if they might be a farewell. */
   #words: Uint8Array<ArrayBuffer>[] | undefined = undefined;
   /** What `init` has given. */
   state: unknown = undefined;
-  /** Aborted when its pool is closed; the reason is what a borrower is told who is cut off then. */
+  /** Aborted when its pool is closed; the reason is the error of a borrower that is cut off. */
   poolClosed: AbortSignal | undefined = undefined;
-  /** Reads what the peer says unasked, if the connector can. */
+  /** Reads unsolicited bytes, if the connector has `accept`. */
   accept: ((signal: AbortSignal) => unknown) | undefined = undefined;
 
   constructor(conn: Deno.Conn<A>, plan: ConnectionPlan) {
@@ -66,13 +66,13 @@ export class Connection<A extends Deno.Addr> {
     eventLoopLag.join();
   }
 
-  /** Whether nobody may use the connection any more. */
+  /** Whether the connection cannot be used any more. */
   get isBroken(): boolean {
     return this.#state !== "open" || this.reader.isBusy || this.writer.isBusy ||
       this.reader.isAbandoned || this.reader.unread > 0 && !this.#mayAcceptUnread;
   }
 
-  /** Whether the peer had hung up on the present borrower before it gave anything back but its farewell. */
+  /** Whether the peer hung up on the present borrower after sending nothing but its farewell. */
   get isStale(): boolean {
     if (this.received > 0) return this.#hasSaidFarewell;
     return this.#state === "ended" ||
@@ -85,7 +85,7 @@ export class Connection<A extends Deno.Addr> {
     this.#words = undefined;
   }
 
-  /** Begins to watch it; tells at once if it is lost already. */
+  /** Begins to watch it; reports at once if it is lost already. */
   beginWatch(events: WatchEvents): void {
     if (this.#isReleased) {
       return events.lost(this.#failure ?? new Deno.errors.BadResource("closed"));
@@ -95,7 +95,7 @@ export class Connection<A extends Deno.Addr> {
     this.watch.begin(events);
   }
 
-  /** Reads what the peer has said unasked. Rejects if that leaves the connection unfit. */
+  /** Reads unsolicited bytes. Rejects if the connection cannot be reused then. */
   async acceptBytes(signal: AbortSignal): Promise<void> {
     await this.accept!(signal);
     if (this.reader.unread > 0) {
@@ -104,7 +104,7 @@ export class Connection<A extends Deno.Addr> {
     this.assertFit("accept");
   }
 
-  /** Throws if a user's function has left the connection in a state in which it can't be used on. */
+  /** Throws if a user's function has left the connection in an unusable state. */
   assertFit(what: string): void {
     if (!this.isBroken) return;
     if (this.#state === "failed") throw this.#failure;
@@ -116,15 +116,15 @@ export class Connection<A extends Deno.Addr> {
     throw new Deno.errors.BadResource(`${what}() left the connection closed, or in use`);
   }
 
-  /** We will write no more. */
+  /** Ends our direction. */
   async closeWrite(): Promise<void> {
     if (this.#state === "open") this.#state = "halfClosed";
     await this.writer.close();
   }
 
   /**
-   * Closes it. What is in flight, and what comes later, fails with the reason if
-   * there is one. Resolves when nothing is left behind, if that takes time.
+   * Closes it. Operations in flight and later ones fail with the reason if there is one.
+   * Resolves when everything is closed, if that takes time.
    */
   close(reason?: unknown): Promise<void> | undefined {
     if (this.#state === "closed") return undefined;
@@ -135,7 +135,7 @@ export class Connection<A extends Deno.Addr> {
     return mayLose ? this.#flushAndRelease() : this.#release();
   }
 
-  /** Gives the bare connection away, and does not close it. */
+  /** Gives up the bare connection without closing it. */
   surrender(): Deno.Conn<A> {
     this.#state = "closed";
     this.#letGo();
@@ -153,7 +153,7 @@ export class Connection<A extends Deno.Addr> {
     if (this.#plan.farewell !== undefined) this.#keepWords(room.subarray(0, read));
   }
 
-  /** An operation has failed. Answers the error that says why: the first one's, if that closed the connection. */
+  /** An operation has failed. Returns the error to throw: the first one, if it closed the connection. */
   failed(error: unknown): unknown {
     if (this.#state === "closed") return this.#failure ?? error;
     if (this.#state !== "failed") {
@@ -163,7 +163,7 @@ export class Connection<A extends Deno.Addr> {
     return this.#failure;
   }
 
-  /** A read is over that nobody may have waited for. */
+  /** A parked read has ended. */
   arrived(): void {
     if (this.#state === "closed" || !this.watch.isOn) return;
     const mayAccept = this.#state === "open" && this.reader.unread > 0 &&
@@ -171,14 +171,14 @@ export class Connection<A extends Deno.Addr> {
     this.watch.arrived(this.#strayReason(), mayAccept);
   }
 
-  /** Fails for a reason of our own, and with that all that is in flight. */
+  /** Fails for our own reason, together with all operations in flight. */
   break(reason: unknown): void {
     this.failed(reason);
     this.reader.fail(reason);
     this.#release();
   }
 
-  /** At its release what is unread may be what the peer says unasked. */
+  /** At the release, unread bytes may be unsolicited ones for `accept`. */
   get #mayAcceptUnread(): boolean {
     return this.accept !== undefined && !this.watch.isOn;
   }
@@ -246,7 +246,7 @@ export class Connection<A extends Deno.Addr> {
   }
 }
 
-/** Waits for a promise, whatever becomes of it, but no longer than so many milliseconds. */
+/** Waits until a promise settles, but no longer than `limit` milliseconds. */
 async function within(limit: number, promise: Promise<unknown>): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const over = new Promise((resolve) => timer = setTimeout(resolve, limit));

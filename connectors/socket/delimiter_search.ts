@@ -1,11 +1,11 @@
 /**
- * Looks for a delimiter in bytes that come in pieces, each byte once (Knuth,
+ * Searches for a delimiter in bytes that come in pieces, looking at each byte once (Knuth,
  * Morris and Pratt): the time does not grow with the delimiter's length.
  */
 export class DelimiterSearch {
   readonly #delimiter: Uint8Array;
   readonly #fallbacks: Uint32Array;
-  /** How many bytes have been looked at. */
+  /** The number of bytes searched so far. */
   #position = 0;
   /** How many bytes of the delimiter they end with. */
   #matched = 0;
@@ -15,7 +15,7 @@ export class DelimiterSearch {
     this.#fallbacks = fallbacksOf(delimiter);
   }
 
-  /** Where the delimiter ends, within so many bytes; 0 if it has not come. `bytes` is what there was before, and more. */
+  /** Where the delimiter ends within `limit` bytes, or 0 if it has not come. `bytes` begins with the bytes of earlier calls. */
   endIn(bytes: Uint8Array, limit: number): number {
     const delimiter = this.#delimiter;
     const fallbacks = this.#fallbacks;
@@ -34,7 +34,7 @@ export class DelimiterSearch {
   }
 }
 
-/** The first place of a byte, found by what the platform has for that. */
+/** The first index of a byte, by the platform's own search. */
 function firstIn(bytes: Uint8Array, byte: number, from: number, end: number): number {
   const at = bytes.indexOf(byte, from);
   return at < 0 ? end : at;

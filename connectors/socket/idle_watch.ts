@@ -17,14 +17,14 @@ const BRIEF_MS = 0.1;
 // borrower has not read from it for so long.
 const UNREAD_MS = 8;
 
-/** Takes an idle socket out of reach while something is done with it. */
+/** Takes an idle socket out of the pool during some work. */
 export type Prepare = (work: (context: { readonly signal: AbortSignal }) => Promise<void>) => void;
 
-/** What the watch calls. */
+/** The callbacks of the watch. */
 export interface WatchEvents {
   /** The socket is lost. */
   lost(reason: unknown): void;
-  /** Has the bytes read that have come. */
+  /** Lets received bytes be read. */
   readonly prepare?: Prepare | undefined;
   /** Whether a caller is waiting to have the socket next. */
   readonly wanted: boolean;
@@ -34,23 +34,23 @@ export interface WatchEvents {
 export interface WatchOwner {
   readonly conn: Pick<Deno.Conn, "ref" | "unref">;
   readonly reader: Reader;
-  /** It turns out too late that it should not have been lent. */
+  /** The socket was lent before its loss was noticed. */
   break(reason: unknown): void;
-  /** Reads what the peer has said unasked. Rejects if the socket is of no use after that. */
+  /** Reads unsolicited bytes. Rejects if the socket cannot be reused then. */
   acceptBytes(signal: AbortSignal): Promise<void>;
 }
 
 /**
  * - `off`: a borrower uses the socket
- * - `resting`: nobody does, perhaps only for this moment
- * - `probing`: a read is parked, which tells of whatever comes
+ * - `resting`: it is idle, perhaps only for this moment
+ * - `probing`: a read is parked, which reports anything that comes
  * - `parked`: the same, and it does not keep the process alive
- * - `accepting`: what the peer has said unasked is being read
+ * - `accepting`: unsolicited bytes are being read
  */
 type WatchState = "off" | "resting" | "probing" | "parked" | "accepting";
 
 /**
- * Watches a socket that nobody uses. Deno cannot be asked whether a peer has hung
+ * Watches an idle socket. Deno cannot be asked whether a peer has hung
  * up; only a read tells. So one is parked: at the next beat, or earlier if the
  * socket is asked for after a rest, or at once if a caller is waiting or there
  * may be something that the last borrower did not read. It brings within
@@ -64,7 +64,7 @@ type WatchState = "off" | "resting" | "probing" | "parked" | "accepting";
 export class IdleWatch implements BeatListener {
   readonly #owner: WatchOwner;
   #state: WatchState = "off";
-  /** Whether the next beat will be told: it may find the socket lent, or lent and returned again. */
+  /** Whether it is registered for the next tick, which may find the socket lent or returned again. */
   #isEnlisted = false;
   #events: WatchEvents | undefined = undefined;
   #probe: Promise<void> | undefined = undefined;
@@ -73,7 +73,7 @@ export class IdleWatch implements BeatListener {
     this.#owner = owner;
   }
 
-  /** Whether what comes now is nobody's. */
+  /** Whether bytes that come now belong to no borrower. */
   get isOn(): boolean {
     return this.#state !== "off" && this.#state !== "accepting";
   }
@@ -85,9 +85,9 @@ export class IdleWatch implements BeatListener {
     if (events.wanted || this.#isInDoubt) this.#probeNow();
   }
 
-  /** What to await before the socket is used, so that nothing is overlooked that could be seen. */
+  /** The promise to await before the socket is used, so that no known event is missed. */
   probe(mayWait: boolean, hasRested: boolean): Promise<void> | undefined {
-    if (this.#state === "resting" && !hasRested) return undefined; // what was read last was read just now
+    if (this.#state === "resting" && !hasRested) return undefined; // the last read has just ended
     const caughtUp = eventLoopLag.catchUp(monotonicNow(), mayWait);
     if (caughtUp !== undefined) {
       this.#beginProbe();
@@ -118,14 +118,14 @@ export class IdleWatch implements BeatListener {
     this.#owner.conn.unref();
   }
 
-  /** Something has come: bytes that may be accepted, or a reason why the socket is of no use any more. */
+  /** Bytes have come that may be accepted, or an event that makes the socket unusable. */
   arrived(reason: unknown, mayAccept: boolean): void {
     const prepare = this.#events?.prepare;
     if (mayAccept && prepare !== undefined) this.#accept(prepare);
     else this.lose(reason);
   }
 
-  /** The socket is of no use to anybody any more. */
+  /** The socket is lost. */
   lose(reason: unknown): void {
     const events = this.#events;
     this.#events = undefined;
@@ -133,7 +133,7 @@ export class IdleWatch implements BeatListener {
     else if (this.#state === "off") this.#owner.break(reason);
   }
 
-  /** Whether there may be something that its last borrower did not read. */
+  /** Whether there may be bytes that its last borrower did not read. */
   get #isInDoubt(): boolean {
     const { mayBeBehind, isStreaming, lastReadAt } = this.#owner.reader;
     return mayBeBehind || isStreaming || performance.now() - lastReadAt > BRIEF_MS;

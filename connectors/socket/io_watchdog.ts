@@ -2,9 +2,8 @@ import { graceFor } from "../../internal/deadline_queue.ts";
 import { eventLoopLag } from "../../internal/event_loop_lag.ts";
 
 /**
- * Notices when an operation has been waiting for longer than a limit. It sets
- * at most one timer at a time, however many operations there are: each only
- * moves the time that the timer will look at.
+ * Notices when an operation waits for longer than a limit. There is at most one timer at a
+ * time for all operations: each only moves the time that the timer checks.
  *
  * A stall of the event loop is not counted. A timer that fires late gives the
  * operation so much more time, and nothing expires before the loop has turned.
@@ -17,7 +16,7 @@ export class IoWatchdog {
   /** When the timer is to fire. */
   #firesAt = 0;
   #due = Infinity;
-  /** The deadline for which a stall has been made up already. */
+  /** The deadline that was already extended for a stall. */
   #extended = 0;
 
   constructor(limit: number, onExpire: () => void) {
@@ -32,12 +31,12 @@ export class IoWatchdog {
     if (this.#timer === undefined) this.#set(now, this.#limit);
   }
 
-  /** It waits no more. */
+  /** The operation has ended. */
   end(): void {
     this.#due = Infinity;
   }
 
-  /** No operation will begin for a while: drops the timer. */
+  /** The socket becomes idle: drops the timer. */
   rest(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;

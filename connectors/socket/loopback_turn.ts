@@ -3,10 +3,10 @@ import { eventLoopLag, type TurnSource } from "../../internal/event_loop_lag.ts"
 const HOSTNAME = "127.0.0.1";
 const BYTE = new Uint8Array(1);
 
-/** Others on this machine may connect to the port for the moment in which it is open. */
+/** Other programs on this machine may connect to the port while it is open. */
 const ACCEPT_ATTEMPTS = 8;
 
-/** A connection of this program with itself, which is opened when it is first needed. */
+/** A connection of this program with itself, opened when it is first needed. */
 class LoopbackPair {
   #state: "opening" | "open" | "closed" = "opening";
   readonly #parts: Disposable[] = [];
@@ -14,10 +14,10 @@ class LoopbackPair {
 
   constructor() {
     this.#ends = this.#open();
-    this.#ends.catch(() => {}); // who uses the pair is told
+    this.#ends.catch(() => {}); // users of the pair get the error
   }
 
-  /** A read that is begun before its byte is written is answered only when the system has been asked for news. */
+  /** A read that is begun before its byte is written resolves only after the loop has polled the system. */
   async turn(): Promise<void> {
     const [reader, writer] = await this.#ends;
     const read = reader.read(new Uint8Array(1));
@@ -25,7 +25,7 @@ class LoopbackPair {
     if (await read !== 1) throw new Deno.errors.UnexpectedEof("The loopback pair has ended");
   }
 
-  /** Closes what there is of it at once. What is about to be opened is closed then: that takes time. */
+  /** Closes the open ends at once, and ends that are being opened later. */
   close(): Promise<void> | undefined {
     const wasOpening = this.#state === "opening";
     this.#state = "closed";
@@ -44,7 +44,7 @@ class LoopbackPair {
     return [reader, writer];
   }
 
-  /** Accepts the connection that comes from a port of our own. */
+  /** Accepts the connection that comes from our own port. */
   async #accept(listener: Deno.TcpListener, port: number): Promise<Deno.TcpConn> {
     for (let attempt = 0; attempt < ACCEPT_ATTEMPTS; attempt++) {
       const conn = this.#keep(await listener.accept());

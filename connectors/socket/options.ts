@@ -26,7 +26,7 @@ export const SOCKET_RULES = {
   farewell: typed("function"),
 };
 
-/** Rules of what may be a function instead: checked when it is made, or else at each dial. */
+/** Rules of options that may be functions: checked when the connector is created, or at each dial. */
 export const TCP_SOURCE_RULES = {
   port,
   hostname: nonEmptyString,
@@ -51,7 +51,7 @@ export function orFunctions<K extends string>(rules: Record<K, Rule>): Record<K,
   return Object.fromEntries(entries);
 }
 
-/** Asks the functions among the options, and checks what they give. */
+/** Calls the options that are functions, and checks their results. */
 export async function resolveSources<O extends object>(
   options: O,
   rules: Rules,

@@ -1,6 +1,6 @@
 import type { Rule } from "../../internal/validate.ts";
 
-/** What a proxy is spoken to through. */
+/** The part of a socket that a proxy handshake uses. */
 export interface ByteChannel {
   writeAll(bytes: Uint8Array): Promise<void>;
   readExactly(count: number): Promise<Uint8Array>;
@@ -24,7 +24,7 @@ const decoder = new TextDecoder();
 
 const DEMAND = '"socks5://[user:password@]host:port" or "http://[user:password@]host:port"';
 
-/** The URL of a proxy. What is refused is not shown: it may hold a password. */
+/** The URL of a proxy. A refused value is not shown, since it may hold a password. */
 export const proxyUrl: Rule = (value, name, subject) => {
   if (parseProxy(value) !== undefined) return;
   throw new TypeError(
@@ -32,7 +32,7 @@ export const proxyUrl: Rule = (value, name, subject) => {
   );
 };
 
-/** Takes the URL of a proxy apart; undefined if it is none. */
+/** Parses the URL of a proxy; undefined if it is invalid. */
 export function parseProxy(value: unknown): Proxy | undefined {
   if (typeof value !== "string") return undefined;
   const [, scheme, rest] = /^(socks5|http):\/\/(.+)$/.exec(value) ?? [];
@@ -62,7 +62,7 @@ function fits(text: string): boolean {
   return encoder.encode(text).length <= 255;
 }
 
-/** Has the proxy connect to a target, whose name it resolves. */
+/** Lets the proxy connect to a target, whose name it resolves. */
 export async function traverse(
   channel: ByteChannel,
   proxy: Proxy,
@@ -105,7 +105,7 @@ const BY_PASSWORD = 2;
 const CONNECT = 1;
 const DOMAIN_NAME = 3;
 
-/** How many bytes an address takes, by its type; that of a name is told by the first one. */
+/** The length of an address by its type; the length of a name is its first byte. */
 const ADDRESS_BYTES: Readonly<Record<number, number>> = { 1: 4, 4: 16 };
 
 const REFUSALS: Readonly<Record<number, string>> = {
@@ -147,7 +147,7 @@ async function connectBySocks(
   await channel.readExactly(length + 2);
 }
 
-/** Agrees on a way to log in (RFC 1928), and does so if the proxy asks for it (RFC 1929). */
+/** Negotiates a login method (RFC 1928), and logs in if the proxy requires it (RFC 1929). */
 async function logIn(channel: ByteChannel, { user, password }: Proxy): Promise<void> {
   const methods = user === undefined ? [NO_LOGIN] : [NO_LOGIN, BY_PASSWORD];
   await channel.writeAll(Uint8Array.of(SOCKS_VERSION, methods.length, ...methods));

@@ -2,13 +2,13 @@ import { AsyncMutex } from "../../internal/async_mutex.ts";
 import { DelimiterSearch } from "./delimiter_search.ts";
 import type { IoWatchdog } from "./io_watchdog.ts";
 
-// What every socket keeps for small reads and for the one that watches it. Most
-// replies fit, and 10,000 idle sockets cost 5 MB.
+// The buffer of every socket for small reads and for the parked one. Most replies fit,
+// and 10,000 idle sockets take 5 MB.
 const RESTING_SIZE_BYTES = 512;
 
 /**
- * The bytes that have come and have not been taken yet. At rest it is a small
- * buffer that lives as long as the socket; it grows while more is waited for.
+ * The received bytes that have not been taken yet: a small buffer that lives as long as
+ * the socket, and grows while more bytes are awaited.
  */
 class ReadBuffer {
   readonly #resting = new Uint8Array(RESTING_SIZE_BYTES);
@@ -20,23 +20,23 @@ class ReadBuffer {
     return this.#end - this.#start;
   }
 
-  /** The bytes, in place: to be looked at, not to be kept. */
+  /** The bytes, in place; they must not be kept. */
   get bytes(): Uint8Array {
     return this.#store.subarray(this.#start, this.#end);
   }
 
-  /** Where the next bytes are to be written: at least `least` bytes long. */
+  /** The room for the next bytes: at least `least` bytes. */
   room(least = 1): Uint8Array {
     if (this.#store.length - this.#end < least) this.#makeRoom(this.length + least);
     return this.#end === 0 ? this.#store : this.#store.subarray(this.#end);
   }
 
-  /** That many bytes have been written to the room. */
+  /** `count` bytes have been written to the room. */
   fill(count: number): void {
     this.#end += count;
   }
 
-  /** Moves as many bytes as there are, and as fit, to the target; answers how many. */
+  /** Moves the bytes to the target as far as they fit; returns how many. */
   takeInto(target: Uint8Array): number {
     const count = Math.min(this.length, target.length);
     target.set(this.#store.subarray(this.#start, this.#start + count));
@@ -87,7 +87,7 @@ export interface ReaderOwner {
   readonly conn: Pick<Deno.Conn, "read">;
   /** A read has brought bytes, at the start of `room`, or, with null, the end. */
   onRead(read: number | null, room: Uint8Array): void;
-  /** A read has failed; answers the error to be told. */
+  /** A read has failed; returns the error to throw. */
   failed(error: unknown): unknown;
   /** A parked read is over. */
   arrived(): void;
@@ -96,25 +96,24 @@ export interface ReaderOwner {
 /** Bytes that a stream may keep. */
 export type Chunk = Uint8Array<ArrayBuffer>;
 
-/** A stream's wish for bytes, which it can take back. */
+/** A cancellable request of a stream for bytes. */
 export interface ChunkRequest {
   isCancelled: boolean;
   /** Ends the wait. */
   wake: () => void;
 }
 
-// A target smaller than this is filled by way of the buffer. What exceeds it is
-// then known to have come.
+// A target smaller than this is filled from the buffer, so that surplus bytes are known.
 const SMALL_BYTES = 512;
 
-// What a stream asks for at once, as Deno's own connections do. Also how much is
-// set aside for a long message before any of it has come.
+// The size of a stream's read, as in Deno's own connections. Also the memory allocated for
+// a long message before any of it has come.
 const CHUNK_SIZE_BYTES = 65_536;
 
 /**
- * The reading half of a connection. A read may be *parked*: begun with nobody
- * waiting for it, to watch an idle connection or because it was given up. What
- * it brings goes to the buffer, and to the next read.
+ * The reading half of a connection. A read may be *parked*: in flight without being awaited,
+ * to watch an idle connection or because it was aborted. Its bytes go to the buffer, and to
+ * the next read.
  */
 export class Reader {
   readonly #owner: ReaderOwner;
@@ -124,11 +123,11 @@ export class Reader {
   #parked: Promise<void> | undefined = undefined;
   #request: ChunkRequest | undefined = undefined;
   #state: "open" | "ended" | "failed" = "open";
-  /** Whether the system may hold more bytes: the last read took all that it had room for. */
+  /** Whether the system may hold more bytes: the last read filled its buffer. */
   mayBeBehind = false;
-  /** Whether a read was given up, and nothing has come since. */
+  /** Whether a read was aborted, and nothing has come since. */
   isAbandoned = false;
-  /** When the system last said what it had. */
+  /** When the last read ended. */
   lastReadAt = performance.now();
   #failure: unknown = undefined;
 
@@ -137,17 +136,17 @@ export class Reader {
     this.watchdog = watchdog;
   }
 
-  /** Whether a read has been asked for and not been answered, that of a stream apart. */
+  /** Whether a read is pending, except that of a stream. */
   get isBusy(): boolean {
     return this.#mutex.isBusy && !(this.isStreaming && this.#mutex.waiting === 0);
   }
 
-  /** Whether a stream waits for bytes: it may be a pipe's that reads ahead and is being cancelled. */
+  /** Whether a stream waits for bytes; it may belong to a pipe that reads ahead and is being cancelled. */
   get isStreaming(): boolean {
     return this.#request !== undefined;
   }
 
-  /** How many bytes have come that nobody has read. */
+  /** The number of unread bytes. */
   get unread(): number {
     return this.#buffer.length;
   }
@@ -178,9 +177,9 @@ export class Reader {
   }
 
   /**
-   * Reads what there is, for a stream, and answers false at the end. It is handed
-   * over in the very step in which it is taken, so that a request which is
-   * cancelled takes nothing: what comes is for the next read.
+   * Reads the available bytes for a stream; resolves to false at the end. Bytes are taken and
+   * handed over in one step, so that a cancelled request takes none: they stay for the next
+   * read.
    */
   async readChunk(request: ChunkRequest, deliver: (chunk: Chunk) => void): Promise<boolean> {
     const turn = this.#mutex.enter();
@@ -197,14 +196,14 @@ export class Reader {
     }
   }
 
-  /** Fails for a reason from outside: what has come is nobody's. */
+  /** Fails for a reason from outside, and drops unread bytes. */
   fail(reason: unknown): void {
     this.#state = "failed";
     this.#failure = reason;
     this.#buffer.clear();
   }
 
-  /** Begins a read that nobody waits for, unless one is in flight already. */
+  /** Parks a read, unless one is in flight already. */
   park(least = 1): Promise<void> {
     return this.#parked ??= this.#receiveParked(this.#buffer.room(least));
   }
@@ -242,7 +241,7 @@ export class Reader {
     return this.#inTurn(undefined, () => this.#readSome(target));
   }
 
-  /** A read that can be given up goes by way of the buffer, so that its bytes stay. */
+  /** An abortable read uses the buffer, so that its bytes stay. */
   #readBuffered(target: Uint8Array, signal: AbortSignal): Promise<number | null> {
     const least = Math.min(target.length, CHUNK_SIZE_BYTES);
     return this.#inTurn(signal, async () => {
@@ -251,7 +250,7 @@ export class Reader {
     });
   }
 
-  /** One operation after another. The wait for the turn can be given up as well. */
+  /** Runs operations one after the other. The wait for the turn can be aborted too. */
   async #inTurn<T>(signal: AbortSignal | undefined, operate: () => Promise<T>): Promise<T> {
     signal?.throwIfAborted();
     const turn = this.#mutex.enter();
@@ -329,7 +328,7 @@ export class Reader {
     }
   }
 
-  /** Waits for more bytes in the buffer. Answers false at the end. */
+  /** Waits for more bytes in the buffer. Resolves to false at the end. */
   async #more(least = 1, signal?: AbortSignal): Promise<boolean> {
     const { length } = this.#buffer;
     this.watchdog?.begin();
@@ -370,7 +369,7 @@ export class Reader {
     return this.#begin(room).then(
       (read) => {
         this.#onRead(read, room);
-        // What comes after a failure is nobody's.
+        // Bytes after a failure are dropped.
         if (read !== null && this.#state !== "failed") this.#buffer.fill(read);
         this.#arrived();
       },

@@ -1,16 +1,16 @@
 import type { Chunk, ChunkRequest } from "./reader.ts";
 
-/** Where a stream gets its bytes: false at the end. */
+/** The source of a stream's bytes: resolves to false at the end. */
 export interface ChunkSource {
   readChunk(request: ChunkRequest, deliver: (chunk: Chunk) => void): Promise<boolean>;
 }
 
-/** A new wish for bytes. */
+/** A new request for bytes. */
 export function chunkRequest(): ChunkRequest {
   return { isCancelled: false, wake: () => {} };
 }
 
-/** Takes back a stream's wish: what comes is for the next read. */
+/** Cancels a stream's request: bytes stay for the next read. */
 export function cancelRequest(request: ChunkRequest): void {
   request.isCancelled = true;
   request.wake();
@@ -22,9 +22,8 @@ export interface ByteSink {
 }
 
 /**
- * What a socket receives, as a stream of its own: ending or cancelling it leaves
- * the socket open, and bytes that come after that to the next read.
- * `source` is asked for at every read, and may throw.
+ * The received bytes of a socket as a stream. Ending or cancelling it leaves the socket
+ * open, and later bytes to the next read. `source` is called at every read, and may throw.
  */
 export function readableOf(
   source: () => ChunkSource,
@@ -45,7 +44,7 @@ export function readableOf(
   });
 }
 
-/** What is written to it goes to the socket; closing or aborting it leaves the socket open. */
+/** Writes go to the socket; closing or aborting the stream leaves the socket open. */
 export function writableOf(sink: () => ByteSink): WritableStream<Uint8Array<ArrayBufferLike>> {
   return new WritableStream({
     async write(chunk) {

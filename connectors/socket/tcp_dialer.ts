@@ -1,10 +1,10 @@
 import { dialError, nameOf, PLATFORM_ERRORS, SOCKET_ERRORS } from "../_dial_error.ts";
 import { parseProxy, type Proxy, traverse } from "./proxy.ts";
 
-// How many it takes Deno to hand out a connection that it has. Four are seen.
+// The microtasks that Deno takes to hand out a connection. Four were measured.
 const HAND_OUT_MICROTASKS = 16;
 
-/** What a TCP connection is opened by, at one dial. */
+/** The parameters of one TCP dial. */
 export interface TcpRoute {
   readonly port: number;
   readonly hostname?: string | undefined;
@@ -15,7 +15,7 @@ export interface TcpRoute {
   readonly autoSelectFamilyAttemptDelay?: number | undefined;
 }
 
-/** A socket, as far as a dial needs one before it is done. */
+/** The part of a socket that a dial uses before it is done. */
 interface Dialled {
   writeAll(bytes: Uint8Array): Promise<void>;
   readExactly(count: number): Promise<Uint8Array>;
@@ -23,14 +23,14 @@ interface Dialled {
   close(): void;
 }
 
-/** Where a route leads to, as errors name it. */
+/** The target of a route, as errors name it. */
 export function placeOf(scheme: string, { hostname = "127.0.0.1", port, proxy }: TcpRoute): string {
   const place = nameOf(scheme, hostname, port);
   const through = parseProxy(proxy);
   return through === undefined ? place : `${place} through ${proxyName(through)}`;
 }
 
-/** What errors call the place as long as no dial has asked for host and port. */
+/** The place in errors until a dial has called the functions for host and port. */
 export function staticPlace(
   scheme: string,
   { hostname = "127.0.0.1", port }: { hostname?: unknown; port: unknown },
@@ -61,8 +61,8 @@ export async function dialTcp<S extends Dialled>(
 }
 
 /**
- * Has something be agreed on with the peer before the connection is ready. If
- * that fails, or the signal is aborted, the socket is closed.
+ * Runs an exchange with the peer before the connection is ready. If it fails, or the
+ * signal is aborted, the socket is closed.
  */
 export async function negotiate(
   socket: { close(): void },
@@ -88,14 +88,14 @@ export async function negotiate(
   }
 }
 
-/** An IPv6 address may stand in brackets; in a certificate and for a proxy it does not. */
+/** Removes the brackets of an IPv6 address, which certificates and proxies do not use. */
 export function bare(hostname: string): string {
   return hostname.replace(/^\[(.*)\]$/, "$1");
 }
 
 /**
- * Calls a dial, and has its error say where to. The signal's reason is no error
- * of the dial, nor is what a user's function throws of its own.
+ * Calls a dial, and adds the place to its error. The signal's reason, and errors of a
+ * user's function, stay as they are.
  */
 export async function naming<R>(
   place: string,

@@ -7,7 +7,7 @@ export interface Established {
   readonly info: Deno.TlsHandshakeInfo;
 }
 
-/** How a connection is opened whose handshake is then to be done. */
+/** How to open a connection before its handshake. */
 export interface Route {
   open(signal: AbortSignal): Promise<Deno.TlsConn>;
   /** Whether `open` stops at the signal. */
@@ -25,7 +25,7 @@ export interface Route {
  */
 export class TlsDialer {
   readonly #permits: Semaphore;
-  /** Those that were given to who has not dialled yet. */
+  /** Permits that were granted and not yet used by a dial. */
   readonly #reserved: Permit[] = [];
   #lingering = 0;
 
@@ -33,14 +33,14 @@ export class TlsDialer {
     this.#permits = new Semaphore(limit);
   }
 
-  /** How many were given up and hold their sockets still. */
+  /** The number of abandoned dials that still hold their sockets. */
   get lingering(): number {
     return this.#lingering;
   }
 
   /**
-   * Leave to dial. It is the next dial's, of whatever caller; given back, it is
-   * free for others, unless a dial has taken it, which gives it back itself.
+   * Grants a permit to dial, which the next dial of any caller uses. A release frees it for
+   * others, unless a dial uses it, which frees it itself.
    */
   async admit({ signal }: ConnectorContext): Promise<Permit> {
     this.#refuseIfFull();
@@ -53,7 +53,7 @@ export class TlsDialer {
     return { release, [Symbol.dispose]: release };
   }
 
-  /** Opens a connection and sees its handshake through, unless the signal is aborted. */
+  /** Opens a connection and awaits its handshake, unless the signal is aborted. */
   async run(route: Route, { signal, closed }: ConnectContext): Promise<Established> {
     const permit = this.#reserved.pop() ?? await this.#waitForLeave(signal);
     if (signal.aborted) {
@@ -68,7 +68,7 @@ export class TlsDialer {
         this.#linger(handshake, closed);
       };
       const onAbort = () => {
-        // What is about to stop by itself is given up only if it is too late for that.
+        // A dial that stops at its signal is abandoned only if it is too late for that.
         if (route.stopsAtSignal && handshake.isOpening) handshake.opened.then(giveUp, () => {});
         else giveUp();
       };
@@ -93,7 +93,7 @@ export class TlsDialer {
     );
   }
 
-  /** Nobody waits for it any more: it is counted until it is over, or the pool is. */
+  /** Abandons the dial: it is counted until it ends, or the pool is closed. */
   #linger(handshake: Handshake, closed: AbortSignal | undefined): void {
     const abandon = () => handshake.abandon();
     this.#lingering++;
@@ -110,7 +110,7 @@ export class TlsDialer {
 /** One dial, from its start to the end of its handshake. */
 class Handshake {
   readonly opened: Promise<Deno.TlsConn>;
-  /** Settles when the system has nothing under way any more. If it rejects, the connection is closed. */
+  /** Settles when the system has no operation in flight. If it rejects, the connection is closed. */
   readonly done: Promise<Established>;
   #conn: Deno.TlsConn | undefined;
   #state: "running" | "abandoned" | "over" = "running";
@@ -128,7 +128,7 @@ class Handshake {
     return this.#state === "over";
   }
 
-  /** Leaves the rest to the system: nobody will know what becomes of the connection. */
+  /** Leaves the rest to the system; the end of the connection will not be noticed. */
   abandon(): void {
     if (this.isOver) return;
     this.#state = "abandoned";

@@ -4,7 +4,7 @@ import type { IoWatchdog } from "./io_watchdog.ts";
 /** The connection whose writing half it is. */
 export interface WriterOwner {
   readonly conn: Pick<Deno.Conn, "write" | "closeWrite">;
-  /** A write has failed; answers the error to be told. */
+  /** A write has failed; returns the error to throw. */
   failed(error: unknown): unknown;
 }
 
@@ -13,7 +13,7 @@ export class Writer {
   readonly #owner: WriterOwner;
   readonly watchdog: IoWatchdog | undefined;
   readonly #mutex = new AsyncMutex();
-  /** Whether something has been written since the peer was last heard of. */
+  /** Whether bytes have been written since the last received byte. */
   isUnanswered = false;
 
   constructor(owner: WriterOwner, watchdog: IoWatchdog | undefined) {
@@ -21,7 +21,7 @@ export class Writer {
     this.watchdog = watchdog;
   }
 
-  /** Whether a write has been asked for and not been done. */
+  /** Whether a write is pending. */
   get isBusy(): boolean {
     return this.#mutex.isBusy;
   }
@@ -49,7 +49,7 @@ export class Writer {
     }
   }
 
-  /** Says, after all that is being written, that no more will come. */
+  /** Ends the direction after all pending writes. */
   async close(): Promise<void> {
     const turn = this.#mutex.enter();
     if (turn !== undefined) await turn;

@@ -3,8 +3,8 @@ import { PendingCalls, type WaitOptions } from "./pending_calls.ts";
 const LONGEST_POLL_MS = 16;
 
 /**
- * Waits until the system has taken what was sent. The platform has no event for
- * that: while a call waits, the amount is polled.
+ * Waits until the system has taken the sent messages. The platform has no event for that,
+ * so the amount is polled while a call waits.
  */
 export class Backlog {
   readonly #amount: () => number;
@@ -12,7 +12,7 @@ export class Backlog {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #end: Error | undefined;
 
-  /** `amount`: how many bytes wait to be sent. */
+  /** `amount`: the number of buffered bytes. */
   constructor(amount: () => number) {
     this.#amount = amount;
     const onGivenUp = () => {

@@ -8,7 +8,7 @@ const LONGEST_REASON_BYTES = 123;
 
 const encoder = new TextEncoder();
 
-/** Checks what is to be said in a close frame, before anything is closed. */
+/** Checks the code and reason of a close frame, before anything is closed. */
 export function checkClose(code: unknown, reason: unknown): void {
   const demand = "Cannot close as 'code' must be 1000 or an integer from 3000 to 4999";
   if (typeof code !== "number") throw new TypeError(`${demand}: received ${shown(code)}`);
@@ -30,14 +30,14 @@ export function checkClose(code: unknown, reason: unknown): void {
  */
 export class ClosingHandshakes {
   readonly #timeout: number;
-  /** How many connections have been given up that are not closed yet. */
+  /** The number of abandoned connections that are not closed yet. */
   lingering = 0;
 
   constructor(timeout: number) {
     this.#timeout = timeout;
   }
 
-  /** Resolves when the peer has answered, or has had its time. */
+  /** Resolves when the peer has answered, or at the time limit. */
   async close(connection: Connection, reason?: RetireReason): Promise<void> {
     if (reason === "closed") connection.closeWithPool();
     else connection.close(1000, "");

@@ -10,14 +10,14 @@ import { IdleWatch } from "./idle_watch.ts";
 import { type MessageHandler, MessageQueue, type MessageQueueLimits } from "./message_queue.ts";
 import type { WaitOptions } from "./pending_calls.ts";
 
-/** What a connection goes by: options of the connector, with their defaults. */
+/** The options of a connection, with their defaults. */
 export interface ConnectionPlan extends MessageQueueLimits {
   readonly maxBufferedAmount: number;
   readonly drain: DrainPlan | undefined;
   readonly ping: PingPlan | undefined;
 }
 
-// An idle connection may take so long to send what its last borrower left.
+// How long an idle connection may take to send the messages of its last borrower.
 const FLUSH_TIMEOUT_MS = 250;
 
 const LOST: WebSocketClosing = { code: 1006, reason: "", wasClean: false };
@@ -40,7 +40,7 @@ export class Connection {
   readonly #queue: MessageQueue;
   readonly #backlog: Backlog;
   readonly #watch: IdleWatch;
-  /** Gets what comes now. */
+  /** The handler of messages that come now. */
   #handler: MessageHandler;
   #state: ConnectionState = "open";
   /** Why it is not open any more. */
@@ -49,9 +49,9 @@ export class Connection {
   #lastError: unknown;
   /** Whether the last lease ended while a `receive` waited. */
   #wasAbandoned = false;
-  /** Settles when what was left to be sent at the beginning of the watch is sent. */
+  /** Settles when the messages that were buffered at the beginning of the watch are sent. */
   #flushing: Promise<void> | undefined;
-  /** Settles when what it shared with other connections is closed with the last of them. */
+  /** Settles when the resources shared with other connections are closed. */
   #released: Promise<void> | undefined;
   /** Whether a message has come since the connection was lent. */
   #hasReceived = false;
@@ -113,7 +113,7 @@ export class Connection {
     this.#close(code, reason, "This side has closed the WebSocket");
   }
 
-  /** Closes it under its borrower, if it has one, as the pool is closed. */
+  /** Closes it because the pool is closed, even if it is leased. */
   closeWithPool(): void {
     const message = "This side has closed the WebSocket, as the pool was closed";
     this.#close(1000, "", message, this.poolClosed?.reason);
@@ -150,14 +150,14 @@ export class Connection {
     this.#queue.rejectAll(new LeaseReleasedError());
   }
 
-  /** Refuses a connection that `init` left with a `receive` whose message a borrower might get. */
+  /** Throws if `init` left a `receive` pending, whose message a borrower might get. */
   finishInit(): void {
     this.abandonCalls();
     if (!this.#wasAbandoned && !this.#queue.wasGivenUp) return;
     throw new Error("A receive() in 'init' was given up: its message may come to a borrower");
   }
 
-  /** Watches the idle connection. Calls `onLost` once when it is closed or a message comes that may not be dropped. */
+  /** Watches the idle connection. Calls `onLost` once if it is closed, or if a message comes that may not be dropped. */
   watch(onLost: (reason: unknown) => void): void {
     eventLoopLag.touch();
     this.#watch.begin(onLost);
@@ -166,28 +166,28 @@ export class Connection {
   }
 
   /**
-   * What to await before the watched connection is lent, so that nothing is
-   * overlooked that could be known, and what was left to be sent is sent.
+   * The promise to await before the watched connection is lent, so that no known event is
+   * missed, and buffered messages are sent.
    */
   probe(mayWait: boolean): Promise<void> | undefined {
     if (this.#flushing !== undefined) return this.#flushing.then(() => this.#catchUp(true));
     return this.#catchUp(mayWait);
   }
 
-  /** Ends the watch. What comes before the next use breaks the connection. */
+  /** Ends the watch. A message before the next use breaks the connection. */
   unwatch(): void {
     this.#watch.end();
     this.#flushing = undefined;
   }
 
-  /** Drops what the peer still sends until it is quiet. Rejects if the connection can't be reused. */
+  /** Drops messages until the peer is quiet. Rejects if the connection can't be reused. */
   async drain(signal: AbortSignal): Promise<void> {
     const { drain } = this.#plan;
     const backlog = () => this.bufferedAmount;
     if (drain !== undefined) await this.#run(new Drain(drain, backlog, signal));
   }
 
-  /** Asks the peer whether it works. Rejects if it does not seem so. */
+  /** Pings the peer. Rejects without a right answer. */
   async ping(signal: AbortSignal): Promise<void> {
     const { ping, drain } = this.#plan;
     if (ping === undefined) return;
@@ -195,7 +195,7 @@ export class Connection {
     await this.#run(new Ping(ping, drain?.accept, signal));
   }
 
-  /** Whether the connection is closed; the platform knows of a close frame before it tells. */
+  /** Whether the connection is closed; the platform knows of a close frame before its event. */
   get #isClosed(): boolean {
     return this.#end !== undefined || this.#socket.readyState !== WebSocket.OPEN;
   }
@@ -204,7 +204,7 @@ export class Connection {
     return eventLoopLag.catchUp(monotonicNow(), mayWait) ?? this.#watch.settling;
   }
 
-  /** Waits for what the last borrower left to be sent. A peer that does not read it loses the connection. */
+  /** Waits until the messages of the last borrower are sent. If the peer does not read them, the connection is lost. */
   #flush(): Promise<void> {
     const flushing = this.#backlog.flushed({ timeout: FLUSH_TIMEOUT_MS });
     const isCurrent = () => this.#flushing === flushing;
@@ -225,7 +225,7 @@ export class Connection {
     await exchange.done;
   }
 
-  /** Gives another handler what comes, and what has come and not been received. */
+  /** Changes the handler, which also gets the unread messages. */
   #setHandler(handler: MessageHandler): void {
     this.#handler = handler;
     while (this.#handler === handler && this.unread > 0) {
@@ -261,7 +261,7 @@ export class Connection {
     return new WebSocketClosedError(`The WebSocket is lost${detail}`, closing, this.#lastError);
   }
 
-  /** The error of a late `send`: that it is closed, whatever the reason. */
+  /** The error of a `send` after the close, whatever its reason. */
   #closedError(): Error {
     const end = this.#end ?? this.#errorOf(LOST);
     if (end instanceof WebSocketClosedError) return end;

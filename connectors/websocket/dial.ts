@@ -3,11 +3,11 @@ import { WebSocketConnectError } from "../websocket_errors.ts";
 import { Connection, type ConnectionPlan } from "./connection.ts";
 import { placeOf, type Target } from "./target.ts";
 
-// What the platform puts before the reason that it knows, and how it tells a status.
+// The prefix of the platform's errors, and its wording of a status.
 const PREFIX = /^NetworkError: failed to connect to WebSocket: /;
 const STATUS = /Invalid status code: (\d{3})/;
 
-// The statuses below 500 that may be over soon.
+// The statuses below 500 that are temporary.
 const PASSING_STATUSES: readonly number[] = [408, 425, 429];
 
 const NOT_OFFERED = "the server chose a sub-protocol that was not offered";
@@ -23,7 +23,7 @@ const FINAL_REASONS: readonly string[] = [
   NONE_CHOSEN,
 ];
 
-/** Opens a WebSocket. The platform knows no signal, but to close one that is still connecting ends the dial. */
+/** Opens a WebSocket. The platform has no signal for that, but closing a connecting WebSocket ends the dial. */
 export function dial(
   { url, init }: Target,
   plan: ConnectionPlan,
@@ -69,7 +69,7 @@ export function protocolError(
   return new WebSocketConnectError(placeOf(url), message);
 }
 
-/** Whether a dial that failed so may be tried again: not if another try would end in the same way. */
+/** Whether a dial with this error may be retried. */
 export function isPassing({ status, message }: WebSocketConnectError): boolean {
   if (status === undefined) return !FINAL_REASONS.some((reason) => message.includes(reason));
   return status >= 500 || PASSING_STATUSES.includes(status);

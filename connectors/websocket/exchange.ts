@@ -2,24 +2,24 @@ import type { WebSocketMessage } from "../websocket_messages.ts";
 import type { MessageHandler } from "./message_queue.ts";
 import { TimeLimit } from "./time_limit.ts";
 
-/** Whether a message that nobody asked for may be dropped. */
+/** Whether an unsolicited message may be dropped. */
 export type Accept = (message: WebSocketMessage) => boolean;
 
-/** How a connection is drained: the options, with their defaults. */
+/** The options of a drain, with their defaults. */
 export interface DrainPlan {
   readonly timeout: number;
   readonly quiet: number;
   readonly accept: Accept;
 }
 
-/** How a peer is asked whether it works: the options, with their defaults. */
+/** The options of a ping, with their defaults. */
 export interface PingPlan {
   readonly message: WebSocketMessage;
   readonly timeout: number;
   readonly isAnswer: (message: WebSocketMessage) => boolean;
 }
 
-/** The error for a message that nobody had asked for. */
+/** The error for an unsolicited message. */
 export function unsolicited(): Error {
   return new Deno.errors.InvalidData("A message came that nobody had asked for");
 }
@@ -28,7 +28,7 @@ export function unsolicited(): Error {
 abstract class MessageExchange implements MessageHandler {
   /** Settles when it ends. */
   readonly done: Promise<void>;
-  /** Called in the moment in which it ends: what comes then is for the next handler. */
+  /** Called when it ends: later messages go to the next handler. */
   onOver: () => void = () => {};
   #state: "running" | "over" = "running";
   readonly #signal: AbortSignal;
@@ -63,7 +63,7 @@ abstract class MessageExchange implements MessageHandler {
     this.#finish();
   }
 
-  /** Handles a message. Returns whether it may come now. */
+  /** Handles a message. Returns whether it is allowed now. */
   protected abstract accepts(message: WebSocketMessage): boolean;
 
   /** The time is over. */
@@ -76,7 +76,7 @@ abstract class MessageExchange implements MessageHandler {
     this.#finish();
   }
 
-  /** Leaves no timer and no listener behind. */
+  /** Removes its timer and listener. */
   protected stop(): void {
     this.#limit.stop();
     this.#signal.removeEventListener("abort", this.#onAbort);
@@ -95,8 +95,8 @@ abstract class MessageExchange implements MessageHandler {
 export type { MessageExchange };
 
 /**
- * Drops what still comes for the last borrower, until nothing has come for a
- * while. The silence counts from when all has been sent that was left to be sent.
+ * Drops messages for the last borrower until there is a silence. The silence counts from
+ * the moment when all buffered messages are sent.
  */
 export class Drain extends MessageExchange {
   readonly #accept: Accept;
@@ -104,7 +104,7 @@ export class Drain extends MessageExchange {
   readonly #silence: TimeLimit;
   #isLate = false;
 
-  /** `backlog`: how many bytes wait to be sent. */
+  /** `backlog`: the number of buffered bytes. */
   constructor({ timeout, quiet, accept }: DrainPlan, backlog: () => number, signal: AbortSignal) {
     super(timeout, `The peer was not quiet for ${quiet} ms within ${timeout} ms`, signal);
     this.#accept = accept;
@@ -120,7 +120,7 @@ export class Drain extends MessageExchange {
     return true;
   }
 
-  /** A silence that has lasted long enough counts, although it ends a turn of the loop later. */
+  /** Whether the silence has been long enough, even if the exchange ends a turn of the loop later. */
   protected override expire(): void {
     if (this.#silence.isDue) this.#isLate = true;
     else super.expire();
@@ -138,7 +138,7 @@ export class Drain extends MessageExchange {
   }
 }
 
-/** Waits for the answer to a ping. What comes before it must be such as may be dropped. */
+/** Waits for the answer to a ping. Messages before it must be droppable. */
 export class Ping extends MessageExchange {
   readonly #isAnswer: (message: WebSocketMessage) => boolean;
   readonly #accept: Accept | undefined;

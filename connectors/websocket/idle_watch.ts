@@ -2,14 +2,14 @@ import type { WebSocketMessage } from "../websocket_messages.ts";
 import { type Accept, unsolicited } from "./exchange.ts";
 import type { MessageHandler } from "./message_queue.ts";
 
-// Frames that came in one segment are told one microtask after the other. A lease
-// may end in between, and the next one begin.
+// Frames of one segment are reported one microtask after the other. A lease may end in
+// between, and the next one begin.
 const PROBE_MICROTASKS = 6;
 
 /**
- * Watches a connection that nobody uses. The platform reads all the time, so that
- * messages and the end are told as they come. Only what has been read and not yet
- * been told comes later: within microtasks, for which a probe waits.
+ * Watches an idle connection. The platform reads all the time, and reports messages and
+ * the end as they come. Only events that were read and not yet reported come later: within
+ * microtasks, for which a probe waits.
  */
 export class IdleWatch implements MessageHandler {
   readonly #accept: Accept | undefined;
@@ -17,13 +17,13 @@ export class IdleWatch implements MessageHandler {
   #onLost: ((reason: unknown) => void) | undefined;
   #settling: Promise<void> | undefined;
 
-  /** `onStray` is called when the connection is lost while no watch is on, between two users. */
+  /** `onStray` is called when the connection is lost between two borrowers while it is not watched. */
   constructor(accept: Accept | undefined, onStray: (reason: unknown) => void) {
     this.#accept = accept;
     this.#onStray = onStray;
   }
 
-  /** What to await before the connection is lent, soon after the watch began. */
+  /** The promise to await before the connection is lent soon after the watch began. */
   get settling(): Promise<void> | undefined {
     return this.#settling;
   }

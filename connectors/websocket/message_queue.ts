@@ -2,13 +2,13 @@ import { LinkedList, ListNode } from "../../internal/linked_list.ts";
 import type { WebSocketMessage } from "../websocket_messages.ts";
 import { PendingCalls, type WaitOptions } from "./pending_calls.ts";
 
-/** Gets the messages of a connection while it is the current handler, and its end. */
+/** Gets the messages and the end of a connection while it is the current handler. */
 export interface MessageHandler {
   take(message: WebSocketMessage): void;
   ended(error: Error): void;
 }
 
-/** How much may be unread. */
+/** The limits of unread messages. */
 export interface MessageQueueLimits {
   readonly maxUnread: number;
   readonly maxUnreadBytes: number;
@@ -24,8 +24,8 @@ class QueuedMessage extends ListNode<QueuedMessage> {
 }
 
 /**
- * The messages that have come, and the calls that wait for one, both in order. At
- * any moment one of the two lists is empty.
+ * The unread messages and the pending calls, both in order. At any moment one of the two
+ * lists is empty.
  */
 export class MessageQueue implements MessageHandler {
   readonly #limits: MessageQueueLimits;
@@ -34,7 +34,7 @@ export class MessageQueue implements MessageHandler {
   readonly #receivers: PendingCalls<WebSocketMessage>;
   #bytes = 0;
   #end: Error | undefined;
-  /** Whether a call was given up by its signal or its timeout: its message may still come. */
+  /** Whether a call ended by its signal or timeout: its message may still come. */
   wasGivenUp = false;
 
   /** `onFull` is called when a message comes for which there is no room. */
@@ -53,7 +53,7 @@ export class MessageQueue implements MessageHandler {
     return this.#messages.size;
   }
 
-  /** How many calls wait for a message. */
+  /** The number of pending calls. */
   get waiting(): number {
     return this.#receivers.size;
   }
@@ -66,7 +66,7 @@ export class MessageQueue implements MessageHandler {
     this.#messages.push(new QueuedMessage(message));
   }
 
-  /** No more messages will come. Those that are there can still be received. */
+  /** Ends the queue. Unread messages can still be received. */
   ended(error: Error): void {
     this.#end = error;
     this.rejectAll(error);
@@ -92,12 +92,12 @@ export class MessageQueue implements MessageHandler {
     return this.#receivers.add(options);
   }
 
-  /** Rejects all calls that wait. */
+  /** Rejects all pending calls. */
   rejectAll(error: Error): void {
     this.#receivers.rejectAll(error);
   }
 
-  /** One message always fits: it can't be known whether the borrower is about to receive it. */
+  /** One message always fits, since the borrower may be about to receive it. */
   #excessWith(message: WebSocketMessage): Error | undefined {
     const { maxUnread, maxUnreadBytes } = this.#limits;
     const { unread } = this;

@@ -18,7 +18,7 @@ import type {
 import type { ConnectionPlan } from "./connection.ts";
 import type { DrainPlan, PingPlan } from "./exchange.ts";
 
-/** The beginning of what is said of a bad option. */
+/** The beginning of the message about an invalid option. */
 export const SUBJECT = "create a WebSocket connector";
 
 // A token, as RFC 9110, 5.6.2 has it.
@@ -26,7 +26,7 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~\w]+$/;
 
 const SCHEMES: readonly string[] = ["ws:", "wss:"];
 
-// The schemes whose URLs show what in them is a password.
+// The schemes whose URLs are parsed for a password.
 const KNOWN_SCHEMES: readonly string[] = [...SCHEMES, "http:", "https:", "ftp:"];
 
 const LONGEST_URL = 100;
@@ -36,7 +36,7 @@ function demand(what: string): (value: unknown, name: string, subject: string) =
     `Cannot ${subject} as '${name}' must be ${what}: received ${shown(value)}`;
 }
 
-/** A URL that was refused, without what may be secret. */
+/** A refused URL without its secret parts. */
 function shownUrl(text: string): string {
   const url = URL.parse(text);
   if (url === null || !KNOWN_SCHEMES.includes(url.protocol)) {
@@ -79,7 +79,7 @@ export function checkedHeaders(value: unknown, subject: string): Headers {
   );
 }
 
-/** Says which headers are bad, without their values. */
+/** Names the invalid headers without their values. */
 function badHeaders(value: unknown): string[] {
   try {
     const entries: unknown = Array.isArray(value) ? value : Object.entries(value as object);
@@ -205,7 +205,7 @@ export interface ConnectionOptions {
   readonly maxBufferedAmount?: number | undefined;
 }
 
-/** What a connection goes by, of options that have been checked. */
+/** The options of a connection, from checked options. */
 export function connectionPlan({
   drain,
   ping,
@@ -242,7 +242,7 @@ function pingPlan({ message, answer, timeout = 2_000 }: WebSocketPingOptions): P
   return { message: sent, timeout, isAnswer: (message) => isSame(message, expected) };
 }
 
-/** A function that answers yes or no. A promise is neither. */
+/** A function that returns a boolean. A promise is refused. */
 function predicate<A extends unknown[]>(
   given: (...args: A) => boolean,
   name: string,
@@ -255,7 +255,7 @@ function predicate<A extends unknown[]>(
   };
 }
 
-/** The option `isFatal`: what it does not answer counts as fatal. */
+/** The option `isFatal`: an error or an invalid result of it counts as fatal. */
 export function fatality<A extends unknown[]>(
   isFatal: (...args: A) => boolean,
 ): (...args: A) => boolean {

@@ -1,7 +1,7 @@
 import { LinkedList, ListNode } from "../../internal/linked_list.ts";
 import { TimeLimit } from "./time_limit.ts";
 
-/** How long a call waits. */
+/** The limits of a call. */
 export interface WaitOptions {
   readonly signal?: AbortSignal | undefined;
   /** In milliseconds. */
@@ -43,7 +43,7 @@ class PendingCall<T> extends ListNode<PendingCall<T>> {
     this.#reject(reason);
   }
 
-  /** Leaves no timer and no listener behind. */
+  /** Removes its timer and listener. */
   #stop(): void {
     this.#signal?.removeEventListener("abort", this.#onAbort);
     this.#limit?.stop();
@@ -56,7 +56,7 @@ export class PendingCalls<T> {
   readonly #onGivenUp: () => void;
   readonly #late: (timeout: number) => string;
 
-  /** `onGivenUp` is called when a signal or a timeout ends a call; `late` is what the latter is told. */
+  /** `onGivenUp` is called when a signal or a timeout ends a call; `late` is the message of a timeout. */
   constructor(onGivenUp: () => void, late: (timeout: number) => string) {
     this.#onGivenUp = onGivenUp;
     this.#late = late;
@@ -81,7 +81,7 @@ export class PendingCalls<T> {
     });
   }
 
-  /** Answers the call that has waited longest. Returns false if none waits. */
+  /** Answers the oldest pending call. Returns false if there is none. */
   resolveFirst(value: T): boolean {
     const call = this.#calls.head;
     if (call === undefined) return false;

@@ -2,13 +2,13 @@ import { oneLine } from "../../internal/text.ts";
 import type { ConnectorContext } from "../../pool/connector.ts";
 import { checkedHeaders, checkedUrl, SUBJECT } from "./options.ts";
 
-/** What a dial goes by. */
+/** The parameters of a dial. */
 export interface Target {
   readonly url: URL;
   readonly init: WebSocketOptions;
 }
 
-/** The options that say where to dial, and with what. */
+/** The options of the target. */
 export interface TargetOptions {
   readonly url: Asked<string | URL>;
   readonly headers?: Asked<HeadersInit | undefined>;
@@ -16,17 +16,17 @@ export interface TargetOptions {
   readonly client?: Deno.HttpClient | undefined;
 }
 
-/** A value, or a function that is asked for it at each dial. */
+/** A value, or a function that is called for it at each dial. */
 type Asked<V> = V | ((context: ConnectorContext) => V | PromiseLike<V>);
 
-/** Where a connection goes to, without what may be secret. */
+/** The target of a connection without its secret parts. */
 export function placeOf({ protocol, host, pathname }: URL): string {
   return oneLine(`${protocol}//${host}${pathname}`);
 }
 
-/** Tells where each dial goes, of options that have been checked. What the caller does to them later has no effect. */
+/** The target of each dial, from checked options. Later changes to them by the caller have no effect. */
 export class Targets {
-  /** Where the latest dial went, as far as is known. */
+  /** The target of the latest dial, as far as is known. */
   place = "a WebSocket server";
   readonly #url: (context: ConnectorContext) => URL | Promise<URL>;
   readonly #headers: (context: ConnectorContext) => Headers | undefined | Promise<Headers>;
@@ -68,7 +68,7 @@ export class Targets {
   }
 }
 
-/** Calls a function of the options. It may ignore the signal: an abort ends the wait all the same. */
+/** Calls a function of the options. An abort ends the wait even if the function ignores the signal. */
 export async function untilAborted<R>(
   call: () => R | PromiseLike<R>,
   signal: AbortSignal,

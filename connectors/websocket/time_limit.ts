@@ -11,9 +11,8 @@ import { LONGEST_DELAY } from "../../internal/timer.ts";
 type LimitState = "off" | "waiting" | "grace" | "turning";
 
 /**
- * A limit or a silence of so many milliseconds. A busy event loop is not a slow
- * peer: it expires only after the loop has had a turn, and as much of a stall as the
- * limit is long is given back.
+ * A time limit or a silence. A busy event loop is not a slow peer: it expires only after a
+ * turn of the loop, and is extended by a stall, up to its own length.
  */
 export class TimeLimit {
   readonly #limit: number;

@@ -1,7 +1,7 @@
-/** One question to an echo server, and its answer. */
+/** One request to an echo server, and its reply. */
 export type Exchange = (conn: Deno.Conn) => Promise<void>;
 
-/** Makes an exchange of a message of so many bytes. Each borrower has one, with a buffer of its own. */
+/** Creates an exchange of a message of `size` bytes. Each borrower has its own, with its own buffer. */
 export function exchange(length: number): Exchange {
   const message = new Uint8Array(length).fill(46);
   const buffer = new Uint8Array(65_536);
@@ -16,7 +16,7 @@ export function exchange(length: number): Exchange {
   };
 }
 
-/** Has all of them at once do so many exchanges each. */
+/** Runs all of them at once, each with `count` exchanges. */
 export async function all(
   borrowers: readonly Exchange[],
   turns: number,

@@ -1,6 +1,6 @@
 /**
- * The least that could be called cancellable: callers in an array, told in one
- * go when their signal is aborted. Nobody is ever served.
+ * The floor for cancellation: callers in an array, which are all rejected when their
+ * signal is aborted. None is ever served.
  */
 export class CancellableLine {
   readonly #lines = new Map<AbortSignal, ((reason: unknown) => void)[]>();

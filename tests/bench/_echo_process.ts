@@ -1,6 +1,6 @@
 /**
- * An echo server in a process of its own, so that it does not share its client's
- * event loop. Prints where it listens, and ends when its input does:
+ * An echo server in its own process, so that it does not share its client's event loop.
+ * Prints its address, and ends with its input:
  *
  *     deno run -A tests/bench/_echo_process.ts tcp
  *     deno run -A tests/bench/_echo_process.ts tls CERTIFICATE KEY
@@ -17,7 +17,7 @@ const SIZE = 65_536;
 const [transport, ...args] = Deno.args;
 const here = { hostname: "127.0.0.1", port: 0 };
 
-/** Serves every connection of a listener. Answers the port. */
+/** Serves every connection of a listener. Returns the port. */
 function serve(listener: Deno.Listener<Deno.Conn>): number {
   const accept = async () => {
     for await (const conn of listener) echo(conn).catch(() => {}); // the client is gone
@@ -35,7 +35,7 @@ async function echo(conn: Deno.Conn): Promise<void> {
   }
 }
 
-/** By way of Node's module, since only that can set TCP_NODELAY for the server's end of TLS. */
+/** With Node's module, since only that can set TCP_NODELAY for the server's end of TLS. */
 async function serveTls(): Promise<number> {
   const [cert, key] = args.map((file) => Deno.readTextFileSync(file)) as [string, string];
   const server = tls.createServer({ cert, key, noDelay: true }, (client) => {

@@ -1,9 +1,9 @@
 const decoder = new TextDecoder();
 
-/** An echo server in a process of its own. Disposing of it ends that. */
+/** An echo server in its own process. Disposing of it ends that. */
 export class EchoServer implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
-  /** Where it listens, unless on a path. */
+  /** Its port, unless it listens on a path. */
   readonly port: number;
 
   private constructor(child: Deno.ChildProcess, port: number) {

@@ -1,6 +1,6 @@
 /**
- * The least that could be called a pool: a line of promises over an array. It
- * opens nothing, closes nothing, and knows no limit of time.
+ * The floor for pools: a queue of promises over an array. It opens nothing, closes
+ * nothing, and has no timeouts.
  */
 export class Fifo<T> {
   readonly #idle: T[];
@@ -17,7 +17,7 @@ export class Fifo<T> {
     return new Promise((resolve) => this.#line.push(resolve));
   }
 
-  /** One whose signal is aborted is told so, but keeps its place in the line. */
+  /** A caller whose signal is aborted rejects, but keeps its place in the queue. */
   acquireWith(signal: AbortSignal): Promise<T> {
     if (signal.aborted) return Promise.reject(signal.reason);
     const resource = this.#idle.pop();

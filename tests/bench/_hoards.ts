@@ -2,10 +2,10 @@ import { Pool, tcp } from "../../mod.ts";
 import { Fifo } from "./_fifo.ts";
 import { bare, generic, lightning, type Rival, sockpool, tarn, trivial } from "./_rivals.ts";
 
-/** Makes so many more, all of which stay. */
+/** Adds `count` more, all of which stay. */
 export type Hoard = (more: number) => unknown;
 
-/** Begins one that will hold so many at most; sockets are connected to the port. */
+/** Creates a hoard of at most `count`; sockets are connected to the port. */
 type Begin = (most: number, port: number) => Hoard | Promise<Hoard>;
 
 type Make = (trade: ReturnType<typeof trivial>, size: number) => Rival;
@@ -18,7 +18,7 @@ const makers: Record<string, Make> = {
   "tarn": tarn,
 };
 
-/** Callers who wait for a resource that does not come. */
+/** Callers that wait for a resource that does not come. */
 function waiters(make: Make): Begin {
   return async () => {
     const pool = make(trivial(), 1);
@@ -30,7 +30,7 @@ function waiters(make: Make): Begin {
   };
 }
 
-/** Resources that were borrowed, all at once, and have been returned. */
+/** Idle resources, which were all leased at once and released. */
 function idleResources(make: Make): Begin {
   return (most) => {
     const pool = make(trivial(), most);
@@ -52,10 +52,10 @@ function bareResources(): Hoard {
   };
 }
 
-// So many dials at once are within the backlog of the server.
+// This many dials at once are within the backlog of the server.
 const DIALS = 100;
 
-// Longer than a pool of ours takes to watch a socket that has gone idle.
+// Longer than sockpool takes to begin the watch of an idle socket.
 const REST = 100;
 
 function idleSockets(): Begin {
@@ -70,7 +70,7 @@ function idleSockets(): Begin {
   };
 }
 
-/** Connections of the platform's, which are left alone or, to be told of their end, read from. */
+/** The platform's connections, left alone or read from, to notice their end. */
 function bareSockets(use: (conn: Deno.Conn) => void): Begin {
   return (_most, port) => {
     const conns: Deno.Conn[] = [];
@@ -92,7 +92,7 @@ function park(conn: Deno.Conn): void {
 const each = (begin: (make: Make) => Begin) =>
   Object.fromEntries(Object.entries(makers).map(([name, make]) => [name, begin(make)]));
 
-/** What is hoarded, by whom. */
+/** The hoards, by kind and owner. */
 export const hoards: Record<string, Record<string, Begin>> = {
   "waiter": each(waiters),
   "idle resource": { ...each(idleResources), "bare FIFO": bareResources },

@@ -1,5 +1,5 @@
 /**
- * Makes so many of something, and then more, and prints what each of the later
+ * Creates a number of things, then more, and prints the memory that each of the later
  * ones has taken:
  *
  *     deno run -A --v8-flags=--expose-gc tests/bench/_memory_process.ts THING OWNER FEW MANY [PORT]
@@ -9,15 +9,15 @@
 
 import { hoards } from "./_hoards.ts";
 
-/** What one of something takes, in bytes. */
+/** The memory of one thing, in bytes. */
 export interface Footprint {
-  /** Of the heap, with the buffers that hang on it. */
+  /** On the heap, including external buffers. */
   readonly heap: number;
   /** Of the process. */
   readonly rss: number;
 }
 
-// What was freed is given back by and by.
+// Freed memory is given back gradually.
 const SETTLING = 100;
 
 const { gc } = globalThis as unknown as { gc(): void };

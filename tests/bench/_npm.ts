@@ -1,5 +1,5 @@
 // The npm packages that the benchmarks compare with. They are named here, not in
-// `deno.json`: every `deno task` fetches whatever is named there.
+// `deno.json`, since every `deno task` fetches the packages named there.
 export { default as async } from "npm:async@3.2.6";
 export { promise as fastq } from "npm:fastq@1.20.3";
 export { createPool } from "npm:generic-pool@3.9.0";

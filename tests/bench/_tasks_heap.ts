@@ -4,7 +4,7 @@ import { drain } from "./_tasks_peers.ts";
 
 const { gc } = globalThis as { gc?: () => void };
 
-/** What is on the heap and cannot be freed. */
+/** The live heap. */
 function liveHeap(): number {
   if (gc === undefined) throw new Error("Heaps are measured under --v8-flags=--expose-gc");
   gc();
@@ -28,7 +28,7 @@ export const runs: Record<string, Record<string, Run>> = {
   },
 };
 
-/** By how much the live heap at the last item grows with each further item. */
+/** The growth of the live heap at the last item per further item. */
 export async function growth(run: Run): Promise<number> {
   const [few, many] = [10_000, 500_000];
   await atLastItem(run, few);
@@ -63,7 +63,7 @@ export const queues: Record<string, () => (task: () => void) => unknown> = {
   "p-limit": () => pLimit(1),
 };
 
-/** What one more queued task takes, whoever waits for it keeping nothing but the queue. */
+/** The memory of one more queued task, without any reference held by its caller. */
 export async function perQueued(make: () => (task: () => void) => unknown): Promise<number> {
   const count = 100_000;
   const queue = make();
@@ -75,6 +75,6 @@ export async function perQueued(make: () => (task: () => void) => unknown): Prom
   for (let i = 0; i < count; i++) queue(task);
   await new Promise((resolve) => setTimeout(resolve));
   const after = liveHeap();
-  queue(task); // so that it is still there
+  queue(task); // keeps the queue alive
   return (after - before) / count;
 }

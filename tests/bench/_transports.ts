@@ -8,14 +8,14 @@ type MakeTls = (
   options: { port: number; caCerts: string[] },
 ) => sockpool.Connector<sockpool.Socket, sockpool.SocketLease>;
 
-// Not every checkout has it.
+// Not in every checkout.
 const { tls } = sockpool as { tls?: MakeTls };
 
-/** A way to an echo server in another process. */
+/** A transport to an echo server in another process. */
 export interface Route extends AsyncDisposable {
-  /** A pool of ours, of so many sockets. */
+  /** A sockpool pool of `size` sockets. */
   pool(maxSize: number): SocketPool;
-  /** A connection of the platform's. */
+  /** A connection of the platform. */
   connect(): Promise<Deno.Conn>;
 }
 
@@ -67,7 +67,7 @@ async function overUnix(): Promise<Route> {
   };
 }
 
-/** The ways there are, by name. */
+/** The transports by name. */
 export const transports: Record<string, () => Promise<Route>> = {
   TCP: overTcp,
   ...tls !== undefined && { TLS: overTls },

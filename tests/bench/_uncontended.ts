@@ -1,10 +1,10 @@
 import type { Contender } from "./_bench.ts";
 import { type ClusterPermit, ClusterSemaphore, type Engine } from "../../cluster/mod.ts";
 
-/** How many are acquired one after the other before all are released, off the clock. */
+/** How many are acquired one after the other before all are released, which is not timed. */
 const BATCH = 10;
 
-/** Acquires where nobody else does; only that is timed. */
+/** Uncontended acquires; only these are timed. */
 export function uncontended(engine: Engine): Omit<Contender, "name" | "role"> {
   const semaphore = new ClusterSemaphore({
     engine,

@@ -4,12 +4,12 @@ import type { Footprint } from "./_memory_process.ts";
 
 type Measure = keyof Footprint;
 
-/** What is hoarded, and how many there are first and last. */
+/** The kind of hoard, and its first and last count. */
 interface Thing {
   readonly name: string;
   readonly few: number;
   readonly many: number;
-  /** By whom, ours first; the second is the least that is needed. */
+  /** The owners: ours first, the floor second. */
   readonly owners: string[];
 }
 
@@ -52,7 +52,7 @@ async function takeFootprint(thing: Thing, owner: string, port: number): Promise
 
 const taken = new Map<string, Promise<Footprint>>();
 
-/** One of the footprints, each of which is taken once for its heap and its rss. */
+/** One footprint, measured once for heap and rss. */
 function footprintOf(
   thing: Thing,
   owner: string,
@@ -80,7 +80,7 @@ function memory(thing: Thing, measure: Measure): Case {
     per: thing.name,
     unit: "B",
     isQuick: measure === "heap" && thing.name === "waiter",
-    effort: { warmUps: 0, rounds: 3 }, // it hardly differs from one time to another
+    effort: { warmUps: 0, rounds: 3 }, // the results hardly vary
     async contenders() {
       if (thing.name === "idle socket") server = await EchoServer.start("tcp");
       return thing.owners.map(contender);

@@ -1,4 +1,4 @@
-/** The part of a pool that a limited connector deals with: its contract, and nothing else. */
+/** The part of a pool that a limited connector uses. */
 
 import type { Permit } from "../../pool/semaphore.ts";
 
@@ -68,7 +68,7 @@ export class Driver<T extends object> {
     return slot.resource;
   }
 
-  /** Opens what is missing to `minIdle`, as a pool does at once. */
+  /** Opens the missing resources of `minIdle`, as a pool does at once. */
   refill(): void {
     for (let missing = this.#minIdle - this.idle; missing > 0; missing--) {
       this.#refilling = this.#open().then((slot) => this.release(slot), () => {});
@@ -107,7 +107,7 @@ export class Driver<T extends object> {
     else closing.then(() => slot.permit?.release());
   }
 
-  /** Closes an idle one for a reason of its own. */
+  /** Closes an idle resource, as a pool may at any time. */
   expire(): void {
     const slot = [...this.slots].find(({ state }) => state === "idle");
     if (slot !== undefined) this.#retire(slot, "idle");

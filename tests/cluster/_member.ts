@@ -1,6 +1,6 @@
 /**
- * One of several processes that share permits, which does what it reads and says
- * what it sees, a line of JSON each. Started by `_members.ts`.
+ * One of several processes that share permits. It reads commands and reports events, one
+ * line of JSON each. Started by `_members.ts`.
  */
 
 import {

@@ -1,6 +1,6 @@
 import { fromFileUrl } from "./_paths.ts";
 
-/** How a process takes part. */
+/** The configuration of a process. */
 export interface MemberOptions {
   readonly semaphore: {
     readonly key: string;
@@ -10,19 +10,19 @@ export interface MemberOptions {
   /** The port of a Redis, or a file of Deno KV. */
   readonly port?: number;
   readonly kv?: string;
-  /** By how many milliseconds its date is ahead. */
+  /** How far its date is ahead, in milliseconds. */
   readonly ahead?: number;
 }
 
-/** What a process is told to do. */
+/** The commands for a process. */
 export type Command =
   | { readonly do: "acquire" | "release"; readonly id: string }
   | { readonly do: "loop"; readonly callers: number; readonly hold: number }
-  /** Has callers use connections to a server, of a limited pool, until it ends. */
+  /** Lets callers use connections of a limited pool to a server, until the process ends. */
   | { readonly do: "connect"; readonly callers: number; readonly port: number }
   | { readonly do: "end" };
 
-/** What a process says. */
+/** The events of a process. */
 export interface Sight {
   readonly event:
     | "ready"
@@ -36,7 +36,7 @@ export interface Sight {
     | "opens"
     | "closes"
     | "ended";
-  /** When, in ms by the machine's clock. */
+  /** The time in ms, by the machine's clock. */
   readonly at: number;
   readonly id?: string;
   readonly token?: number;
@@ -47,7 +47,7 @@ export interface Sight {
 
 const encoder = new TextEncoder();
 
-/** A process that shares permits with others, until it is ended or killed. */
+/** A process that shares permits with others, until it ends or is killed. */
 export class Member implements AsyncDisposable {
   readonly sights: Sight[] = [];
   readonly #child: Deno.ChildProcess;
@@ -86,7 +86,7 @@ export class Member implements AsyncDisposable {
     await this.#input.write(encoder.encode(JSON.stringify(command) + "\n"));
   }
 
-  /** The first thing it says, from the beginning or after so many, for which this holds. */
+  /** The first event that fulfils a condition, from the beginning or after a number of events. */
   async until(holds: (sight: Sight) => boolean, after = 0): Promise<Sight> {
     for (let i = after;; i++) {
       while (i >= this.sights.length) await this.#next();
@@ -99,7 +99,7 @@ export class Member implements AsyncDisposable {
     this.#child.kill(signal);
   }
 
-  /** Has it give all back, and end. */
+  /** Lets it give back all permits and end. */
   async end(): Promise<void> {
     if (this.#state === "dead") return;
     await this.tell({ do: "end" });
@@ -107,7 +107,7 @@ export class Member implements AsyncDisposable {
     await this.#bury();
   }
 
-  /** Kills it with SIGKILL; gives the time. */
+  /** Kills it with SIGKILL; returns the time. */
   async murder(): Promise<number> {
     const at = performance.timeOrigin + performance.now();
     if (this.#state === "running") this.#child.kill("SIGKILL");
@@ -147,14 +147,14 @@ export class Member implements AsyncDisposable {
   }
 }
 
-/** For how long a permit was seen to be valid. */
+/** The span in which a permit was valid. */
 export interface Span {
   readonly token: number;
   readonly from: number;
   readonly to: number;
 }
 
-/** When which permit was valid, by what its holder saw. */
+/** The spans in which permits were valid, as seen by their holders. */
 export function spansOf(sights: readonly Sight[]): Span[] {
   const spans = new Map<number, Span>();
   for (const { token, valid, at } of sights) {
@@ -164,7 +164,7 @@ export function spansOf(sights: readonly Sight[]): Span[] {
   return [...spans.values()];
 }
 
-/** For how long its connections were open, by its own count: from before the dial to after the close. */
+/** The spans in which its connections were open, from before the dial to after the close. */
 export function connectionsOf(sights: readonly Sight[]): Span[] {
   const opened = new Map<string, number>();
   const spans: Span[] = [];
@@ -175,7 +175,7 @@ export function connectionsOf(sights: readonly Sight[]): Span[] {
   return spans;
 }
 
-/** The most spans that overlap, and when first that many do. */
+/** The largest number of overlapping spans, and when it is first reached. */
 export function peakOf(spans: readonly Span[]): { peak: number; at: number } {
   const edges = spans.flatMap(({ from, to }) => [{ at: from, by: 1 }, { at: to, by: -1 }]);
   edges.sort((a, b) => a.at - b.at || a.by - b.by);

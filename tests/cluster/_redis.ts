@@ -2,7 +2,7 @@ import { delay } from "@std/async";
 import { RespError, type RespReply, roundTrip } from "../../cluster/_resp.ts";
 import { Socket } from "../../connectors/socket.ts";
 
-/** Why a `redis-server` can't be started here, if it can't. */
+/** Why a `redis-server` can't be started here, or undefined. */
 export const MISSING: string | undefined = Deno.build.os === "windows"
   ? "not on windows"
   : await missing();
@@ -16,7 +16,7 @@ async function missing(): Promise<string | undefined> {
   }
 }
 
-/** The name of a test, with the reason if it can't run here, and whether it is ignored therefore. */
+/** The name of a test, with a reason if it can't run here, and whether it is ignored. */
 export function unlessMissing(name: string): { name: string; ignore: boolean } {
   if (MISSING === undefined) return { name, ignore: false };
   return { name: `${name} [skipped: ${MISSING}]`, ignore: true };
@@ -57,7 +57,7 @@ export class RedisClient implements Disposable {
   }
 }
 
-/** A `redis-server` of one's own on loopback, in memory only. */
+/** A private `redis-server` on loopback, in memory only. */
 export class RedisServer implements AsyncDisposable {
   readonly port: number;
   #child: Deno.ChildProcess | undefined;
@@ -75,7 +75,7 @@ export class RedisServer implements AsyncDisposable {
     return server;
   }
 
-  /** Starts it again, on the same port, with nothing in it. */
+  /** Starts it again on the same port, empty. */
   async restart(): Promise<void> {
     const args = ["--bind", "127.0.0.1", "--port", `${this.port}`, "--save", "", "--appendonly"];
     const command = new Deno.Command("redis-server", {

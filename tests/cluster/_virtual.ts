@@ -6,13 +6,13 @@ interface VirtualTimer {
 }
 
 /**
- * Stands in for `setTimeout`, so that a run depends on its seed alone. Time can
- * pass with timers, or leap past them as when a machine sleeps.
+ * Replaces `setTimeout`, so that a run depends on its seed alone. Time can pass with
+ * timers, or leap past them as when a machine sleeps.
  */
 export class VirtualTime implements Disposable {
-  /** What timers go by. */
+  /** The time of the timers. */
   now = 0;
-  /** For how long the machines have slept. */
+  /** How long the machines have slept. */
   #slept = 0;
   #timers: VirtualTimer[] = [];
   readonly #platform = {
@@ -35,12 +35,12 @@ export class VirtualTime implements Disposable {
     Object.assign(globalThis, this.#platform);
   }
 
-  /** What a process goes by; `ahead`: by how much its date is wrong. */
+  /** The clock of a process; `ahead`: the error of its date. */
   clock(ahead = 0): ClusterClock {
     return { now: () => this.now, wall: () => this.now + this.#slept + ahead };
   }
 
-  /** What the engine goes by. */
+  /** The clock of the engine. */
   readonly engineNow = (): number => 1_000_000 + this.now + this.#slept;
 
   get pending(): number {
@@ -51,7 +51,7 @@ export class VirtualTime implements Disposable {
     this.#slept += duration;
   }
 
-  /** Lets time pass, and all happen that is due. */
+  /** Advances the time, and runs everything that is due. */
   async pass(duration: number, afterEach = () => {}): Promise<void> {
     const until = this.now + duration;
     await settle();
@@ -72,12 +72,12 @@ export class VirtualTime implements Disposable {
   }
 }
 
-/** Lets all microtasks run. */
+/** Runs all microtasks. */
 export async function settle(): Promise<void> {
   for (let hop = 0; hop < 60; hop++) await undefined;
 }
 
-/** How the way to the engine is: as it should be; cut; cut on the way back; or slow. */
+/** The state of the connection to the engine: working, cut, cut for replies only, or slow. */
 export type Way = "fine" | "cut" | "deaf" | { readonly delay: number };
 
 /** An engine as one process reaches it. */

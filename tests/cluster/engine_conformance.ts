@@ -1,5 +1,5 @@
 /**
- * What every engine must do. For an engine of your own:
+ * The required behaviour of every engine. For your own engine:
  *
  *     import { testEngine } from "./engine_conformance.ts";
  *     testEngine("PostgreSQL", async () => ({ engines: [a, b], [Symbol.asyncDispose]: … }));
@@ -11,21 +11,21 @@ import { assert, assertEquals, assertGreater } from "@std/assert";
 import { delay } from "@std/async";
 import type { Engine, ExchangeReply, ExchangeRequest, Grant } from "../../cluster/engine.ts";
 
-/** Two engines over the same records, as two processes have them, and how to end them. */
+/** Two engines over the same records, as in two processes, and how to end them. */
 export interface EngineFixture extends AsyncDisposable {
   readonly engines: readonly [Engine, Engine];
 }
 
-/** How the tests are registered. */
+/** Options of the registered tests. */
 export interface ConformanceOptions {
   readonly ignore?: boolean;
 }
 
-/** Long enough never to be over within a test. */
+/** Longer than any test. */
 const LONG = 60_000;
 const SHORT = 400;
 
-/** One session, over one of the engines. */
+/** One session over one of the engines. */
 class Party {
   readonly session: string = crypto.randomUUID();
   readonly #engine: Engine;
@@ -67,7 +67,7 @@ interface Scene {
   readonly a: Party;
   readonly b: Party;
   readonly c: Party;
-  /** Has another key. */
+  /** A session with another key. */
   readonly elsewhere: Party;
 }
 
@@ -109,7 +109,7 @@ const CASES: Record<string, (scene: Scene) => Promise<void>> = {
     await b.say(want(1));
     const reply = await c.say({ release: [], ...want(1), attempt: 1 });
     assertEquals(reply.granted, []);
-    // The one that releases and asks in the same exchange stands behind it too.
+    // A session that releases and acquires in the same exchange also waits behind it.
     const own = await a.say({ release: tokens(granted).slice(0, 1), ...want(2) });
     assertEquals(own.granted, []);
     assertEquals((await b.say()).granted.length, 1);
@@ -254,7 +254,7 @@ const CASES: Record<string, (scene: Scene) => Promise<void>> = {
     };
     assertEquals(await asked(), [true, false]);
     assertEquals(await asked(), [true, false]);
-    // The first has nothing to give, so that the second is asked; then the first offers again.
+    // The first has nothing to give up, so the second is asked; then the first offers again.
     await a.say({ offer: false });
     assertEquals((await b.say({ offer: true })).asked, true);
     assertEquals((await a.say({ offer: true })).asked, false);
@@ -288,7 +288,7 @@ const CASES: Record<string, (scene: Scene) => Promise<void>> = {
     }));
     const status = await a.status();
     assert(status.peak <= 2 && status.held <= 2);
-    // Whatever is still waited for is granted as it is released, and nothing else.
+    // The remaining waiters are granted as permits are released, and nothing else.
     for (let left = 75; left > 0; left--) {
       for (const party of parties) {
         const mine = held.get(party)!;
@@ -311,7 +311,7 @@ const CASES: Record<string, (scene: Scene) => Promise<void>> = {
   },
 };
 
-/** Registers the tests of an engine. Each has records of its own. */
+/** Registers the tests of an engine. Each has its own records. */
 export function testEngine(
   name: string,
   start: () => Promise<EngineFixture>,

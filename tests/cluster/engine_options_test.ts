@@ -11,7 +11,7 @@ import { Pool, tcp } from "../../mod.ts";
 
 const nothing: RedisSend = () => Promise.resolve(null);
 
-Deno.test("redisEngine() names the option that it does not take", async () => {
+Deno.test("redisEngine() names an unknown option", async () => {
   assertThrows(() => redisEngine({ send: nothing } as never), TypeError, "'block'");
   assertThrows(() => redisEngine({ send: 1, block: nothing } as never), TypeError, "'send'");
   assertThrows(() => redisEngine(null as never), TypeError, "must be an object");
@@ -24,7 +24,7 @@ Deno.test("redisEngine() names the option that it does not take", async () => {
   assertThrows(() => redisEngine(pool), RangeError, "'maxSize' must be at least 2: received 1");
 });
 
-Deno.test("denoKvEngine() names the option that it does not take", () => {
+Deno.test("denoKvEngine() names an unknown option", () => {
   const kv = { get() {}, atomic() {}, watch() {} } as unknown as KvStore;
   denoKvEngine(kv, { lookInterval: Infinity });
   assertThrows(() => denoKvEngine({} as KvStore), TypeError, "'kv' must be a Deno.Kv");
@@ -32,7 +32,7 @@ Deno.test("denoKvEngine() names the option that it does not take", () => {
   assertThrows(() => denoKvEngine(kv, { lookInterval: 0 }), RangeError, "'lookInterval'");
 });
 
-Deno.test("A script that Redis has forgotten is sent in full, and anything else that Redis answers is an error", async () => {
+Deno.test("A script that Redis has forgotten is sent in full, and any other error reply is an error", async () => {
   const sent: string[] = [];
   let reply = (name: string): unknown => {
     if (name === "EVALSHA") throw new Error("NOSCRIPT No matching script. Please use EVAL.");

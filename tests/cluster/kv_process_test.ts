@@ -2,11 +2,11 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { type Needs, needs, PROCESS } from "../support/needs.ts";
 import { fromFileUrl } from "./_paths.ts";
 
-// `Deno.openKv` is there only with a flag, which the other tests do not need. There are no SIGSTOP and no SIGKILL on Windows.
+// `Deno.openKv` needs a flag that the other tests do not need. Windows has no SIGSTOP and SIGKILL.
 const NEEDS: Needs = { ...PROCESS, notOn: ["windows"] };
 
 Deno.test({
-  ...needs("All that holds over Redis holds over Deno KV (kv_suite.ts)", NEEDS),
+  ...needs("The tests with Redis pass with Deno KV (kv_suite.ts)", NEEDS),
   async fn() {
     const path = (name: string) => fromFileUrl(new URL(name, import.meta.url));
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {

@@ -8,7 +8,7 @@ const { openKv } = Deno as unknown as {
   openKv(path: string): Promise<KvStore & { close(): void }>;
 };
 
-/** Handles on one file do not tell each other of changes: they are as in two processes. */
+/** Handles on one file do not notify each other of changes, as in two processes. */
 async function openHandles(count: number) {
   const folder = await Deno.makeTempDir();
   const path = `${folder}/kv.db`;

@@ -10,7 +10,7 @@ import {
 } from "../../cluster/mod.ts";
 import { type Connector, KeyedPool, Pool, type PoolOptions, type Socket, tcp } from "../../mod.ts";
 
-/** A server, and pools that share its connections as processes do. */
+/** A server, and pools that share its connections as if in several processes. */
 class Scene implements AsyncDisposable {
   readonly engine: Engine = memoryEngine();
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -34,7 +34,7 @@ class Scene implements AsyncDisposable {
     return semaphore;
   }
 
-  /** A limited connector whose sockets are counted, from the dial to the close. */
+  /** A limited connector whose sockets are counted from the dial to the close. */
   connector(semaphore: ClusterSemaphore) {
     const inner = tcp({ port: this.#listener.addr.port });
     const counted: typeof inner = {
@@ -109,7 +109,7 @@ Deno.test("Pools under one limit never have more connections than permits, and s
   assert(pools.every(({ stats }) => stats.dials.failed === 0));
 });
 
-Deno.test("Waiting for a permit is neither a failed dial nor counted in connectTimeout", async () => {
+Deno.test("A wait for a permit is no failed dial and does not count in connectTimeout", async () => {
   await using scene = new Scene(1);
   const holder = scene.pool();
   const held = await holder.acquire();
@@ -123,7 +123,7 @@ Deno.test("Waiting for a permit is neither a failed dial nor counted in connectT
   assertEquals(pool.stats.dials.failed, 0);
 });
 
-Deno.test("A caller that waits elsewhere has one idle connection given up", async () => {
+Deno.test("One idle connection is given up for a caller that waits elsewhere", async () => {
   await using scene = new Scene(3);
   const holder = scene.pool();
   await Promise.all([1, 2, 3].map(() => holder.use((conn) => roundTrip(conn))));
@@ -134,7 +134,7 @@ Deno.test("A caller that waits elsewhere has one idle connection given up", asyn
   assertEquals([holder.stats.idle, holder.stats.retired.lost], [2, 1]);
 });
 
-Deno.test("What a borrower gives back while somebody elsewhere waits goes there", async () => {
+Deno.test("The permit of a released connection goes to a caller that waits elsewhere", async () => {
   await using scene = new Scene(1);
   const holder = scene.pool();
   const waits = await holder.use(async () => {
@@ -147,7 +147,7 @@ Deno.test("What a borrower gives back while somebody elsewhere waits goes there"
   assertEquals(holder.stats.idle, 0);
 });
 
-Deno.test("minIdle does not take back at once what was given up", async () => {
+Deno.test("minIdle does not take back a given-up permit at once", async () => {
   await using scene = new Scene(2);
   const holder = scene.pool({ minIdle: 2 });
   await until(() => holder.stats.idle === 2);
@@ -186,7 +186,7 @@ Deno.test("A lost permit closes its connections, idle and leased", async () => {
   await pool.use((conn) => roundTrip(conn));
 });
 
-Deno.test("A detached connection takes its permit along", async () => {
+Deno.test("A detached connection keeps its permit", async () => {
   await using scene = new Scene(1);
   const pool = scene.pool();
   const socket = (await pool.acquire()).detach();
@@ -201,7 +201,7 @@ Deno.test("A detached connection takes its permit along", async () => {
   await roundTrip(conn);
 });
 
-Deno.test("A caller that gives up while it waits for a permit leaves the queue", async () => {
+Deno.test("A caller that is aborted while it waits for a permit leaves the queue", async () => {
   await using scene = new Scene(1);
   const held = await scene.pool().acquire();
   const pool = scene.pool();
@@ -214,7 +214,7 @@ Deno.test("A caller that gives up while it waits for a permit leaves the queue",
   held.release();
 });
 
-Deno.test("Keys of a KeyedPool share the permits with other processes, and give up to each other", async () => {
+Deno.test("Keys of a KeyedPool share the permits with other processes, and give up resources to each other", async () => {
   await using scene = new Scene(2);
   const keyed = scene.keyed();
   const pool = scene.pool();

@@ -17,7 +17,7 @@ interface Thing {
   closed: boolean;
 }
 
-/** Processes with a pool each, whose things are counted. */
+/** Processes with a pool each, whose resources are counted. */
 class Scene implements Disposable {
   readonly time = new VirtualTime();
   readonly #engine = memoryEngine({ now: this.time.engineNow });
@@ -98,7 +98,7 @@ Deno.test("limited(): a permit is taken for each resource, and given back when i
   await scene.end();
 });
 
-Deno.test("limited(): for one that waits elsewhere, one idle resource is given up, by one process", async () => {
+Deno.test("limited(): for a caller that waits elsewhere, one process gives up one idle resource", async () => {
   using scene = new Scene(4);
   const holders = [scene.process("a"), scene.process("b")];
   for (const { driver } of holders) {
@@ -119,7 +119,7 @@ Deno.test("limited(): for one that waits elsewhere, one idle resource is given u
   await scene.end();
 });
 
-Deno.test("limited(): one that takes long to close is the only one that is given up", async () => {
+Deno.test("limited(): no second resource is given up while the first is slow to close", async () => {
   using scene = new Scene(3);
   const { driver, semaphore } = scene.process("a");
   const slots = [await driver.acquire(), await driver.acquire(), await driver.acquire()];
@@ -137,7 +137,7 @@ Deno.test("limited(): one that takes long to close is the only one that is given
   await scene.end();
 });
 
-Deno.test("limited(): what was closed while it was idle is not what is given up", async () => {
+Deno.test("limited(): a resource that was closed while idle is not given up again", async () => {
   using scene = new Scene(2);
   const { driver } = scene.process("a");
   const slots = [await driver.acquire(), await driver.acquire()];
@@ -151,7 +151,7 @@ Deno.test("limited(): what was closed while it was idle is not what is given up"
   await scene.end();
 });
 
-Deno.test("limited(): what is in use is given up to somebody elsewhere as soon as it is idle", async () => {
+Deno.test("limited(): a leased resource is given up for a caller elsewhere as soon as it is idle", async () => {
   using scene = new Scene(2);
   const holder = scene.process("a");
   const slots = [await holder.driver.acquire(), await holder.driver.acquire()];
@@ -170,7 +170,7 @@ Deno.test("limited(): what is in use is given up to somebody elsewhere as soon a
   await scene.end();
 });
 
-Deno.test("limited(): a process that cannot give up passes it on to one that can", async () => {
+Deno.test("limited(): a process that cannot give up a resource passes the request on", async () => {
   using scene = new Scene(2);
   const busy = scene.process("busy");
   await busy.driver.acquire();
@@ -183,7 +183,7 @@ Deno.test("limited(): a process that cannot give up passes it on to one that can
   await scene.end();
 });
 
-Deno.test("limited(): minIdle does not take back at once what was given up, and does once nobody waits", async () => {
+Deno.test("limited(): minIdle takes back a given-up permit only when no caller waits", async () => {
   using scene = new Scene(2);
   const holder = scene.process("a", { minIdle: 2 });
   const slots = [await holder.driver.acquire(), await holder.driver.acquire()];
@@ -199,7 +199,7 @@ Deno.test("limited(): minIdle does not take back at once what was given up, and 
   await scene.end();
 });
 
-Deno.test("limited(): a resource that a pool opens in the background waits until nobody else does", async () => {
+Deno.test("limited(): a resource opened in the background gets a permit only when no caller waits", async () => {
   using scene = new Scene(1);
   const a = scene.process("a");
   const b = scene.process("b");
@@ -231,7 +231,7 @@ Deno.test("limited(): a resource that a pool opens in the background waits until
   await scene.end();
 });
 
-Deno.test("limited(): a lost permit closes its resource, under its borrower if need be", async () => {
+Deno.test("limited(): a lost permit closes its resource, even if it is leased", async () => {
   using scene = new Scene(2);
   const { driver, engine } = scene.process("a");
   const leased = await driver.acquire();
@@ -247,7 +247,7 @@ Deno.test("limited(): a lost permit closes its resource, under its borrower if n
   await scene.end();
 });
 
-Deno.test("limited(): a detached resource takes its permit along", async () => {
+Deno.test("limited(): a detached resource keeps its permit", async () => {
   using scene = new Scene(1);
   const { driver, semaphore } = scene.process("a");
   const thing = driver.detach(await driver.acquire());
@@ -263,7 +263,7 @@ Deno.test("limited(): a detached resource takes its permit along", async () => {
   await scene.end();
 });
 
-Deno.test("limited(): a caller that waits for a permit is let go when the pool is closed", async () => {
+Deno.test("limited(): a caller that waits for a permit is rejected by the close of its pool", async () => {
   using scene = new Scene(1);
   const a = scene.process("a");
   const b = scene.process("b");
@@ -277,7 +277,7 @@ Deno.test("limited(): a caller that waits for a permit is let go when the pool i
   await scene.end();
 });
 
-Deno.test("limited(): keeps all else that the connector has, and takes its own leave to dial as well", async () => {
+Deno.test("limited(): it keeps the other members of the connector, and its admit() too", async () => {
   using scene = new Scene(1);
   const { semaphore } = scene.process("a");
   const asked: string[] = [];
@@ -318,7 +318,7 @@ Deno.test("limited(): keeps all else that the connector has, and takes its own l
   await scene.end();
 });
 
-Deno.test("limited(): what does not ask for leave can't connect, and what is no semaphore is refused", async () => {
+Deno.test("limited(): connect() without admit() rejects, and an invalid semaphore is refused", async () => {
   using scene = new Scene(1);
   const { semaphore } = scene.process("a");
   const connector = limited({ connect: () => ({}) }, semaphore);

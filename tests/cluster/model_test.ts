@@ -12,7 +12,7 @@ interface Call {
   outcome: "waiting" | "granted" | "refused";
 }
 
-/** One process: its semaphore, its way to the engine, and what it was given. */
+/** One process: its semaphore, its connection to the engine, and its permits. */
 class Process {
   readonly engine: RemoteEngine;
   readonly semaphore: ClusterSemaphore;
@@ -72,14 +72,14 @@ class World {
     );
   }
 
-  /** What must hold at every moment. */
+  /** The law of every moment. */
   readonly check = (): void => {
     let valid = 0;
     for (const { held } of this.processes) for (const permit of held) if (permit.valid) valid++;
     assert(valid <= PERMITS, `${valid} permits are valid`);
   };
 
-  /** All faults mended, all given back: nobody waits, nothing is left. */
+  /** With all faults repaired and all permits released, no caller waits and nothing is left. */
   async end(): Promise<void> {
     for (const { engine } of this.processes) engine.way = "fine";
     for (let i = 0; i < 60; i++) {
@@ -110,7 +110,7 @@ const way: fc.Arbitrary<Way> = fc.oneof(
   fc.constant<Way>("fine"),
   fc.constant<Way>("cut"),
   fc.constant<Way>("deaf"),
-  // Up to a sixth is in time: there and back is the limit of an exchange.
+  // A delay of up to a sixth is in time, since an exchange may take a third.
   fc.record({ delay: fc.integer({ min: 1, max: LEASE_TIME / 6 }) }),
   fc.constant<Way>({ delay: LEASE_TIME / 6 - 1 }),
   fc.constant<Way>({ delay: LEASE_TIME }),
@@ -168,7 +168,7 @@ function named(name: string, run: Step): Step {
   return Object.assign(run, { toString: () => name });
 }
 
-Deno.test("Under random schedules, faults and sleep there are never more valid permits than there are, and nobody is forgotten", async () => {
+Deno.test("Under random schedules, faults and sleep the valid permits never exceed the limit, and every caller is served", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async (steps) => {
       using time = new VirtualTime();

@@ -1,10 +1,10 @@
-/** What must hold over real processes, whatever the engine; run by `*_process_test.ts`. */
+/** Tests with real processes for every engine; run by `*_process_test.ts`. */
 
 import { assert, assertEquals } from "@std/assert";
 import type { Engine } from "../../cluster/mod.ts";
 import { connectionsOf, Member, type MemberOptions, peakOf, spansOf } from "./_members.ts";
 
-/** An engine that processes can reach, and this one too. */
+/** An engine that other processes and this one can reach. */
 export interface Site extends AsyncDisposable {
   readonly engine: Engine;
   readonly options: Pick<MemberOptions, "port" | "kv">;
@@ -36,7 +36,7 @@ export function testProcesses(
       ...others,
     });
 
-  /** Resolves when the engine's count is so. */
+  /** Resolves when the engine has this count. */
   const count = async (site: Site, what: "held" | "waiting", expected: number) => {
     while ((await site.engine.status(KEY))[what] !== expected) await soon();
   };
@@ -55,7 +55,7 @@ export function testProcesses(
     for (const member of [first, ...survivors]) {
       await member.until(() => grants(member) >= 10);
     }
-    // To be killed while it holds some.
+    // It is killed while it holds some.
     const seen = first.sights.length;
     await first.until(({ event, valid }) => event === "got" && valid === true, seen);
     const killedAt = await first.murder();
@@ -78,7 +78,7 @@ export function testProcesses(
     assertEquals([status.held, status.waiting, status.peak], [0, 0, PERMITS]);
   });
 
-  test("connections of four processes' pools never exceed the permits, and every process has its turn", async (site) => {
+  test("the connections of pools in four processes never exceed the permits, and every process is served", async (site) => {
     const PERMITS = 3;
     await using server = new EchoServer();
     const members = await Promise.all([0, 1, 2, 3].map(() => join(site, PERMITS)));
@@ -100,7 +100,7 @@ export function testProcesses(
     assertEquals((await site.engine.status(KEY)).held, 0);
   });
 
-  test("callers of four processes are served in the order in which they came", async (site) => {
+  test("callers of four processes are served in order of arrival", async (site) => {
     const members = await Promise.all([0, 1, 2, 3].map(() => join(site, 1)));
     try {
       const [holder] = members as [Member];
@@ -126,7 +126,7 @@ export function testProcesses(
     }
   });
 
-  test("a process that was stopped past its lease finds its permit invalid when it wakes, and lost fires in that turn", async (site) => {
+  test("a process stopped for longer than its lease finds its permit invalid when it wakes, and lost fires in that turn", async (site) => {
     await using stopped = await join(site, 1);
     await using other = await join(site, 1);
     await stopped.tell({ do: "acquire", id: "mine" });
@@ -141,7 +141,7 @@ export function testProcesses(
     assert(woken.event === "lost" || woken.valid === false, "it was valid after it was lost");
     await stopped.until(({ event }) => event === "lost", before);
     const sights = stopped.sights.slice(before);
-    // Ticks come 10 ms apart: by the second one the first turn is over.
+    // Ticks are 10 ms apart, so the first turn is over by the second.
     const ticks = sights.filter(({ event }) => event === "sees");
     const lostAt = sights.findIndex(({ event }) => event === "lost");
     assert(sights.slice(0, lostAt).filter(({ event }) => event === "sees").length <= 1);
@@ -153,7 +153,7 @@ export function testProcesses(
   });
 }
 
-/** Gives back what it gets. */
+/** Sends back what it receives. */
 class EchoServer implements AsyncDisposable {
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   readonly #serving = this.#serve();

@@ -14,7 +14,7 @@ import { RedisClient, RedisServer, unlessMissing } from "./_redis.ts";
 
 const LEASE_TIME = 1_500;
 
-/** A server, and two processes' engines over it: one by functions, one by a pool of sockets. */
+/** A server, and the engines of two processes: one over functions, one over a pool of sockets. */
 class Scene implements AsyncDisposable {
   readonly server: RedisServer;
   readonly #clients: RedisClient[];
@@ -76,7 +76,7 @@ for (const holder of [0, 1] as const) {
   const over = ["functions", "a pool of sockets"][holder];
   const waiter = holder === 0 ? 1 : 0;
 
-  test(`A Redis that is killed costs the permits and a clear error; started again, it serves who waits (holder over ${over})`, async (scene) => {
+  test(`A killed Redis loses the permits with a clear error; when restarted it serves the waiters (holder over ${over})`, async (scene) => {
     const a = scene.semaphore(holder);
     const b = scene.semaphore(waiter);
     const hasty = scene.semaphore(holder, { engineTimeout: 100 });
@@ -98,7 +98,7 @@ for (const holder of [0, 1] as const) {
     assert(!b.stats.failing && b.stats.failures > 0);
   });
 
-  test(`Connections that are cut cost no permit, and nobody its place (holder over ${over})`, async (scene) => {
+  test(`Cut connections lose no permit and no place in the queue (holder over ${over})`, async (scene) => {
     const a = scene.semaphore(holder);
     const b = scene.semaphore(waiter);
     const permit = await a.acquire();
@@ -114,7 +114,7 @@ for (const holder of [0, 1] as const) {
     assert((await waits).valid);
   });
 
-  test(`A Redis that is silent costs the permits in time; when it speaks again all goes on (holder over ${over})`, async (scene) => {
+  test(`A silent Redis loses the permits in time; when it answers again all goes on (holder over ${over})`, async (scene) => {
     const a = scene.semaphore(holder);
     const b = scene.semaphore(waiter);
     const permit = await a.acquire();
@@ -129,7 +129,7 @@ for (const holder of [0, 1] as const) {
   });
 }
 
-test("A Redis that has lost its writes costs a permit at the next renewal at the latest, and its tokens grow all the same", async (scene) => {
+test("A Redis that lost its writes loses a permit at the next renewal at the latest, and its tokens still grow", async (scene) => {
   const a = scene.semaphore(0);
   const b = scene.semaphore(1);
   const permit = await a.acquire();
@@ -141,27 +141,27 @@ test("A Redis that has lost its writes costs a permit at the next renewal at the
   assert(!permit.valid && next.valid);
 });
 
-test("A process that only waits asks Redis for next to nothing", async (scene) => {
+test("A process that only waits sends hardly any commands to Redis", async (scene) => {
   const a = scene.semaphore(0);
   const b = scene.semaphore(1, { leaseTime: 3_000 });
   using admin = new RedisClient(scene.server.port);
   const permit = await a.acquire();
   const waits = b.acquire();
   while ((await a.status()).waiting < 1) await delay(5);
-  // What the waiter says, by the count of its connections' commands.
+  // The waiter's traffic, as the number of commands of its connections.
   await admin.send(["CONFIG", "RESETSTAT"]);
   await delay(2_000);
   const text = `${await admin.send(["INFO", "commandstats"])}`;
   const calls = (command: string) =>
     Number(text.match(`cmdstat_${command}:calls=(\\d+)`)?.[1] ?? 0);
-  // Of the holder one renewal in 500 ms, of the waiter one in 1000 ms.
+  // One renewal of the holder in 500 ms, and one of the waiter in 1000 ms.
   assert(calls("evalsha") <= 8, `${calls("evalsha")} exchanges`);
   assert(calls("blpop") <= 2, `${calls("blpop")} blocks`);
   permit.release();
   assert((await waits).valid);
 });
 
-test("Several semaphores wait over one connection that blocks", async (scene) => {
+test("Several semaphores share one blocking connection for their waits", async (scene) => {
   const holders = ["x", "y", "z"].map((key) => scene.semaphore(0, { key }));
   const waiters = ["x", "y", "z"].map((key) => scene.semaphore(1, { key }));
   const permits = await Promise.all(holders.map((semaphore) => semaphore.acquire()));
@@ -174,7 +174,7 @@ test("Several semaphores wait over one connection that blocks", async (scene) =>
   await Promise.all(calls);
 });
 
-test("Nothing is left in Redis but a key's counters once all have given back", async (scene) => {
+test("Once all permits are released, only the counters of a key are left in Redis", async (scene) => {
   const a = scene.semaphore(0);
   const b = scene.semaphore(1);
   const permit = await a.acquire();
@@ -188,7 +188,7 @@ test("Nothing is left in Redis but a key's counters once all have given back", a
   assert(Number(await admin.send(["PTTL", "sockpool:{k}:meta"])) > 0);
 });
 
-test("A process that closes nothing ends all the same, and its permits with it", async (scene) => {
+test("A process that closes nothing can still end, and its permits end with it", async (scene) => {
   const { code, stdout } = await new Deno.Command(Deno.execPath(), {
     args: [
       "run",

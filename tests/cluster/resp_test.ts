@@ -2,7 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { encode, readReply, RespError } from "../../cluster/_resp.ts";
 import { Socket } from "../../connectors/socket.ts";
 
-/** A socket that is sent these bytes, a few at a time, and then the end. */
+/** A socket that receives these bytes, a few at a time, then the end. */
 async function receiving(text: string): Promise<Socket> {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const [here, there] = await Promise.all([
@@ -27,7 +27,7 @@ Deno.test("A command is an array of strings, each with its count of bytes", () =
   assertEquals(encode([""]), "*1\r\n$0\r\n\r\n");
 });
 
-Deno.test("Replies are read whatever pieces they come in", async () => {
+Deno.test("Replies are read in any segmentation", async () => {
   assertEquals(await read("+PONG\r\n"), "PONG");
   assertEquals(await read(":-42\r\n"), -42);
   assertEquals(await read("$5\r\ncaf\u00e9\r\n"), "caf\u00e9");
@@ -41,7 +41,7 @@ Deno.test("Replies are read whatever pieces they come in", async () => {
   assertEquals(error instanceof RespError, true);
 });
 
-Deno.test("What is no reply is refused", async () => {
+Deno.test("An invalid reply is refused", async () => {
   await assertRejects(() => read("HTTP/1.1 400 Bad Request\r\n"), SyntaxError, "HTTP/1.1");
   await assertRejects(() => read(":4x\r\n"), SyntaxError, "integer");
   await assertRejects(() => read("$3\r\nfoobar\r\n"), SyntaxError, "longer than its 3 bytes");

@@ -39,7 +39,7 @@ class Scene implements Disposable {
     return this.time.pass(duration);
   }
 
-  /** Ends well: nothing is set any more. */
+  /** Closes both, and checks that no timer is left. */
   async close(): Promise<void> {
     const closed = Promise.all([this.a.close(), this.b.close()]);
     await this.pass(LEASE_TIME);
@@ -53,7 +53,7 @@ class Scene implements Disposable {
   }
 }
 
-/** What has become of a promise by now. */
+/** The present state of a promise. */
 async function outcome<R>(promise: Promise<R>): Promise<R | "pending" | Error> {
   let result: R | "pending" | Error = "pending";
   promise.then((value) => result = value, (error) => result = error);
@@ -72,7 +72,7 @@ Deno.test("An uncontended acquire is one exchange, and so is its release", async
   await scene.close();
 });
 
-Deno.test("What is asked for in one turn, or while an exchange is under way, goes into one exchange", async () => {
+Deno.test("The calls of one turn, or those during an exchange, share one exchange", async () => {
   using scene = new Scene(200);
   scene.here.way = { delay: 10 };
   const first = Array.from({ length: 100 }, () => scene.a.acquire());
@@ -119,7 +119,7 @@ Deno.test("Permits pass from process to process in the order of the calls", asyn
   await scene.close();
 });
 
-Deno.test("tryAcquire() takes what is free, and never before a caller who waits", async () => {
+Deno.test("tryAcquire() takes a free permit, and never before a waiting caller", async () => {
   using scene = new Scene(1);
   const permit = await scene.a.tryAcquire();
   assert(permit?.valid);
@@ -163,7 +163,7 @@ Deno.test("A process that only waits exchanges no more than three times per leas
   await scene.close();
 });
 
-Deno.test("A process that is cut off finds its permit invalid before anybody else has it, and lost fires then", async () => {
+Deno.test("A process that is cut off finds its permit invalid before another process has it, and lost fires then", async () => {
   using scene = new Scene(1);
   const permit = await scene.a.acquire();
   let lostAt = NaN;
@@ -191,7 +191,7 @@ Deno.test("A process that is cut off finds its permit invalid before anybody els
   await scene.close();
 });
 
-Deno.test("A permit is valid from when its renewal was sent, not from when the reply came", async () => {
+Deno.test("The validity of a permit counts from the sending of its renewal, not from the reply", async () => {
   using scene = new Scene(1);
   const permit = await scene.a.acquire();
   const delay = LEASE_TIME / 6 - 1;
@@ -218,7 +218,7 @@ Deno.test("A machine that slept finds its permits invalid at once, and lost fire
   await scene.close();
 });
 
-Deno.test("A date that is a minute ahead changes nothing; one that leaps ahead loses permits early, never late", async () => {
+Deno.test("A date that is a minute ahead changes nothing; a date that leaps ahead loses permits early, never late", async () => {
   using time = new VirtualTime();
   let leap = 0;
   const engine = memoryEngine({ now: time.engineNow });
@@ -263,7 +263,7 @@ Deno.test("A date that is set back does not prolong a lease", async () => {
   await closed;
 });
 
-Deno.test("An engine that has lost its records costs the permits at the next renewal, and callers nothing", async () => {
+Deno.test("An engine that lost its records loses the permits at the next renewal, and fails no caller", async () => {
   using time = new VirtualTime();
   const clock = time.clock();
   const engines = [1, 2].map(() => memoryEngine({ now: time.engineNow }));
@@ -290,7 +290,7 @@ Deno.test("An engine that has lost its records costs the permits at the next ren
   await closed;
 });
 
-Deno.test("A reply that is lost leaves no permit behind: the next exchange finds it", async () => {
+Deno.test("A lost reply leaves no permit behind: the next exchange finds it", async () => {
   using scene = new Scene(2);
   scene.here.way = "deaf";
   const first = scene.a.acquire();
@@ -305,7 +305,7 @@ Deno.test("A reply that is lost leaves no permit behind: the next exchange finds
   await scene.close();
 });
 
-Deno.test("A release whose exchange fails is told again", async () => {
+Deno.test("A release whose exchange fails is sent again", async () => {
   using scene = new Scene(1);
   const permit = await scene.a.acquire();
   scene.here.way = "cut";
@@ -318,7 +318,7 @@ Deno.test("A release whose exchange fails is told again", async () => {
   await scene.close();
 });
 
-Deno.test("An engine that fails for engineTimeout costs callers a ClusterEngineError with its error as cause, and recovers by itself", async () => {
+Deno.test("An engine that fails for engineTimeout rejects callers with a ClusterEngineError with its error as cause, and recovers by itself", async () => {
   using scene = new Scene(1, { engineTimeout: 1_000 });
   scene.here.way = "cut";
   const call = scene.a.acquire();
@@ -343,7 +343,7 @@ Deno.test("An engine that fails for engineTimeout costs callers a ClusterEngineE
   await scene.close();
 });
 
-Deno.test("With engineTimeout 0 the first failure is told", async () => {
+Deno.test("With engineTimeout 0 the first failure rejects callers", async () => {
   using scene = new Scene(1, { engineTimeout: 0 });
   scene.here.way = "cut";
   const result = await outcome(scene.a.acquire());
@@ -364,7 +364,7 @@ Deno.test("A failing engine is tried with growing pauses", async () => {
   await scene.close();
 });
 
-Deno.test("An exchange without an answer is given up after a third of leaseTime, and made again", async () => {
+Deno.test("An unanswered exchange is given up after a third of leaseTime, and repeated", async () => {
   using scene = new Scene(1);
   scene.here.way = { delay: 100 * LEASE_TIME };
   const call = scene.a.acquire();
@@ -375,13 +375,13 @@ Deno.test("An exchange without an answer is given up after a third of leaseTime,
   await scene.pass(200);
   assert((await call).valid);
   assertStringIncludes(String(scene.a.stats.lastError), "has not answered within");
-  // What comes to the engine late takes a permit for nobody: the next renewal gives it back.
+  // A request that reaches the engine late takes an unwanted permit, which the next renewal gives back.
   await scene.pass(210 * LEASE_TIME);
   assertEquals((await scene.a.status()).held, 1);
   await scene.close();
 });
 
-Deno.test("A permit that a listener of another one's loss releases is not lost as well", async () => {
+Deno.test("A permit released by a listener of another permit's loss is not lost as well", async () => {
   using scene = new Scene(2);
   const first = await scene.a.acquire();
   const second = await scene.a.acquire();
@@ -396,7 +396,7 @@ Deno.test("A permit that a listener of another one's loss releases is not lost a
   await scene.close();
 });
 
-Deno.test("status() does not wait for ever for an engine without an answer", async () => {
+Deno.test("status() does not wait without limit for a silent engine", async () => {
   using time = new VirtualTime();
   const engine = new RemoteEngine(memoryEngine());
   engine.status = () => new Promise(() => {});
@@ -407,7 +407,7 @@ Deno.test("status() does not wait for ever for an engine without an answer", asy
   assertEquals(time.pending, 0);
 });
 
-Deno.test("A caller's time limit and signal end its wait, and its place in the engine's queue", async () => {
+Deno.test("A caller's timeout and signal end its wait, and its place in the engine's queue", async () => {
   using scene = new Scene(1);
   const permit = await scene.a.acquire();
   const timed = scene.b.acquire({ timeout: 500 });
@@ -433,7 +433,7 @@ Deno.test("A caller's time limit and signal end its wait, and its place in the e
   await scene.close();
 });
 
-Deno.test("A signal that is aborted already touches nothing, and a timeout of 0 waits for the engine only", async () => {
+Deno.test("A signal that is already aborted changes nothing, and a timeout of 0 waits for the engine only", async () => {
   using scene = new Scene(1);
   const reason = new Error("before");
   assertEquals(await outcome(scene.a.acquire({ signal: AbortSignal.abort(reason) })), reason);
@@ -452,7 +452,7 @@ Deno.test("A signal that is aborted already touches nothing, and a timeout of 0 
   await scene.close();
 });
 
-Deno.test("close() rejects who waits and loses what is held in the same turn, and gives all back", async () => {
+Deno.test("close() rejects waiters and loses held permits in the same turn, and gives all back", async () => {
   using scene = new Scene(1);
   const permit = await scene.a.acquire();
   const waits = scene.a.acquire();
@@ -493,7 +493,7 @@ Deno.test("close() settles also when the engine is down, and during an exchange 
   assertEquals(scene.time.pending, 0);
 });
 
-Deno.test("More callers than 32 exchanges can bring wait in their process, in order", async () => {
+Deno.test("Callers beyond the limit of 32 requests wait in their process, in order", async () => {
   using scene = new Scene(1);
   const held = await scene.b.acquire();
   const order: number[] = [];
@@ -512,7 +512,7 @@ Deno.test("More callers than 32 exchanges can bring wait in their process, in or
   await scene.close();
 });
 
-Deno.test("Both a process and the engine can be asked how they stand", async () => {
+Deno.test("Both a process and the engine report their state", async () => {
   using scene = new Scene(2);
   const permit = await scene.a.acquire();
   await scene.a.acquire();
@@ -532,7 +532,7 @@ Deno.test("Both a process and the engine can be asked how they stand", async () 
   await scene.close();
 });
 
-Deno.test("Leaving the scope of `using` releases a permit, and a second release does nothing", async () => {
+Deno.test("The end of `using` releases a permit, and a second release does nothing", async () => {
   using scene = new Scene(1);
   let kept: ClusterPermit;
   {
@@ -547,7 +547,7 @@ Deno.test("Leaving the scope of `using` releases a permit, and a second release 
   await scene.close();
 });
 
-Deno.test("What is no option, or out of range, is refused by name", async () => {
+Deno.test("Unknown options, and values out of range, are refused by name", async () => {
   const engine = memoryEngine();
   const good = { engine, key: "k", permits: 1 };
   const make = (options: object) => () => new ClusterSemaphore({ ...good, ...options });

@@ -17,7 +17,7 @@ import { Site } from "../support/site.ts";
 import { certs, listenTls } from "../support/tls_server.ts";
 import { assertTakes, until } from "../support/until.ts";
 
-Deno.test("KeyedPool over failover over tls: a bad certificate moves on, and none that is good is told at once", async () => {
+Deno.test("KeyedPool over failover over tls: a bad certificate goes on to the next endpoint, and if all are bad the caller rejects at once", async () => {
   await using server = listenTls();
   const at = (ca: string) => tls({ port: server.port, caCerts: [ca] });
   await using pool = new KeyedPool((key: "good" | "bad") => {
@@ -31,7 +31,7 @@ Deno.test("KeyedPool over failover over tls: a bad certificate moves on, and non
   assertEquals([server.accepts, pool.stats.dials.failed, pool.keys()], [4, 1, ["good"]]);
 });
 
-Deno.test("KeyedPool over nested endpoints of all kinds: close() in the middle of dials leaves nothing behind", async () => {
+Deno.test("KeyedPool over nested endpoints of all kinds: close() during dials leaves nothing behind", async () => {
   await using deaf = await DeafHost.listen();
   await using silent = EchoServer.listen(mute);
   const { port } = silent;
@@ -48,7 +48,7 @@ Deno.test("KeyedPool over nested endpoints of all kinds: close() in the middle o
   assertEquals([pool.stats.size, pool.keys()], [0, []]);
 });
 
-Deno.test("KeyedPool over failover: clear() in the middle of dials has each caller dial anew, within the bound", async () => {
+Deno.test("KeyedPool over failover: after clear() during dials each caller dials anew, within the bound", async () => {
   await using deaf = await DeafHost.listen();
   await using site = Site.up();
   const connectors = () => [tcp({ port: deaf.port }), tcp({ port: site.port })];
@@ -65,7 +65,7 @@ Deno.test("KeyedPool over failover: clear() in the middle of dials has each call
   await until(() => site.open === pool.stats.idle);
 });
 
-Deno.test("KeyedPool: a connector that is kept still knows which endpoint is down when its key is used again", async () => {
+Deno.test("KeyedPool: a connector that is kept still knows which endpoint is down when its key returns", async () => {
   await using site = Site.up();
   let dials = 0;
   const down = () => Promise.reject(new Error(`refused ${++dials} times`));
@@ -78,7 +78,7 @@ Deno.test("KeyedPool: a connector that is kept still knows which endpoint is dow
   assertEquals([dials, site.accepts], [1, 3]);
 });
 
-Deno.test("failover over roundRobin, one of which is silent: the group is waited for longer than its members", async () => {
+Deno.test("failover over a roundRobin with a silent member: the group has more time than its members", async () => {
   await using deaf = await DeafHost.listen();
   await using site = Site.up();
   await using spare = Site.up();
@@ -92,3 +92,14 @@ Deno.test("failover over roundRobin, one of which is silent: the group is waited
   assertEquals(connector.endpoints.map(({ up }) => up), [true, true]);
   assertEquals([near.endpoints[0]!.up, spare.accepts], [false, 0]);
 });
+
+for (const combine of [failover, roundRobin]) {
+  Deno.test(`${combine.name}: a borrower whose socket is closed by force gets a PoolClosedError`, async () => {
+    await using server = EchoServer.listen(mute);
+    const pool = new Pool(combine(tcp({ port: server.port })));
+    const conn = await pool.acquire();
+    const reading = assertRejects(() => conn.readExactly(1), PoolClosedError);
+    await pool.close({ force: true });
+    await reading;
+  });
+}

@@ -12,13 +12,13 @@ import {
 import { roundTrip } from "../support/round_trip.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
 import { Site } from "../support/site.ts";
-import { Stage } from "../support/stage.ts";
+import { Stage } from "../support/endpoint_stage.ts";
 import { until } from "../support/until.ts";
 import { contextOf } from "../support/connect_context.ts";
 
 const { signal } = new AbortController();
 
-/** Gives the endpoint a gate of so many permits. */
+/** Gives the endpoint an `admit()` that takes permits of a semaphore. */
 function gate(member: object, permits: number): Semaphore {
   const semaphore = new Semaphore(permits);
   const admit = ({ signal }: ConnectorContext) => semaphore.acquire({ signal });
@@ -26,7 +26,7 @@ function gate(member: object, permits: number): Semaphore {
   return semaphore;
 }
 
-/** A stage whose endpoints have gates of so many permits, those that are given. */
+/** A stage whose endpoints have gates, with these numbers of permits. */
 class GatedStage extends Stage {
   readonly gates: Semaphore[];
 
@@ -43,7 +43,7 @@ class GatedStage extends Stage {
   }
 }
 
-/** A dial as a pool makes it: first the leave, then the dial. */
+/** A dial as a pool makes it: admission, then connect(). */
 function admitAndDial<T>(connector: Connector<T>, signal = new AbortController().signal) {
   const admitted = async () => {
     const permit = await connector.admit!({ signal });
@@ -94,7 +94,7 @@ Deno.test("endpoints: a failed dial and a failed login give their permits back",
   assertEquals(gates.map(({ available }) => available), [1, 1, 0]);
 });
 
-Deno.test("endpoints: an endpoint that is slower than another gives its permit back", async () => {
+Deno.test("endpoints: an endpoint that loses the race gives its permit back", async () => {
   using stage = new GatedStage(failover, 1, 1, 1);
   stage.a.script.connect = "never";
   const caller = stage.dial();
@@ -102,7 +102,7 @@ Deno.test("endpoints: an endpoint that is slower than another gives its permit b
   assertEquals([stage.opener(caller), stage.available], ["b", [1, 0, 1]]);
 });
 
-Deno.test("endpoints: to wait for leave is not to dial: no time limit runs meanwhile", async () => {
+Deno.test("endpoints: no time limit runs during a wait for admission", async () => {
   using stage = new GatedStage(failover, 0);
   const [permits] = stage.gates as [Semaphore];
   const caller = stage.dial();
@@ -113,7 +113,7 @@ Deno.test("endpoints: to wait for leave is not to dial: no time limit runs meanw
   assertEquals([stage.opener(caller), stage.dials], ["a", [1, 0, 0]]);
 });
 
-Deno.test("endpoints: a dial that times out while it waits for leave speaks against no endpoint", async () => {
+Deno.test("endpoints: a dial that times out while it waits for admission marks no endpoint as down", async () => {
   using stage = new GatedStage(failover, 0);
   const [permits] = stage.gates as [Semaphore];
   const controller = new AbortController();
@@ -126,7 +126,7 @@ Deno.test("endpoints: a dial that times out while it waits for leave speaks agai
   assertEquals([stage.up, permits.waiting], [[true, true, true], 0]);
 });
 
-Deno.test("endpoints: a dial is aborted at once while it waits for leave, and late leave is given back", async () => {
+Deno.test("endpoints: a dial is aborted at once while it waits for admission, and a late permit is given back", async () => {
   const released: string[] = [];
   const late = Promise.withResolvers<Permit>();
   const admit = () => late.promise;
@@ -142,7 +142,7 @@ Deno.test("endpoints: a dial is aborted at once while it waits for leave, and la
   assertEquals([released, stage.dials], [["late"], [0, 0, 0]]);
 });
 
-Deno.test("endpoints: leave that is refused is a failure like any other", async () => {
+Deno.test("endpoints: a rejected admission is a failure like any other", async () => {
   const refused = new Error("the limit can't be asked for");
   const admits = [() => Promise.reject(refused), () => {
     throw refused;
@@ -155,7 +155,7 @@ Deno.test("endpoints: leave that is refused is a failure like any other", async 
   assertEquals(errors, [refused, refused, undefined]);
 });
 
-Deno.test("endpoints: leave that is no permit is a failure, and a permit that misbehaves spoils nothing", async () => {
+Deno.test("endpoints: an invalid permit is a failure, and a permit whose release() fails does no harm", async () => {
   const hostile = {
     get release() {
       throw new Error("no release");
@@ -182,7 +182,7 @@ Deno.test("endpoints: leave that is no permit is a failure, and a permit that mi
   assertEquals([closing.state, stage.members.flatMap(({ open }) => open)], ["fulfilled", []]);
 });
 
-Deno.test("endpoints: leave can be had before the dial, and is asked for once", async () => {
+Deno.test("endpoints: a permit taken before the dial is used by the dial", async () => {
   using stage = new GatedStage(roundRobin, 2, 2, 2);
   const { connector } = stage;
   const calls = Array.from({ length: 6 }, () => admitAndDial(connector));
@@ -196,7 +196,7 @@ Deno.test("endpoints: leave can be had before the dial, and is asked for once", 
   assertEquals(stage.available, [2, 2, 2]);
 });
 
-Deno.test("endpoints: leave that was had and not used is given back", async () => {
+Deno.test("endpoints: a permit taken and not used is given back", async () => {
   using stage = new GatedStage(failover, 1, 1, 1);
   const unused = await stage.connector.admit!({ signal });
   assertEquals(stage.available, [0, 1, 1]);
@@ -219,7 +219,7 @@ Deno.test("endpoints: leave that was had and not used is given back", async () =
   assertEquals(stage.available, [1, 1, 1]);
 });
 
-Deno.test("endpoints: leave for an endpoint that is down when the dial begins is given back", async () => {
+Deno.test("endpoints: a permit for an endpoint that is down when the dial begins is given back", async () => {
   using stage = new GatedStage(failover, 2, 2, 2);
   const permits = [
     await stage.connector.admit!({ signal }),
@@ -227,14 +227,14 @@ Deno.test("endpoints: leave for an endpoint that is down when the dial begins is
   ];
   assertEquals(stage.available, [0, 2, 2]);
   stage.a.script.connect = "error";
-  assertEquals([await stage.dialNow(), stage.dials], ["b", [1, 1, 0]], "it has used its leave");
+  assertEquals([await stage.dialNow(), stage.dials], ["b", [1, 1, 0]], "the dial used its permit");
   assertEquals([await stage.dialNow(), stage.dials], ["b", [1, 2, 0]], "it could not");
   assertEquals(stage.available, [2, 0, 2]);
   for (const permit of permits) permit.release();
   assertEquals(stage.available, [2, 0, 2], "both resources are open");
 });
 
-Deno.test("endpoints: a dial that waits for the leave of an endpoint that goes down gets another's", async () => {
+Deno.test("endpoints: a dial that waits for admission to an endpoint that goes down goes to another", async () => {
   const signals: AbortSignal[] = [];
   const gateOfOne = ({ signal }: ConnectorContext) => {
     signals.push(signal);
@@ -255,7 +255,7 @@ Deno.test("endpoints: a dial that waits for the leave of an endpoint that goes d
   assertEquals(signals.slice(1).map(({ aborted }) => aborted), [true, true]);
 });
 
-Deno.test("endpoints: a dial that waits for leave in a race goes on to the next when its endpoint goes down", async () => {
+Deno.test("endpoints: a dial that waits for admission in a race goes on to the next when its endpoint goes down", async () => {
   using stage = new GatedStage(failover, 1, 5);
   stage.a.script.connect = "never";
   const callers = stage.dialTogether(4);
@@ -267,7 +267,7 @@ Deno.test("endpoints: a dial that waits for leave in a race goes on to the next 
   assertEquals([stage.gates[0]!.waiting, stage.available], [0, [1, 1]]);
 });
 
-Deno.test("endpoints: a wait for leave ends when it is aborted", async () => {
+Deno.test("endpoints: a wait for admission ends when it is aborted", async () => {
   using stage = new GatedStage(failover, 0);
   const [permits] = stage.gates as [Semaphore];
   const controller = new AbortController();
@@ -283,7 +283,34 @@ Deno.test("endpoints: a wait for leave ends when it is aborted", async () => {
   assertEquals(stage.dials, [1, 0, 0]);
 });
 
-Deno.test("endpoints: a close that never ends costs no permit when the pool waits no longer", async () => {
+Deno.test("endpoints: leave that comes when its wait has been aborted is given back", async () => {
+  const leave = Promise.withResolvers<Permit>();
+  let released = 0;
+  const release = () => void released++;
+  const connector = failover([{ admit: () => leave.promise, connect: () => ({}) }]);
+  const controller = new AbortController();
+  const caller = admitAndDial(connector, controller.signal);
+  await microtasks();
+  controller.abort("enough");
+  await microtasks();
+  assertEquals([caller.error, released], ["enough", 0]);
+  leave.resolve({ release, [Symbol.dispose]: release });
+  await microtasks();
+  assertEquals(released, 1);
+});
+
+Deno.test("endpoints: a dial that gives what is open already gives its permit back", async () => {
+  const thing = {};
+  const member = { connect: () => thing };
+  const permits = gate(member, 3);
+  const connector = failover([member]);
+  const callers = [admitAndDial(connector), admitAndDial(connector)];
+  await microtasks();
+  assertEquals(callers.map(({ state }) => state), ["fulfilled", "rejected"]);
+  assertEquals(permits.available, 2);
+});
+
+Deno.test("endpoints: a close that never ends costs no permit after the pool has given it up", async () => {
   using stage = new GatedStage(failover, 1);
   const [permits] = stage.gates as [Semaphore];
   const caller = admitAndDial(stage.connector);
@@ -297,7 +324,7 @@ Deno.test("endpoints: a close that never ends costs no permit when the pool wait
   assertEquals(permits.available, 1);
 });
 
-Deno.test("endpoints: groups in groups ask for the leave of the innermost", async () => {
+Deno.test("endpoints: nested groups take the permit of the innermost endpoint", async () => {
   using stage = new GatedStage(failover, 1, 1, 1);
   const [a, b, c] = stage.members;
   const connector = failover(roundRobin(a!, b!), c!);
@@ -311,7 +338,7 @@ Deno.test("endpoints: groups in groups ask for the leave of the innermost", asyn
   assertEquals(stage.available, [1, 1, 1]);
 });
 
-Deno.test("endpoints: the probe of an endpoint that lacks leave holds up the others for 250 ms at most", async () => {
+Deno.test("endpoints: a probe that waits for admission delays other dials for 250 ms at most", async () => {
   using stage = new GatedStage(failover, 5);
   await stage.losePreferred();
   stage.a.script.connect = "ok";
@@ -324,15 +351,15 @@ Deno.test("endpoints: the probe of an endpoint that lacks leave holds up the oth
   assertEquals([stage.openersOf(callers), stage.dials], ["b".repeat(5), [1, 6, 0]]);
   permits.resize(1);
   await microtasks();
-  assertEquals([stage.up[0], permits.available], [true, 1], "it was found to be back");
+  assertEquals([stage.up[0], permits.available], [true, 1], "the probe found it up");
 });
 
-Deno.test("endpoints: without a gate there is nothing to wait for", () => {
+Deno.test("endpoints: a group has admit() only if a member has it", () => {
   assertEquals(roundRobin(() => 1).admit, undefined);
   assert(roundRobin(() => 1, { connect: () => 2, admit: () => new Semaphore(1).acquire() }).admit);
 });
 
-Deno.test("endpoints: a dial that overruns the pool's limit gives its permit back", async () => {
+Deno.test("endpoints: a dial that exceeds the pool's connectTimeout gives its permit back", async () => {
   using stage = new GatedStage(failover, 1);
   const [permits] = stage.gates as [Semaphore];
   const pool = stage.pool({ connectTimeout: 500 });

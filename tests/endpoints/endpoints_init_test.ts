@@ -12,7 +12,7 @@ import {
 import { microtasks } from "../support/scene.ts";
 import { roundTrip } from "../support/round_trip.ts";
 import { Site } from "../support/site.ts";
-import { Stage } from "../support/stage.ts";
+import { Stage } from "../support/endpoint_stage.ts";
 import { until } from "../support/until.ts";
 import { contextOf } from "../support/connect_context.ts";
 
@@ -24,7 +24,7 @@ function withInit({ connector }: Site, init: Init): SocketConnector<Deno.NetAddr
 
 const never = new Promise<never>(() => {});
 
-Deno.test("endpoints: where a login fails the next endpoint is dialled, and the socket is closed", async () => {
+Deno.test("endpoints: after a failed login the socket is closed, and the next endpoint is dialled", async () => {
   await using a = Site.up();
   await using b = Site.up();
   const refused = new Error("password authentication failed");
@@ -54,7 +54,7 @@ Deno.test("endpoints: a login that hangs counts as a slow dial, and its socket i
   await until(() => a.accepts === 1 && a.open === 0);
 });
 
-Deno.test("endpoints: a dial that is aborted during a login closes the socket, whatever the login does", async () => {
+Deno.test("endpoints: a dial that is aborted during a login closes the socket, even if the login goes on", async () => {
   await using a = Site.up();
   const begun = Promise.withResolvers<void>();
   const late = Promise.withResolvers<void>();
@@ -101,7 +101,7 @@ Deno.test("endpoints: a resource that is initialised too late is closed once", a
   assertEquals(stage.a.things.map(({ closes }) => closes), [1]);
 });
 
-Deno.test("endpoints: what an error spoils is asked of the connector that opened the resource", async () => {
+Deno.test("endpoints: isFatal() is asked of the connector that opened the resource", async () => {
   const harmless = new Error("syntax error");
   const strict = { connect: () => ({}) };
   const lenient: Connector<object> = {
@@ -117,7 +117,7 @@ Deno.test("endpoints: what an error spoils is asked of the connector that opened
   assertEquals(roundRobin(strict).isFatal, undefined, "the pool's default holds");
 });
 
-Deno.test("endpoints: retire() concerns the resource that the pool has, not one that lost the race", async () => {
+Deno.test("endpoints: retire() applies to the resource that the pool has, not to one that lost the race", async () => {
   using stage = new Stage(failover);
   const retired: unknown[] = [];
   const contexts: Required<ConnectContext>[] = [];

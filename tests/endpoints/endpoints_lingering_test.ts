@@ -13,12 +13,12 @@ import { EchoServer, mute } from "../support/echo_server.ts";
 import { certs } from "../support/tls_server.ts";
 import { until } from "../support/until.ts";
 
-/** A server that accepts connections and reads, but never says anything. */
+/** A server that accepts connections and reads, but never writes. */
 const listenSilently = () => EchoServer.listen(mute);
 
 const trusting = ({ port }: EchoServer) => tls({ port, caCerts: [certs.ca] });
 
-Deno.test("endpoints: dials that linger are summed over nested groups, and given up when the pool is closed", async () => {
+Deno.test("endpoints: lingering dials are summed over nested groups, and given up when the pool is closed", async () => {
   await using north = listenSilently();
   await using south = listenSilently();
   await using west = listenSilently();
@@ -33,7 +33,7 @@ Deno.test("endpoints: dials that linger are summed over nested groups, and given
   await until(() => connector.lingering!() === 0);
 });
 
-Deno.test("KeyedPool over failover over tls: a key whose dials linger is dropped when the peer has hung up", async () => {
+Deno.test("KeyedPool over failover over tls: a key with lingering dials is dropped when the peer hangs up", async () => {
   await using server = listenSilently();
   let made = 0;
   await using pool = new KeyedPool((_host: string) => {
@@ -49,7 +49,7 @@ Deno.test("KeyedPool over failover over tls: a key whose dials linger is dropped
   assertEquals(made, 3);
 });
 
-Deno.test("a copy of a connector counts what lingers as the original does", async () => {
+Deno.test("a copy of a connector counts lingering dials as the original does", async () => {
   await using server = listenSilently();
   const { port } = server;
   for (const connector of [trusting(server), failover(trusting(server))]) {
@@ -60,7 +60,7 @@ Deno.test("a copy of a connector counts what lingers as the original does", asyn
   assertEquals({ ...webSocket({ url: `ws://127.0.0.1:${port}` }) }.lingering!(), 0);
 });
 
-Deno.test("Connector.lingering must be a function, and one that throws spoils no stats", () => {
+Deno.test("Connector.lingering must be a function, and stats work if it throws", () => {
   const counting = (lingering: unknown) => ({ connect: () => 1, lingering }) as Connector<number>;
   assertThrows(
     () => new Pool(counting(3)),

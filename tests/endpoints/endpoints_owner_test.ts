@@ -30,7 +30,7 @@ class NamedLease<T> extends Lease<T> {
   }
 }
 
-/** A connector with private state, whose methods work only as its own. */
+/** A connector with private state, whose methods need `this`. */
 class Counting implements Connector<{ id: number }> {
   #opened = 0;
   readonly calls: string[] = [];
@@ -53,7 +53,7 @@ class Counting implements Connector<{ id: number }> {
   }
 }
 
-Deno.test("endpoints: where a connector lacks a method, things are as in a pool of its own", async () => {
+Deno.test("endpoints: without a method of its connector, a resource is treated as in its own pool", async () => {
   const tickets: Ticket[] = [];
   const open = () => {
     tickets.push(new Ticket());
@@ -82,7 +82,7 @@ Deno.test("endpoints: where a connector lacks a method, things are as in a pool 
   assertEquals(tickets.map(({ closes }) => closes), [1, 10]);
 });
 
-Deno.test("endpoints: what no connector has, the pool does not call", () => {
+Deno.test("endpoints: a group has only the methods that a member has", () => {
   const plain = roundRobin(() => 1, () => 2);
   assertEquals(
     Object.keys(plain).sort(),
@@ -93,7 +93,7 @@ Deno.test("endpoints: what no connector has, the pool does not call", () => {
   assertEquals([sockets.check, sockets.reset], [undefined, undefined]);
 });
 
-Deno.test("endpoints: a check that answers nothing counts as no, as in a pool of its own", async () => {
+Deno.test("endpoints: a check that returns undefined counts as failed, as in a pool", async () => {
   const careless = { connect: () => ({}), check: (() => {}) as unknown as () => boolean };
   const connector = failover(careless);
   const resource = await connector.connect(contextOf(context.signal));
@@ -113,7 +113,7 @@ Deno.test("endpoints: methods are called on the connector that has them", async 
   }
 });
 
-Deno.test("endpoints: what is no object can be pooled too", async () => {
+Deno.test("endpoints: primitive values can be pooled", async () => {
   const closed: string[] = [];
   let last = 0;
   const member = (name: string) => ({
@@ -130,7 +130,7 @@ Deno.test("endpoints: what is no object can be pooled too", async () => {
   assertEquals(connector.endpoints.map(({ open }) => open), [0, 0]);
 });
 
-Deno.test("endpoints: one and the same number of one endpoint can be open many times, of two it can't", async () => {
+Deno.test("endpoints: one endpoint can have the same number open many times, two endpoints cannot", async () => {
   const closed: string[] = [];
   const member = (name: string) => ({
     connect: () => 7,
@@ -165,7 +165,7 @@ Deno.test("endpoints: one and the same number of one endpoint can be open many t
   assertEquals(lease.value, 7);
 });
 
-Deno.test("endpoints: a connector that gives what is open already costs no count and no close", async () => {
+Deno.test("endpoints: a connect() that resolves to an open resource changes no count and closes nothing", async () => {
   const shared = new Ticket();
   const connector = roundRobin(() => shared, () => shared);
   await using pool = new Pool(connector);
@@ -183,7 +183,7 @@ Deno.test("endpoints: a connector that gives what is open already costs no count
   assertEquals([next.value.closes, connector.endpoints.map(({ open }) => open)], [1, [1, 0]]);
 });
 
-Deno.test("endpoints: what is detached counts no more, and is nobody's to close", async () => {
+Deno.test("endpoints: a detached resource is not counted and not closed", async () => {
   await using site = Site.up();
   const connector = roundRobin(site.connector, () => new Ticket());
   const pool = new Pool(connector);
@@ -197,7 +197,7 @@ Deno.test("endpoints: what is detached counts no more, and is nobody's to close"
   socket.close();
 });
 
-Deno.test("endpoints: another's resource is nobody's", () => {
+Deno.test("endpoints: a resource of none of the endpoints is refused", () => {
   const connector = roundRobin(tcp({ port: 1 }), () => 5);
   for (const stranger of [{}, 5, undefined] as never[]) {
     assertThrows(
@@ -209,7 +209,7 @@ Deno.test("endpoints: another's resource is nobody's", () => {
   }
 });
 
-Deno.test("endpoints: a copy with a method of one's own works, as with any connector", async () => {
+Deno.test("endpoints: a copy of a group with an overridden method works", async () => {
   await using site = Site.up();
   const connector = failover(site.connector, () => Promise.reject(new Error("unused")));
   const greeting = {
@@ -239,7 +239,7 @@ Deno.test("endpoints: stale sockets are known by the connector that opened them"
   assertEquals(site.accepts, 3);
 });
 
-Deno.test("endpoints: lingering dials are the sum of the connectors'", () => {
+Deno.test("endpoints: the lingering dials of a group are the sum of its members'", () => {
   const member = (lingering?: number): Connector<object> => ({
     connect: () => ({}),
     ...(lingering !== undefined && { lingering: () => lingering }),
@@ -249,7 +249,7 @@ Deno.test("endpoints: lingering dials are the sum of the connectors'", () => {
   assertEquals(new Pool(connector).stats.lingering, 5);
 });
 
-Deno.test("endpoints: an error that trying again can't help moves on to the next endpoint", async () => {
+Deno.test("endpoints: an error that is not retryable goes on to the next endpoint", async () => {
   await using site = Site.up();
   const error = new Deno.errors.InvalidData("invalid peer certificate: UnknownIssuer");
   const bad = { ...tcp({ port: 1 }), name: "bad", connect: () => Promise.reject(error) };
@@ -259,7 +259,7 @@ Deno.test("endpoints: an error that trying again can't help moves on to the next
   assertStrictEquals(connector.endpoints[0]!.error, error);
 });
 
-Deno.test("endpoints: the pool tries again if that can help with one of them", async () => {
+Deno.test("endpoints: the pool retries if one of the errors is retryable", async () => {
   const failing = (error: Error) => ({ ...tcp({ port: 1 }), connect: () => Promise.reject(error) });
   const final = failing(new Deno.errors.InvalidData("invalid peer certificate"));
   const passing = failing(new Deno.errors.ConnectionRefused("refused"));
@@ -284,7 +284,7 @@ Deno.test("endpoints: the pool tries again if that can help with one of them", a
   }
 });
 
-Deno.test("endpoints: whatever a connector throws is told as it is", async () => {
+Deno.test("endpoints: any thrown value is reported unchanged", async () => {
   const nothing = Object.create(null);
   const connector = failover(
     () => {
@@ -306,7 +306,7 @@ Deno.test("endpoints: whatever a connector throws is told as it is", async () =>
   );
 });
 
-Deno.test("endpoints: mixed kinds have a lease of either type", () => {
+Deno.test("endpoints: a group of mixed kinds has leases of either type", () => {
   type Of<C> = C extends Connector<infer T, infer L> ? { resource: T; lease: L } : never;
   type Tcp = SocketLease<Deno.NetAddr>;
   type Unix = SocketLease<Deno.UnixAddr>;
@@ -324,7 +324,7 @@ Deno.test("endpoints: mixed kinds have a lease of either type", () => {
   assert(conn);
 });
 
-Deno.test("endpoints: what is wrong is told when they are made", () => {
+Deno.test("endpoints: invalid options are refused when a group is created", () => {
   const one = tcp({ port: 1 });
   const wrong = roundRobin as unknown as (...given: unknown[]) => unknown;
   const cases: [unknown[], typeof TypeError | typeof RangeError, string][] = [

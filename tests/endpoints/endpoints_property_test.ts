@@ -12,7 +12,7 @@ import {
 } from "../../mod.ts";
 import { microtasks } from "../support/scene.ts";
 import { VirtualTime } from "../support/virtual_time.ts";
-import { clockOf } from "../support/clock_of.ts";
+import { clockOf } from "../support/clocks.ts";
 
 type Resource = number | { readonly id: number };
 type Method = "admit" | "init" | "check" | "reset" | "isBroken" | "watch" | "unwatch" | "close";
@@ -20,16 +20,16 @@ type Method = "admit" | "init" | "check" | "reset" | "isBroken" | "watch" | "unw
 const MAX_DELAY = 400;
 let lastId = 0;
 
-/** An endpoint that may be down, and that notes whatever it is asked about another's resource. */
+/** An endpoint that may be down; it records every call for a resource of another endpoint. */
 class Member implements Connector<Resource> {
   readonly open = new Set<Resource>();
   readonly wrongs: string[] = [];
   readonly #opened = new Set<Resource>();
   readonly #gives: Spec["gives"];
   isDown = false;
-  /** Permits that were given and not given back. */
+  /** Permits that are held. */
   held = 0;
-  /** Of them those whose resources were detached. */
+  /** Held permits whose resources were detached. */
   detached = 0;
   admit?: () => Permit;
   init?: (resource: Resource) => void;
@@ -205,22 +205,24 @@ class World implements AsyncDisposable {
     while (this.time.advance(until));
   }
 
-  /** Dials once, and looks at who was chosen. */
+  /** Dials once, and checks which endpoint was chosen. */
   async dial(): Promise<void> {
     const before = this.connector.endpoints;
     const lease = await this.#acquire({ fresh: true });
     const fit = before.map(({ up }, i) => up && !this.members[i]!.isDown);
-    if (lease === undefined) return assertEquals(fit.indexOf(true), -1, "one that is up is found");
+    if (lease === undefined) {
+      return assertEquals(fit.indexOf(true), -1, "an endpoint that is up is found");
+    }
     const opener = this.members.findIndex(({ open }) => open.has(lease.value));
     this.assertChosen(opener, fit, before.map(({ open }) => open));
   }
 
-  /** Nobody who was known to be up, and is, had less to carry. */
+  /** No endpoint that is known to be up had a smaller load. */
   assertChosen(opener: number, fit: boolean[], open: number[]): void {
     for (const [i, count] of open.entries()) if (fit[i]) assertLessOrEqual(open[opener]!, count);
   }
 
-  /** Each knows its own resources, and no others. */
+  /** Each endpoint was only asked about its own resources. */
   assertCounted(): void {
     assertEquals(this.members.flatMap(({ wrongs }) => wrongs), []);
     const open = this.members.map(({ open }) => open.size);
@@ -243,27 +245,27 @@ class World implements AsyncDisposable {
     lease?.[how]();
     if (how !== "detach" || resource === undefined) return;
     for (const member of this.members) {
-      if (member.open.delete(resource)) member.detached++; // the caller's business now
+      if (member.open.delete(resource)) member.detached++; // the caller owns it now
     }
   }
 }
 
-/** The same, of endpoints in an order of preference. */
+/** The same for endpoints in order of preference. */
 class OrderedWorld extends World {
-  /** Nobody who was known to be up, and is, comes earlier. */
+  /** No endpoint that is known to be up comes earlier. */
   override assertChosen(opener: number, fit: boolean[]): void {
     assert(!fit.slice(0, opener).includes(true));
   }
 }
 
-/** Runs the steps in a world of these members, and lets all of them come back. */
+/** Runs the steps in a world of these members, then brings all of them up. */
 async function live(world: World, steps: readonly Step[]): Promise<void> {
   for (const step of steps) await world.run(step);
   for (const member of world.members) member.isDown = false;
   world.elapse(MAX_DELAY);
 }
 
-Deno.test("roundRobin: whatever goes up and down, the spread is even and each closes its own", async () => {
+Deno.test("roundRobin: while endpoints go up and down, the spread is even and each closes its own resources", async () => {
   await fc.assert(
     fc.asyncProperty(fc.nat(), specs, steps, async (seed, specs, steps) => {
       const members = membersOf(specs);
@@ -278,7 +280,7 @@ Deno.test("roundRobin: whatever goes up and down, the spread is even and each cl
   );
 });
 
-Deno.test("failover: whatever goes up and down, the first that is up is chosen and each closes its own", async () => {
+Deno.test("failover: while endpoints go up and down, the first that is up is chosen and each closes its own resources", async () => {
   await fc.assert(
     fc.asyncProperty(fc.nat(), specs, steps, async (seed, specs, steps) => {
       await using world = new OrderedWorld(failover, membersOf(specs), seed);

@@ -5,10 +5,10 @@ import { EndpointGroup } from "../../connectors/endpoints/group.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
 import type { Thing } from "../support/scripted_connector.ts";
 import { ListenerSpy } from "../support/spies.ts";
-import { Stage } from "../support/stage.ts";
+import { Stage } from "../support/endpoint_stage.ts";
 import { contextOf } from "../support/connect_context.ts";
 
-Deno.test("an endpoint that is down is dialled on a schedule that doubles, not by every caller", async () => {
+Deno.test("an endpoint that is down is dialled on a schedule of doubling delays, not for every caller", async () => {
   using stage = new Stage(failover);
   stage.a.script.connect = "error";
   const times: number[] = [];
@@ -42,7 +42,7 @@ Deno.test("after a success the delays begin with minDelay again", async () => {
   assertEquals([await stage.dialNow(), stage.connector.endpoints[0]!.error], ["a", undefined]);
 });
 
-Deno.test("many dials at once make one probe, and go where it succeeds", async () => {
+Deno.test("simultaneous dials share one probe, and use its endpoint if it succeeds", async () => {
   using stage = new Stage(failover);
   await stage.losePreferred();
   stage.a.script.connect = "slow";
@@ -53,7 +53,7 @@ Deno.test("many dials at once make one probe, and go where it succeeds", async (
   assertEquals([stage.dials, stage.openersOf(outcomes)], [[26, 1, 0], "a".repeat(25)]);
 });
 
-Deno.test("many dials at once make one probe, and go elsewhere when it fails", async () => {
+Deno.test("simultaneous dials share one probe, and use another endpoint if it fails", async () => {
   using stage = new Stage(failover);
   await stage.losePreferred();
   stage.a.script.connect = "never";
@@ -64,7 +64,7 @@ Deno.test("many dials at once make one probe, and go elsewhere when it fails", a
   assertEquals([stage.dials, stage.openersOf(outcomes)], [[2, 26, 0], "b".repeat(25)]);
 });
 
-Deno.test("many dials at once make one probe, and wait 250 ms for it", async () => {
+Deno.test("simultaneous dials share one probe, and wait 250 ms for it", async () => {
   using stage = new Stage(failover);
   await stage.losePreferred();
   stage.a.script.connect = "never";
@@ -79,7 +79,7 @@ Deno.test("many dials at once make one probe, and wait 250 ms for it", async () 
   await stage.elapse(1_000);
 });
 
-Deno.test("roundRobin: many dials at once are spread evenly also over one that comes back", async () => {
+Deno.test("roundRobin: simultaneous dials are spread evenly, including an endpoint that comes back", async () => {
   using stage = new Stage(roundRobin);
   await stage.losePreferred();
   const { connector } = stage;
@@ -92,14 +92,14 @@ Deno.test("roundRobin: many dials at once are spread evenly also over one that c
   assertEquals(
     stage.openersOf(outcomes).length,
     17,
-    "dials that are to go elsewhere need not wait",
+    "dials for other endpoints do not wait",
   );
   await stage.elapse(20);
   assertEquals(connector.endpoints.map(({ open }) => open), [10, 10, 10]);
   assert([...first, ...outcomes].every(({ value }) => value));
 });
 
-Deno.test("one that waits for another's probe leaves at once when it is aborted", async () => {
+Deno.test("a dial that waits for the probe of another leaves at once when it is aborted", async () => {
   using stage = new Stage(failover);
   await stage.losePreferred();
   stage.a.script.connect = "never";
@@ -114,10 +114,14 @@ Deno.test("one that waits for another's probe leaves at once when it is aborted"
   stage.a.script.connect = "ok";
   probe.abort();
   await microtasks();
-  assertEquals([stage.opener(stays), stage.dials], ["a", [3, 1, 0]], "it makes the next probe");
+  assertEquals(
+    [stage.opener(stays), stage.dials],
+    ["a", [3, 1, 0]],
+    "the waiting dial makes the next probe",
+  );
 });
 
-Deno.test("a probe that takes longer than its caller waits still finds the endpoint to be back", async () => {
+Deno.test("a probe that outlasts its caller still finds the endpoint up", async () => {
   using stage = new Stage(failover);
   await stage.losePreferred();
   stage.a.script.connect = "never";
@@ -128,7 +132,7 @@ Deno.test("a probe that takes longer than its caller waits still finds the endpo
   stage.a.last("connect").succeed();
   await microtasks();
   assertEquals(stage.up[0], true);
-  assertEquals(stage.a.things[0]!.closes, 1, "nobody is there to take it");
+  assertEquals(stage.a.things[0]!.closes, 1, "there is no dial to take it");
   stage.a.heal();
   assertEquals(await stage.dialNow(), "a");
 });
@@ -152,7 +156,7 @@ Deno.test("a probe without an answer is stopped after attemptDelay, and the next
   assertEquals([stage.opener(next), stage.dials[0]], ["b", 3]);
 });
 
-Deno.test("when the last resource is closed, a probe that nobody waits for is stopped", async () => {
+Deno.test("when the last resource is closed, a probe without a waiting dial is stopped", async () => {
   using stage = new Stage(failover);
   const pool = stage.pool({ maxSize: 3 });
   for (const member of stage.members) member.script.connect = "error";
@@ -172,7 +176,7 @@ Deno.test("when the last resource is closed, a probe that nobody waits for is st
   assertEquals(stage.b.open, []);
 });
 
-Deno.test("where each resource is closed at once, not each dial waits for a probe", async () => {
+Deno.test("if each resource is closed at once, not every dial waits for a probe", async () => {
   using stage = new Stage(failover);
   await stage.losePreferred();
   await stage.connector.close!(stage.b.things[0]!, "closed");
@@ -194,7 +198,7 @@ Deno.test("where each resource is closed at once, not each dial waits for a prob
   assertEquals(stage.dials, [3, 7, 0]);
 });
 
-Deno.test("a resource that is lost within a second of its opening counts for one more", async () => {
+Deno.test("a resource lost within a second of its opening still counts as load", async () => {
   using stage = new Stage(roundRobin);
   const lost = new Set<Thing>();
   for (const member of stage.members) {
@@ -216,10 +220,10 @@ Deno.test("a resource that is lost within a second of its opening counts for one
   await lose(opened[0]!.thing);
   await lose(opened[3]!.thing);
   const young = [await open(), await open()];
-  assertEquals(young.map(({ by }) => by).join(""), "aa", "the loss of old ones is made up for");
+  assertEquals(young.map(({ by }) => by).join(""), "aa", "the loss of old ones is balanced");
   await stage.elapse(999, 999);
   for (const { thing } of young) await lose(thing);
-  assertEquals((await open()).by, "b", "that of young ones is not");
+  assertEquals((await open()).by, "b", "the loss of young ones is not");
   await stage.elapse(1_000, 1_000);
   assertEquals((await open()).by, "a", "or only later");
 });
@@ -234,7 +238,7 @@ Deno.test("a dial leaves no listener on its signal", async () => {
   assertEquals([listeners.added >= 2, listeners.on(signal)], [true, 0]);
 });
 
-Deno.test("a dial that was begun before an endpoint went down does not end its probe", async () => {
+Deno.test("a dial begun before an endpoint went down does not end its probe", async () => {
   using stage = new Stage(failover);
   stage.a.script.connect = "never";
   const old = stage.dial();
@@ -254,7 +258,7 @@ Deno.test("a dial that was begun before an endpoint went down does not end its p
   assertEquals(stage.openersOf([probe, waiter]), "aa");
 });
 
-Deno.test("nothing is remembered of probes that are over", async () => {
+Deno.test("finished probes are forgotten", async () => {
   using stage = new Stage(failover);
   const options = { minDelay: 100, maxDelay: 100, attemptDelay: 500, now: stage.clock };
   const group = new EndpointGroup(stage.members, inOrder, options);
@@ -271,7 +275,7 @@ Deno.test("nothing is remembered of probes that are over", async () => {
   assertEquals(group.backgroundProbes.size, 0);
 });
 
-Deno.test("while all are down all are tried, the one first whose turn is longest ago", async () => {
+Deno.test("while all endpoints are down all are tried, the one tried longest ago first", async () => {
   for (const combine of [failover, roundRobin]) {
     using stage = new Stage(combine, { minDelay: 60_000, maxDelay: 60_000 });
     const order: string[] = [];
@@ -293,7 +297,7 @@ Deno.test("while all are down all are tried, the one first whose turn is longest
   }
 });
 
-Deno.test("a probe that is aborted leaves the next one due", async () => {
+Deno.test("after an aborted probe the next one is due at once", async () => {
   using stage = new Stage(failover);
   await stage.losePreferred();
   stage.a.script.connect = "never";

@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertInstanceOf, assertStrictEquals } from "@std/assert";
 import { failover, PoolTimeoutError } from "../../mod.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
-import { Stage } from "../support/stage.ts";
+import { Stage } from "../support/endpoint_stage.ts";
 
-Deno.test("an endpoint that was up has attemptDelay to answer, and the next is dialled beside it", async () => {
+Deno.test("an endpoint that was up has attemptDelay to answer before the next is dialled in parallel", async () => {
   using stage = new Stage(failover);
   stage.a.script.connect = "never";
   const caller = stage.dial();
@@ -12,14 +12,14 @@ Deno.test("an endpoint that was up has attemptDelay to answer, and the next is d
   await stage.elapse(10);
   assertEquals([stage.opener(caller), stage.up], ["b", [false, true, true]]);
   const { signal } = stage.a.last("connect");
-  assertEquals(signal!.aborted, true, "the loser is told to stop");
+  assertEquals(signal!.aborted, true, "the loser is aborted");
   assertEquals(await stage.dialNow(), "b", "the next caller does not wait");
   stage.a.last("connect").succeed();
   await microtasks();
-  assertEquals(stage.a.things[0]!.closes, 1, "what comes too late is closed");
+  assertEquals(stage.a.things[0]!.closes, 1, "a late resource is closed");
 });
 
-Deno.test("when a slow one fails after all, the one dialled beside it has its time nevertheless", async () => {
+Deno.test("when a slow endpoint fails, the one dialled in parallel keeps its attemptDelay", async () => {
   using stage = new Stage(failover);
   stage.a.script.connect = stage.b.script.connect = "never";
   const caller = stage.dial();
@@ -31,7 +31,7 @@ Deno.test("when a slow one fails after all, the one dialled beside it has its ti
   assertEquals([stage.opener(caller), stage.dials], ["c", [1, 1, 1]]);
 });
 
-Deno.test("one whose slow endpoint fails goes on waiting for another's probe", async () => {
+Deno.test("a dial whose slow endpoint fails goes on waiting for the probe of another dial", async () => {
   using stage = new Stage(failover);
   stage.a.script.connect = stage.b.script.connect = "error";
   assertEquals(await stage.dialNow(), "c");
@@ -41,7 +41,7 @@ Deno.test("one whose slow endpoint fails goes on waiting for another's probe", a
   stage.a.script.connect = stage.b.script.connect = "never";
   const outcomes = stage.dialTogether(2);
   await stage.elapse(1_000);
-  assertEquals(stage.dials, [4, 2, 1], "one of them has begun to probe b");
+  assertEquals(stage.dials, [4, 2, 1], "one dial has begun to probe b");
   for (const call of stage.a.calls) call.fail();
   await microtasks();
   assertEquals(outcomes.map(({ state }) => state), ["pending", "pending"]);
@@ -74,7 +74,7 @@ Deno.test("with attemptDelay: Infinity the next is dialled only when one fails",
   assertEquals(stage.opener(caller), "b");
 });
 
-Deno.test("a dial that is aborted rejects with the reason, and speaks against no endpoint", async () => {
+Deno.test("a dial that is aborted rejects with the reason, and marks no endpoint as down", async () => {
   using stage = new Stage(failover);
   const controller = new AbortController();
   stage.a.script.connect = "never";
@@ -90,7 +90,7 @@ Deno.test("a dial that is aborted rejects with the reason, and speaks against no
   assertEquals(await stage.dialNow(), "a");
 });
 
-Deno.test("a signal that is aborted already touches no endpoint", async () => {
+Deno.test("a signal that is already aborted dials no endpoint", async () => {
   using stage = new Stage(failover);
   const reason = new Error("too late");
   const caller = stage.dial({ signal: AbortSignal.abort(reason) });
@@ -99,7 +99,7 @@ Deno.test("a signal that is aborted already touches no endpoint", async () => {
   assertEquals(stage.dials, [0, 0, 0]);
 });
 
-Deno.test("an endpoint that uses up the pool's connectTimeout counts as down", async () => {
+Deno.test("an endpoint that takes the whole connectTimeout counts as down", async () => {
   using stage = new Stage(failover, { attemptDelay: 2_000 });
   const pool = stage.pool({ connectTimeout: 500 });
   stage.a.script.connect = "never";
@@ -113,7 +113,7 @@ Deno.test("an endpoint that uses up the pool's connectTimeout counts as down", a
   await pool.close();
 });
 
-Deno.test("a close of the pool during a dial settles, speaks against nobody and closes what comes late", async () => {
+Deno.test("a close of the pool during a dial settles, marks no endpoint as down and closes a late resource", async () => {
   using stage = new Stage(failover);
   const pool = stage.pool({});
   stage.a.script.connect = "never";

@@ -12,13 +12,13 @@ const { signal } = new AbortController();
 
 type Socket4 = Socket<Deno.NetAddr>;
 
-/** Holds the event loop, as a long computation does. */
+/** Blocks the event loop, as a long computation does. */
 function block(milliseconds: number): void {
   const end = performance.now() + milliseconds;
   while (performance.now() < end);
 }
 
-/** A login whose answer comes while the loop is held up. */
+/** A login whose reply comes while the event loop is blocked. */
 async function loginDuringStall(socket: Socket4): Promise<void> {
   const answer = roundTrip(socket, "hello");
   block(400);
@@ -26,7 +26,7 @@ async function loginDuringStall(socket: Socket4): Promise<void> {
 }
 
 Deno.test({
-  ...needs("endpoints: a stall of the event loop makes no endpoint slow that answered in time", {
+  ...needs("endpoints: an endpoint that answered in time during a stall does not count as slow", {
     ...PROCESS,
   }),
   async fn() {
@@ -43,7 +43,7 @@ Deno.test({
   },
 });
 
-Deno.test("endpoints: a stall while a connection is opened makes no endpoint slow", async () => {
+Deno.test("endpoints: a stall while a connection is opened does not count as a slow endpoint", async () => {
   await using a = Site.up();
   await using b = Site.up();
   const connector = failover([a.connector, b.connector], { attemptDelay: 150 });
@@ -57,7 +57,7 @@ Deno.test("endpoints: a stall while a connection is opened makes no endpoint slo
   assertEquals(b.accepts, 0);
 });
 
-Deno.test("endpoints: a stall while an endpoint is probed sends nobody elsewhere", async () => {
+Deno.test("endpoints: a stall while an endpoint is probed sends no dial to another endpoint", async () => {
   await using a = new Site();
   await using b = Site.up();
   const login = async (socket: Socket4, _context: ConnectorContext) => {
@@ -79,7 +79,7 @@ Deno.test("endpoints: a stall while an endpoint is probed sends nobody elsewhere
   for (const socket of sockets) connector.close!(socket, "closed");
 });
 
-Deno.test("endpoints: one that is slow without a stall is passed over as ever", async () => {
+Deno.test("endpoints: an endpoint that is slow without a stall is passed over", async () => {
   await using a = Site.up(() => {});
   await using b = Site.up();
   const first = { ...a.connector, init: (socket: Socket4) => hello(socket) };
@@ -95,7 +95,7 @@ async function hello(socket: Socket4): Promise<void> {
 
 const decoder = new TextDecoder();
 
-/** A program in a process of its own, that has one thing to say after the other. */
+/** A program in its own process that prints one message after the other. */
 class Program implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #lines: AsyncIterator<string>;
@@ -140,7 +140,7 @@ async function* linesOf(bytes: ReadableStream<Uint8Array>): AsyncGenerator<strin
 }
 
 Deno.test({
-  ...needs("endpoints: a process that was stopped takes no endpoint for slow", {
+  ...needs("endpoints: after a stop of the process no endpoint counts as slow", {
     ...PROCESS,
     notOn: ["windows"],
   }),

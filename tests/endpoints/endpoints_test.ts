@@ -23,11 +23,11 @@ import { contextOf } from "../support/connect_context.ts";
 
 type SocketPool = Pool<Socket<Deno.NetAddr>, SocketLease<Deno.NetAddr>>;
 
-/** Delays so short that a test need not wait for them. */
+/** Delays that are short for a test. */
 const SOON = { minDelay: 1, maxDelay: 5 };
 const LARGE: PoolOptions = { maxSize: 1_000, checkAfter: Infinity };
 
-/** Which site a new connection of the pool goes to. */
+/** The site of a new connection of the pool. */
 async function dialled(pool: SocketPool): Promise<number> {
   using conn = await pool.acquire({ fresh: true });
   assertEquals(await roundTrip(conn, "ping"), "ping");
@@ -38,7 +38,7 @@ function connectorsOf(sites: readonly Site[]) {
   return sites.map(({ connector }) => connector);
 }
 
-/** A connector whose sockets have said hello and got the answer. */
+/** A connector whose init exchanges a greeting with the server. */
 function greeting({ connector }: Site): SocketConnector<Deno.NetAddr> {
   const connect = async ({ signal }: ConnectorContext) => {
     const socket = await connector.connect(contextOf(signal));
@@ -57,7 +57,7 @@ function greeting({ connector }: Site): SocketConnector<Deno.NetAddr> {
   return { ...connector, connect };
 }
 
-/** Waits until the sites hold so many connections. */
+/** Waits until the sites have these numbers of connections. */
 async function untilOpen(sites: readonly Site[], ...counts: number[]): Promise<void> {
   await until(() => sites.every((site, i) => site.open === counts[i]));
 }
@@ -77,7 +77,7 @@ Deno.test("failover(a, b) uses b while a is down, and returns to a when it is ba
   kept.release();
 });
 
-Deno.test("failover: pool.clear() moves what is still open elsewhere", async () => {
+Deno.test("failover: pool.clear() moves connections back to the preferred endpoint", async () => {
   await using a = new Site();
   await using b = Site.up();
   await using pool = new Pool(failover([a.connector, b.connector], SOON), { maxSize: 3 });
@@ -92,7 +92,7 @@ Deno.test("failover: pool.clear() moves what is still open elsewhere", async () 
   await untilOpen([a, b], 3, 0);
 });
 
-Deno.test("failover: the first of several dials of a dead endpoint speaks for the others", async () => {
+Deno.test("failover: the first failed dial of a dead endpoint spares the other dials theirs", async () => {
   await using a = new Site();
   await using b = Site.up();
   const connector = failover([a.connector, b.connector], { minDelay: 60_000, maxDelay: 60_000 });
@@ -104,7 +104,7 @@ Deno.test("failover: the first of several dials of a dead endpoint speaks for th
   assertEquals([first!.up, first!.open, second!.up, second!.open], [false, 0, true, 20]);
 });
 
-Deno.test("roundRobin spreads 100 dials over three, over two when one dies, and it catches up", async () => {
+Deno.test("roundRobin spreads 100 dials over three, over two when one dies, and the third catches up", async () => {
   await using a = Site.up();
   await using b = Site.up();
   await using c = Site.up();
@@ -140,7 +140,7 @@ Deno.test("roundRobin spreads evenly when dials are made one by one", async () =
   await pool.close({ force: true });
 });
 
-Deno.test("roundRobin: an endpoint that nobody knows to be down shares its dials out evenly", async () => {
+Deno.test("roundRobin: the dials of an endpoint not yet known to be down are spread evenly over the others", async () => {
   await using a = Site.up();
   await using b = Site.up();
   const dead = new Site();
@@ -149,7 +149,7 @@ Deno.test("roundRobin: an endpoint that nobody knows to be down shares its dials
   await untilOpen([a, b], 15, 15);
 });
 
-Deno.test("roundRobin makes up for what was closed at one endpoint only", async () => {
+Deno.test("roundRobin balances resources that were closed at one endpoint only", async () => {
   await using a = Site.up();
   await using b = Site.up();
   await using pool = new Pool(roundRobin(a.connector, b.connector), LARGE);
@@ -161,7 +161,7 @@ Deno.test("roundRobin makes up for what was closed at one endpoint only", async 
   for (const lease of leases) if (!lease.ended) lease.release();
 });
 
-Deno.test("roundRobin: an endpoint that hangs up on every client does not draw all dials", async () => {
+Deno.test("roundRobin: an endpoint that hangs up on every client does not attract all dials", async () => {
   await using bad = Site.up((peer) => peer.close());
   await using a = Site.up();
   await using b = Site.up();
@@ -180,7 +180,7 @@ Deno.test("roundRobin: an endpoint that hangs up on every client does not draw a
   for (const lease of held) lease.release();
 });
 
-Deno.test("one that hangs up is passed over if its connector awaits an answer", async () => {
+Deno.test("an endpoint that hangs up is passed over if its connector awaits a reply", async () => {
   await using a = Site.up((peer) => peer.close());
   await using b = Site.up();
   const connector = failover(greeting(a), greeting(b));
@@ -190,7 +190,7 @@ Deno.test("one that hangs up is passed over if its connector awaits an answer", 
   assertInstanceOf(connector.endpoints[0]!.error, Deno.errors.UnexpectedEof);
 });
 
-Deno.test("one that never answers holds up one dial for attemptDelay, and leaves nothing behind", async () => {
+Deno.test("an endpoint that never answers delays one dial by attemptDelay, and leaves nothing behind", async () => {
   await using a = Site.up(mute);
   await using b = Site.up();
   const options = { minDelay: 1, maxDelay: 1, attemptDelay: 2_000 };
@@ -208,7 +208,7 @@ Deno.test("one that never answers holds up one dial for attemptDelay, and leaves
   assertEquals(connector.endpoints[0]!.connecting, 0);
 });
 
-Deno.test("if no endpoint can be reached, an AggregateError says which and why", async () => {
+Deno.test("if no endpoint can be reached, an AggregateError has the error of each", async () => {
   const sites = [new Site(), new Site()];
   for (const combine of [roundRobin, failover]) {
     await using pool = new Pool(combine(connectorsOf(sites)));
@@ -235,7 +235,7 @@ Deno.test("the pool's retries dial all endpoints again until one is back", async
   assertEquals([a.accepts, b.accepts > 0], [0, true]);
 });
 
-Deno.test("they can be combined: failover(roundRobin(a, b), c)", async () => {
+Deno.test("groups can be nested: failover(roundRobin(a, b), c)", async () => {
   await using a = Site.up();
   await using b = Site.up();
   await using c = Site.up();
@@ -265,7 +265,7 @@ Deno.test("they can be combined: failover(roundRobin(a, b), c)", async () => {
   while (await dialled(pool).catch(() => 0) !== a.port);
 });
 
-Deno.test("pools that share a connector share what it knows", async () => {
+Deno.test("pools that share a connector share the state of its endpoints", async () => {
   await using a = new Site();
   await using b = Site.up();
   const connector = failover([a.connector, b.connector], { minDelay: 60_000, maxDelay: 60_000 });
@@ -277,7 +277,7 @@ Deno.test("pools that share a connector share what it knows", async () => {
   assertEquals(connector.endpoints.map(({ open }) => open), [0, 2]);
 });
 
-Deno.test("the connectors say in their names where to, and keep what may be secret", () => {
+Deno.test("the `place` of a connector names its target and shows no secret", () => {
   const names = [
     tcp({ port: 80 }),
     tcp({ hostname: "::1", port: 80 }),

@@ -88,7 +88,7 @@ function countsIn(stdout: string) {
 
 Deno.test({
   ...needs(
-    "echo.ts sets the pool beside a connection per message: connections, time, and their ratio",
+    "echo.ts compares the pool with a connection per message: connections, time, and their ratio",
     PROCESS,
   ),
   async fn() {
@@ -114,7 +114,7 @@ Deno.test({
 
 Deno.test({
   ...needs(
-    "echo.ts draws who used a socket when: two clients after each other, after its login",
+    "echo.ts draws which client used a socket when: two clients after each other, after its login",
     PROCESS,
   ),
   async fn() {
@@ -142,7 +142,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...needs("echo.ts draws at most 24 sockets, and says how many more there are", PROCESS),
+  ...needs("echo.ts draws at most 24 sockets, and prints the number of further ones", PROCESS),
   async fn() {
     const { stdout } = await run("--clients", "70", "--max", "30", "--messages", "1");
     assertEquals(stdout.match(/^ +\d{2,5} {2} *\+/gm)?.length, 24);
@@ -153,7 +153,7 @@ Deno.test({
 
 Deno.test({
   ...needs(
-    "echo.ts --restart takes the server away in mid-run, and each client gets its replies",
+    "echo.ts --restart restarts the server during the run, and each client gets its replies",
     PROCESS,
   ),
   async fn() {
@@ -176,7 +176,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...needs("echo.ts prints plain ASCII where there is no terminal", PROCESS),
+  ...needs("echo.ts prints plain ASCII without a terminal", PROCESS),
   async fn() {
     const { stdout } = await run("--clients", "3");
     assertMatch(stdout, /^[\n\x20-\x7e]+$/);
@@ -205,7 +205,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...needs("echo.ts says which flag it needs when it is denied the permission", TERMINAL),
+  ...needs("echo.ts prints the flag that it needs when the permission is denied", TERMINAL),
   async fn() {
     const { code, output, questions } = await runOnTerminal("", "n");
     assertEquals([code, questions], [1, 1]);
@@ -231,7 +231,7 @@ for (
   ] as const
 ) {
   Deno.test({
-    ...needs(`echo.ts refuses ${args}, and says why`, PROCESS),
+    ...needs(`echo.ts refuses ${args}, and prints why`, PROCESS),
     async fn() {
       const { code, stdout, stderr } = await run(...args.split(" "));
       assertEquals([code, stdout], [2, ""]);

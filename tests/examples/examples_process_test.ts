@@ -77,7 +77,7 @@ async function finish(child: Deno.ChildProcess) {
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
 
-/** A directory for `PATH` with just so many programs, which do nothing. */
+/** A directory for `PATH` with only these programs, which do nothing. */
 class TemporaryPath implements AsyncDisposable {
   readonly env: Record<string, string>;
 
@@ -99,7 +99,10 @@ class TemporaryPath implements AsyncDisposable {
 }
 
 Deno.test({
-  ...needs("examples: each is known here, and each known one is there", PROCESS),
+  ...needs(
+    "examples: this test knows every example, and every example that it knows exists",
+    PROCESS,
+  ),
   fn() {
     const files = [...Deno.readDirSync(examples)].map(({ name }) => name);
     const runnable = files.filter((name) => /^[^_].*\.ts$/.test(name)); // `_http.ts` is a part
@@ -108,7 +111,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...needs("examples: README.md tells of each", PROCESS),
+  ...needs("examples: README.md lists each", PROCESS),
   async fn() {
     const readme = await Deno.readTextFile(new URL("README.md", examples));
     for (const name of Object.keys(endings)) assertStringIncludes(readme, `[${name}](${name})`);
@@ -127,7 +130,7 @@ Deno.test({
 for (const [name, ending] of Object.entries(endings)) {
   Deno.test({
     ...needs(
-      `examples: ${name} runs by itself, says what its header says, and ends in time`,
+      `examples: ${name} runs by itself, prints its last line, and ends in time`,
       { ...PROCESS, programs: programs[name] ?? [] },
     ),
     async fn() {
@@ -140,7 +143,7 @@ for (const [name, ending] of Object.entries(endings)) {
 
 for (const name of Object.keys(endings).filter((name) => name !== "worker_pool.ts")) { // it needs none
   Deno.test({
-    ...needs(`examples: ${name} says in one line what it needs where it may not ask`, PROCESS),
+    ...needs(`examples: ${name} prints in one line what it needs if it may not ask`, PROCESS),
     async fn() {
       const { code, stdout, stderr } = await finish(spawn([href(name)]));
       const command = ["deno run", ...await flagsOf(name), `examples/${name}`].join(" ");
@@ -152,7 +155,7 @@ for (const name of Object.keys(endings).filter((name) => name !== "worker_pool.t
 
 Deno.test({
   ...needs(
-    "examples: socket_pool.ts has a slow instrument answer nine requests, three at a time",
+    "examples: socket_pool.ts gets nine answers of a slow instrument, three at a time",
     PROCESS,
   ),
   async fn() {
@@ -181,7 +184,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...needs("examples: redis.ts says what is missing where there is no redis-server", PROCESS),
+  ...needs("examples: redis.ts prints what is missing without a redis-server", PROCESS),
   async fn() {
     await using path = await TemporaryPath.create();
     const child = spawn([...await flagsOf("redis.ts"), href("redis.ts")], path.env);
@@ -194,7 +197,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...needs("examples: driver_redis.ts says what is missing where there is no redis-server", {
+  ...needs("examples: driver_redis.ts prints what is missing without a redis-server", {
     ...PROCESS,
     notOn: ["windows"],
   }),
@@ -208,7 +211,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...needs("examples: redis.ts says what is missing where it may not start a server", {
+  ...needs("examples: redis.ts prints what is missing if it may not start a server", {
     ...PROCESS,
     notOn: ["windows"],
   }),
@@ -222,7 +225,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...needs("examples: redis.ts says what it needs to reach a server that is named", PROCESS),
+  ...needs("examples: redis.ts prints the permission that a given server needs", PROCESS),
   async fn() {
     const command = (flags: string) => `deno run ${flags} examples/redis.ts`;
     for (
@@ -260,7 +263,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...needs("examples: udp_echo.ts sends again what the server drops", PROCESS),
+  ...needs("examples: udp_echo.ts sends dropped requests again", PROCESS),
   async fn() {
     const { stdout } = await run("udp_echo.ts");
     assertEquals(new Set(stdout.match(/^request \d+: message \d+/gm)).size, 12);
@@ -271,7 +274,7 @@ Deno.test({
 
 Deno.test({
   ...needs(
-    "examples: worker_pool.ts counts right, tells of the job that throws, and replaces its worker",
+    "examples: worker_pool.ts counts right, reports the job that throws, and replaces its worker",
     PROCESS,
   ),
   async fn() {

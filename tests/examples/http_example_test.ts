@@ -62,7 +62,7 @@ const persistent: Record<string, [answer: string, status: number, text: string]>
 };
 
 for (const [what, [answer, status, text]] of Object.entries(persistent)) {
-  Deno.test(`get() reads ${what}, in whatever pieces it comes, and the connection is reused`, async () => {
+  Deno.test(`get() reads ${what}in any segmentation, and the connection is reused`, async () => {
     for (const behaviour of [replying(answer), dribbling(answer)]) {
       const seen = await getTwice(behaviour);
       assertEquals([seen.response.status, seen.text, seen.accepts], [status, text, 1]);

@@ -18,7 +18,7 @@ each caller had its own reply: true
 4 connections: Pool(leased 0, idle 4, waiting 0, max 4)
 `;
 
-/** Runs the example against a server, with just so many permissions. */
+/** Runs the example against a server with only these permissions. */
 async function run(url: string, ...permissions: string[]) {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-prompt", "--quiet", ...permissions, example, url],
@@ -74,7 +74,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...needs("redis.ts talks to a real Redis over TLS, and not to one it can't trust", REDIS),
+  ...needs("redis.ts talks to a real Redis over TLS, and refuses one that it can't trust", REDIS),
   async fn() {
     await using server = new RedisServer();
     const url = `rediss://localhost:${server.tlsPort}/1`;
@@ -92,7 +92,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...needs("redis.ts logs in, and does not try a wrong password again", REDIS),
+  ...needs("redis.ts logs in, and does not retry a wrong password", REDIS),
   async fn() {
     await using server = new RedisServer("--requirepass", "p w/\u00e9");
     const at = `127.0.0.1:${server.port}`;

@@ -40,7 +40,7 @@ const replies: Record<string, [sent: string, read: unknown]> = {
 };
 
 for (const [what, [sent, read]] of Object.entries(replies)) {
-  Deno.test(`Redis reads ${what}, in whatever pieces it comes, and the connection is reused`, async () => {
+  Deno.test(`Redis reads ${what}in any segmentation, and the connection is reused`, async () => {
     for (const behaviour of [replying(sent), dribbling(sent)]) {
       assertEquals(await callTwice(behaviour), [read, 1]);
     }

@@ -4,7 +4,7 @@ type Clock = typeof import("../../internal/clock.ts");
 
 const SLEEP = 3_600_000;
 
-/** A date and a monotonic clock that are set by hand, put in the platform's place while a clock is loaded and tried. */
+/** A date and a monotonic clock set by hand, which replace the platform's while the clock module is loaded and tested. */
 class Hands implements Disposable {
   date = 1_000_000;
   elapsed = 5_000;
@@ -35,7 +35,7 @@ class Hands implements Disposable {
     this.elapsed += milliseconds;
   }
 
-  /** The turn of the event loop is over. */
+  /** Ends the turn of the event loop. */
   turn(): void {
     for (const callback of this.immediates.splice(0)) callback();
   }
@@ -46,7 +46,7 @@ function read({ wallNow }: Clock, times: number): number {
   return wallNow();
 }
 
-Deno.test("the clock: in a burst the date is asked for once in 64 readings, until the turn is over", async () => {
+Deno.test("the clock: in a burst the date is read once in 64 readings, until the turn ends", async () => {
   using hands = new Hands();
   const clock: Clock = await import("../../internal/clock.ts?burst");
   read(clock, 512 + 1);
@@ -68,7 +68,7 @@ Deno.test("the clock: in a burst the date is asked for once in 64 readings, unti
   assertEquals(clock.wallNow(), hands.elapsed);
 });
 
-Deno.test("the clock: what I/O asks for in a millisecond is no burst, and makes no immediate", async () => {
+Deno.test("the clock: the readings of I/O in a millisecond are no burst, and set no immediate", async () => {
   using hands = new Hands();
   const clock: Clock = await import("../../internal/clock.ts?io");
   for (let ms = 0; ms < 10; ms++) {
@@ -93,7 +93,7 @@ Deno.test("the clock: the time for which the machine slept counts, and a date th
   assertLess(clock.wallNow() % 1, 0.001, "whole milliseconds");
 });
 
-Deno.test("the clock: deadlines go by time without sleep, the age of resources by time with it", async () => {
+Deno.test("the clock: deadlines use time without sleep, ages of resources time with sleep", async () => {
   using hands = new Hands();
   const clock: Clock = await import("../../internal/clock.ts?both");
   const before = { now: clock.monotonicNow(), wall: clock.wallNow() };
@@ -107,7 +107,7 @@ Deno.test("the clock: deadlines go by time without sleep, the age of resources b
   assertEquals(clock.wallNow() - before.wall, SLEEP + 10);
   hands.date += 500;
   hands.pass(5);
-  assertEquals(clock.wallNow() - before.wall, SLEEP + 15, "nor does one that is set right");
+  assertEquals(clock.wallNow() - before.wall, SLEEP + 15, "nor does a corrected date");
   assertEquals([clock.SYSTEM_CLOCK.now, clock.SYSTEM_CLOCK.wall], [
     clock.monotonicNow,
     clock.wallNow,

@@ -1,57 +1,52 @@
 import { assertEquals } from "@std/assert";
-import { type Bounded, DeadlineQueue, graceFor } from "../../internal/deadline_queue.ts";
+import { FakeTime } from "@std/testing/time";
+import { DeadlineQueue, graceFor, Limit } from "../../internal/deadline_queue.ts";
 import { fc } from "../support/npm.ts";
 import { VirtualTime } from "../support/virtual_time.ts";
 
-class Entry implements Bounded {
-  settled = false;
-
-  constructor(readonly deadline: number) {}
-}
-
-/** A queue in virtual time, whose clock can run ahead of the timers, as after a stall. */
+/** A queue in virtual time, with a clock that can run ahead of the timers, as in a stall. */
 class World implements Disposable {
   readonly time = new VirtualTime(1);
-  readonly told: Entry[] = [];
-  readonly entries: Entry[] = [];
-  readonly queue: DeadlineQueue<Entry>;
+  readonly told: Limit[] = [];
+  readonly entries: Limit[] = [];
+  readonly queue: DeadlineQueue;
   #stalled = 0;
 
   constructor() {
-    this.queue = new DeadlineQueue(() => this.now, (entry) => {
-      this.told.push(entry);
-      this.settle(entry);
-    });
+    this.queue = new DeadlineQueue(() => this.now);
   }
 
   get now(): number {
     return this.time.now + this.#stalled;
   }
 
-  add(after: number): Entry {
-    const entry = new Entry(this.now + after);
+  add(after: number): Limit {
+    const entry = new Limit(this.now + after, () => {
+      this.told.push(entry);
+      this.settle(entry);
+    });
     this.entries.push(entry);
     this.queue.add(entry, this.now);
     return entry;
   }
 
-  settle(entry: Entry): void {
+  settle(entry: Limit): void {
     entry.settled = true;
     this.queue.drop(entry);
   }
 
-  /** The loop is held up: time passes, and no timer fires. */
+  /** A stall: time passes, and no timer fires. */
   stall(duration: number): void {
     this.#stalled += duration;
   }
 
-  /** Time passes for the timers too. */
+  /** Advances the clock and the timers. */
   pass(duration: number): void {
     const until = this.time.now + duration;
     while (this.time.advance(until));
   }
 
-  get waiting(): Entry[] {
+  get waiting(): Limit[] {
     return this.entries.filter(({ settled }) => !settled);
   }
 
@@ -88,14 +83,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.nat(90).map((n): Step => (world) => passAndCheck(world, n)) },
 );
 
-Deno.test("DeadlineQueue tells each entry at its deadline, in order, whatever comes and is settled meanwhile", () => {
+Deno.test("DeadlineQueue expires each entry at its deadline, in order, while others are added and settled", () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 80, size: "max" }), (steps) => {
       using world = new World();
       for (const take of steps) take(world);
       passAndCheck(world, 1_000);
-      for (const entry of world.waiting) world.settle(entry); // those without a deadline
-      assertEquals(world.time.holding, 0, "no timer keeps the process alive when nobody waits");
+      for (const entry of world.waiting) world.settle(entry); // entries without a deadline
+      assertEquals(world.time.holding, 0, "no timer keeps the process alive without entries");
       world.queue.close();
       assertEquals(world.time.pending, 0);
     }),
@@ -103,7 +98,7 @@ Deno.test("DeadlineQueue tells each entry at its deadline, in order, whatever co
   );
 });
 
-Deno.test("DeadlineQueue gives back the time for which the loop was held up, within bounds", () => {
+Deno.test("DeadlineQueue extends deadlines by the time of a stall, within bounds", () => {
   for (const [lateness, grace] of [[1, 0], [3, 0], [4, 4], [100, 100], [1_000, 250]] as const) {
     using world = new World();
     const entry = world.add(10);
@@ -120,12 +115,12 @@ Deno.test("DeadlineQueue gives back the time for which the loop was held up, wit
   }
 });
 
-Deno.test("DeadlineQueue does not tell what the turn after the deadline, or the grace, has brought", () => {
+Deno.test("DeadlineQueue does not expire an entry that settles in the turn after the deadline, or in the grace", () => {
   for (const lateness of [0, 50]) {
     using world = new World();
     const [brought, late] = [world.add(10), world.add(10)];
     world.stall(lateness);
-    setTimeout(() => setTimeout(() => world.settle(brought), 0), 10); // news that come in the turn
+    setTimeout(() => setTimeout(() => world.settle(brought), 0), 10); // I/O that arrives in the turn
     world.pass(10 + graceFor(lateness));
     assertEquals(world.told, [late]);
     assertEquals(world.waiting, []);
@@ -134,17 +129,21 @@ Deno.test("DeadlineQueue does not tell what the turn after the deadline, or the 
   }
 });
 
-Deno.test("DeadlineQueue takes entries from within the call that tells of one, and while it gives grace", () => {
+Deno.test("DeadlineQueue accepts entries from within its callback, and during a grace", () => {
   using world = new World();
   const first = world.add(10);
-  const onTold: Entry[] = [];
-  const queue = new DeadlineQueue<Entry>(() => world.now, (entry) => {
-    onTold.push(entry);
-    entry.settled = true;
-    queue.drop(entry);
-    if (onTold.length === 1) queue.add(new Entry(world.now + 5), world.now);
-  });
-  queue.add(new Entry(10), 0);
+  const onTold: Limit[] = [];
+  const queue = new DeadlineQueue(() => world.now);
+  const entryAt = (deadline: number) => {
+    const entry = new Limit(deadline, () => {
+      onTold.push(entry);
+      entry.settled = true;
+      queue.drop(entry);
+      if (onTold.length === 1) queue.add(entryAt(world.now + 5), world.now);
+    });
+    return entry;
+  };
+  queue.add(entryAt(10), 0);
   world.stall(40);
   world.pass(10);
   const second = world.add(20);
@@ -158,7 +157,7 @@ Deno.test("DeadlineQueue takes entries from within the call that tells of one, a
   assertEquals(world.time.pending, 0);
 });
 
-Deno.test("DeadlineQueue that is cleared in its grace or its turn tells nobody", () => {
+Deno.test("DeadlineQueue expires nothing after clear() in a grace or a turn", () => {
   for (const lateness of [0, 50]) {
     using world = new World();
     world.add(10);
@@ -167,4 +166,29 @@ Deno.test("DeadlineQueue that is cleared in its grace or its turn tells nobody",
     world.pass(500);
     assertEquals([world.told, world.time.pending], [[], 0]);
   }
+});
+
+Deno.test("DeadlineQueue keeps the order of a thousand entries of which most leave", () => {
+  using time = new FakeTime(0);
+  const due: number[] = [];
+  const deadlines = new DeadlineQueue(() => time.now);
+  const waiters = Array.from({ length: 1_000 }, (_, i) => {
+    const waiter = new Limit(i * 7_919 % 997, () => {
+      waiter.settled = true;
+      deadlines.drop(waiter);
+      due.push(waiter.deadline);
+    });
+    return waiter;
+  });
+  for (const waiter of waiters) deadlines.add(waiter, time.now);
+  for (const [i, waiter] of waiters.entries()) {
+    if (i % 4 === 0) continue;
+    waiter.settled = true;
+    deadlines.drop(waiter);
+  }
+  time.tick(1_000);
+  const expected = waiters.filter((_, i) => i % 4 === 0).map(({ deadline }) => deadline);
+  assertEquals(due, expected.toSorted((a, b) => a - b));
+  deadlines.clear();
+  assertEquals(time.next(), false);
 });

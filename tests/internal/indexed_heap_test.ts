@@ -20,7 +20,7 @@ class World {
     this.heap.put(member);
   }
 
-  /** The rank of one has changed. */
+  /** Changes the rank of a member. */
   move(choice: number, rank: number): void {
     const member = this.model[choice % this.model.length];
     if (member === undefined) return;
@@ -61,7 +61,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.constant<Step>((world) => world.delete(0)) },
 );
 
-Deno.test("IndexedHeap knows its first two members, whatever is put, moved and taken out of the middle", () => {
+Deno.test("IndexedHeap knows its first two members while members are added, moved and removed", () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 80, size: "max" }), (steps) => {
       const world = new World();

@@ -8,7 +8,7 @@ function thenable(then: (resolve: (value: unknown) => void, reject: (e: unknown)
   return { then } as unknown as PromiseLike<unknown>;
 }
 
-Deno.test("isPromiseLike is true of what has a then() method, and of nothing else", () => {
+Deno.test("isPromiseLike is true of values with a then() method only", () => {
   const callable = Object.assign(() => {}, { then() {} });
   for (const value of [Promise.resolve(), thenable(() => {}), callable]) {
     assertEquals(isPromiseLike(value), true);
@@ -18,7 +18,7 @@ Deno.test("isPromiseLike is true of what has a then() method, and of nothing els
   }
 });
 
-Deno.test("invoke passes on a value at once, and what a promise gives when it is settled", async () => {
+Deno.test("invoke passes on a value at once, and the outcome of a promise when it settles", async () => {
   const got: unknown[] = [];
   const told = (call: () => unknown) =>
     invoke(call, (value) => got.push(["value", value]), (error) => got.push(["error", error]));
@@ -35,7 +35,7 @@ Deno.test("invoke passes on a value at once, and what a promise gives when it is
   assertEquals(got, [["value", 2], ["error", ERROR]]);
 });
 
-Deno.test("invoke hears a thenable once, whatever it does", async () => {
+Deno.test("invoke uses only the first answer of a thenable", async () => {
   const outcomes: Record<
     string,
     (resolve: (v: unknown) => void, reject: (e: unknown) => void) => void
@@ -74,7 +74,7 @@ Deno.test("invoke hears a thenable once, whatever it does", async () => {
   assertEquals(got.length, 1);
 });
 
-Deno.test("ignoreResult hears of the rejection of a promise, and of nothing else", async () => {
+Deno.test("ignoreResult reports only the rejection of a promise", async () => {
   const got: unknown[] = [];
   for (const value of [1, undefined, Promise.resolve(2), Promise.reject(ERROR)]) {
     ignoreResult(value, (error) => got.push(error));

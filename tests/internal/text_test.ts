@@ -1,12 +1,12 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { errorText, oneLine, shown } from "../../internal/text.ts";
+import { errorText, oneLine, shown, withoutPasswords } from "../../internal/text.ts";
 import { Pool } from "../../mod.ts";
 import { fc } from "../support/npm.ts";
 
 // deno-lint-ignore no-control-regex
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
 
-Deno.test("oneLine leaves no character that breaks a line or drives a terminal, and all others as they are", () => {
+Deno.test("oneLine escapes characters that break a line or control a terminal, and leaves others unchanged", () => {
   assertEquals(oneLine("a\nb\tc\u001b[31m\u0085\u2028"), "a\\nb\\tc\\u001b[31m\\u0085\\u2028");
   fc.assert(
     fc.property(fc.string({ unit: "binary" }), (text) => {
@@ -17,7 +17,7 @@ Deno.test("oneLine leaves no character that breaks a line or drives a terminal, 
   );
 });
 
-Deno.test("what is thrown, and what is refused, is shown whatever it is", () => {
+Deno.test("any thrown or refused value can be shown", () => {
   const hostile = {
     toString() {
       throw new Error("not to be printed");
@@ -48,7 +48,24 @@ Deno.test("what is thrown, and what is refused, is shown whatever it is", () => 
   }));
 });
 
-Deno.test("an error shows only the beginning of a long string, which may be a secret", () => {
+Deno.test("what is refused is shown short: a string of 40 characters whole, and no name of a class longer", () => {
+  assertEquals(shown("x".repeat(40)), `"${"x".repeat(40)}"`);
+  assertEquals(shown("x".repeat(41)), `"${"x".repeat(40)}"… (41 characters)`);
+  class Long {}
+  Object.defineProperty(Long, "name", { value: "x".repeat(1_000) });
+  assertEquals(shown(new Long()), "x".repeat(40));
+  assertEquals(shown(new (class {})()), "object");
+});
+
+Deno.test("withoutPasswords hides the password of every URL, with a user or without, and nothing else", () => {
+  const text = "redis://:secret@a:1/x, http://ann:secret@b through ftp://bob@c, see http://d/e:f@g";
+  assertEquals(
+    withoutPasswords(text),
+    "redis://:***@a:1/x, http://ann:***@b through ftp://bob@c, see http://d/e:f@g",
+  );
+});
+
+Deno.test("an error shows only the beginning of a long string, since it may be a secret", () => {
   const order = "-----BEGIN PRIVATE KEY-----\n" + "secret".repeat(100);
   const error = assertThrows(() => new Pool(() => ({}), { order: order as "lifo" }), RangeError);
   assertStringIncludes(error.message, 'received "-----BEGIN PRIVATE KEY-----');

@@ -3,7 +3,7 @@ import { FakeTime } from "@std/testing/time";
 import { TimerGroup } from "../../internal/timer_group.ts";
 import { TimerSpy } from "../support/spies.ts";
 
-Deno.test("TimerGroup has one timer of the platform for all of its own, and fires each when it is due", () => {
+Deno.test("TimerGroup uses one platform timer for all its timers, and fires each when it is due", () => {
   using time = new FakeTime(0);
   using timers = new TimerSpy();
   const group = new TimerGroup(() => time.now);
@@ -13,7 +13,7 @@ Deno.test("TimerGroup has one timer of the platform for all of its own, and fire
   b!.fireBy(20, 0);
   a!.fireBy(10, 0);
   c!.fireBy(30, 0);
-  c!.fireBy(40, 0); // the earlier setting stays
+  c!.fireBy(40, 0); // the earlier time stays
   d!.fireBy(Infinity, 0);
   assertEquals(timers.pending, 1);
   time.tick(100);
@@ -21,7 +21,7 @@ Deno.test("TimerGroup has one timer of the platform for all of its own, and fire
   assertEquals(timers.pending, 0);
 });
 
-Deno.test("TimerGroup: a timer that is cleared does not fire, and the last one leaves none of the platform", () => {
+Deno.test("TimerGroup: a cleared timer does not fire, and without timers there is no platform timer", () => {
   using time = new FakeTime(0);
   using timers = new TimerSpy();
   const group = new TimerGroup(() => time.now);
@@ -39,7 +39,7 @@ Deno.test("TimerGroup: a timer that is cleared does not fire, and the last one l
   assertEquals(fired, 0, "cleared by the one before it");
 });
 
-Deno.test("TimerGroup: what was set before the clock leapt fires at once when it is set again", () => {
+Deno.test("TimerGroup: a timer set before a leap of the clock fires at once when it is set again", () => {
   using time = new FakeTime(0);
   let leapt = 0;
   const group = new TimerGroup(() => time.now + leapt);
@@ -52,7 +52,7 @@ Deno.test("TimerGroup: what was set before the clock leapt fires at once when it
   assertEquals(fired, 1);
 });
 
-Deno.test("TimerGroup: a timer may be set anew by what it calls", () => {
+Deno.test("TimerGroup: the callback of a timer may set it again", () => {
   using time = new FakeTime(0);
   const group = new TimerGroup(() => time.now);
   const fired: number[] = [];

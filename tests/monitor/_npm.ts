@@ -1,2 +1,2 @@
-// The npm package that these tests use: what drives a browser. It brings none.
+// The npm package that drives a browser in these tests. It does not install one.
 export { type Browser, chromium, type Page } from "npm:playwright-core@1.65.1";

@@ -22,7 +22,7 @@ const SUFFIXES: Record<string, string[]> = {
   histogram: ["_bucket", "_sum", "_count"],
 };
 
-/** Reads the format strictly: whatever the format's documents do not allow is thrown out. */
+/** Parses the format strictly, and throws at anything that the format does not allow. */
 export function parsePrometheus(text: string): Map<string, Family> {
   const families = new Map<string, Family>();
   if (!text.endsWith("\n")) throw new Error("The last line must end with a line feed");

@@ -5,7 +5,7 @@ import { EchoServer, unusedPort } from "../support/echo_server.ts";
 import { until } from "../support/until.ts";
 import { parsePrometheus } from "./_prometheus_parser.ts";
 
-/** Names and keys that break out of whatever does not escape. */
+/** Names and keys that show missing escapes. */
 const NASTY = `"><img src=x onerror=alert(1)>\\"\n{},'&`;
 
 const BASE = "http://monitor.test";
@@ -14,7 +14,7 @@ async function get(handler: (request: Request) => Response | Promise<Response>, 
   return await handler(new Request(BASE + path));
 }
 
-Deno.test("monitor: metrics are Prometheus text, with the conventions' names and right values", async () => {
+Deno.test("monitor: metrics are Prometheus text with conventional names and right values", async () => {
   await using server = EchoServer.listen();
   await using pool = new Pool(tcp({ hostname: "127.0.0.1", port: server.port }), {
     maxSize: 2,
@@ -89,7 +89,7 @@ Deno.test("monitor: names, places, keys and errors are escaped in each format", 
   assertEquals(pools[1].keys.length, 1);
 });
 
-Deno.test("monitor: the page runs only what it brings, and nothing else may load", async () => {
+Deno.test("monitor: the page runs only its own code, and nothing else may load", async () => {
   using handler = monitor({});
   const [one, other] = [await get(handler), await get(handler)];
   const policy = one.headers.get("content-security-policy")!;
@@ -108,7 +108,7 @@ Deno.test("monitor: the page runs only what it brings, and nothing else may load
   await other.body?.cancel();
 });
 
-Deno.test("monitor: it works under any path, and answers nothing else", async () => {
+Deno.test("monitor: it works under any path, and answers no other requests", async () => {
   using handler = monitor({});
   for (const path of ["/", "/ops/pools/", "/a%2Fb/"]) {
     const page = await get(handler, path);
@@ -136,7 +136,7 @@ Deno.test("monitor: it works under any path, and answers nothing else", async ()
   await icon.body?.cancel();
 });
 
-Deno.test("monitor: authorize decides on each request, whatever it is for", async () => {
+Deno.test("monitor: authorize decides on every request", async () => {
   const asked: string[] = [];
   using handler = monitor({}, {
     async authorize(request) {
@@ -163,7 +163,7 @@ Deno.test("monitor: authorize decides on each request, whatever it is for", asyn
   assertEquals(asked, paths.flatMap((path) => [path, path, path]));
 });
 
-Deno.test("monitor: however many look, the pools are asked once for all", async () => {
+Deno.test("monitor: many clients share one query of the pools", async () => {
   let asked = 0;
   await using pool = new Pool(() => ({}));
   const explain = pool.explain.bind(pool);
@@ -185,7 +185,7 @@ Deno.test("monitor: however many look, the pools are asked once for all", async 
   assertEquals(asked, 2);
 });
 
-Deno.test("monitor: what it sends is bounded, however many leases and keys there are", async () => {
+Deno.test("monitor: its output is bounded, however many leases and keys there are", async () => {
   await using pool = new KeyedPool((key: number) => () => ({ key }), { maxSize: Infinity });
   using handler = monitor({ pool });
   const leases = [];
@@ -196,7 +196,7 @@ Deno.test("monitor: what it sends is bounded, however many leases and keys there
   leases.forEach((lease) => lease.release());
 });
 
-Deno.test("monitor: it says why callers fail, and ends with its disposal", async () => {
+Deno.test("monitor: it shows why callers fail, and ends when it is disposed of", async () => {
   await using pool = new Pool(tcp({ hostname: "127.0.0.1", port: unusedPort() }), { name: "down" });
   const handler = monitor({ pool });
   await pool.acquire().catch(() => {});
@@ -212,7 +212,7 @@ Deno.test("monitor: it says why callers fail, and ends with its disposal", async
   assertEquals((await look()).failedDials, 1);
 });
 
-Deno.test("monitor: a lease that is held for too long is counted, with the line that acquired it", async () => {
+Deno.test("monitor: a lease held for too long is counted, with the line that acquired it", async () => {
   let leaks = 0;
   await using pool = new Pool(() => ({}), {
     leakTimeout: 5,
@@ -229,7 +229,7 @@ Deno.test("monitor: a lease that is held for too long is counted, with the line 
   assertEquals(families.get("sockpool_lease_leaks_total")!.samples[0]!.value, 1);
 });
 
-Deno.test("monitor: a pool that is paused or closed is shown as such", async () => {
+Deno.test("monitor: a paused or closed pool is shown as such", async () => {
   const state = async (pool: Observed) => {
     using handler = monitor({ pool });
     return (await (await get(handler, "/stats.json")).json()).pools[0].state;
@@ -244,7 +244,7 @@ Deno.test("monitor: a pool that is paused or closed is shown as such", async () 
   }
 });
 
-Deno.test("monitor: options that are not valid are refused, and named", () => {
+Deno.test("monitor: invalid options are refused by name", () => {
   assertThrows(() => monitor({}, { interval: 0 }), RangeError, "interval");
   assertThrows(() => monitor({}, { authorise: () => true } as never), TypeError, "authorise");
 });

@@ -7,19 +7,19 @@ import { until } from "../support/until.ts";
 import { needs, pathOf, PROCESS } from "../support/needs.ts";
 import type { Browser, Page } from "./_npm.ts";
 
-/** What drives the browser looks at files of the system, which only `--allow-all` allows. */
+/** The browser driver reads files of the system, which needs `--allow-all`. */
 const NEEDED = {
   permissions: [...PROCESS.permissions!, "sys", "ffi"] as const,
   programs: ["chromium"],
 };
 
-/** What breaks out of whatever does not escape. */
+/** A text that shows missing escapes. */
 const NASTY = `<img src=x onerror=alert(1)>"'&\n</script>`;
 
-/** What the page does, by name; all in one browser, which takes seconds to start. */
+/** The behaviours of the page by name; all run in one browser, which takes seconds to start. */
 const behaviours: Record<string, (chromium: Chromium, t: Deno.TestContext) => Promise<void>> = {};
 
-/** A browser, which is started for one test and asked for pages. */
+/** A browser that is started for one test and opens pages. */
 class Chromium implements AsyncDisposable {
   readonly #browser: Browser;
 
@@ -28,7 +28,7 @@ class Chromium implements AsyncDisposable {
   }
 
   static async start(): Promise<Chromium> {
-    const { chromium } = await import("./_npm.ts"); // it asks for permissions as soon as it is loaded
+    const { chromium } = await import("./_npm.ts"); // it needs permissions when it is loaded
     return new Chromium(
       await chromium.launch({ executablePath: pathOf("chromium"), args: ["--no-sandbox"] }),
     );
@@ -61,7 +61,7 @@ interface OpenOptions {
   readonly viewport?: { width: number; height: number };
 }
 
-/** An open page, and what has gone wrong on it. */
+/** An open page and its errors. */
 class Opened implements AsyncDisposable {
   readonly origin: string;
   readonly errors: string[] = [];
@@ -78,7 +78,7 @@ class Opened implements AsyncDisposable {
     page.on("request", (request) => this.requests.push(request.url()));
   }
 
-  /** Waits until a part of the page says so. */
+  /** Waits until a part of the page has this text. */
   async says(selector: string, text: string | RegExp): Promise<void> {
     await this.page.locator(selector).filter({ hasText: text }).first().waitFor();
   }
@@ -171,7 +171,7 @@ behaviours["it tells a stalled server, one that is down, and one that is back"] 
   await ask();
   await opened.says("#pool-0 .verdict", "0 of 2 in use, no long wait.");
 
-  await server.tell("pause", `${files}/paused`); // it takes nothing in any more
+  await server.tell("pause", `${files}/paused`); // it stops reading
   await until(() => [...Deno.readDirSync(files)].length > 0);
   await Deno.remove(files, { recursive: true });
   const asked = [ask(), ask(), ask()].map((each) => each.catch(() => {}));
@@ -225,7 +225,7 @@ behaviours["it can be used by keyboard, and is there for a screen reader"] = asy
   assertEquals(stops, ["Prometheus", "JSON", "one", "other"]);
   await page.keyboard.press("Enter");
   assertEquals(await opened.evaluate("location.hash"), "#pool-1");
-  await page.keyboard.press("Tab"); // what scrolls is next, for it holds nothing else to stop at
+  await page.keyboard.press("Tab"); // the scrolling area is next, since it has no other focusable element
   assert(await opened.evaluate("document.activeElement.closest('#pool-1') !== null"));
 
   const tree = await page.locator("body").ariaSnapshot();
@@ -270,7 +270,7 @@ behaviours["names, keys and errors are text, whatever is in them"] = async (chro
   assertEquals(opened.errors, []);
 };
 
-/** The least contrast of texts with what is behind them, by the rules of WCAG. */
+/** The least contrast of texts with their background, by WCAG. */
 const CONTRAST = `(() => {
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   const rgba = (color) => {

@@ -1,14 +1,16 @@
-import { assertEquals, assertInstanceOf } from "@std/assert";
+import { assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
 import { type Connector, type Permit, Pool, PoolClosedError } from "../../pool/mod.ts";
 import { KeyedPool } from "../../pool/keyed_pool.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
+import { Simulation } from "../support/simulation.ts";
 
-/** A connector whose leave to dial is given by hand, and what became of the permits. */
+/** A connector whose `admit()` is answered by hand; records its permits. */
 class Gate implements Connector<{ closes: number }> {
   readonly waiting: ((isGranted: boolean) => void)[] = [];
   granted = 0;
   released = 0;
   dials = 0;
+  isDown = false;
   /** Thrown when a permit is given back. */
   error: Error | undefined;
 
@@ -28,6 +30,7 @@ class Gate implements Connector<{ closes: number }> {
 
   connect(): { closes: number } {
     this.dials++;
+    if (this.isDown) throw new Error("down");
     return { closes: 0 };
   }
 
@@ -41,7 +44,7 @@ class Gate implements Connector<{ closes: number }> {
   }
 }
 
-Deno.test("a dial that waits for leave goes to the next caller when the first gives up", async () => {
+Deno.test("a dial that waits for admission goes to the next caller when the first gives up", async () => {
   const gate = new Gate();
   await using pool = new Pool(gate, { maxSize: 1 });
   const controller = new AbortController();
@@ -55,7 +58,7 @@ Deno.test("a dial that waits for leave goes to the next caller when the first gi
   second.value!.release();
 });
 
-Deno.test("a dial that waits for leave, and that nobody needs, makes room for another key", async () => {
+Deno.test("a dial that waits for admission and is no longer needed makes room for another key", async () => {
   const gates = { a: new Gate(), b: new Gate() };
   await using pool = new KeyedPool((key: "a" | "b") => gates[key], { maxSize: 1 });
   const controller = new AbortController();
@@ -70,12 +73,53 @@ Deno.test("a dial that waits for leave, and that nobody needs, makes room for an
   assertEquals(
     [gates.a.dials, gates.a.released],
     [0, 1],
-    "leave that comes too late is given back",
+    "a permit that comes too late is given back",
   );
   other.value!.release();
 });
 
-Deno.test("a dial that is given leave when the pool is closed does not begin", async () => {
+Deno.test("a resource that is detached takes its permit along", async () => {
+  const gate = new Gate();
+  await using pool = new Pool(gate);
+  const caller = new Outcome(pool.acquire());
+  await gate.grant();
+  const thing = caller.value!.detach();
+  await microtasks();
+  assertEquals([pool.stats.size, thing.closes, gate.released], [0, 0, 0]);
+});
+
+for (const isRetryable of [true, false]) {
+  const title = isRetryable ? "a failure that may pass" : "a failure that can't be mended";
+  Deno.test(`after ${title} a probe that is given up while it waits for leave holds up no later one`, async () => {
+    using simulation = new Simulation(1);
+    const gate = new Gate();
+    const retry = { attempts: 2, minDelay: 100 };
+    const connector = Object.assign(gate, { isRetryable: () => isRetryable });
+    const pool = new Pool(connector, { retry, clock: simulation.clock });
+    gate.isDown = true;
+    const first = new Outcome(pool.acquire({ timeout: 10 }));
+    await gate.grant();
+    await simulation.run(100);
+    assertEquals([first.state, gate.dials], ["rejected", 1]);
+    const controller = new AbortController();
+    const second = new Outcome(pool.acquire({ signal: controller.signal }));
+    await simulation.run(0);
+    controller.abort();
+    await simulation.run(0);
+    assertEquals([second.state, gate.waiting.splice(0).length, gate.dials], ["rejected", 1, 1]);
+    gate.isDown = false;
+    const third = new Outcome(pool.acquire());
+    await simulation.run(0);
+    await gate.grant();
+    assertEquals(third.state, "fulfilled");
+    third.value!.release();
+    const closed = pool.close();
+    await simulation.run(0);
+    await closed;
+  });
+}
+
+Deno.test("a dial that is admitted after the pool was closed does not begin", async () => {
   const gate = new Gate();
   const pool = new Pool(gate, { maxSize: 1 });
   const caller = new Outcome(pool.acquire());
@@ -86,7 +130,26 @@ Deno.test("a dial that is given leave when the pool is closed does not begin", a
   assertEquals([gate.dials, gate.granted, gate.released], [0, 1, 1]);
 });
 
-Deno.test("a permit that can't be given back is reported, also when it came too late", async () => {
+Deno.test("a dial for minIdle that is given leave when the pool is closed does not begin either", async () => {
+  const gate = new Gate();
+  const pool = new Pool(gate, { minIdle: 1 });
+  await microtasks();
+  const closed = pool.close();
+  await gate.grant();
+  await closed;
+  assertEquals([gate.dials, gate.granted, gate.released], [0, 1, 1]);
+});
+
+Deno.test("leave that is no permit fails the dial with an error that says so", async () => {
+  for (const permit of [undefined, null, 1, {}, { release: true }]) {
+    const connector = { connect: () => ({}), admit: () => permit as unknown as Permit };
+    await using pool = new Pool<object>(connector);
+    await assertRejects(() => pool.acquire(), TypeError, "admit() must give a permit: received");
+    assertEquals(pool.stats.size, 0);
+  }
+});
+
+Deno.test("a permit whose release() throws is reported, even if the permit came too late", async () => {
   for (const isLate of [false, true]) {
     const gate = new Gate();
     gate.error = new Error("no way back");
@@ -105,7 +168,7 @@ Deno.test("a permit that can't be given back is reported, also when it came too 
   }
 });
 
-Deno.test("a permit whose release() is asynchronous and rejects is reported too", async () => {
+Deno.test("a permit whose release() is asynchronous and rejects is reported", async () => {
   const error = new Error("no way back");
   const errors: unknown[] = [];
   const connector = {
@@ -116,7 +179,7 @@ Deno.test("a permit whose release() is asynchronous and rejects is reported too"
   const pool = new Pool(connector, { hooks });
   (await pool.acquire()).discard();
   await pool.close();
-  // By now the runtime would have told of a rejection that nobody handles.
+  // By now the runtime would have reported an unhandled rejection.
   await new Promise((resolve) => setTimeout(resolve, 0));
   assertEquals(errors, [error]);
 });

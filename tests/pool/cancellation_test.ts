@@ -17,14 +17,14 @@ const CAUSES: readonly Cause[] = ["abort", "timeout", "close"];
 type Ending = "ok" | "error" | "never";
 const ENDINGS: readonly Ending[] = ["ok", "error", "never"];
 
-/** Something that a caller waits for. */
+/** A stage at which a caller waits. */
 interface Stage {
   name: string;
-  /** What a caller's timeout says it was waiting for. */
+  /** The stage as the timeout error names it. */
   timeoutStage: TimeoutStage;
-  /** Brings the pool to where the next caller has to wait. */
+  /** Brings the pool to a state in which the next caller has to wait. */
   prepare(scene: Scene): Promise<void>;
-  /** Has it end; whether the pool hears of it in the same turn is `isImmediate`. */
+  /** Ends the stage; `isImmediate` says whether the pool is told in the same turn. */
   complete(scene: Scene, ending: Ending): void;
   isImmediate?: boolean;
 }
@@ -89,7 +89,7 @@ function answer(scene: Scene, method: Method, ending: Ending): void {
   else if (ending === "error") scene.connector.last(method).fail();
 }
 
-/** One caller, at one stage, who is cancelled. */
+/** One caller that is cancelled at one stage. */
 class Trial {
   readonly scene: Scene;
   readonly #controller = new AbortController();
@@ -121,7 +121,7 @@ class Trial {
     assertInstanceOf(error, PoolTimeoutError);
   }
 
-  /** Whatever has happened: nothing is lost, and nothing is left. */
+  /** Checks that no slot is lost and nothing is left behind. */
   async assertSound(): Promise<void> {
     const { scene } = this;
     await microtasks();
@@ -149,7 +149,7 @@ type Case = [Stage, Ending, Cause];
 const CASES = combinations<Stage | Ending | Cause>(STAGES, ENDINGS, CAUSES) as Case[];
 const nameOf = ([stage, ending, cause]: Case) => `${cause} and then ${ending} of the ${stage.name}`;
 
-Deno.test("a cancelled call rejects in that turn, whatever it waits for and however that ends", async () => {
+Deno.test("a cancelled call rejects in that turn, at every stage and however the stage ends", async () => {
   await eachCase(CASES, nameOf, ([stage, ending, cause]) =>
     trial(stage, async (trial) => {
       await microtasks();
@@ -162,7 +162,7 @@ Deno.test("a cancelled call rejects in that turn, whatever it waits for and howe
     }));
 });
 
-Deno.test("what is cancelled in the tick of its success, but before, is cancelled", async () => {
+Deno.test("a call cancelled in the tick of its success, but before it, is cancelled", async () => {
   await eachCase(CASES, nameOf, ([stage, ending, cause]) =>
     trial(stage, async (trial) => {
       trial.cancel(cause);
@@ -172,7 +172,7 @@ Deno.test("what is cancelled in the tick of its success, but before, is cancelle
     }));
 });
 
-Deno.test("a lease that was handed over is not taken back by a cancellation in the same tick", async () => {
+Deno.test("a cancellation in the tick of the hand-over does not take back the lease", async () => {
   const cases = CASES.filter(([stage, ending]) => stage.isImmediate && ending === "ok");
   await eachCase(cases, nameOf, ([stage, ending, cause]) =>
     trial(stage, async (trial) => {
@@ -184,7 +184,7 @@ Deno.test("a lease that was handed over is not taken back by a cancellation in t
     }));
 });
 
-Deno.test("a cancellation at any microtask after the end of what was waited for loses nothing", async () => {
+Deno.test("a cancellation at any microtask after the end of the stage loses no slot", async () => {
   const hops = Array.from({ length: 16 }, (_, hop) => hop);
   const cases = combinations<Stage | Ending | Cause | number>(
     STAGES,
@@ -227,7 +227,7 @@ Deno.test("a cancellation after the hand-over changes nothing for the borrower",
     }));
 });
 
-Deno.test("of several causes in one tick the first one counts, at every stage", async () => {
+Deno.test("of several causes in one tick the first counts, at every stage", async () => {
   const orders = combinations(CAUSES, CAUSES, CAUSES).filter((order) => new Set(order).size === 3);
   const cases = combinations<Stage | Ending | Cause[]>(STAGES, ENDINGS, orders);
   await eachCase(
@@ -243,7 +243,7 @@ Deno.test("of several causes in one tick the first one counts, at every stage", 
   );
 });
 
-Deno.test("a call that is cancelled before it is made touches nothing", async () => {
+Deno.test("a call with a signal that is already aborted changes nothing", async () => {
   const cases = combinations<Stage | Cause>(STAGES, ["abort", "close"]) as [Stage, Cause][];
   await eachCase(cases, ([stage, cause]) => `${cause} before the ${stage.name}`, async (each) => {
     const [stage, cause] = each;
@@ -267,7 +267,7 @@ Deno.test("a call that is cancelled before it is made touches nothing", async ()
 
 const neverAborted = new AbortController().signal;
 
-Deno.test("a call with an aborted signal gets not even what is idle, and asks nothing of the connector", async () => {
+Deno.test("a call with an aborted signal gets no idle resource and does not call the connector", async () => {
   using scene = new Scene(new ScriptedConnector({}, ["check"]), { maxSize: 2 });
   (await scene.take()).release();
   await microtasks();
@@ -285,7 +285,7 @@ Deno.test("a call with an aborted signal gets not even what is idle, and asks no
   await scene.end();
 });
 
-Deno.test("a call cancelled from within any hook or any method of the connector loses nothing", async () => {
+Deno.test("a call cancelled from within any hook or connector method loses no slot", async () => {
   const hooks = ["onConnect", "onAcquire", "onRelease", "onRetire", "onError"] as const;
   const methods: Method[] = ["connect", "check", "reset", "close"];
   const causes: Cause[] = ["abort", "close"];
@@ -329,7 +329,7 @@ Deno.test("a call cancelled from within any hook or any method of the connector 
   });
 });
 
-Deno.test("whatever connect, check, reset and close do, each in its own way, no slot is lost", async () => {
+Deno.test("no slot is lost whether connect, check, reset and close succeed, fail or hang, in every combination", async () => {
   const ways: readonly Behaviour[] = ["ok", "error", "slow", "never", "throw"];
   const cases = combinations(ways, ways, ways, ways);
   assertEquals(cases.length, 5 ** 4);
@@ -358,7 +358,7 @@ Deno.test("whatever connect, check, reset and close do, each in its own way, no 
   });
 });
 
-Deno.test("an abort whose earlier listener returns the lease is the first cause all the same", async () => {
+Deno.test("an abort whose earlier listener releases the lease is still the first cause", async () => {
   await eachCase([0, 1], (others) => `${others} other callers`, async (others) => {
     using scene = new Scene(new ScriptedConnector({}, ["reset", "check"]), { maxSize: 1 });
     const lease = await scene.take();
@@ -376,7 +376,7 @@ Deno.test("an abort whose earlier listener returns the lease is the first cause 
   });
 });
 
-Deno.test("an abort whose earlier listener closes the pool is the first cause all the same", async () => {
+Deno.test("an abort whose earlier listener closes the pool is still the first cause", async () => {
   using scene = new Scene(new ScriptedConnector(), { maxSize: 1 });
   await scene.take();
   const controller = new AbortController();

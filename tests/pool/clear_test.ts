@@ -14,12 +14,12 @@ async function take(scene: Scene, count: number) {
   return await Promise.all(Array.from({ length: count }, () => scene.take()));
 }
 
-/** The ids of what is open. */
+/** The ids of the open resources. */
 function open(scene: Scene): number[] {
   return scene.connector.open.map((thing) => thing.id);
 }
 
-Deno.test("clear closes idle sockets at once, and lent ones, which work on, on release", async () => {
+Deno.test("clear closes idle sockets at once and leased sockets on release", async () => {
   await using server = EchoServer.listen();
   await using pool = new Pool(tcp({ port: server.port }), { maxSize: 3 });
   const [a, b, c] = await Promise.all([1, 2, 3].map(() => pool.acquire()));
@@ -36,7 +36,7 @@ Deno.test("clear closes idle sockets at once, and lent ones, which work on, on r
   assertEquals([server.accepts, pool.stats.idle], [4, 1]);
 });
 
-Deno.test("clear tells the hook why", async () => {
+Deno.test("clear passes its reason to the hook", async () => {
   const retired: unknown[] = [];
   using scene = sceneOf({
     hooks: { onRetire: ({ reason, detail }) => retired.push([reason, detail]) },
@@ -48,7 +48,7 @@ Deno.test("clear tells the hook why", async () => {
   await scene.end();
 });
 
-Deno.test("a dial begun before a clear is closed when it is done, and its caller gets another", async () => {
+Deno.test("a resource dialled before a clear is closed when it arrives, and its caller gets another", async () => {
   using scene = sceneOf({ maxSize: 2 }, { connect: "never" });
   const caller = scene.acquire();
   const old = scene.connector.last("connect");
@@ -60,11 +60,11 @@ Deno.test("a dial begun before a clear is closed when it is done, and its caller
   assertEquals([open(scene), scene.pool.stats.retired.cleared], [[1], 1]);
   caller.value!.release();
   await microtasks();
-  assertEquals(scene.pool.stats.idle, 1, "what came after the clear is kept");
+  assertEquals(scene.pool.stats.idle, 1, "a resource from after the clear is kept");
   await scene.end();
 });
 
-Deno.test("what is being reset or checked during a clear is not lent afterwards", async () => {
+Deno.test("a resource that is reset or checked during a clear is not lent afterwards", async () => {
   await eachCase(["reset", "check"] as const, String, async (method) => {
     using scene = sceneOf({ maxSize: 1, checkAfter: 0 });
     const first = await scene.take();
@@ -86,7 +86,7 @@ Deno.test("what is being reset or checked during a clear is not lent afterwards"
   });
 });
 
-Deno.test("clear after clear counts generations: only what is younger than the last is kept", async () => {
+Deno.test("of several clears, only resources opened after the last are kept", async () => {
   using scene = sceneOf({ maxSize: 3 });
   const leases = [];
   for (let i = 0; i < 3; i++) {
@@ -100,7 +100,7 @@ Deno.test("clear after clear counts generations: only what is younger than the l
   await scene.end();
 });
 
-Deno.test("a waiter gets a new resource in the place of a cleared one that comes back", async () => {
+Deno.test("a waiter gets a new resource in place of a cleared one that is released", async () => {
   using scene = sceneOf({ maxSize: 1 });
   const old = await scene.take();
   const waiters = [scene.acquire(), scene.acquire()];
@@ -122,7 +122,7 @@ Deno.test("clear of an empty or closed pool does nothing", async () => {
   scene.assertAtRest();
 });
 
-Deno.test("after a resize while all is lent just so many are closed on return as are too many", async () => {
+Deno.test("after a resize with all resources leased, exactly the surplus is closed on release", async () => {
   const sizes = [[4], [1], [4, 7], [1, 10], [3, 2, 6], [9, 8, 7], [12], [12, 5]];
   await eachCase(sizes, String, async (resizes) => {
     using scene = sceneOf({ maxSize: 10 });
@@ -140,7 +140,7 @@ Deno.test("after a resize while all is lent just so many are closed on return as
   });
 });
 
-Deno.test("a resize between releases closes just so many as are too many then", async () => {
+Deno.test("a resize between releases closes exactly the surplus at that moment", async () => {
   using scene = sceneOf({ maxSize: 6 });
   const leases = await take(scene, 6);
   const release = async (count: number) => {
@@ -162,7 +162,7 @@ Deno.test("a resize between releases closes just so many as are too many then", 
   await scene.end();
 });
 
-Deno.test("a smaller size keeps the waiters in line, who are served in order by those left", async () => {
+Deno.test("after a smaller size the waiters keep their places and are served in order", async () => {
   using scene = sceneOf({ maxSize: 3 });
   const leases = await take(scene, 3);
   const waiters = [1, 2, 3].map(() => scene.acquire());
@@ -180,7 +180,7 @@ Deno.test("a smaller size keeps the waiters in line, who are served in order by 
   await scene.end();
 });
 
-Deno.test("a resize while connecting, preparing and closing owes nothing once all is at rest", async () => {
+Deno.test("resizes while connecting, preparing and closing leave the right number open", async () => {
   await eachCase(["connect", "reset", "close"] as const, String, async (method) => {
     using scene = sceneOf({ maxSize: 4 }, { [method]: "slow" });
     for (let i = 0; i < 4; i++) scene.acquire();
@@ -197,7 +197,7 @@ Deno.test("a resize while connecting, preparing and closing owes nothing once al
   });
 });
 
-Deno.test("a resize to Infinity serves all who wait", async () => {
+Deno.test("a resize to Infinity serves all waiters", async () => {
   using scene = sceneOf({ maxSize: 1 });
   await scene.take();
   const waiters = Array.from({ length: 20 }, () => scene.acquire());

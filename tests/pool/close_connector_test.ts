@@ -9,7 +9,7 @@ function sceneOf(script = {}, options = {}): Scene {
   return new Scene(new ScriptedConnector(script), { maxSize: 2, ...options });
 }
 
-/** Has each method of the connector under way that is asked for. */
+/** Brings the pool to a state in which the named connector methods are in flight. */
 async function occupy(scene: Scene, method: Method, behaviour: Behaviour): Promise<void> {
   const { script } = scene.connector;
   if (method === "connect") {
@@ -34,7 +34,7 @@ async function occupy(scene: Scene, method: Method, behaviour: Behaviour): Promi
   assertEquals(gauges[method], 1);
 }
 
-Deno.test("close settles by its timeout, whatever method of the connector hangs, and leaves no timer", async () => {
+Deno.test("close settles by its timeout whichever connector method hangs, and leaves no timer", async () => {
   const limits = [undefined, 50_000, Infinity];
   const cases = combinations<Method | number | undefined>(METHODS, limits);
   await eachCase(cases, (each) => each.join(" with limit "), async ([method, limit]) => {
@@ -49,7 +49,7 @@ Deno.test("close settles by its timeout, whatever method of the connector hangs,
   });
 });
 
-Deno.test("close settles by force, whatever method of the connector hangs", async () => {
+Deno.test("a forced close settles whichever connector method hangs", async () => {
   const ways = [{ force: true }, { force: true, timeout: 50 }, { signal: AbortSignal.abort() }];
   const cases = combinations<Method | typeof ways[number]>(METHODS, ways);
   const nameOf = ([method, way]: unknown[]) => `${method} with ${JSON.stringify(way)}`;
@@ -64,7 +64,7 @@ Deno.test("close settles by force, whatever method of the connector hangs", asyn
   });
 });
 
-Deno.test("close settles although a borrower stays and the resource's own close hangs", async () => {
+Deno.test("close settles although a lease is never released and the resource's own close hangs", async () => {
   await eachCase([LIMIT, Infinity], (limit) => `checkTimeout ${limit}`, async (checkTimeout) => {
     using scene = sceneOf({ close: "never" }, { checkTimeout });
     await scene.take();
@@ -75,7 +75,7 @@ Deno.test("close settles although a borrower stays and the resource's own close 
   });
 });
 
-Deno.test("close aborts the signal of whatever call is in flight, with a PoolClosedError", async () => {
+Deno.test("close aborts the signal of every connector call in flight with a PoolClosedError", async () => {
   await eachCase(["connect", "check", "reset"] as const, String, async (method) => {
     using scene = sceneOf();
     await occupy(scene, method, "never");
@@ -87,7 +87,7 @@ Deno.test("close aborts the signal of whatever call is in flight, with a PoolClo
   });
 });
 
-Deno.test("what is opened, checked or reset too late for a close is closed all the same", async () => {
+Deno.test("a resource that is opened, checked or reset after the close has settled is still closed", async () => {
   await eachCase(METHODS, String, async (method) => {
     using scene = sceneOf();
     await occupy(scene, method, "never");
@@ -101,7 +101,7 @@ Deno.test("what is opened, checked or reset too late for a close is closed all t
   });
 });
 
-Deno.test("what is opened, checked or reset just in time for a close is closed, and close is done", async () => {
+Deno.test("a resource that is opened, checked or reset just before the close times out is closed, and close settles", async () => {
   await eachCase(METHODS, String, async (method) => {
     using scene = sceneOf();
     await occupy(scene, method, "slow");
@@ -113,7 +113,7 @@ Deno.test("what is opened, checked or reset just in time for a close is closed, 
   });
 });
 
-Deno.test("a close from within any hook or method of the connector is the same one, and is done", async () => {
+Deno.test("a close from within any hook or connector method returns the same promise, and settles", async () => {
   const hooks: (keyof PoolHooks)[] = ["onConnect", "onAcquire", "onRelease", "onRetire", "onError"];
   const cases = combinations<string>([...hooks, ...METHODS], ["use", "close", "error"]);
   await eachCase(cases, (each) => each.join(" in "), async ([place, occasion]) => {
@@ -142,7 +142,7 @@ Deno.test("a close from within any hook or method of the connector is the same o
   });
 });
 
-Deno.test("errors of close() on the way out go to onError, and the pool is closed", async () => {
+Deno.test("errors of a connector's close() during the pool's close go to onError, and the pool is closed", async () => {
   const errors: string[] = [];
   const hooks: PoolHooks = { onError: ({ error, source }) => errors.push(`${source}: ${error}`) };
   for (const close of ["error", "throw"] as const) {
@@ -154,7 +154,7 @@ Deno.test("errors of close() on the way out go to onError, and the pool is close
   assertEquals(errors, ["close: Error: close failed", "close: Error: close threw"]);
 });
 
-Deno.test("a connector is told of the close for what outlasts its dials, of that pool alone", async () => {
+Deno.test("the `closed` signal that connect() gets is aborted by the close of its own pool only", async () => {
   const told: AbortSignal[] = [];
   const connect = ({ closed }: ConnectContext) => told.push(closed!);
   const [one, other] = [new Pool(connect), new Pool(connect)];

@@ -15,7 +15,7 @@ function sceneOf(script = {}, options = {}): Scene {
   return new Scene(new ScriptedConnector(script), { maxSize: 2, ...options });
 }
 
-Deno.test("close rejects waiters in that turn, and all who come later", async () => {
+Deno.test("close rejects waiters in that turn, and all later calls", async () => {
   using scene = sceneOf({}, { maxSize: 1 });
   await scene.take();
   const waiter = scene.acquire();
@@ -32,7 +32,7 @@ Deno.test("close rejects waiters in that turn, and all who come later", async ()
   await scene.end();
 });
 
-Deno.test("a waiter that is aborted, late and closed on in one tick has the first of these as its error", async () => {
+Deno.test("a waiter that is aborted, timed out and closed in one tick rejects with the first of these", async () => {
   const reason = new Error("enough");
   const acts: Record<string, (scene: Scene, controller: AbortController) => void> = {
     abort: (_scene, controller) => controller.abort(reason),
@@ -59,7 +59,7 @@ Deno.test("a waiter that is aborted, late and closed on in one tick has the firs
   });
 });
 
-Deno.test("who awaits the close goes on when all whom it turned away have heard of it", async () => {
+Deno.test("close settles after all waiters that it rejected have been told", async () => {
   const connect = () => Promise.reject(new Error("down"));
   const pool = new Pool(connect, { retry: { attempts: 3, minDelay: 5_000, maxDelay: 5_000 } });
   const order: string[] = [];
@@ -67,12 +67,12 @@ Deno.test("who awaits the close goes on when all whom it turned away have heard 
   for (const [i, options] of waits.entries()) {
     pool.acquire(options).catch(() => order.push(`waiter ${i}`));
   }
-  await microtasks(); // the first dial has failed: nothing is open, and nothing under way
+  await microtasks(); // the first dial has failed: nothing is open or in flight
   await pool.close();
   assertEquals(order, ["waiter 0", "waiter 1", "waiter 2"]);
 });
 
-Deno.test("close of an empty pool is done at once", async () => {
+Deno.test("close of an empty pool settles at once", async () => {
   using scene = sceneOf();
   const closing = scene.close();
   await microtasks();
@@ -132,11 +132,11 @@ Deno.test("close waits for a lease until it comes back", async () => {
   lease.release();
   await microtasks();
   assertEquals([closing.state, scene.connector.open.length], ["fulfilled", 0]);
-  assertEquals(scene.connector.count("reset"), 0, "what is to be closed is not reset");
+  assertEquals(scene.connector.count("reset"), 0, "a resource to be closed is not reset");
   await scene.end();
 });
 
-Deno.test("close takes what is leased by force at its timeout, 10 s unless said otherwise", async () => {
+Deno.test("close closes leased resources by force at its timeout, by default 10 s", async () => {
   await eachCase([undefined, 200, 0], (timeout) => `timeout ${timeout}`, async (timeout) => {
     using scene = sceneOf();
     const lease = await scene.take();
@@ -150,7 +150,7 @@ Deno.test("close takes what is leased by force at its timeout, 10 s unless said 
   });
 });
 
-Deno.test("close with an infinite timeout waits for ever, and sets no timer", async () => {
+Deno.test("close with an infinite timeout waits without limit and sets no timer", async () => {
   using scene = sceneOf();
   const lease = await scene.take();
   const closing = scene.close({ timeout: Infinity });
@@ -163,7 +163,7 @@ Deno.test("close with an infinite timeout waits for ever, and sets no timer", as
   await scene.end();
 });
 
-Deno.test("a later close hastens an earlier one, by force or by a shorter timeout, and cannot put it off", async () => {
+Deno.test("a later close can shorten an earlier one, by force or timeout, but not prolong it", async () => {
   using scene = sceneOf();
   const lease = await scene.take();
   const closing = scene.close({ timeout: 500 });
@@ -190,7 +190,7 @@ Deno.test("force closes everything at once", async () => {
   }
 });
 
-Deno.test("the signal of a close hastens it, and keeps no listener", async () => {
+Deno.test("the signal of a close forces it, and is left without a listener", async () => {
   using scene = sceneOf();
   using spy = new ListenerSpy();
   const lease = await scene.take();
@@ -211,7 +211,7 @@ Deno.test("the signal of a close hastens it, and keeps no listener", async () =>
   await scene.end();
 });
 
-Deno.test("a close with an aborted signal is one by force", async () => {
+Deno.test("a close with an aborted signal is forced", async () => {
   using scene = sceneOf();
   const lease = await scene.take();
   scene.close({ signal: AbortSignal.abort() });
@@ -259,7 +259,7 @@ Deno.test("close from within use lets the body finish", async () => {
   await scene.end();
 });
 
-Deno.test("a body that waits for the close of its own pool is freed at the timeout", async () => {
+Deno.test("a body that awaits the close of its own pool goes on at the timeout", async () => {
   using scene = sceneOf();
   const used = new Outcome(scene.pool.use(() => scene.pool.close({ timeout: 50 })));
   await scene.elapse(50);

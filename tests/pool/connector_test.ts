@@ -10,7 +10,7 @@ import { type Connector, Lease, Pool, type PoolHooks, PoolTimeoutError } from ".
 import { combinations, eachCase, LIMIT, microtasks, Scene } from "../support/scene.ts";
 import { type Script, ScriptedConnector } from "../support/scripted_connector.ts";
 
-/** Notes down what is reported to `onError`. */
+/** Records the reports to `onError`. */
 class ErrorLog {
   readonly entries: string[] = [];
   readonly hooks: PoolHooks = {
@@ -22,12 +22,12 @@ function sceneOf(script: Partial<Script>, options = {}): Scene {
   return new Scene(new ScriptedConnector(script), { maxSize: 1, ...options });
 }
 
-/** A pool of one, with what else a connector may have. */
+/** A pool of one resource whose connector has these further methods. */
 function poolOf<T>(connector: Connector<T>, options = {}): Pool<T> {
   return new Pool(connector, { maxSize: 1, ...options });
 }
 
-Deno.test("a resource without a close() of its connector is closed in its own way", async () => {
+Deno.test("without a connector's close(), a resource is closed by its own method", async () => {
   const log: string[] = [];
   class Resource {
     closed(how: string) {
@@ -65,7 +65,7 @@ Deno.test("a resource without a close() of its connector is closed in its own wa
   });
 });
 
-Deno.test("a resource that cannot be closed is let go", async () => {
+Deno.test("a resource without any way to close it is dropped", async () => {
   await eachCase([undefined, null, 0, "", 5, "text", {}, () => {}], Deno.inspect, async (value) => {
     const pool = poolOf<unknown>({ connect: () => value });
     assertStrictEquals((await pool.use((lease) => lease)).reused, false);
@@ -77,7 +77,7 @@ Deno.test("a resource that cannot be closed is let go", async () => {
   });
 });
 
-Deno.test("a bare function is a connector, and is told of a signal", async () => {
+Deno.test("a bare function is a connector, and receives a signal", async () => {
   let signal: AbortSignal | undefined;
   await using pool = new Pool((context) => {
     signal = context.signal;
@@ -134,7 +134,7 @@ Deno.test("the methods of a connector are called as methods", async () => {
   }
 });
 
-Deno.test("a connect that throws, or rejects with nothing, gives its caller a real error", async () => {
+Deno.test("a connect() that throws, or rejects with undefined, rejects its caller with an Error", async () => {
   const ways: [string, () => never | Promise<never>, string][] = [
     ["throws", () => {
       throw new Error("refused");
@@ -158,7 +158,7 @@ Deno.test("a connect that throws, or rejects with nothing, gives its caller a re
   });
 });
 
-Deno.test("a connect that gives what is pooled already is refused, and the first keeps its resource", async () => {
+Deno.test("a connect() that resolves to a resource already in the pool fails, and the first keeps its resource", async () => {
   const shared = { closes: 0 };
   const close = (resource: typeof shared) => void resource.closes++;
   await using pool = poolOf({ connect: () => shared, close }, { maxSize: 2 });
@@ -171,7 +171,7 @@ Deno.test("a connect that gives what is pooled already is refused, and the first
   assertStrictEquals(again.value, shared);
 });
 
-Deno.test("a late value that is pooled already is not closed under its borrower", async () => {
+Deno.test("a late result of connect() that is already in the pool is not closed while leased", async () => {
   using scene = sceneOf({}, { maxSize: 2 });
   const lease = await scene.take();
   let answer: (thing: unknown) => void = () => {};
@@ -184,7 +184,7 @@ Deno.test("a late value that is pooled already is not closed under its borrower"
   assertEquals(lease.value.closes, 0);
 });
 
-Deno.test("a connector that never settles costs its caller the connectTimeout, and others nothing", async () => {
+Deno.test("a connect() that never settles costs its caller connectTimeout, and other callers nothing", async () => {
   using scene = sceneOf({}, { maxSize: 2 });
   const lease = await scene.take();
   scene.connector.script.connect = "never";
@@ -239,7 +239,7 @@ Deno.test("a reset comes before the next lease, and a failing one retires the re
   });
 });
 
-Deno.test("a reset that hangs is given up at the checkTimeout", async () => {
+Deno.test("a reset that hangs is given up at checkTimeout", async () => {
   const log = new ErrorLog();
   using scene = sceneOf({ reset: "never" }, { hooks: log.hooks });
   (await scene.take()).release();
@@ -255,7 +255,7 @@ Deno.test("a reset that hangs is given up at the checkTimeout", async () => {
   await scene.end();
 });
 
-Deno.test("a check is asked only of what has rested for checkAfter, and is told of a signal", async () => {
+Deno.test("check() is called only for resources idle for checkAfter, and receives a signal", async () => {
   using scene = sceneOf({}, { checkAfter: 50 });
   (await scene.take()).release();
   await scene.elapse(49, 7);
@@ -268,7 +268,7 @@ Deno.test("a check is asked only of what has rested for checkAfter, and is told 
   await scene.end();
 });
 
-Deno.test("a check that says no, fails or hangs has the resource closed and another one lent", async () => {
+Deno.test("a check that answers false, fails or hangs closes the resource, and another is lent", async () => {
   const ways: [string, (() => boolean | Promise<boolean>) | undefined, string[]][] = [
     ["no", () => false, []],
     ["no, later", () => Promise.resolve(false), []],
@@ -297,7 +297,7 @@ Deno.test("a check that says no, fails or hangs has the resource closed and anot
   });
 });
 
-Deno.test("tryAcquire has what is due for a check checked in the background", async () => {
+Deno.test("tryAcquire checks resources that are due in the background", async () => {
   using scene = sceneOf({});
   (await scene.take()).release();
   await microtasks();
@@ -309,7 +309,7 @@ Deno.test("tryAcquire has what is due for a check checked in the background", as
   await scene.end();
 });
 
-Deno.test("tryAcquire lends the one that needs no check, whatever the order", async () => {
+Deno.test("tryAcquire lends a resource that needs no check, whatever the order", async () => {
   await eachCase(["lifo", "fifo"] as const, String, async (order) => {
     using scene = sceneOf({}, { maxSize: 2, checkAfter: 50, order });
     const [a, b] = [await scene.take(), await scene.take()];
@@ -371,7 +371,7 @@ Deno.test("a close that throws, rejects or hangs is reported, and costs no slot"
   });
 });
 
-Deno.test("a close in the making counts as closing, and holds its slot", async () => {
+Deno.test("a resource that is being closed counts as closing, and holds its slot", async () => {
   using scene = sceneOf({ close: "slow" });
   (await scene.take()).discard();
   const waiter = scene.acquire();
@@ -383,7 +383,7 @@ Deno.test("a close in the making counts as closing, and holds its slot", async (
   await scene.end();
 });
 
-Deno.test("a resource that its connector retires while it is being opened is a failed dial, and is closed", async () => {
+Deno.test("a resource that its connector retires while it is opened counts as a failed dial and is closed", async () => {
   const lost = new Error("lost at once");
   for (const step of ["connect", "init"] as const) {
     let dials = 0;

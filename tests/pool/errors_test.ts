@@ -21,7 +21,7 @@ const CONTROL = /[\p{Cc}\u2028\u2029]/u;
 for (const retry of [{}, { attempts: 2, minDelay: 1, maxDelay: 1 }]) {
   const title = `with ${"attempts" in retry ? "a" : "no"} retry`;
 
-  Deno.test(`KeyedPool, ${title}: callers get the error of the dial itself, and that of the pool names key, place and failure`, async () => {
+  Deno.test(`KeyedPool, ${title}: callers get the dial's own error, and the pool's error names key, place and failure`, async () => {
     const failure = new Error("refused");
     await using hosts = new KeyedPool((host: string) => ({
       place: `tcp://${host}:80`,
@@ -57,7 +57,28 @@ Deno.test("PoolExhaustedError while the server is down names the failure, the li
   await Promise.all(pending);
 });
 
-Deno.test("PoolExhaustedError names retry where there is room, but the schedule lets no dial begin yet", async () => {
+Deno.test("PoolExhaustedError names no failure that a dial which succeeded has made up for", async () => {
+  let isDown = true;
+  await using pool = new Pool(() => {
+    if (isDown) throw new Error("down");
+    return {};
+  }, { maxSize: 1 });
+  await assertRejects(() => pool.acquire(), Error, "down");
+  isDown = false;
+  using _ = await pool.acquire();
+  const error = await assertRejects(() => pool.acquire({ timeout: 0 }), PoolExhaustedError);
+  assertEquals([error.cause, error.message.includes("failed")], [undefined, false]);
+});
+
+Deno.test("Pool.explain() has the last five failures of dials, the latest first", async () => {
+  let dials = 0;
+  await using pool = new Pool(() => Promise.reject(new Error(`failure ${++dials}`)));
+  for (let call = 0; call < 7; call++) await assertRejects(() => pool.acquire());
+  const failures = pool.explain().failures.map(({ error }) => error);
+  assertEquals(failures, [7, 6, 5, 4, 3].map((nth) => `Error: failure ${nth}`));
+});
+
+Deno.test("PoolExhaustedError names retry when there is room but the retry schedule allows no dial yet", async () => {
   const failed = Promise.withResolvers<void>();
   const pool = new Pool<object>(() => Promise.reject(new Error("down")), {
     retry: { attempts: Infinity, minDelay: 60_000, maxDelay: 60_000 },
@@ -88,6 +109,9 @@ for (const [limit, options, prepare] of limits) {
     const error = await assertRejects(() => second, PoolExhaustedError);
     assertEquals(error.limit, limit);
     assertStringIncludes(error.message, limit);
+    const { connecting } = error.stats;
+    assertEquals(connecting, limit === "paused" ? 0 : 1);
+    assertEquals(error.message.includes("dials under way 1"), connecting === 1);
     await pool.close({ force: true });
     await first;
   });
@@ -105,7 +129,7 @@ Deno.test("PoolExhaustedError of a keyed pool names maxPerKey and maxSize, which
   assertStringIncludes(shared.message, "all keys: open 2, max 2");
 });
 
-/** Every error of a pool that a call may end with. */
+/** Every error of a pool with which a call may reject. */
 async function errorsOf(pool: Pool<object>): Promise<PoolError[]> {
   const errors: unknown[] = [];
   const note = (call: Promise<unknown>) => call.catch((error) => void errors.push(error));
@@ -157,7 +181,7 @@ Deno.test("KeyedPool: a key is named in one line, cut, and without the password 
   assertEquals(await told("https://host:443/a@b"), "https://host:443/a@b");
 });
 
-Deno.test("KeyedPool that is closed: its error has the name and the figures of all keys", async () => {
+Deno.test("PoolClosedError of a keyed pool has its name and the figures of all keys", async () => {
   const hosts = new KeyedPool((_key: string) => () => ({}), { name: "hosts", maxSize: 7 });
   (await hosts.acquire("a")).release();
   await hosts.close();
@@ -169,7 +193,7 @@ Deno.test("KeyedPool that is closed: its error has the name and the figures of a
   ], ["hosts", 7, 1]);
 });
 
-Deno.test("Errors and reports of a pool hold no option of its connector", async () => {
+Deno.test("errors and reports of a pool hold no option of its connector", async () => {
   const secrets = ["s3cret", "t0ken"];
   const connector = {
     place: "tcp://db:5432",

@@ -5,7 +5,7 @@ import { WaitQueue } from "../../pool/_wait_queue.ts";
 import { type Lease, Pool } from "../../pool/mod.ts";
 import { walk } from "../support/exhaustive.ts";
 
-/** Deep enough for every planted fault; `deno task explore` goes deeper. */
+/** Deep enough to find every planted fault; `deno task explore` goes deeper. */
 const DEPTH = 5;
 
 Deno.test("no sequence of five events breaks a law of a Pool of two slots and three callers", async () => {
@@ -20,7 +20,7 @@ Deno.test("no sequence of four events breaks a law of a KeyedPool of two keys an
   assertEquals(states > 2_000, true, `${states} states`);
 });
 
-/** Puts another method in the place of one, until it is disposed of. */
+/** Replaces a method until disposed. */
 function planted<P extends object, N extends keyof P>(
   prototype: P,
   name: N,
@@ -39,7 +39,7 @@ interface Fault {
   readonly what: string;
   readonly plant: () => Disposable;
   readonly law: string;
-  /** The events of the shortest sequence that shows it, in whatever order. */
+  /** The events of the shortest sequence that shows the fault, in any order. */
   readonly events: readonly string[];
 }
 
@@ -47,7 +47,7 @@ const FAULTS: readonly Fault[] = [
   {
     what: "a slot that is lost when its dial fails",
     plant: () => planted(OwnCapacity.prototype, "give", () => () => {}),
-    law: "nobody waits while there is room",
+    law: "no caller waits while there is room",
     events: ["any", "fail", "any", "any"],
   },
   {
@@ -77,7 +77,7 @@ const FAULTS: readonly Fault[] = [
         function (this: WaitQueue) {
           return [...this].at(-1);
         }),
-    law: "nobody is overtaken",
+    law: "no caller is overtaken",
     events: ["any", "any", "succeed"],
   },
   {
@@ -88,7 +88,7 @@ const FAULTS: readonly Fault[] = [
           take.call(this, waiter);
           return () => {};
         }),
-    law: "every caller that waits is known, and answered",
+    law: "`waiting` counts the pending calls",
     events: ["any", "succeed"],
   },
   {
@@ -104,7 +104,7 @@ const FAULTS: readonly Fault[] = [
         function (this: SlotTable<unknown>, slot) {
           if (slot.state !== "closing" || slot.uses === 0) remove.call(this, slot);
         }),
-    law: "closing is the closes under way",
+    law: "`closing` counts the closes in flight",
     events: ["any", "succeed", "discard", "succeed"],
   },
 ];

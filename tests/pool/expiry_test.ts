@@ -6,20 +6,20 @@ import { microtasks, Scene } from "../support/scene.ts";
 import { ScriptedConnector } from "../support/scripted_connector.ts";
 import { TimerSpy } from "../support/spies.ts";
 import { assertTakes, until } from "../support/until.ts";
-import { clockOf } from "../support/clock_of.ts";
+import { clockOf } from "../support/clocks.ts";
 
 const HOUR = 3_600_000;
 
-// What was lost without having been used is replaced after the first delay of the schedule.
+// A resource that was lost unused is replaced after the first delay of the schedule.
 const REFILLED = 100;
 
-/** A pool in fake time, whose callers have no deadline and hence no timer. */
+/** A pool in fake time whose callers have no deadline, and so no timer. */
 function sceneOf(options: PoolOptions = {}): Scene {
   const connector = new ScriptedConnector({}, ["check", "reset"]);
   return new Scene(connector, { acquireTimeout: Infinity, ...options });
 }
 
-/** Has so many resources opened, and gives them back at once. */
+/** Opens `count` resources and releases them together. */
 async function rest(scene: Scene, count: number): Promise<void> {
   const leases = [];
   for (let i = 0; i < count; i++) leases.push(await scene.take());
@@ -27,7 +27,7 @@ async function rest(scene: Scene, count: number): Promise<void> {
   await microtasks();
 }
 
-Deno.test("an idle socket is closed after its idleTimeout, and minIdle of them stay", async () => {
+Deno.test("idle sockets are closed after idleTimeout, except minIdle of them", async () => {
   await using server = EchoServer.listen();
   const options = { maxSize: 3, minIdle: 1, idleTimeout: 200 };
   await using pool = new Pool(tcp({ port: server.port }), options);
@@ -41,7 +41,7 @@ Deno.test("an idle socket is closed after its idleTimeout, and minIdle of them s
   assertEquals([pool.stats.idle, pool.stats.retired.idle, server.accepts], [1, 2, 3]);
 });
 
-Deno.test("what is idle for the sake of minIdle stays through any number of timeouts", async () => {
+Deno.test("resources kept for minIdle stay through any number of idle timeouts", async () => {
   using scene = sceneOf({ maxSize: 5, minIdle: 2, idleTimeout: 100 });
   await rest(scene, 5);
   await scene.elapse(100);
@@ -54,7 +54,7 @@ Deno.test("what is idle for the sake of minIdle stays through any number of time
   await scene.end();
 });
 
-Deno.test("a socket that is held beyond its maxLifetime works on, and is closed on release", async () => {
+Deno.test("a socket leased beyond its maxLifetime keeps working and is closed on release", async () => {
   await using server = EchoServer.listen();
   await using pool = new Pool(tcp({ port: server.port }), { maxLifetime: 100 });
   const conn = await pool.acquire();
@@ -69,7 +69,7 @@ Deno.test("a socket that is held beyond its maxLifetime works on, and is closed 
   await until(() => server.ends === 1);
 });
 
-Deno.test("a waiter gets a new resource in the place of one that comes back too old", async () => {
+Deno.test("a waiter gets a new resource in place of one that is released too old", async () => {
   using scene = sceneOf({ maxSize: 1, maxLifetime: 100 });
   const old = await scene.take();
   const waiter = scene.acquire();
@@ -81,7 +81,7 @@ Deno.test("a waiter gets a new resource in the place of one that comes back too 
   await scene.end();
 });
 
-Deno.test("100 resources born together do not end together", async () => {
+Deno.test("100 resources opened together do not expire together", async () => {
   const maxLifetime = 1_000_000;
   const window = maxLifetime / 100;
   for (let run = 0; run < 20; run++) {
@@ -102,7 +102,7 @@ Deno.test("100 resources born together do not end together", async () => {
   }
 });
 
-Deno.test("lifetimeJitter is the share of the lifetime that may be missing", async () => {
+Deno.test("lifetimeJitter is the largest share by which a lifetime is shortened", async () => {
   for (const [lifetimeJitter, earliest] of [[0, 1_000], [0.5, 500], [1, 0]] as const) {
     const ends: number[] = [];
     const onRetire = () => ends.push(scene.time.now - born);
@@ -119,7 +119,7 @@ Deno.test("lifetimeJitter is the share of the lifetime that may be missing", asy
   }
 });
 
-Deno.test("a resource is lent maxUses times, whoever is waiting for it", async () => {
+Deno.test("a resource is lent maxUses times, even if a caller waits for it", async () => {
   for (const hasWaiters of [false, true]) {
     using scene = sceneOf({ maxSize: 1, maxUses: 3 });
     const lent: number[] = [];
@@ -138,7 +138,7 @@ Deno.test("a resource is lent maxUses times, whoever is waiting for it", async (
   }
 });
 
-Deno.test("after the clock has leapt an hour no socket is lent that was there before", async () => {
+Deno.test("after a leap of the clock by an hour no earlier socket is lent", async () => {
   for (const bound of ["idleTimeout", "maxLifetime"] as const) {
     await using server = EchoServer.listen();
     let ahead = 0;
@@ -159,7 +159,7 @@ Deno.test("after the clock has leapt an hour no socket is lent that was there be
   }
 });
 
-Deno.test("after a leap of the clock one who waits for a release gets nothing stale either", async () => {
+Deno.test("after a leap of the clock a waiting caller does not get a stale resource on release", async () => {
   let leap = 0;
   using scene = sceneOf({ maxSize: 1, maxLifetime: 60_000, clock: clockOf(() => leap) });
   const held = await scene.take();
@@ -172,7 +172,7 @@ Deno.test("after a leap of the clock one who waits for a release gets nothing st
   await scene.end();
 });
 
-Deno.test("the clock decides, not the timer: what is swept too early by the clock stays", async () => {
+Deno.test("the clock decides, not the timer: a sweep that is too early by the clock closes nothing", async () => {
   for (const bound of ["idleTimeout", "maxLifetime"] as const) {
     let now = 0;
     using scene = sceneOf({ [bound]: 100, lifetimeJitter: 0, clock: clockOf(() => now) });
@@ -204,8 +204,8 @@ Deno.test("an expired resource is not lent though its timer has not fired yet", 
   }
 });
 
-Deno.test("a pool has one timer for all that is idle, and none when nothing is", async () => {
-  const unused = 600; // after so long without a call no timer bounds one
+Deno.test("a pool has one timer for all idle resources, and none if there are none", async () => {
+  const unused = 600; // after this long without a call no deadline timer is left
   using scene = sceneOf({ maxSize: 50, idleTimeout: 2_000, maxLifetime: 10_000 });
   using timers = new TimerSpy();
   const held = await scene.take();
@@ -219,11 +219,11 @@ Deno.test("a pool has one timer for all that is idle, and none when nothing is",
   held.release();
   await scene.take();
   await scene.elapse(2_000);
-  assertEquals(timers.pending, 0, "what is lent is not swept");
+  assertEquals(timers.pending, 0, "a leased resource is not swept");
   await scene.end();
 });
 
-Deno.test("a resource that is lent over and over makes no timer but the sweep's own", async () => {
+Deno.test("a resource that is lent repeatedly causes no timer except the sweep's", async () => {
   using scene = sceneOf({ maxSize: 1, idleTimeout: 100 });
   await rest(scene, 1);
   using timers = new TimerSpy();
@@ -236,7 +236,7 @@ Deno.test("a resource that is lent over and over makes no timer but the sweep's 
   await scene.end();
 });
 
-Deno.test("what is kept for the sake of minIdle is checked before it is lent", async () => {
+Deno.test("a resource kept for minIdle is checked before it is lent", async () => {
   using scene = new Scene(new ScriptedConnector(), {
     minIdle: 1,
     maxSize: 2,
@@ -250,7 +250,7 @@ Deno.test("what is kept for the sake of minIdle is checked before it is lent", a
   await scene.end();
 });
 
-Deno.test("what is kept for the sake of minIdle is closed all the same when it is too old", async () => {
+Deno.test("a resource kept for minIdle is closed when it exceeds maxLifetime", async () => {
   using scene = sceneOf({ minIdle: 1, maxLifetime: 500, lifetimeJitter: 0, idleTimeout: 100 });
   await scene.elapse(490);
   assertEquals(scene.connector.things.length, 1);
@@ -261,7 +261,7 @@ Deno.test("what is kept for the sake of minIdle is closed all the same when it i
   await scene.end();
 });
 
-Deno.test("a sweep that comes a whole timeout late retires also what is kept for minIdle", async () => {
+Deno.test("a sweep that is late by a whole idleTimeout also retires resources kept for minIdle", async () => {
   let ahead = 0;
   using scene = sceneOf({
     minIdle: 2,
@@ -274,5 +274,57 @@ Deno.test("a sweep that comes a whole timeout late retires also what is kept for
   await scene.elapse(100 + REFILLED);
   assertEquals([scene.pool.stats.idle, scene.pool.stats.retired.idle], [2, 2]);
   assertEquals(scene.connector.open.map((thing) => thing.id), [2, 3]);
+  await scene.end();
+});
+
+Deno.test("what is kept alive by checks goes at its idleTimeout all the same", async () => {
+  using scene = new Scene(new ScriptedConnector({}, ["reset"]), {
+    idleTimeout: 100,
+    keepalive: 30,
+    checkAfter: Infinity,
+  });
+  (await scene.take()).release();
+  await scene.elapse(90);
+  assertEquals([scene.pool.stats.idle, scene.connector.count("check")], [1, 3]);
+  await scene.elapse(10);
+  assertEquals([scene.pool.stats.size, scene.pool.stats.retired.idle], [0, 1]);
+  await scene.end();
+});
+
+Deno.test("what has expired is replaced once, however often the others are looked at meanwhile", async () => {
+  using scene = new Scene(new ScriptedConnector({}, ["check", "reset"]), {
+    minIdle: 2,
+    maxSize: 10,
+    maxLifetime: 500,
+    lifetimeJitter: 0.2, // the two do not expire together
+    connectTimeout: Infinity,
+  });
+  await scene.elapse(300);
+  scene.connector.script.connect = "never";
+  await scene.elapse(200);
+  assertEquals(scene.connector.count("connect"), 2 + 2);
+  scene.connector.heal();
+  await microtasks();
+  assertEquals([scene.pool.stats.idle, scene.pool.stats.retired.lifetime], [2, 2]);
+  await scene.end();
+});
+
+Deno.test("a pool that only serves who waits already replaces nothing that expires", async () => {
+  using scene = new Scene(new ScriptedConnector({}, ["check", "reset"]), {
+    minIdle: 1,
+    maxSize: 5,
+    maxLifetime: 500,
+    lifetimeJitter: 0,
+    acquireTimeout: Infinity,
+    connectTimeout: Infinity,
+  });
+  await scene.elapse(10);
+  scene.connector.script.connect = "never";
+  const waiter = scene.acquire({ fresh: true });
+  scene.close({ waiters: "serve", timeout: 10_000 });
+  await scene.elapse(500);
+  assertEquals([waiter.state, scene.connector.count("connect")], ["pending", 2]);
+  assertEquals([scene.pool.stats.idle, scene.pool.stats.retired.lifetime], [0, 1]);
+  scene.connector.heal();
   await scene.end();
 });

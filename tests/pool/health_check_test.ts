@@ -17,7 +17,7 @@ function sceneOf(options: PoolOptions = {}, script: Partial<Script> = {}): Scene
   return new Scene(new ScriptedConnector(script, ["reset"]), options);
 }
 
-/** Has so many resources rest for a while. */
+/** Leaves `count` resources idle for a while. */
 async function rest(scene: Scene, count: number): Promise<void> {
   const leases = await Promise.all(Array.from({ length: count }, () => scene.take()));
   for (const lease of leases) lease.release();
@@ -28,7 +28,7 @@ function states(outcomes: readonly { state: string }[]): string[] {
   return outcomes.map((each) => each.state);
 }
 
-/** A tcp connector that asks the server for a sign of life. */
+/** A tcp connector whose check sends a request to the server. */
 function checked(port: number): Connector<Socket<Deno.NetAddr>> {
   return {
     ...tcp({ port }) as Connector<Socket<Deno.NetAddr>>,
@@ -36,7 +36,7 @@ function checked(port: number): Connector<Socket<Deno.NetAddr>> {
   };
 }
 
-Deno.test("a check may talk to the server over the socket, whose borrower notices nothing", async () => {
+Deno.test("a check may talk to the server over the socket, and the borrower sees none of it", async () => {
   await using server = EchoServer.listen();
   await using pool = new Pool(checked(server.port), { checkAfter: 0 });
   for (const request of ["ping", "pong", "ding"]) {
@@ -45,7 +45,7 @@ Deno.test("a check may talk to the server over the socket, whose borrower notice
   assertEquals([server.accepts, server.peers[0]!.received], [1, 3 * 4 + 2 * 4]);
 });
 
-Deno.test("a socket whose server has fallen silent is replaced, and its caller gets an answer", async () => {
+Deno.test("a socket whose server stopped answering is replaced, and its caller gets a reply", async () => {
   let silent = 0;
   const behaviour: Behaviour = (peer, bytes) =>
     server.peers.indexOf(peer) < silent ? undefined : echo(peer, bytes);
@@ -59,7 +59,7 @@ Deno.test("a socket whose server has fallen silent is replaced, and its caller g
   await until(() => server.ends === 1);
 });
 
-Deno.test("a check that fails costs its caller neither his place nor more than maxSize + 1 tries", async () => {
+Deno.test("a failed check costs a caller neither its place nor more than maxSize + 1 tries", async () => {
   await eachCase(["error", "throw", "never"] as const, String, async (behaviour) => {
     using scene = sceneOf({ maxSize: 3 });
     await rest(scene, 3);
@@ -114,7 +114,7 @@ Deno.test("a failed check does not let a later caller overtake", async () => {
   await scene.end();
 });
 
-Deno.test("after a failed check those that rested as long are checked side by side, and a dial overtakes", async () => {
+Deno.test("after a failed check, resources idle as long are checked in parallel, and a dial may overtake them", async () => {
   using scene = sceneOf({ maxSize: 20 });
   await rest(scene, 10);
   scene.connector.script.check = "never";
@@ -127,7 +127,54 @@ Deno.test("after a failed check those that rested as long are checked side by si
   await scene.end();
 });
 
-Deno.test("all checks of one call come out of its one deadline", async () => {
+Deno.test("after a failed check those that have rested for less are checked one at a time, as they are asked for", async () => {
+  using scene = sceneOf({ maxSize: 4, order: "fifo" });
+  const leases = await Promise.all(Array.from({ length: 4 }, () => scene.take()));
+  for (const lease of leases) {
+    lease.release();
+    await scene.elapse(10);
+  }
+  scene.connector.script.check = "never";
+  const caller = scene.acquire();
+  scene.connector.last("check").fail();
+  await microtasks();
+  assertEquals([caller.state, scene.pool.stats.preparing, scene.pool.stats.idle], [
+    "pending",
+    1,
+    2,
+  ]);
+  scene.connector.heal();
+  await scene.end();
+});
+
+Deno.test("a check that fails while the pool is paused has no others checked", async () => {
+  using scene = sceneOf({ maxSize: 3 });
+  await rest(scene, 3);
+  scene.connector.script.check = "never";
+  scene.acquire();
+  scene.pool.pause();
+  scene.connector.last("check").fail();
+  await microtasks();
+  assertEquals([scene.pool.stats.preparing, scene.pool.stats.idle], [0, 2]);
+  scene.connector.heal();
+  scene.pool.resume();
+  await scene.end();
+});
+
+Deno.test("a reset that fails speaks against no other resource", async () => {
+  using scene = new Scene(new ScriptedConnector(), { maxSize: 3 });
+  await rest(scene, 3);
+  const lease = await scene.take();
+  const checks = scene.connector.count("check");
+  scene.connector.script.reset = "error";
+  lease.release();
+  await microtasks();
+  assertEquals(scene.pool.stats.retired.reset, 1);
+  assertEquals([scene.connector.count("check"), scene.pool.stats.idle], [checks, 2]);
+  await scene.end();
+});
+
+Deno.test("all checks of one call share its deadline", async () => {
   using scene = sceneOf({ maxSize: 3 });
   await rest(scene, 3);
   Object.assign(scene.connector.script, { check: "never", connect: "never" });
@@ -144,7 +191,7 @@ Deno.test("all checks of one call come out of its one deadline", async () => {
   await scene.end();
 });
 
-Deno.test("a check goes on when its caller leaves, and the resource goes to the next, or rests", async () => {
+Deno.test("a check goes on when its caller leaves, and the resource goes to the next caller or becomes idle", async () => {
   for (const hasNext of [false, true]) {
     using scene = sceneOf({ maxSize: 1 });
     await rest(scene, 1);
@@ -163,7 +210,7 @@ Deno.test("a check goes on when its caller leaves, and the resource goes to the 
   }
 });
 
-Deno.test("a check that answers when it has been given up is not believed", async () => {
+Deno.test("a check that answers after it was given up is ignored", async () => {
   using scene = sceneOf({ maxSize: 1 });
   await rest(scene, 1);
   scene.connector.script.check = "never";
@@ -200,7 +247,7 @@ Deno.test("checkAfter decides by the time since the release, 0 for always and In
   });
 });
 
-Deno.test("isBroken is asked at the release, after the reset, before the reuse and after the check", async () => {
+Deno.test("isBroken() is called at the release, after the reset, before the reuse and after the check", async () => {
   const log: string[] = [];
   using scene = new Scene(new ScriptedConnector(), { maxSize: 1 });
   const connector = scene.connector as Connector<Thing>;
@@ -233,7 +280,7 @@ Deno.test("a resource that breaks during its reset or check is not lent", async 
   });
 });
 
-Deno.test("a reset comes once after each lease, and before whoever waits has the resource", async () => {
+Deno.test("reset() is called once after each lease, before a waiter gets the resource", async () => {
   using scene = new Scene(new ScriptedConnector({ reset: "slow" }), {
     maxSize: 1,
     checkAfter: Infinity,

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertStrictEquals } from "@std/assert";
+import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import {
   type Connector,
   Pool,
@@ -21,7 +21,7 @@ type Hook = keyof PoolHooks;
 const HOOKS = ["onConnect", "onAcquire", "onRelease", "onRetire", "onError"] as const;
 const ERROR = new Error("the hook's");
 
-/** What an event may hold. */
+/** The fields that an event may have. */
 interface Told {
   resource?: Thing;
   reason?: string;
@@ -30,14 +30,14 @@ interface Told {
   source?: string;
 }
 
-/** Hooks that note down what they are told: things by their number. */
+/** Hooks that record their events; resources by number. */
 class Log {
   readonly entries: unknown[][] = [];
   readonly hooks = Object.fromEntries(
     HOOKS.map((name) => [name, (event: Told) => this.#note(name, event)]),
   ) as PoolHooks;
 
-  /** What has been told since this was last asked. */
+  /** The events since the last call. */
   get latest(): unknown[][] {
     return this.entries.splice(0);
   }
@@ -56,7 +56,7 @@ function sceneOf(options: PoolOptions = {}, script: Partial<Script> = {}): Scene
   return new Scene(new ScriptedConnector(script), { checkAfter: Infinity, ...options });
 }
 
-Deno.test("the hooks are told in order what happens, and to which resource", async () => {
+Deno.test("hooks are called in order, each with its resource", async () => {
   const log = new Log();
   using scene = sceneOf({ maxSize: 2, hooks: log.hooks });
   const lease = await scene.take();
@@ -71,14 +71,14 @@ Deno.test("the hooks are told in order what happens, and to which resource", asy
   assertEquals(log.latest, [["onRetire", "discarded", 1, "broken pipe"]]);
   waiter.value!.detach().detached = true;
   await microtasks();
-  assertEquals(log.latest, [], "what is given away is not the pool's any more");
+  assertEquals(log.latest, [], "a detached resource has no events");
   await scene.pool.warm(1);
   assertEquals(log.latest, [["onConnect", 2]]);
   await scene.end();
   assertEquals(log.latest, [["onRetire", "closed", 2, undefined]]);
 });
 
-Deno.test("a hook is called in the turn of what it tells of, when the pool is in order", async () => {
+Deno.test("a hook is called in the turn of its event, after the pool's state is consistent", async () => {
   const seen: [string, number, number, number][] = [];
   const see = (name: Hook) => () => {
     const { leased, idle, closing } = scene.pool.stats;
@@ -94,7 +94,7 @@ Deno.test("a hook is called in the turn of what it tells of, when the pool is in
   await scene.end();
 });
 
-Deno.test("onError is told of every error that no caller hears of, and where it arose", async () => {
+Deno.test("onError is called for every error that reaches no caller, with its source", async () => {
   const log = new Log();
   using scene = sceneOf({ maxSize: 1, checkAfter: 0, hooks: log.hooks });
   const errors = (): unknown[] =>
@@ -116,16 +116,15 @@ Deno.test("onError is told of every error that no caller hears of, and where it 
   await microtasks();
   assertEquals([caller.state, errors()], ["rejected", [["Error: connect failed", "connect"]]]);
   scene.connector.script.connect = "ok";
-  const lease = await scene.take();
   (scene.connector as Connector<Thing>).isBroken = () => {
     throw ERROR;
   };
-  lease.release();
+  (await scene.take()).release();
   assertEquals(errors(), [["Error: the hook's", "isBroken"]]);
   await scene.end();
 });
 
-Deno.test("a hook that throws is reported to onError, and changes nothing", async () => {
+Deno.test("a hook that throws is reported to onError and has no other effect", async () => {
   await eachCase(
     ["onConnect", "onAcquire", "onRelease", "onRetire"] as const,
     String,
@@ -154,7 +153,7 @@ Deno.test("a hook that throws is reported to onError, and changes nothing", asyn
   );
 });
 
-Deno.test("what a hook throws that nobody would hear of is thrown where the runtime reports it", async () => {
+Deno.test("an error of a hook that no onError takes is thrown to the runtime", async () => {
   const throws = () => {
     throw ERROR;
   };
@@ -172,7 +171,7 @@ Deno.test("what a hook throws that nobody would hear of is thrown where the runt
   }
 });
 
-/** What a hook may do to its pool. */
+/** Calls that a hook may make to its pool. */
 const calls: Record<string, (scene: Scene) => unknown> = {
   acquire: (scene) => scene.acquire(),
   tryAcquire: ({ pool }) => pool.closed || pool.tryAcquire()?.release(),
@@ -187,7 +186,7 @@ const calls: Record<string, (scene: Scene) => unknown> = {
 Deno.test("a hook may call the pool", async () => {
   const cases = combinations<string>(HOOKS, Object.keys(calls));
   await eachCase(cases, String, async ([hook, call]) => {
-    let budget = 5; // what a hook does may have it called again
+    let budget = 5; // a hook's call may cause the hook to be called again
     const act = () => void (budget-- > 0 && calls[call!]!(scene));
     using scene = sceneOf({ maxSize: 2, minIdle: 1, checkAfter: 0, hooks: { [hook!]: act } });
     await microtasks();
@@ -198,7 +197,7 @@ Deno.test("a hook may call the pool", async () => {
       await microtasks();
       if (round === 1) scene.held[0]?.discard();
       for (const lease of scene.held) lease.release();
-      if (call !== "resize") scene.assertReal(); // what is lent may be more than a smaller size allows
+      if (call !== "resize") scene.assertReal(); // more may be leased than a smaller size allows
     }
     await microtasks();
     assert(budget < 5, "the hook was called");
@@ -212,7 +211,7 @@ Deno.test("a hook may call the pool", async () => {
   });
 });
 
-Deno.test("hooks see one event after the other, also when a hook causes the next", async () => {
+Deno.test("hooks see one event after the other, even if a hook causes the next", async () => {
   const entries: string[] = [];
   const hooks: PoolHooks = {
     onConnect: () => entries.push("connect"),
@@ -240,11 +239,11 @@ Deno.test("hooks see one event after the other, also when a hook causes the next
 
 interface Case {
   options?: PoolOptions;
-  /** Has a resource retired. */
+  /** Causes a resource to be retired. */
   run(scene: Scene): unknown;
 }
 
-/** Every reason for which a resource is retired, and how it comes to that. */
+/** Every reason to retire a resource, and how to cause it. */
 const reasons: Record<Exclude<keyof PoolStats["retired"], "leaked">, Case> = {
   discarded: { run: async (scene) => (await scene.take()).discard() },
   broken: {
@@ -326,7 +325,7 @@ const reasons: Record<Exclude<keyof PoolStats["retired"], "leaked">, Case> = {
   },
 };
 
-Deno.test("each reason for retiring a resource is counted, and told to the hook, once", async () => {
+Deno.test("each retirement is counted and passed to the hook once, with its reason", async () => {
   await eachCase(
     Object.entries(reasons),
     ([reason]) => reason,
@@ -385,7 +384,7 @@ Deno.test("stats count how calls to acquire end", async () => {
   await scene.end();
 });
 
-Deno.test("stats count how dials end, also those for nobody", async () => {
+Deno.test("stats count how dials end, including dials without a caller", async () => {
   using scene = sceneOf({ maxSize: 2, retry: { attempts: 2, minDelay: 10 } });
   await scene.take();
   assertEquals(scene.pool.stats.dials, { ok: 1, failed: 0 });
@@ -403,7 +402,7 @@ Deno.test("stats count how dials end, also those for nobody", async () => {
   await scene.end();
 });
 
-Deno.test("stats show each state as it is passed through", async () => {
+Deno.test("stats show each state that a resource passes through", async () => {
   using scene = sceneOf({ maxSize: 1, checkAfter: 0 }, {
     connect: "slow",
     reset: "slow",
@@ -435,4 +434,62 @@ Deno.test("stats show each state as it is passed through", async () => {
   assertEquals(state(), ["", 0]);
   assertStrictEquals(scene.pool.stats.maxSize, 1);
   await scene.end();
+});
+
+Deno.test("an asynchronous hook that rejects is reported to onError like one that throws", async () => {
+  const failure = new Error("no log");
+  const told: unknown[] = [];
+  await using pool = new Pool(() => ({}), {
+    hooks: {
+      onAcquire: () => Promise.reject(failure),
+      onError: ({ error, source }) => void told.push(source, error),
+    },
+  });
+  (await pool.acquire()).release();
+  await microtasks();
+  assertEquals(told, ["hook", failure]);
+});
+
+Deno.test("of hooks one of which can't be read none is added", async () => {
+  let [calls, reads] = [0, 0];
+  await using pool = new Pool(() => ({}));
+  const hooks = {
+    onConnect: () => void calls++,
+    get onError(): () => void {
+      if (reads++ > 0) throw new Error("not to be read again");
+      return () => {};
+    },
+  };
+  assertThrows(() => pool.observe(hooks), Error, "not to be read again");
+  (await pool.acquire()).release();
+  await microtasks();
+  assertEquals(calls, 0);
+});
+
+Deno.test("onRetire is told why a connector retires what is lent, when it comes back", async () => {
+  const told: unknown[] = [];
+  let retire = (_reason: unknown) => {};
+  await using pool = new Pool<object>((context) => {
+    retire = (reason) => context.retire?.(reason);
+    return {};
+  }, { hooks: { onRetire: ({ reason, detail }) => void told.push(reason, detail) } });
+  const lease = await pool.acquire();
+  retire("a farewell");
+  await microtasks();
+  assertEquals(told, []);
+  lease.release();
+  await microtasks();
+  assertEquals(told, ["lost", "a farewell"]);
+});
+
+Deno.test("hooks that are replaced later are called as they were when they were added", async () => {
+  const calls: string[] = [];
+  const hooks: PoolHooks = { onAcquire: () => void calls.push("given") };
+  const added: PoolHooks = { onAcquire: () => void calls.push("added") };
+  await using pool = new Pool(() => ({}), { hooks });
+  pool.observe(added);
+  for (const each of [hooks, added]) each.onAcquire = () => void calls.push("replaced");
+  (await pool.acquire()).release();
+  await microtasks();
+  assertEquals(calls, ["given", "added"]);
 });

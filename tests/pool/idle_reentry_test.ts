@@ -7,7 +7,7 @@ interface Thing {
   closes: number;
 }
 
-/** What is asked of an idle resource finds it lost, and says so from within. */
+/** A connector method finds its idle resource lost, and calls `lost()` from within. */
 class Losing implements Connector<Thing> {
   readonly things: Thing[] = [];
   isArmed = false;

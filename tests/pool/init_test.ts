@@ -1,5 +1,5 @@
 import { assertEquals, assertGreater, assertLessOrEqual, assertRejects } from "@std/assert";
-import { type Connector, KeyedPool, Pool, PoolTimeoutError } from "../../mod.ts";
+import { type Connector, KeyedPool, Pool, PoolClosedError, PoolTimeoutError } from "../../mod.ts";
 import { EchoServer } from "../support/echo_server.ts";
 import { until } from "../support/until.ts";
 
@@ -127,4 +127,20 @@ Deno.test("Pool: what init did to a resource is there before it is lent, once fo
     assertEquals(lease.value.isLoggedIn, true);
   }
   assertEquals(inits, 1);
+});
+
+Deno.test("Pool: what a dial gives after close() is closed without init", async () => {
+  const dial = Promise.withResolvers<object>();
+  const calls: string[] = [];
+  const pool = new Pool({
+    connect: () => dial.promise,
+    init: () => void calls.push("init"),
+    close: () => void calls.push("close"),
+  });
+  const caller = assertRejects(() => pool.acquire(), PoolClosedError);
+  const closed = pool.close();
+  await caller;
+  dial.resolve({});
+  await closed;
+  assertEquals(calls, ["close"]);
 });

@@ -5,7 +5,7 @@ import { assertCosts, assertLinear, processorTime } from "../support/cpu.ts";
 
 const HOT_CALLS = 10_000;
 
-/** A keyed pool with so many keys, each with an idle resource. */
+/** A keyed pool with `count` keys, each with an idle resource. */
 async function idlePool(keys: number, maxSize: number): Promise<KeyedPool<number, object>> {
   const pool = new KeyedPool((_key: number) => () => ({}), { maxSize, idleTimeout: Infinity });
   for (let key = 0; key < keys; key++) (await pool.acquire(key)).release();
@@ -39,7 +39,7 @@ Deno.test("KeyedPool: a new key in a full pool of ten thousand costs at most thr
   await assertCosts(3, () => costOfNewKeys(many), () => costOfNewKeys(few));
 });
 
-/** A dial that takes a turn of the event loop, as that of a socket does. */
+/** A dial that takes a turn of the event loop, like a socket's. */
 const dial = () => new Promise<object>((resolve) => setTimeout(() => resolve({}), 0));
 
 async function costOfKeysAtOnce(keys: number): Promise<number> {
@@ -50,7 +50,7 @@ async function costOfKeysAtOnce(keys: number): Promise<number> {
   return cost();
 }
 
-Deno.test("KeyedPool: callers of four thousand keys that do not wait cost each what those of five hundred do", async () => {
+Deno.test("KeyedPool: non-waiting callers of four thousand keys cost as much each as those of five hundred", async () => {
   await assertLinear(costOfKeysAtOnce, 500, 4_000);
 });
 
@@ -64,7 +64,7 @@ async function costOfFreshCallers(callers: number): Promise<number> {
   return cost();
 }
 
-Deno.test("Pool: eight thousand callers in line for a fresh resource cost each what five hundred do", async () => {
+Deno.test("Pool: eight thousand callers that wait for a fresh resource cost as much each as five hundred", async () => {
   await assertLinear(costOfFreshCallers, 500, 8_000);
 });
 
@@ -76,6 +76,6 @@ async function costOfHurriedCallers(callers: number): Promise<number> {
   return cost();
 }
 
-Deno.test("Pool: eight thousand callers that do not wait for a release cost each what five hundred do", async () => {
+Deno.test("Pool: eight thousand non-waiting callers cost as much each as five hundred", async () => {
   await assertLinear(costOfHurriedCallers, 500, 8_000);
 });

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import { KeyedPool, type KeyedPoolOptions, tcp } from "../../mod.ts";
-import { clockOf } from "../support/clock_of.ts";
+import { clockOf } from "../support/clocks.ts";
 import { EchoServer } from "../support/echo_server.ts";
 import { Simulation } from "../support/simulation.ts";
 import { sameTurn } from "../support/until.ts";
@@ -11,9 +11,9 @@ const REQUEST = 0.2;
 
 interface Load {
   readonly options: KeyedPoolOptions<number>;
-  /** A dial takes between so many milliseconds. */
+  /** The shortest and the longest dial, in milliseconds. */
   readonly dial: readonly [least: number, most: number];
-  /** How many callers each key has: each comes again as soon as it was served. */
+  /** How many callers each key has. Each calls again as soon as it was served. */
   readonly callers: readonly number[];
   readonly duration?: number;
 }
@@ -28,7 +28,7 @@ interface Outcome {
   readonly patience: number;
 }
 
-/** Plays a load in virtual time. */
+/** Runs a load in virtual time. */
 async function play({ options, dial, callers, duration = 2_000 }: Load): Promise<Outcome> {
   using simulation = new Simulation(1);
   let dials = 0;
@@ -73,14 +73,14 @@ const SIX_EACH = [6, 6, 6, 6];
 for (const dial of [[5, 8], [50, 75]] as const) {
   const title = `dials of ${dial[0]} to ${dial[1]} ms`;
 
-  Deno.test(`KeyedPool, ${title}: keys that compete are served as fast as each by a resource of its own`, async () => {
+  Deno.test(`KeyedPool, ${title}: competing keys are served as fast as with a resource for each key`, async () => {
     const rivals = { options: { maxSize: 6, maxPerKey: 4 }, dial, callers: SIX_EACH };
     const { total } = await play(rivals);
     const fixed = await play({ ...rivals, options: { maxSize: 4, maxPerKey: 1 } });
     assertGreater(total, 0.8 * fixed.total);
   });
 
-  Deno.test(`KeyedPool, ${title}: no caller waits longer than the bound, and what is before it in its key`, async () => {
+  Deno.test(`KeyedPool, ${title}: no caller waits longer than the bound plus the earlier callers of its key`, async () => {
     const options = { maxSize: 6, maxPerKey: 4 };
     const { longest, patience } = await play({ options, dial, callers: SIX_EACH });
     // The resource is in use when the bound is over, one dial opens another, and six callers of the key are before it.
@@ -97,7 +97,7 @@ for (const dial of [[5, 8], [50, 75]] as const) {
   });
 }
 
-Deno.test("KeyedPool: where a hundred keys share four resources, a dial is not paid for each request", async () => {
+Deno.test("KeyedPool: a hundred keys that share four resources do not dial for each request", async () => {
   const callers = Array.from({ length: 100 }, () => 3);
   const options = { maxSize: 4, maxPerKey: 4 };
   const { total, dials, longest, served } = await play({ options, dial: [5, 8], callers });
@@ -106,7 +106,7 @@ Deno.test("KeyedPool: where a hundred keys share four resources, a dial is not p
   assertGreater(Math.min(...served), 0);
 });
 
-Deno.test("KeyedPool: a resource that is used only now and then stays for one dial, then goes to a caller of another key", async () => {
+Deno.test("KeyedPool: an idle resource stays for the time of one dial, then goes to a caller of another key", async () => {
   using simulation = new Simulation(1);
   const opened: string[] = [];
   const pool = new KeyedPool((key: string) => async () => {
@@ -148,7 +148,7 @@ Deno.test("KeyedPool: the timer for a caller that waits for an idle resource end
   await pool.close();
 });
 
-Deno.test("KeyedPool: a priority goes before all that, in the very turn of a release", async () => {
+Deno.test("KeyedPool: a higher priority is served first, in the turn of the release", async () => {
   using simulation = new Simulation(1);
   const pool = new KeyedPool((_key: string) => async () => {
     await simulation.sleep(6);
@@ -180,13 +180,13 @@ Deno.test("KeyedPool: a weight of three keeps a resource three times longer", as
   assertLess(equal[0]! / equal[1]!, 1.2);
 });
 
-Deno.test("KeyedPool: every key of a few that compete is served about as often", async () => {
+Deno.test("KeyedPool: competing keys are served about equally often", async () => {
   const options = { maxSize: 6, maxPerKey: 4 };
   const { served } = await play({ options, dial: [5, 8], callers: SIX_EACH });
   assertLess(Math.max(...served), 2 * Math.min(...served));
 });
 
-/** Round trips over loopback by callers that compete, for half a second: how many, and how many dials. */
+/** Counts round trips and dials of competing callers over loopback, for half a second. */
 async function roundTrips(servers: readonly EchoServer[], options: KeyedPoolOptions<number>) {
   const bytes = new TextEncoder().encode("ping\n");
   let dials = 0;
@@ -209,7 +209,7 @@ async function roundTrips(servers: readonly EchoServer[], options: KeyedPoolOpti
   return { served, dials };
 }
 
-Deno.test("KeyedPool over tcp: callers of four keys that compete cause few dials for their requests", async () => {
+Deno.test("KeyedPool over tcp: competing callers of four keys cause few dials per request", async () => {
   await using a = EchoServer.listen();
   await using b = EchoServer.listen();
   await using c = EchoServer.listen();

@@ -19,7 +19,7 @@ Deno.test("KeyedPool: object keys need `keyOf`, which tells them apart", async (
   assertEquals(pool.keys(), made);
 });
 
-Deno.test("KeyedPool: what its functions throw reaches the caller, and costs nothing", async () => {
+Deno.test("KeyedPool: errors of its option functions reach the caller and cost no slot", async () => {
   const pool = new KeyedPool((key: string) => {
     if (key === "bad") throw new Error("no such host");
     return () => ({});
@@ -38,7 +38,7 @@ Deno.test("KeyedPool: what its functions throw reaches the caller, and costs not
   await wrong.close();
 });
 
-Deno.test("KeyedPool: hooks are the same for all keys, or made for each", async () => {
+Deno.test("KeyedPool: hooks are one object for all keys, or made per key", async () => {
   const events: string[] = [];
   const pool = new KeyedPool((_key: string) => () => ({}), {
     hooks: (key) => ({ onAcquire: () => void events.push(`acquire ${key}`) }),
@@ -96,7 +96,7 @@ for (const [options, ErrorType, message] of wrongOptions) {
   });
 }
 
-Deno.test("KeyedPool refuses what is no function of a key", () => {
+Deno.test("KeyedPool rejects a connectorOf that is no function", () => {
   const none = "a" as unknown as () => () => object;
   assertThrows(() => new KeyedPool(none), TypeError, "'connectorOf' must be a function");
 });
@@ -111,7 +111,7 @@ Deno.test("KeyedPool shows itself in one line", async () => {
   await pool.close();
 });
 
-Deno.test("KeyedPool: a closed pool of its own is no bound for another", async () => {
+Deno.test("KeyedPool: the close of one pool does not affect another", async () => {
   const { pool } = thingsPool({ maxSize: 1 });
   await using alone = new Pool(() => ({}), { maxSize: 1 });
   using _a = await pool.acquire("a");
@@ -120,7 +120,7 @@ Deno.test("KeyedPool: a closed pool of its own is no bound for another", async (
   _b.release();
 });
 
-Deno.test("KeyedPool.set() refuses minIdle, which a keyed pool has not", async () => {
+Deno.test("KeyedPool.set() rejects minIdle, which a keyed pool does not have", async () => {
   await using pool = thingsPool().pool;
   const minIdle = { minIdle: 1 } as Parameters<typeof pool.set>[0];
   assertThrows(() => pool.set(minIdle), TypeError, "'minIdle'");
@@ -128,7 +128,18 @@ Deno.test("KeyedPool.set() refuses minIdle, which a keyed pool has not", async (
   assertEquals(pool.stats.size, 1);
 });
 
-Deno.test("KeyedPool.observe(): a function that throws refuses each call with the key, and nothing is kept of it", async () => {
+Deno.test("set() says that resize() changes maxSize, and names what can't be changed", async () => {
+  await using keyed = thingsPool().pool;
+  await using alone = new Pool(() => ({}));
+  for (const pool of [keyed, alone]) {
+    const set = (options: object) => () => pool.set(options);
+    assertThrows(set({ maxSize: 5 }), TypeError, "as 'maxSize' is changed by resize()");
+    assertThrows(set({ maxLifetime: 5 }), TypeError, "as 'maxLifetime' can't be changed");
+    assertThrows(set({ max: 5 }), TypeError, "as 'max' is not an option");
+  }
+});
+
+Deno.test("KeyedPool.observe(): if its function throws, every call with that key rejects, and the key is not kept", async () => {
   const { pool } = thingsPool();
   const observing = pool.observe(() => {
     throw new Error("no hooks");
@@ -141,10 +152,10 @@ Deno.test("KeyedPool.observe(): a function that throws refuses each call with th
   await pool.close();
 });
 
-Deno.test("a connectorOf that is asynchronous gives its caller a TypeError, and its rejection goes nowhere", async () => {
+Deno.test("an asynchronous connectorOf() gives its caller a TypeError, and its rejection is handled", async () => {
   const rejects = () => Promise.reject(new Error("not asynchronous"));
   await using pool = new KeyedPool(rejects as unknown as () => () => object);
   await assertRejects(() => pool.acquire("a"), TypeError, "'connectorOf(key)'");
-  // By now the runtime would have told of a rejection that nobody handles.
+  // By now the runtime would have reported an unhandled rejection.
   await new Promise((resolve) => setTimeout(resolve, 0));
 });

@@ -3,7 +3,7 @@ import { KeyedPool, PoolExhaustedError } from "../../mod.ts";
 import { Simulation } from "../support/simulation.ts";
 import { sameTurn } from "../support/until.ts";
 
-Deno.test("KeyedPool: while one is closed slowly for an older caller, a key keeps what its own next caller can have", async () => {
+Deno.test("KeyedPool: while a resource is closed for an older caller of another key, the next caller of the same key reuses one", async () => {
   using simulation = new Simulation(1);
   const opened: string[] = [];
   const pool = new KeyedPool((key: string) => ({
@@ -27,7 +27,7 @@ Deno.test("KeyedPool: while one is closed slowly for an older caller, a key keep
   await closed;
 });
 
-/** A pool whose closes and dials end when they are told to. */
+/** A pool whose closes and dials are ended by the test. */
 function slowPool(maxSize: number) {
   const ends: { key: string; what: "connect" | "close"; end: () => void }[] = [];
   const call = (key: string, what: "connect" | "close") =>
@@ -47,7 +47,7 @@ function slowPool(maxSize: number) {
   return { pool, endNext, ends };
 }
 
-Deno.test("KeyedPool turns away who will not wait, if what is being closed only brings it down to a lower bound", async () => {
+Deno.test("KeyedPool rejects a non-waiting caller if the resource being closed makes no room below the lowered bound", async () => {
   const { pool, endNext, ends } = slowPool(2);
   const [a, b] = [pool.acquire("a"), pool.acquire("b")];
   await endNext("a", "connect");
@@ -65,13 +65,13 @@ Deno.test("KeyedPool turns away who will not wait, if what is being closed only 
   await closing;
 });
 
-Deno.test("KeyedPool turns away who will not wait, once the room that came for him is another's", async () => {
+Deno.test("KeyedPool rejects a non-waiting caller once the freed room has gone to another caller", async () => {
   const { pool, endNext, ends } = slowPool(1);
   const b = pool.acquire("b");
   await sameTurn();
   pool.clear();
   await endNext("b", "connect");
-  assertEquals(pool.stats.closing, 1, "it is out of date, and its caller still waits");
+  assertEquals(pool.stats.closing, 1, "it was cleared, and its caller still waits");
   let state = "waiting";
   pool.acquire("c", { timeout: 0 }).catch((error) => state = error.name);
   await sameTurn();

@@ -8,14 +8,14 @@ const drawn = Math.floor(Math.random() * 2 ** 31);
 
 for (const odd of [false, true]) {
   const what = odd ? ", whatever dials are refused with" : "";
-  Deno.test(`KeyedPool keeps its bounds and leaves nobody waiting for room that there is${what}`, async () => {
+  Deno.test(`KeyedPool keeps its bounds and lets no caller wait while there is room${what}`, async () => {
     const { failure } = await exploreKeyed(drawn, odd ? 200 : 500, { odd });
     assertEquals(failure, undefined, `with seed ${drawn}:\n${failure}`);
   });
 }
 
-Deno.test("KeyedPool.pause() costs the key whose callers wait for resume() none of its idle resources", async () => {
-  for (const seed of [884060904, 1927573875, 1960754923]) { // found once by chance
+Deno.test("KeyedPool.pause(): a key whose callers wait for resume() keeps its idle resources", async () => {
+  for (const seed of [884060904, 1927573875, 1960754923]) { // seeds of runs that once failed
     const { failure } = await exploreKeyed(seed, 200, { odd: false });
     assertEquals(failure, undefined, `with seed ${seed}:\n${failure}`);
   }
@@ -27,7 +27,7 @@ Deno.test("KeyedPool: a caller that does not wait gets an idle resource's room, 
   assertEquals(failure, undefined, `with seed ${seed}:\n${failure}`);
 });
 
-/** Has callers of these keys wait for one resource of "a", and returns it every so many milliseconds: in which order are they served? */
+/** The order in which waiting callers of these keys are served, when one resource of "a" is released every `interval` milliseconds. */
 async function served(keys: readonly string[], interval: number): Promise<number[]> {
   using time = new VirtualTime(1);
   const clock = { now: () => time.now, wall: time.clock };
@@ -55,7 +55,7 @@ async function served(keys: readonly string[], interval: number): Promise<number
 
 const manyKeys = fc.array(key, { minLength: 2, maxLength: 30 });
 
-Deno.test("KeyedPool serves callers of all keys in the order in which they came, where each has waited for the bound", async () => {
+Deno.test("KeyedPool serves callers of all keys in order of arrival once each has waited for the bound", async () => {
   await fc.assert(
     fc.asyncProperty(manyKeys, async (keys) => {
       assertEquals(await served(keys, 20), keys.map((_, i) => i));
@@ -64,7 +64,7 @@ Deno.test("KeyedPool serves callers of all keys in the order in which they came,
   );
 });
 
-Deno.test("KeyedPool serves all callers of a key before those of the next, where nobody has waited for long", async () => {
+Deno.test("KeyedPool serves all callers of a key before those of the next while no caller has waited for the bound", async () => {
   await fc.assert(
     fc.asyncProperty(manyKeys, async (keys) => {
       const inTurn = new Set(["a", ...keys]);

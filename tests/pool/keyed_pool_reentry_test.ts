@@ -2,7 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { KeyedPool, PoolClosedError, type PoolHooks } from "../../mod.ts";
 import { sameTurn } from "../support/until.ts";
 
-Deno.test("KeyedPool.close(): a hook or a connector that borrows meanwhile is refused, whatever the key", async () => {
+Deno.test("KeyedPool.close(): an acquire by a hook or a connector during the close is rejected for every key", async () => {
   const calls: Promise<unknown>[] = [];
   const borrow = () => calls.push(assertRejects(() => pool.acquire("new"), PoolClosedError));
   const pool: KeyedPool<string, object> = new KeyedPool((_key: string) => ({
@@ -23,7 +23,7 @@ Deno.test("KeyedPool.close(): a hook or a connector that borrows meanwhile is re
   assertEquals([calls.length, pool.keys(), pool.stats.size], [3, [], 0]);
 });
 
-Deno.test("KeyedPool.close(): called once more by a hook, it gives the same promise", async () => {
+Deno.test("KeyedPool.close(): a second call by a hook returns the same promise", async () => {
   const closings = new Set<Promise<void>>();
   const close = () => void closings.add(pool.close());
   const pool: KeyedPool<string, object> = new KeyedPool((_key: string) => () => ({}), {
@@ -35,7 +35,7 @@ Deno.test("KeyedPool.close(): called once more by a hook, it gives the same prom
   assertEquals([closings.size, pool.stats.size], [1, 0]);
 });
 
-Deno.test("KeyedPool: a connector's maker may close the pool", async () => {
+Deno.test("KeyedPool: connectorOf() may close the pool", async () => {
   const pool: KeyedPool<string, object> = new KeyedPool((_key: string) => {
     pool.close();
     return () => ({});
@@ -44,7 +44,7 @@ Deno.test("KeyedPool: a connector's maker may close the pool", async () => {
   assertEquals([pool.stats.size, pool.stats.dials.ok], [0, 0]);
 });
 
-Deno.test("KeyedPool: a connector's maker may use the same key, which is one key all the same", async () => {
+Deno.test("KeyedPool: connectorOf() may use its own key, which stays one key", async () => {
   let made = 0;
   const calls: Promise<Disposable>[] = [];
   const pool: KeyedPool<string, object> = new KeyedPool((_key: string) => {
@@ -59,7 +59,7 @@ Deno.test("KeyedPool: a connector's maker may use the same key, which is one key
   await pool.close();
 });
 
-Deno.test("KeyedPool: what is no hooks of a key is told to the caller, before anything is opened", async () => {
+Deno.test("KeyedPool: invalid hooks of a key reject its caller before anything is opened", async () => {
   const wrong: [hooks: unknown, message: string][] = [
     [undefined, "as 'hooks(key)' must be an object: received undefined"],
     [{ onAcquire: 5 }, "as 'hooks(key).onAcquire' must be a function: received 5"],
@@ -77,7 +77,7 @@ Deno.test("KeyedPool: what is no hooks of a key is told to the caller, before an
   }
 });
 
-Deno.test("KeyedPool: a maker that gives a promise of a connector is told so", async () => {
+Deno.test("KeyedPool: a connectorOf() that returns a promise rejects with an error that says so", async () => {
   const maker = ((_key: string) => Promise.resolve(() => ({}))) as unknown as () => () => object;
   await using pool = new KeyedPool(maker);
   await assertRejects(() => pool.acquire("a"), TypeError, "'connectorOf(key)' must be a function");

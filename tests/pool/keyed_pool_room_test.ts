@@ -3,7 +3,7 @@ import { KeyedPool, type KeyedPoolOptions, PoolExhaustedError } from "../../mod.
 import { roundTrip } from "../support/round_trip.ts";
 import { sameTurn, until } from "../support/until.ts";
 import { downPool, thingsPool, twoServers } from "../support/keyed_things.ts";
-import { clockOf } from "../support/clock_of.ts";
+import { clockOf } from "../support/clocks.ts";
 
 Deno.test("KeyedPool never mixes the sockets of two keys, and reuses each key's own", async () => {
   await twoServers(async (servers, hosts) => {
@@ -38,11 +38,11 @@ Deno.test("KeyedPool.acquire() on a full pool closes the oldest idle socket of a
   });
 });
 
-Deno.test("KeyedPool.acquire() on a full pool finds the oldest idle one over all other keys", async () => {
+Deno.test("KeyedPool.acquire() on a full pool replaces the longest-idle resource of all other keys", async () => {
   let now = 0;
   const { pool, open } = thingsPool({ maxSize: 3, clock: clockOf(() => now++) });
   for (const key of ["a", "b", "c"]) (await pool.acquire(key)).release();
-  (await pool.acquire("a")).release(); // now b's has been idle longest
+  (await pool.acquire("a")).release(); // now the resource of b has been idle longest
   using _d = await pool.acquire("d");
   assertEquals(open().map(({ key }) => key).sort(), ["a", "c", "d"]);
   await pool.close({ force: true });
@@ -73,7 +73,7 @@ Deno.test("KeyedPool.acquire() closes nothing while there is room", async () => 
   await pool.close();
 });
 
-Deno.test("KeyedPool.acquire() with many callers closes just as many idle ones as they need", async () => {
+Deno.test("KeyedPool.acquire() closes exactly as many idle resources as the callers need", async () => {
   const { pool, open } = thingsPool({ maxSize: 10, maxPerKey: 10 });
   const leases = await Promise.all(Array.from({ length: 10 }, () => pool.acquire("a")));
   for (const lease of leases) lease.release();
@@ -83,7 +83,7 @@ Deno.test("KeyedPool.acquire() with many callers closes just as many idle ones a
   await pool.close();
 });
 
-Deno.test("KeyedPool.acquire() does not open more than maxPerKey, whatever room there is", async () => {
+Deno.test("KeyedPool.acquire() does not open more than maxPerKey even if there is room", async () => {
   const { pool, opened } = thingsPool({ maxSize: 10, maxPerKey: 2 });
   const leases = await Promise.all([pool.acquire("a"), pool.acquire("a")]);
   const third = pool.acquire("a");
@@ -135,11 +135,15 @@ Deno.test("KeyedPool: freed room goes to the key that has waited longest, and st
   const waits = ["c", "a", "b", "a", "c"].map(wait);
   first.release();
   await Promise.all(waits);
-  assertEquals(served, ["c", "c", "a", "a", "b"], "a key keeps what its own callers wait for");
+  assertEquals(
+    served,
+    ["c", "c", "a", "a", "b"],
+    "a key keeps a resource that its own callers wait for",
+  );
   await pool.close();
 });
 
-Deno.test("KeyedPool: a busy key closes one of its own for each caller it owes room to, and no more", async () => {
+Deno.test("KeyedPool: a busy key closes one resource for each caller of another key that has waited for the bound, and no more", async () => {
   const { time, pool, opened } = timedPool({ maxSize: 3, maxPerKey: 3 });
   const held = await Promise.all(["hot", "hot", "hot"].map((key) => pool.acquire(key)));
   const older = pool.acquire("hot");
@@ -158,7 +162,7 @@ Deno.test("KeyedPool: a busy key closes one of its own for each caller it owes r
   await pool.close();
 });
 
-Deno.test("KeyedPool.resize() to less has lent ones closed when they return", async () => {
+Deno.test("KeyedPool.resize() to less closes leased resources on release", async () => {
   const { pool, open } = thingsPool({ maxSize: 3 });
   const leases = await Promise.all(["a", "b", "c"].map((key) => pool.acquire(key)));
   pool.resize(1);
@@ -169,7 +173,7 @@ Deno.test("KeyedPool.resize() to less has lent ones closed when they return", as
   await pool.close();
 });
 
-Deno.test("KeyedPool: a key that may only probe a server that is down takes no room from others", async () => {
+Deno.test("KeyedPool: a key whose server is down takes no room from others for its probes", async () => {
   const { pool, open } = downPool({ maxSize: 4, maxPerKey: 4 });
   const warmed = await Promise.all(["up", "up", "up", "up"].map((key) => pool.acquire(key)));
   for (const lease of warmed) lease.release();
@@ -182,7 +186,7 @@ Deno.test("KeyedPool: a key that may only probe a server that is down takes no r
   await pool.close();
 });
 
-Deno.test("KeyedPool.acquire() with timeout 0 is not told to wait for room that is not for it", async () => {
+Deno.test("KeyedPool.acquire() with timeout 0 rejects when only other keys have room", async () => {
   const { pool } = thingsPool({ maxSize: 2, maxPerKey: 1 });
   using _a = await pool.acquire("a");
   await assertRejects(() => pool.acquire("a", { timeout: 0 }), PoolExhaustedError);
@@ -190,7 +194,7 @@ Deno.test("KeyedPool.acquire() with timeout 0 is not told to wait for room that 
   await pool.close();
 });
 
-Deno.test("KeyedPool: who came first but may open no more holds nobody up", async () => {
+Deno.test("KeyedPool: an earlier caller of a key at maxPerKey does not block callers of other keys", async () => {
   const { pool } = thingsPool({ maxSize: 3, maxPerKey: 1 });
   using _a = await pool.acquire("a");
   const second = pool.acquire("a");

@@ -8,7 +8,7 @@ const GAUGES = ["leased", "idle", "connecting", "preparing", "closing", "waiting
 
 const gaugesOf = (stats: PoolStats | KeyedPoolStats) => GAUGES.map((name) => stats[name]);
 
-/** What all keys tell of themselves has to add up to what the pool tells, whenever somebody asks. */
+/** The stats of all keys must add up to those of the pool at every moment. */
 class Auditor {
   readonly faults: string[] = [];
 
@@ -30,7 +30,7 @@ class Auditor {
   }
 }
 
-Deno.test("KeyedPool: the figures of the keys add up to those of the whole, for hooks and connectors too", async () => {
+Deno.test("KeyedPool: the stats of all keys add up to those of the pool, also inside hooks and connectors", async () => {
   const auditor = new Auditor();
   const audit = () => auditor.audit(pool);
   const pool: AnyKeyedPool = new KeyedPool((_key: string) => ({

@@ -26,7 +26,7 @@ Deno.test("KeyedPool: a key without resources or callers leaves nothing behind",
   await pool.close();
 });
 
-Deno.test("KeyedPool: an emptied key is made anew, by its connector's maker", async () => {
+Deno.test("KeyedPool: a key that was dropped gets a new connector from connectorOf()", async () => {
   let made = 0;
   const pool = new KeyedPool((_key: string) => {
     made++;
@@ -42,7 +42,7 @@ Deno.test("KeyedPool: an emptied key is made anew, by its connector's maker", as
   await pool.close();
 });
 
-Deno.test("KeyedPool: a key whose given-up dials linger stays until they do not", async () => {
+Deno.test("KeyedPool: a key whose abandoned dials linger is kept until they end", async () => {
   let lingering = 1;
   let made = 0;
   const pool = new KeyedPool((_key: string) => {
@@ -65,7 +65,7 @@ Deno.test("KeyedPool: a key whose given-up dials linger stays until they do not"
   await pool.close();
 });
 
-Deno.test("KeyedPool: a refused aborted or invalid call leaves no key behind", async () => {
+Deno.test("KeyedPool: a rejected, aborted or invalid call leaves no key behind", async () => {
   const { pool } = thingsPool();
   await assertRejects(() => pool.acquire("a", { signal: AbortSignal.abort(new Error("no")) }));
   await assertRejects(() => pool.acquire("b", { timeout: -1 }), RangeError, "'timeout'");
@@ -74,7 +74,7 @@ Deno.test("KeyedPool: a refused aborted or invalid call leaves no key behind", a
   await pool.close();
 });
 
-Deno.test("KeyedPool.tryAcquire() lends what is idle, and makes no key", async () => {
+Deno.test("KeyedPool.tryAcquire() lends an idle resource and creates no key", async () => {
   const { pool } = thingsPool();
   assertEquals(pool.tryAcquire("a"), undefined);
   assertEquals(pool.keys(), []);
@@ -108,7 +108,7 @@ Deno.test("KeyedPool.acquire() with `fresh` replaces the key's own idle resource
   await pool.close();
 });
 
-Deno.test("KeyedPool.acquire() that waits too long says how full the whole pool is", async () => {
+Deno.test("KeyedPool.acquire(): its timeout error says how full the whole pool is", async () => {
   const { pool } = thingsPool({ maxSize: 1, maxPerKey: 1 });
   using _a = await pool.acquire("a");
   const error = await assertRejects(() => pool.acquire("b", { timeout: 20 }), PoolTimeoutError);
@@ -123,7 +123,7 @@ Deno.test("KeyedPool.acquire() that waits too long says how full the whole pool 
   await pool.close();
 });
 
-Deno.test("KeyedPool: an aborted caller of a cold key is not waited for", async () => {
+Deno.test("KeyedPool: an aborted caller of another key gets no room", async () => {
   const { pool, opened } = thingsPool({ maxSize: 1 });
   const hot = await pool.acquire("hot");
   const abort = new AbortController();
@@ -133,11 +133,11 @@ Deno.test("KeyedPool: an aborted caller of a cold key is not waited for", async 
   await assertRejects(() => cold, Error, "gone");
   hot.release();
   (await next).release();
-  assertEquals(opened.length, 1, "nothing was closed for one who had left");
+  assertEquals(opened.length, 1, "nothing was closed for the aborted caller");
   await pool.close();
 });
 
-Deno.test("KeyedPool: a failed dial gives its room to the next key in line", async () => {
+Deno.test("KeyedPool: a failed dial gives its room to the next waiting key", async () => {
   const pool = new KeyedPool((key: string) => () => {
     if (key === "bad") throw new Error("refused");
     return { key };
@@ -151,7 +151,7 @@ Deno.test("KeyedPool: a failed dial gives its room to the next key in line", asy
   await pool.close();
 });
 
-Deno.test("KeyedPool: a key whose server is down and is retried later holds up no other", async () => {
+Deno.test("KeyedPool: a key that waits for its retry schedule does not block others", async () => {
   let isDown = true;
   const pool = new KeyedPool((key: string) => () => {
     if (key === "down" && isDown) throw new Error("refused");
@@ -165,7 +165,7 @@ Deno.test("KeyedPool: a key whose server is down and is retried later holds up n
   await pool.close();
 });
 
-Deno.test("KeyedPool.use() releases on return, closes on a throw, and tries a stale one again", async () => {
+Deno.test("KeyedPool.use() releases on return, closes on a throw, and retries a stale resource", async () => {
   await using server = EchoServer.listen(closing);
   await using pool = new KeyedPool((_: string) => tcp({ port: server.port }));
   for (const text of ["one", "two", "three"]) {
@@ -192,7 +192,7 @@ Deno.test("KeyedPool.warm() opens resources of one key, as far as there is room"
   await pool.close();
 });
 
-Deno.test("KeyedPool.resize() closes the oldest idle ones over all keys, and lent ones when they return", async () => {
+Deno.test("KeyedPool.resize() closes the oldest idle resources of all keys, and leased ones on release", async () => {
   const { pool, open } = thingsPool({ maxSize: 4 });
   const lent = await pool.acquire("lent");
   for (const key of ["a", "b", "c"]) (await pool.acquire(key)).release();
@@ -212,7 +212,7 @@ Deno.test("KeyedPool.resize() closes the oldest idle ones over all keys, and len
   await pool.close();
 });
 
-Deno.test("KeyedPool.clearKey() retires what one key has open, clear() what all have", async () => {
+Deno.test("KeyedPool.clearKey() retires the resources of one key, clear() those of all keys", async () => {
   const { pool, open } = thingsPool();
   for (const key of ["a", "b", "c"]) (await pool.acquire(key)).release();
   pool.at("a").clear();
@@ -226,7 +226,7 @@ Deno.test("KeyedPool.clearKey() retires what one key has open, clear() what all 
   await pool.close();
 });
 
-Deno.test("KeyedPool.close() refuses all callers in the same turn, waits for borrowers, and is one promise", async () => {
+Deno.test("KeyedPool.close() rejects all callers in the same turn, waits for leases, and is one promise", async () => {
   const { pool, open } = thingsPool({ maxSize: 2 });
   const a = await pool.acquire("a");
   const b = await pool.acquire("b");
@@ -245,7 +245,7 @@ Deno.test("KeyedPool.close() refuses all callers in the same turn, waits for bor
   assertEquals(pool.stats.size, 0);
 });
 
-Deno.test("KeyedPool.close() closes under its borrowers at the timeout, and refuses a bad one", async () => {
+Deno.test("KeyedPool.close() closes leased resources at the timeout, and rejects an invalid timeout", async () => {
   const { pool, open } = thingsPool();
   await pool.acquire("a");
   await assertRejects(() => pool.close({ timeout: -1 }), RangeError, "'timeout'");

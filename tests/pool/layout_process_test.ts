@@ -19,14 +19,14 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
 
 const folderOf = (path: string) => path.includes("/") ? path.split("/")[0]! : "";
 
-/** A file or folder whose name begins with an underscore, and whatever is in a subfolder, is private to its folder. */
+/** A path that begins with an underscore, and every file in a subfolder, is private to its folder. */
 function isPrivate(path: string): boolean {
   const [folder, ...rest] = path.split("/");
   return folder !== "internal" && (rest.length > 1 || rest[0]?.startsWith("_") === true);
 }
 
 Deno.test({
-  ...needs("the module graph: no circle, types included", PROCESS),
+  ...needs("the module graph has no cycle, types included", PROCESS),
   async fn() {
     assertEquals(circlesIn(await graphOf(ENTRIES)), []);
   },
@@ -34,7 +34,7 @@ Deno.test({
 
 Deno.test({
   ...needs(
-    "the module graph: imports run downwards, and never into another folder's private files",
+    "the module graph: imports run downwards, never into private files of another folder",
     PROCESS,
   ),
   async fn() {

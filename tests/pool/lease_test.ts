@@ -27,7 +27,7 @@ const ENDS: Record<string, (lease: Lease<Thing>) => unknown> = {
   dispose: (lease) => lease[Symbol.dispose](),
 };
 
-Deno.test("a lease carries its resource, and says whether it was lent before", async () => {
+Deno.test("a lease has its resource, and says whether that was lent before", async () => {
   using scene = sceneOf();
   const first = await scene.take();
   const { value } = first;
@@ -41,7 +41,7 @@ Deno.test("a lease carries its resource, and says whether it was lent before", a
   await scene.end();
 });
 
-Deno.test("a lease that has ended throws whatever is asked of it, except a release", async () => {
+Deno.test("every method of an ended lease throws, except release()", async () => {
   await eachCase(Object.keys(ENDS), String, async (end) => {
     using scene = sceneOf();
     const lease = await scene.take();
@@ -60,7 +60,7 @@ Deno.test("a lease that has ended throws whatever is asked of it, except a relea
   });
 });
 
-Deno.test("an ended lease has no power over the next lease on the same resource", async () => {
+Deno.test("an ended lease does not affect the next lease of the same resource", async () => {
   using scene = sceneOf({ maxSize: 1 });
   const old = await scene.take();
   old.release();
@@ -76,7 +76,7 @@ Deno.test("an ended lease has no power over the next lease on the same resource"
   await scene.end();
 });
 
-Deno.test("a release and then the end of using give the resource back once", async () => {
+Deno.test("a release followed by the end of `using` returns the resource once", async () => {
   using scene = sceneOf();
   let first: Thing;
   {
@@ -91,7 +91,7 @@ Deno.test("a release and then the end of using give the resource back once", asy
   await scene.end();
 });
 
-Deno.test("using releases a lease of any end", async () => {
+Deno.test("the end of `using` does nothing to a lease that has ended", async () => {
   await eachCase(Object.keys(ENDS), String, async (end) => {
     using scene = sceneOf();
     {
@@ -104,7 +104,7 @@ Deno.test("using releases a lease of any end", async () => {
   });
 });
 
-Deno.test("using releases the lease also when its scope throws", async () => {
+Deno.test("`using` releases the lease also when its scope throws", async () => {
   using scene = sceneOf();
   const error = new Error("the scope's");
   try {
@@ -117,7 +117,7 @@ Deno.test("using releases the lease also when its scope throws", async () => {
   await scene.end();
 });
 
-Deno.test("discard closes the resource, once, and frees its slot when that is done", async () => {
+Deno.test("discard closes the resource once, and frees its slot when it is closed", async () => {
   const reasons: [RetireReason, unknown][] = [];
   const hooks = {
     onRetire: ({ reason, detail }: { reason: RetireReason; detail?: unknown }) => {
@@ -138,7 +138,7 @@ Deno.test("discard closes the resource, once, and frees its slot when that is do
   await scene.end();
 });
 
-Deno.test("after 100 discards of a pool of 2, two leases can still be had", async () => {
+Deno.test("after 100 discards a pool of 2 still gives two leases", async () => {
   using scene = sceneOf();
   for (let i = 0; i < 50; i++) {
     const leases = [await scene.take(), await scene.take()];
@@ -151,7 +151,7 @@ Deno.test("after 100 discards of a pool of 2, two leases can still be had", asyn
   await scene.end();
 });
 
-Deno.test("detach gives the resource away and frees its slot at once; the pool never closes it", async () => {
+Deno.test("detach frees the slot at once, and the pool never closes the resource", async () => {
   using scene = sceneOf({ maxSize: 1 });
   const lease = await scene.take();
   const { value } = lease;
@@ -166,7 +166,7 @@ Deno.test("detach gives the resource away and frees its slot at once; the pool n
   assertEquals(value.closes, 0);
 });
 
-Deno.test("a detached resource may come back through the connector, as a new one", async () => {
+Deno.test("a detached resource may be returned by connect() again, as a new one", async () => {
   const shared = { closes: 0 };
   await using pool = new Pool({ connect: () => shared, close: (it) => void it.closes++ });
   (await pool.acquire()).detach();
@@ -187,7 +187,7 @@ Deno.test("a lease whose resource was closed by force ends like any other", asyn
   });
 });
 
-Deno.test("a connector may make leases of its own, and gets them ended like the pool's", async () => {
+Deno.test("a connector may make its own leases, which end like the pool's", async () => {
   class NumberLease extends Lease<number> {
     get doubled(): number {
       return this.value * 2;
@@ -211,7 +211,7 @@ Deno.test("a connector may make leases of its own, and gets them ended like the 
   assertEquals(closed, [21]);
 });
 
-Deno.test("a LeaseReleasedError is an Error that says what to do", () => {
+Deno.test("a LeaseReleasedError says what to do", () => {
   const slot = {
     resource: 1,
     uses: 1,

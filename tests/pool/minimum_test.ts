@@ -2,14 +2,16 @@ import { assertEquals, assertGreaterOrEqual, assertLessOrEqual } from "@std/asse
 import { Pool, type PoolOptions } from "../../mod.ts";
 import { Simulation } from "../support/simulation.ts";
 
-/** A pool of things in virtual time: a dial takes 5 ms, a close 3. */
+/** A pool in virtual time: a dial takes 5 ms, a close 3. */
 function setUp(simulation: Simulation, options: PoolOptions) {
+  const server = { isDown: false };
   let dials = 0;
   let closes = 0;
   const pool = new Pool({
     connect: async () => {
       dials++;
       await simulation.sleep(5);
+      if (server.isDown) throw new Error("down");
       return {};
     },
     close: async () => {
@@ -18,7 +20,7 @@ function setUp(simulation: Simulation, options: PoolOptions) {
     },
   }, { clock: simulation.clock, ...options });
   const calls = () => ({ dials, closes });
-  return { pool, calls };
+  return { pool, calls, server };
 }
 
 async function closeNow(simulation: Simulation, pool: Pool<object>): Promise<void> {
@@ -31,7 +33,7 @@ async function closeNow(simulation: Simulation, pool: Pool<object>): Promise<voi
 for (
   const [maxSize, fewest, title] of [[10, 2, "room to spare"], [2, 1, "no room to spare"]] as const
 ) {
-  Deno.test(`Pool with ${title}: minIdle holds through expiry at every look`, async () => {
+  Deno.test(`Pool with ${title}: minIdle holds at every moment while resources expire`, async () => {
     using simulation = new Simulation(1);
     const options = { maxSize, minIdle: 2, maxLifetime: 600 };
     const { pool, calls } = setUp(simulation, options);
@@ -52,7 +54,61 @@ for (
   });
 }
 
-Deno.test("Pool with minIdle and a short idleTimeout: the minimum stays, and nothing churns", async () => {
+Deno.test("Pool with no room to spare: what expires together is replaced one after the other", async () => {
+  using simulation = new Simulation(1);
+  const options = { maxSize: 3, minIdle: 3, maxLifetime: 600, lifetimeJitter: 0 };
+  const { pool, calls } = setUp(simulation, options);
+  await simulation.run(500);
+  let least = Infinity;
+  for (let look = 0; look < 200; look++) {
+    await simulation.run(1);
+    least = Math.min(least, pool.stats.idle);
+  }
+  assertEquals([least, pool.stats.idle, pool.stats.retired.lifetime], [2, 3, 3]);
+  assertEquals(calls(), { dials: 6, closes: 3 });
+  await closeNow(simulation, pool);
+});
+
+for (const maxSize of [10, 2]) {
+  Deno.test(`Pool with room for ${maxSize}: what has expired does not stay because the server is down`, async () => {
+    using simulation = new Simulation(1);
+    const retry = { minDelay: 100, maxDelay: 100 };
+    const options = { maxSize, minIdle: 2, maxLifetime: 600, lifetimeJitter: 0, retry };
+    const { pool, server } = setUp(simulation, options);
+    await simulation.run(300);
+    server.isDown = true;
+    await simulation.run(350);
+    assertEquals([pool.stats.idle, pool.stats.retired.lifetime], [0, 2]);
+    server.isDown = false;
+    await simulation.run(200);
+    assertEquals(pool.stats.idle, 2);
+    await closeNow(simulation, pool);
+  });
+}
+
+Deno.test("Pool with minIdle: what is lost unused after a long time is replaced at once, each time", async () => {
+  using simulation = new Simulation(1);
+  const retry = { minDelay: 100, maxDelay: 1_000 };
+  let lose = () => {};
+  const pool = new Pool({
+    connect: () => ({}),
+    watch: (_thing, { lost }) => {
+      lose = () => lost("gone");
+    },
+  }, { clock: simulation.clock, minIdle: 1, retry });
+  for (let losses = 1; losses <= 3; losses++) {
+    await simulation.run(retry.maxDelay + 1);
+    lose();
+    await simulation.run(0);
+    assertEquals([pool.stats.retired.lost, pool.stats.idle], [losses, 1]);
+  }
+  lose();
+  await simulation.run(0);
+  assertEquals(pool.stats.idle, 0, "one that is lost soon is replaced after a delay");
+  await closeNow(simulation, pool);
+});
+
+Deno.test("Pool with minIdle and a short idleTimeout: the minimum stays and is not replaced", async () => {
   using simulation = new Simulation(1);
   const { pool, calls } = setUp(simulation, { minIdle: 2, idleTimeout: 50 });
   const leases = Array.from({ length: 5 }, () => pool.acquire());
@@ -67,7 +123,7 @@ Deno.test("Pool with minIdle and a short idleTimeout: the minimum stays, and not
 });
 
 for (const minIdle of [0, 2]) {
-  Deno.test(`Pool with idleTimeout 0 and minIdle ${minIdle}: at rest just these are idle, and nothing churns`, async () => {
+  Deno.test(`Pool with idleTimeout 0 and minIdle ${minIdle}: exactly these are idle at rest, and none is replaced`, async () => {
     using simulation = new Simulation(1);
     const { pool, calls } = setUp(simulation, { minIdle, idleTimeout: 0 });
     await simulation.run(20);
@@ -83,7 +139,7 @@ for (const minIdle of [0, 2]) {
   });
 }
 
-Deno.test("Pool.clear() then warm(3): three are idle, though those before are still being closed", async () => {
+Deno.test("Pool.clear(), then warm(3): three are idle while the cleared ones are still being closed", async () => {
   using simulation = new Simulation(1);
   const { pool } = setUp(simulation, { maxSize: 3 });
   const first = pool.warm(3);
@@ -110,7 +166,7 @@ for (const options of [{}, { maxConnecting: 1 }, { maxSize: 3 }] satisfies PoolO
   });
 }
 
-Deno.test("Pool: two warm(3) at once, while the schedule waits for a server that is down, leave three idle", async () => {
+Deno.test("Pool: two warm(3) at once while the retry schedule waits leave three idle", async () => {
   using simulation = new Simulation(1);
   let isDown = true;
   const pool = new Pool(() => {

@@ -1,4 +1,4 @@
-// Guards that only a rare order of events needs. Each test fails without its guard.
+// Guards against rare orders of events. Each test fails without its guard.
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type Connector, KeyedPool, Pool, PoolClosedError } from "../../mod.ts";
 import { microtasks, Scene } from "../support/scene.ts";
@@ -9,7 +9,7 @@ class Thing {
   closes = 0;
 }
 
-/** A connector of things that remembers them. */
+/** A connector that records its resources. */
 class Things implements Connector<Thing> {
   readonly opened: Thing[] = [];
 
@@ -24,23 +24,23 @@ class Things implements Connector<Thing> {
   }
 }
 
-/** Holds up the event loop. */
+/** Blocks the event loop. */
 function block(milliseconds: number): void {
   for (const start = performance.now(); performance.now() - start < milliseconds;);
 }
 
-Deno.test("what rests for the sake of minIdle is replaced after a sleep of more than twice idleTimeout", async () => {
+Deno.test("resources kept for minIdle are replaced after a sleep of more than twice idleTimeout", async () => {
   const connector = new Things();
   const idleTimeout = 100;
   await using pool = new Pool(connector, { minIdle: 1, idleTimeout });
   await until(() => pool.stats.idle === 1);
   const [first] = connector.opened.slice(-1);
-  block(3 * idleTimeout); // it can't be told from sleep
+  block(3 * idleTimeout); // a long block looks like sleep
   await until(() => first!.closes === 1, { within: 20 * idleTimeout });
   await until(() => pool.stats.idle === 1);
 });
 
-Deno.test("the first use of a resource ends the delay by which unused ones are replaced", async () => {
+Deno.test("the first use of a resource resets the delay for replacing unused ones", async () => {
   const RETRY = { attempts: 1, minDelay: 100, maxDelay: 6_400 };
   const connector: ScriptedConnector & { isBroken?: () => boolean } = new ScriptedConnector({}, [
     "check",
@@ -49,7 +49,7 @@ Deno.test("the first use of a resource ends the delay by which unused ones are r
   let isBroken = false;
   connector.isBroken = () => isBroken;
   using scene = new Scene(connector, { minIdle: 1, retry: RETRY, acquireTimeout: Infinity });
-  /** Breaks the idle resource; answers how long it takes until there is another. */
+  /** Breaks the idle resource; returns how long its replacement takes. */
   const replace = async () => {
     isBroken = true;
     assertEquals(scene.pool.tryAcquire(), undefined);
@@ -75,7 +75,7 @@ Deno.test("the first use of a resource ends the delay by which unused ones are r
 const called = ["isBroken", "reset", "check", "watch", "probe", "unwatch"] as const;
 
 for (const method of called) {
-  Deno.test(`a waiter who is aborted from within ${method}() takes no slot along`, async () => {
+  Deno.test(`a waiter aborted from within ${method}() costs no slot`, async () => {
     const controller = new AbortController();
     const { signal } = controller;
     let isArmed = false;
@@ -94,7 +94,7 @@ for (const method of called) {
     isArmed = true;
     held.release();
     await sameTurn();
-    controller.abort("enough"); // where it is not called for a waiter
+    controller.abort("enough"); // if the method was not called for a waiter
     await waiter;
     await sameTurn();
     assertEquals([pool.stats.leased, pool.stats.idle, pool.stats.waiting], [0, 1, 0]);
@@ -105,7 +105,7 @@ for (const method of called) {
 }
 
 for (const stage of ["check", "reset"] as const) {
-  Deno.test(`what a ${stage} that close() stops rejects with is no error to be told`, async () => {
+  Deno.test(`the rejection of a ${stage} that close() stops is not reported`, async () => {
     const connector: Connector<Thing> = new Things();
     let isStopped = false;
     connector[stage] = ((_thing: Thing, { signal }: { signal: AbortSignal }) =>
@@ -134,7 +134,7 @@ for (const stage of ["check", "reset"] as const) {
   });
 }
 
-Deno.test("KeyedPool closes no idle resource for callers who wait for their next try while there is room", async () => {
+Deno.test("KeyedPool closes no idle resource for callers that wait for a retry while there is room", async () => {
   const RETRY = { attempts: Infinity, minDelay: 5, maxDelay: 5 };
   let dials = 0;
   await using pool = new KeyedPool((key: string) => ({

@@ -1,4 +1,4 @@
-/** What the owner of a pool does to it while it is under load. */
+/** recycle(), pause(), priorities, close() and set() under load. */
 
 import {
   assertEquals,
@@ -22,7 +22,7 @@ interface Thing {
   isClosed: boolean;
 }
 
-/** Things in virtual time: a dial takes 5 ms, a close 1. */
+/** Resources in virtual time: a dial takes 5 ms, a close 1. */
 class Things {
   readonly simulation: Simulation;
   readonly opened: Thing[] = [];
@@ -44,7 +44,7 @@ class Things {
     },
   };
 
-  /** How many can be used. */
+  /** How many are usable. */
   get usable(): number {
     return this.opened.filter(({ isClosed }) => !isClosed).length;
   }
@@ -54,7 +54,7 @@ interface LoadedPool {
   acquire(options?: { timeout?: number }): Promise<Disposable & { readonly value: Thing }>;
 }
 
-/** Callers that come again as soon as they were served. A call that fails is an error of the test. */
+/** Callers that call again as soon as they were served. A failed call fails the test. */
 function load(things: Things, pool: LoadedPool, callers: number) {
   const used: number[] = [];
   const seen = { served: 0, longest: 0, fewest: Infinity };
@@ -120,7 +120,7 @@ for (const [callers, fewer, title] of [[20, 1, "full"], [3, 0, "with room to spa
   }
 }
 
-Deno.test("Pool at rest: recycle() replaces idle resources, of which there is never one fewer where there is room", async () => {
+Deno.test("Pool at rest: recycle() replaces idle resources, and never has one fewer if there is room", async () => {
   using simulation = new Simulation(1);
   const things = new Things(simulation);
   const pool = new Pool(things.connector, { maxSize: MAX_SIZE, clock: simulation.clock });
@@ -138,7 +138,7 @@ Deno.test("Pool at rest: recycle() replaces idle resources, of which there is ne
   await closeNow(simulation, pool);
 });
 
-Deno.test("Pool.recycle() rejects with the error of a dial that fails, and what is left stays", async () => {
+Deno.test("Pool.recycle() rejects with the error of a failed dial, and keeps the remaining resources", async () => {
   using simulation = new Simulation(1);
   const things = new Things(simulation);
   let isDown = false;
@@ -158,7 +158,7 @@ Deno.test("Pool.recycle() rejects with the error of a dial that fails, and what 
   await assertRejects(() => pool.recycle(), PoolClosedError);
 });
 
-Deno.test("Pool.recycle() closes nothing while the schedule waits for a server that is down", async () => {
+Deno.test("Pool.recycle() closes nothing while the retry schedule waits", async () => {
   using simulation = new Simulation(1);
   const things = new Things(simulation);
   let isDown = false;
@@ -181,7 +181,7 @@ Deno.test("Pool.recycle() closes nothing while the schedule waits for a server t
   await closeNow(simulation, pool);
 });
 
-Deno.test("KeyedPool under load: recycle() of all keys fails no request, and takes at most one of each key", async () => {
+Deno.test("KeyedPool under load: recycle() fails no request, and takes at most one resource of each key", async () => {
   using simulation = new Simulation(1);
   const byKey = [0, 1, 2].map(() => new Things(simulation));
   const hosts = new KeyedPool(
@@ -212,14 +212,14 @@ Deno.test("KeyedPool under load: recycle() of all keys fails no request, and tak
   await closeNow(simulation, hosts);
 });
 
-Deno.test("Pool: pause() lends nothing to anybody, fails no request, and resume() serves all in their order", async () => {
+Deno.test("Pool: pause() lends nothing and fails no request, and resume() serves all in order", async () => {
   using simulation = new Simulation(1);
   const things = new Things(simulation);
   const pool = new Pool(things.connector, { maxSize: 2, clock: simulation.clock });
   const { seen, stop } = load(things, pool, 6);
   await simulation.run(50);
   pool.pause();
-  await simulation.run(5); // who has one ends
+  await simulation.run(5); // leases end
   const { served } = seen;
   await simulation.run(1_000);
   assertEquals([seen.served, pool.stats.leased, pool.paused], [served, 0, true]);
@@ -233,7 +233,7 @@ Deno.test("Pool: pause() lends nothing to anybody, fails no request, and resume(
   await closeNow(simulation, pool);
 });
 
-Deno.test("Pool: a caller's time goes on while the pool is paused", async () => {
+Deno.test("Pool: a caller's timeout runs while the pool is paused", async () => {
   using simulation = new Simulation(1);
   const things = new Things(simulation);
   const pool = new Pool(things.connector, { clock: simulation.clock });
@@ -245,7 +245,7 @@ Deno.test("Pool: a caller's time goes on while the pool is paused", async () => 
   await closeNow(simulation, pool);
 });
 
-Deno.test("KeyedPool: a paused key lends nothing while others do, and a paused pool pauses keys that come later", async () => {
+Deno.test("KeyedPool: a paused key lends nothing while others do, and a paused pool also pauses new keys", async () => {
   using simulation = new Simulation(1);
   const things = new Things(simulation);
   const hosts = new KeyedPool((_key: string) => things.connector, { clock: simulation.clock });
@@ -289,7 +289,7 @@ Deno.test("Pool: callers of a higher priority are served first, first come first
   await closeNow(simulation, pool);
 });
 
-Deno.test("Pool: close({ waiters: 'serve' }) serves who waits already, dials included, and refuses who comes later", async () => {
+Deno.test("Pool: close({ waiters: 'serve' }) serves present waiters, dials included, and rejects later calls", async () => {
   using simulation = new Simulation(1);
   const things = new Things(simulation);
   const pool = new Pool(things.connector, { maxSize: 2, clock: simulation.clock });
@@ -312,7 +312,7 @@ Deno.test("Pool: close({ waiters: 'serve' }) serves who waits already, dials inc
   assertEquals([served, things.usable, simulation.pending], [10, 0, 0]);
 });
 
-Deno.test("Pool: close({ waiters: 'serve' }) rejects who still waits when its time is over", async () => {
+Deno.test("Pool: close({ waiters: 'serve' }) rejects remaining waiters at its timeout", async () => {
   using simulation = new Simulation(1);
   const things = new Things(simulation);
   const pool = new Pool(things.connector, { maxSize: 1, clock: simulation.clock });
@@ -363,7 +363,7 @@ Deno.test("KeyedPool: close({ waiters: 'serve' }) serves the waiters of every ke
   assertEquals([served, things.usable, simulation.pending], [12, 0, 0]);
 });
 
-Deno.test("Pool.set() changes limits and times for what comes later", async () => {
+Deno.test("Pool.set() changes limits and times from then on", async () => {
   using simulation = new Simulation(1);
   const things = new Things(simulation);
   const options: PoolOptions<Thing> = { maxSize: 3, clock: simulation.clock };
@@ -389,7 +389,7 @@ Deno.test("Pool.set() changes limits and times for what comes later", async () =
   await closeNow(simulation, pool);
 });
 
-Deno.test("KeyedPool.set() changes options of present and of later keys", async () => {
+Deno.test("KeyedPool.set() changes the options of present and new keys", async () => {
   using simulation = new Simulation(1);
   const things = new Things(simulation);
   const hosts = new KeyedPool(

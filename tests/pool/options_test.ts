@@ -19,7 +19,7 @@ import {
 import { microtasks, Outcome } from "../support/scene.ts";
 
 type ErrorType = typeof RangeError | typeof TypeError;
-/** A value that is refused, the error's class, and how the value is shown. */
+/** An invalid value, the error's class, and how the value is shown. */
 type Bad = readonly [value: unknown, error: ErrorType, shown: string];
 
 const NOT_NUMBERS: readonly Bad[] = [
@@ -213,7 +213,7 @@ Deno.test("a pool refuses options that contradict one another", () => {
   }
 });
 
-Deno.test("a pool takes every option at the ends of its range, and undefined for not given", async () => {
+Deno.test("a pool takes every option at the ends of its range, and undefined as not given", async () => {
   const ends: PoolOptions[] = [
     { maxSize: 1, maxIdle: 0, maxWaiting: 0, maxConnecting: 1, maxUses: 1 },
     {
@@ -249,7 +249,7 @@ function undefinedOf(table: object): Record<string, never> {
   return Object.fromEntries(Object.keys(table).map((name) => [name, undefined as never]));
 }
 
-Deno.test("acquire refuses every bad option, and costs no slot", async () => {
+Deno.test("acquire rejects every bad option, which costs no slot", async () => {
   await using pool = new Pool(() => ({}), { maxSize: 1 });
   for (const held of [false, true]) {
     const lease = held ? await pool.acquire() : undefined;
@@ -263,7 +263,7 @@ Deno.test("acquire refuses every bad option, and costs no slot", async () => {
   using _lease = await pool.acquire(undefinedOf(ACQUIRE));
 });
 
-Deno.test("what only resembles a signal is refused wherever one is taken, and costs nothing", async () => {
+Deno.test("an object that only resembles a signal is rejected wherever a signal is taken", async () => {
   const signal = { aborted: false } as AbortSignal;
   await using pool = new Pool(() => ({}), { maxSize: 1 });
   const semaphore = new Semaphore(1);
@@ -284,12 +284,12 @@ Deno.test("use refuses every bad option, and does not call its body", async () =
   assertEquals(pool.stats.dials.failed, 0);
 });
 
-Deno.test("use takes undefined for not given", async () => {
+Deno.test("use takes undefined as not given", async () => {
   await using pool = new Pool(() => 5);
   assertEquals(await pool.use((lease) => lease.value, undefinedOf(USE)), 5);
 });
 
-Deno.test("use refuses a body that is no function, and opens nothing for it", async () => {
+Deno.test("use rejects a body that is no function, and opens nothing", async () => {
   await using pool = new Pool(() => ({}));
   await assertRejects(() => pool.use(3 as unknown as () => void), TypeError, "body");
   assertEquals([pool.stats.dials.ok, pool.stats.size], [0, 0]);
@@ -303,7 +303,7 @@ Deno.test("close refuses every bad option, and leaves the pool open", async () =
   await pool.close(undefinedOf(CLOSE));
 });
 
-Deno.test("a bad option of an acquire is refused as a rejection, never thrown", async () => {
+Deno.test("a bad option of acquire causes a rejection, never a throw", async () => {
   await using pool = new Pool(() => ({}));
   const rejected = pool.acquire({ timeout: -1 });
   const closed = pool.close({ timeout: -1 });
@@ -316,14 +316,14 @@ Deno.test("a bad option of an acquire is refused as a rejection, never thrown", 
   }
 });
 
-Deno.test("warm refuses what is no count", async () => {
+Deno.test("warm rejects an invalid count", async () => {
   await using pool = new Pool(fails, { minIdle: 0 });
   await assertBad(NOT_FINITE_COUNTS, "'count'", (count) => pool.warm(count));
   assertEquals(await pool.warm(0), 0);
   assertEquals(await pool.warm(undefined), 0);
 });
 
-Deno.test("resize refuses what is no size, or is smaller than minIdle, and changes nothing", async () => {
+Deno.test("resize rejects an invalid size, or one smaller than minIdle, and changes nothing", async () => {
   await using pool = new Pool(() => ({}), { maxSize: 3, minIdle: 2 });
   await assertBad(NOT_ONE_OR_MORE, "'maxSize'", (maxSize) => pool.resize(maxSize));
   await assertBad([[1, RangeError, "1"]], "'minIdle'", (maxSize) => pool.resize(maxSize));
@@ -341,7 +341,7 @@ async function assertBad(values: readonly Bad[], name: string, call: Use): Promi
   }
 }
 
-/** Bad values but for functions, which connectors ask at each dial. */
+/** Bad values except functions, which connectors call at each dial. */
 function withoutFunctions(options: Record<string, readonly Bad[]>): Record<string, readonly Bad[]> {
   return Object.fromEntries(
     Object.entries(options).map((
@@ -370,7 +370,7 @@ Deno.test("readUntil refuses every bad option, and the lease can still be used",
   using conn = await pool.acquire();
   using peer = await accepted;
   await peer.write(new TextEncoder().encode("reply\n"));
-  await peer.closeWrite(); // what is read in spite of all comes to an end
+  await peer.closeWrite(); // ends a read that should not have begun
   const limit = { limit: NOT_ONE_OR_MORE };
   await assertRefused((options) => conn.readUntil("\n", options), limit);
   await assertNoObject((options) => conn.readUntil("\n", options));
@@ -380,7 +380,7 @@ Deno.test("readUntil refuses every bad option, and the lease can still be used",
   await assertRejects(() => conn.readUntil(3 as unknown as string), TypeError, "'delimiter'");
 });
 
-Deno.test("a pool refuses a connector that is none", () => {
+Deno.test("a pool rejects an invalid connector", () => {
   const bad: [unknown, string][] = [
     [undefined, "undefined"],
     [null, "null"],
@@ -418,7 +418,7 @@ Deno.test("a pool refuses a connector with a method that is no function, and nam
   }
 });
 
-Deno.test("options that were given are not changed, and may change later without effect", async () => {
+Deno.test("a pool does not change its options object, and later changes to it have no effect", async () => {
   const options: PoolOptions = Object.freeze({ maxSize: 2, retry: Object.freeze({ attempts: 2 }) });
   await using pool = new Pool(() => ({}), options);
   const given: PoolOptions = { maxSize: 2 };

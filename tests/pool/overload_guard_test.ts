@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { Pool, PoolOverloadedError } from "../../mod.ts";
 
-/** A pool of one resource that will be found overloaded at the next release. Its time is set by hand. */
+/** A pool of one resource that will be overloaded at the next release. The test sets its time. */
 async function overloadedPool() {
   const time = { now: 0 };
   const clock = { now: () => time.now, wall: () => time.now };
@@ -25,7 +25,7 @@ Deno.test("a release under overload refuses callers that have waited for more th
   await pool.close();
 });
 
-Deno.test("a close that serves waiting callers refuses none of them for overload", async () => {
+Deno.test("a close that serves waiting callers rejects none of them for overload", async () => {
   const { pool, holder, next, late } = await overloadedPool();
   const closing = pool.close({ waiters: "serve" });
   holder.release();

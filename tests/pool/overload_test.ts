@@ -12,7 +12,7 @@ const DEADLINE = 3_000;
 const DURATION = 10_000;
 
 interface Outcome {
-  /** How long each caller waited that was served, by when it came. */
+  /** The waits of served callers, in order of arrival. */
   readonly waits: { readonly came: number; readonly waited: number; readonly priority: number }[];
   /** How many requests were done within `DURATION`. */
   readonly done: number;
@@ -21,14 +21,14 @@ interface Outcome {
 }
 
 interface Load {
-  /** So many times what the pool can serve arrives. */
+  /** The load, as a multiple of the pool's capacity. */
   readonly load: number;
   readonly options?: PoolOptions;
   readonly timeoutOf?: (caller: number) => number;
   readonly priorityOf?: (caller: number) => number;
 }
 
-/** Callers arrive at even intervals; none comes again. */
+/** Callers arrive at even intervals, once each. */
 async function play(
   { load, options, timeoutOf = () => DEADLINE, priorityOf = () => 0 }: Load,
 ): Promise<Outcome> {
@@ -104,7 +104,7 @@ Deno.test("Pool with overload: callers that time out before the target count as 
   assertGreaterOrEqual(done, 0.9 * CAPACITY);
 });
 
-Deno.test("Pool with overload: a load that it can serve is served to the last caller", async () => {
+Deno.test("Pool with overload: under a load within its capacity every caller is served", async () => {
   const { waits, overloaded, timedOut } = await play({
     load: 0.9,
     options: { overload: OVERLOAD },
@@ -113,7 +113,7 @@ Deno.test("Pool with overload: a load that it can serve is served to the last ca
   assertEquals(waits.length, Math.ceil(0.9 * CAPACITY));
 });
 
-Deno.test("Pool with overload: a burst that a queue can take is not refused", async () => {
+Deno.test("Pool with overload: a burst that the queue can absorb is not rejected", async () => {
   using simulation = new Simulation(1);
   const { clock } = simulation;
   const pool = new Pool(() => ({}), { maxSize: MAX_SIZE, clock, overload: OVERLOAD });
@@ -131,7 +131,7 @@ Deno.test("Pool with overload: a burst that a queue can take is not refused", as
   await closed;
 });
 
-Deno.test("Pool with overload: those of a high priority are served, and first come is first served among equals", async () => {
+Deno.test("Pool with overload: callers of a high priority are served, in order of arrival within a priority", async () => {
   const priorityOf = (caller: number) => caller % 4 === 0 ? 1 : 0;
   const { waits, overloaded } = await play({
     load: 2,

@@ -1,4 +1,4 @@
-/** Failures that another try can't mend: a wrong password, a refused certificate. */
+/** Final failures, which a retry cannot help: a wrong password, a rejected certificate. */
 
 import {
   assert,
@@ -6,19 +6,22 @@ import {
   assertGreaterOrEqual,
   assertLessOrEqual,
   assertRejects,
+  assertStrictEquals,
 } from "@std/assert";
 import { KeyedPool, Pool, type RetryOptions } from "../../mod.ts";
+import { Outcome } from "../support/scene.ts";
 import { Simulation } from "../support/simulation.ts";
 
 const RETRY = { minDelay: 100, maxDelay: 5_000 };
 
 class WrongPassword extends Error {}
 
-/** A server that refuses until it is mended; each answer takes 5 ms. */
+/** A server that rejects until it is repaired; each answer takes 5 ms. */
 class Server {
   readonly simulation: Simulation;
   readonly dials: number[] = [];
   isMended = false;
+  isDown = false;
 
   constructor(simulation: Simulation) {
     this.simulation = simulation;
@@ -28,6 +31,7 @@ class Server {
     connect: async () => {
       this.dials.push(this.simulation.now);
       await this.simulation.sleep(5);
+      if (this.isDown) throw new Error("down");
       if (!this.isMended) throw new WrongPassword("wrong password");
       return {};
     },
@@ -39,7 +43,7 @@ const CALLERS = 8;
 
 type Borrow = () => Promise<Disposable>;
 
-/** Callers that come again every 10 ms until they are served. Gives what they were told, and when they were served. */
+/** Callers that call again every 10 ms until they are served. Returns their errors, and when they were served. */
 function insist(simulation: Simulation, borrow: Borrow) {
   const told: unknown[] = [];
   const servedAt: number[] = [];
@@ -70,8 +74,8 @@ async function assertPaced(simulation: Simulation, server: Server, borrow: Borro
   await simulation.run(3_000);
   assertLessOrEqual(server.dials.length, CALLERS + 4);
   assertGreaterOrEqual(server.dials.length, 3, "it is tried again now and then");
-  assertGreaterOrEqual(told.length, CALLERS * 100, "callers are told at once");
-  assert(told.every((error) => error instanceof WrongPassword), "each of the true reason");
+  assertGreaterOrEqual(told.length, CALLERS * 100, "callers reject at once");
+  assert(told.every((error) => error instanceof WrongPassword), "each with the true reason");
   server.isMended = true;
   const mendedAt = simulation.now;
   await simulation.run(RETRY.maxDelay + 20);
@@ -87,7 +91,7 @@ const cases: [string, RetryOptions][] = [
 ];
 
 for (const [title, retry] of cases) {
-  Deno.test(`Pool with ${title}: a final failure is paced, and the first success comes soon after it is mended`, async () => {
+  Deno.test(`Pool with ${title}: a final failure is paced, and the first success follows soon after the repair`, async () => {
     using simulation = new Simulation(1);
     const server = new Server(simulation);
     const pool = new Pool(server.connector, { retry, clock: simulation.clock });
@@ -112,7 +116,7 @@ Deno.test("KeyedPool: a final failure of one key is paced, and others are not", 
   await closeNow(simulation, hosts);
 });
 
-Deno.test("KeyedPool: keys that failed finally leave nothing behind once they may be dialled again", async () => {
+Deno.test("KeyedPool: a key with a final failure leaves nothing behind once it may be dialled again", async () => {
   using simulation = new Simulation(1);
   const server = new Server(simulation);
   let connectors = 0;
@@ -137,7 +141,7 @@ Deno.test("KeyedPool: keys that failed finally leave nothing behind once they ma
   await closeNow(simulation, hosts);
 });
 
-Deno.test("Pool: callers that come together have one dial each at first, then one for all finds out", async () => {
+Deno.test("Pool: simultaneous callers dial once each at first, then one dial probes for all", async () => {
   using simulation = new Simulation(1);
   const server = new Server(simulation);
   const pool = new Pool(server.connector, { retry: RETRY, clock: simulation.clock });
@@ -153,10 +157,57 @@ Deno.test("Pool: callers that come together have one dial each at first, then on
   assertEquals(await burst(), 5);
   assertEquals(await burst(), 5, "paced");
   await simulation.run(RETRY.minDelay);
-  assertEquals(await burst(), 6, "one finds out for all");
+  assertEquals(await burst(), 6, "one dial probes for all");
   await simulation.run(RETRY.minDelay);
   assertEquals(await burst(), 6, "the delay has doubled");
   await simulation.run(RETRY.minDelay);
   assertEquals(await burst(), 7);
+  await closeNow(simulation, pool);
+});
+
+Deno.test("Pool: where one finds out for all that the server is down now, all are told so, and the next may dial", async () => {
+  using simulation = new Simulation(1);
+  const server = new Server(simulation);
+  const pool = new Pool(server.connector, { retry: RETRY, clock: simulation.clock });
+  const first = new Outcome(pool.acquire());
+  await simulation.run(5);
+  assert(first.error instanceof WrongPassword);
+  server.isDown = true;
+  await simulation.run(RETRY.minDelay);
+  const calls = Array.from({ length: 5 }, () => new Outcome(pool.acquire()));
+  await simulation.run(5);
+  assertEquals(calls.map(({ error }) => (error as Error).message), Array(5).fill("down"));
+  assertEquals(server.dials.length, 2);
+  server.isDown = false;
+  server.isMended = true;
+  const next = new Outcome(pool.acquire());
+  await simulation.run(5);
+  assertEquals(next.state, "fulfilled");
+  next.value!.release();
+  await closeNow(simulation, pool);
+});
+
+Deno.test("Pool: a caller of a full pool, which would not dial, is not told of a final failure", async () => {
+  using simulation = new Simulation(1);
+  const server = new Server(simulation);
+  server.isMended = true;
+  const pool = new Pool(server.connector, { maxSize: 2, retry: RETRY, clock: simulation.clock });
+  const held = new Outcome(pool.acquire());
+  await simulation.run(5);
+  server.isMended = false;
+  const refused = new Outcome(pool.acquire());
+  await simulation.run(5);
+  assertEquals([held.state, refused.state], ["fulfilled", "rejected"]);
+  const told = new Outcome(pool.acquire());
+  await simulation.run(0);
+  assertStrictEquals(told.error, refused.error);
+  pool.resize(1);
+  const patient = new Outcome(pool.acquire());
+  await simulation.run(0);
+  assertEquals(patient.state, "pending");
+  held.value!.release();
+  await simulation.run(0);
+  assertEquals(patient.state, "fulfilled");
+  patient.value!.release();
   await closeNow(simulation, pool);
 });

@@ -3,7 +3,7 @@ import { needs, PROCESS } from "../support/needs.ts";
 
 const mod = new URL("../../mod.ts", import.meta.url).href;
 
-/** What mod.ts exports, types apart. */
+/** The exports of mod.ts except types. */
 const exports = [
   "KeyedPool",
   "Lease",

@@ -25,7 +25,7 @@ Deno.test("a caller whose dial ends while the pool is paused is served when it i
   await scene.end();
 });
 
-Deno.test("what is returned while the pool is paused goes to the first caller, whatever is dialled for it", async () => {
+Deno.test("a resource released while the pool is paused goes to the first caller on resume, although a dial is in flight for it", async () => {
   using scene = sceneOf({ maxSize: 2 });
   const { pool, connector } = scene;
   connector.script.connect = "ok";
@@ -46,7 +46,7 @@ Deno.test("what is returned while the pool is paused goes to the first caller, w
   await scene.end();
 });
 
-Deno.test("a pool that is paused closes nothing to make room for a fresh one", async () => {
+Deno.test("a paused pool closes nothing to make room for a fresh resource", async () => {
   using scene = sceneOf({ maxSize: 1 });
   const { pool, connector } = scene;
   const waiters = [new Outcome(pool.acquire()), new Outcome(pool.acquire({ fresh: true }))];
@@ -60,7 +60,7 @@ Deno.test("a pool that is paused closes nothing to make room for a fresh one", a
   await pool.close({ force: true });
 });
 
-Deno.test("a pool that is closed while it is paused serves those that wait, if that was asked for", async () => {
+Deno.test("a paused pool that is closed with waiters 'serve' serves its waiters", async () => {
   const single = new Pool(() => ({}), { maxSize: 1 });
   const keyed = new KeyedPool((_: string) => () => ({}), { maxSize: 1 });
   for (

@@ -28,7 +28,7 @@ function gauges({ leased, idle, connecting, closing, waiting }: Pool<Thing>["sta
   return { leased, idle, connecting, closing, waiting };
 }
 
-Deno.test("a pool opens nothing before somebody asks, and reuses what it has opened", async () => {
+Deno.test("a pool opens nothing before the first acquire, and reuses resources", async () => {
   using scene = sceneOf();
   await microtasks();
   assertEquals(scene.connector.things.length, 0);
@@ -68,7 +68,7 @@ Deno.test("stats count every state that a resource can be in", async () => {
   await scene.end();
 });
 
-Deno.test("stats are a snapshot, which later events do not change", async () => {
+Deno.test("stats are a snapshot that later events do not change", async () => {
   using scene = sceneOf();
   const before = scene.pool.stats;
   await scene.take();
@@ -90,7 +90,7 @@ Deno.test("a pool shows itself in one line, as a string and where it is logged",
   await scene.end();
 });
 
-Deno.test("waiters are served in the order in which they came, and one who comes in the tick of a release is the last", async () => {
+Deno.test("waiters are served in order of arrival, and a caller in the tick of a release comes last", async () => {
   using scene = sceneOf({ maxSize: 1 });
   const lease = await scene.take();
   const waiters = [1, 2, 3].map(() => scene.acquire());
@@ -134,7 +134,7 @@ Deno.test("tryAcquire lends what is idle, and opens nothing", async () => {
   await scene.end();
 });
 
-Deno.test("more than maxIdle idle resources are closed as they come back", async () => {
+Deno.test("idle resources beyond maxIdle are closed on release", async () => {
   using scene = sceneOf({ maxSize: Infinity, maxIdle: 10 });
   const leases = await take(scene, 15);
   assertEquals(scene.connector.things.length, 15);
@@ -146,7 +146,7 @@ Deno.test("more than maxIdle idle resources are closed as they come back", async
   await scene.end();
 });
 
-Deno.test("with maxIdle 0 every release closes, unless somebody waits", async () => {
+Deno.test("with maxIdle 0 every release closes, unless a caller waits", async () => {
   using scene = sceneOf({ maxSize: 1, maxIdle: 0 });
   const lease = await scene.take();
   const waiter = scene.acquire();
@@ -158,7 +158,7 @@ Deno.test("with maxIdle 0 every release closes, unless somebody waits", async ()
   await scene.end();
 });
 
-Deno.test("beyond maxWaiting nobody waits, and a dial under way does not count", async () => {
+Deno.test("beyond maxWaiting callers are rejected, and callers with a dial do not count", async () => {
   using scene = sceneOf({ maxSize: 1, maxWaiting: 1 });
   scene.connector.script.connect = "slow";
   const dialling = scene.acquire();
@@ -175,7 +175,7 @@ Deno.test("beyond maxWaiting nobody waits, and a dial under way does not count",
   await scene.end();
 });
 
-Deno.test("with maxWaiting 0 what is idle or can be dialled is had, and nothing else", async () => {
+Deno.test("with maxWaiting 0 only an idle resource or a dial serves a caller", async () => {
   using scene = sceneOf({ maxSize: 1, maxWaiting: 0 });
   (await scene.take()).release();
   const lease = await scene.take();
@@ -189,7 +189,7 @@ Deno.test("with maxWaiting 0 what is idle or can be dialled is had, and nothing 
   await scene.end();
 });
 
-Deno.test("timeout 0 does not wait in line, but for a dial that can begin at once", async () => {
+Deno.test("timeout 0 does not wait in the queue, but awaits a dial that can begin at once", async () => {
   for (const inOptions of [true, false]) {
     using scene = sceneOf({ maxSize: 1, ...inOptions ? { acquireTimeout: 0 } : {} });
     const call = () => scene.acquire(inOptions ? undefined : { timeout: 0 });
@@ -204,14 +204,14 @@ Deno.test("timeout 0 does not wait in line, but for a dial that can begin at onc
   }
 });
 
-Deno.test("timeout 0 does not wait in line either when the dial that was begun comes to nothing for it", async () => {
+Deno.test("timeout 0 does not wait in the queue when its dial turns out to be surplus", async () => {
   using scene = sceneOf({ maxSize: 2 });
   await scene.take();
   scene.connector.script.connect = "slow";
   const caller = scene.acquire({ timeout: 0 });
   scene.pool.resize(1);
   await scene.elapse(20);
-  assertEquals(scene.pool.stats.size, 1, "the dial was one too many");
+  assertEquals(scene.pool.stats.size, 1, "the dial was surplus");
   assertInstanceOf(caller.error, PoolExhaustedError);
   await scene.end();
 });
@@ -229,7 +229,7 @@ Deno.test("no more than maxConnecting dials are in flight, and all callers are s
   await scene.end();
 });
 
-Deno.test("a failed or given-up dial frees its share of maxConnecting", async () => {
+Deno.test("a failed or abandoned dial no longer counts against maxConnecting", async () => {
   await eachCase(["error", "throw", "never"] as const, String, async (behaviour) => {
     using scene = sceneOf({ maxSize: 3, maxConnecting: 1 });
     scene.connector.script.connect = behaviour;
@@ -243,7 +243,7 @@ Deno.test("a failed or given-up dial frees its share of maxConnecting", async ()
   });
 });
 
-Deno.test("callers who find the pool full use up no share of maxConnecting", async () => {
+Deno.test("callers of a full pool do not count against maxConnecting", async () => {
   using scene = sceneOf({ maxSize: 1, maxConnecting: 1 });
   const lease = await scene.take();
   const callers = [1, 2, 3].map(() => scene.acquire());
@@ -253,7 +253,7 @@ Deno.test("callers who find the pool full use up no share of maxConnecting", asy
   await scene.end();
 });
 
-Deno.test("a fresh resource is a new one, also beside an idle one", async () => {
+Deno.test("a fresh resource is a new one, even if one is idle", async () => {
   using scene = sceneOf({ maxSize: 2 });
   (await scene.take()).release();
   const lease = await scene.take({ fresh: true });
@@ -275,7 +275,7 @@ Deno.test("at maxSize a fresh resource takes the place of the one that has been 
   await scene.end();
 });
 
-Deno.test("at maxSize with none idle, a fresh resource takes the place of the first that comes back", async () => {
+Deno.test("at maxSize with none idle, a fresh resource takes the place of the first that is released", async () => {
   using scene = sceneOf({ maxSize: 1 });
   const old = await scene.take();
   const { value } = old;
@@ -293,7 +293,7 @@ Deno.test("at maxSize with none idle, a fresh resource takes the place of the fi
   await scene.end();
 });
 
-Deno.test("callers for fresh resources replace as many idle ones as they need, one each", async () => {
+Deno.test("each caller for a fresh resource replaces one idle resource", async () => {
   using scene = sceneOf({ maxSize: 4 });
   for (const lease of await take(scene, 4)) lease.release();
   const fresh = [scene.acquire({ fresh: true }), scene.acquire({ fresh: true })];
@@ -315,7 +315,7 @@ Deno.test("a larger size lets waiters dial at once", async () => {
   await scene.end();
 });
 
-Deno.test("a smaller size closes idle resources now and lent ones on return, as many as are too many", async () => {
+Deno.test("a smaller size closes the surplus: idle resources now, leased ones on release", async () => {
   using scene = sceneOf({ maxSize: 6 });
   const leases = await take(scene, 6);
   for (const lease of leases.splice(4)) lease.release();
@@ -337,7 +337,7 @@ Deno.test("a smaller size closes idle resources now and lent ones on return, as 
   await scene.end();
 });
 
-Deno.test("a pool resized down and up again while busy owes nothing", async () => {
+Deno.test("a busy pool resized down and up again closes no more than the surplus in between", async () => {
   using scene = sceneOf({ maxSize: 4 });
   const leases = await take(scene, 4);
   scene.pool.resize(1);
@@ -350,7 +350,7 @@ Deno.test("a pool resized down and up again while busy owes nothing", async () =
   await scene.end();
 });
 
-Deno.test("a smaller size while dials are in flight closes what is too many when it arrives", async () => {
+Deno.test("a smaller size while dials are in flight closes the surplus when it arrives", async () => {
   using scene = sceneOf({ maxSize: 4 });
   scene.connector.script.connect = "slow";
   const callers = [1, 2, 3, 4].map(() => scene.acquire());
@@ -366,7 +366,7 @@ Deno.test("a smaller size while dials are in flight closes what is too many when
   await scene.end();
 });
 
-Deno.test("clear retires what is idle at once and what is lent on its return, and nothing younger", async () => {
+Deno.test("clear retires idle resources at once and leased ones on release, and none opened later", async () => {
   using scene = sceneOf({ maxSize: 3 });
   const [a, b] = await take(scene, 2);
   b!.release();
@@ -382,7 +382,7 @@ Deno.test("clear retires what is idle at once and what is lent on its return, an
   await scene.end();
 });
 
-Deno.test("warm opens as many as are to be idle, as far as there is room", async () => {
+Deno.test("warm opens the requested number of idle resources, as far as there is room", async () => {
   using scene = sceneOf({ maxSize: 3 });
   assertEquals(await scene.pool.warm(2), 2);
   assertEquals([scene.pool.stats.idle, await scene.pool.warm(2)], [2, 0]);

@@ -4,7 +4,7 @@ import { LIMIT, microtasks, Scene } from "../support/scene.ts";
 import { ScriptedConnector, type Thing } from "../support/scripted_connector.ts";
 import { TimerSpy } from "../support/spies.ts";
 
-/** A scene whose only thing settles when it is told to, and a caller who waits for that. */
+/** A scene with one resource whose probe() is resolved by the test, and a caller that awaits it. */
 async function settling(
   options: PoolOptions = {},
   without: ("check" | "reset")[] = ["check", "reset"],
@@ -20,11 +20,11 @@ async function settling(
   const leaving = new AbortController();
   const caller = scene.acquire({ timeout: 10 * LIMIT, signal: leaving.signal });
   await microtasks();
-  assertEquals(scene.pool.stats.preparing, 1, "it has begun");
+  assertEquals(scene.pool.stats.preparing, 1, "the probe has begun");
   return { scene, connector, caller, leaving, resolve };
 }
 
-Deno.test("close() waits for what settles, no longer than checkTimeout, and leaves no timer", async () => {
+Deno.test("close() waits for a pending probe(), no longer than checkTimeout, and leaves no timer", async () => {
   for (const settles of [true, false]) {
     const { scene, caller, resolve } = await settling();
     using _ = scene;
@@ -40,7 +40,7 @@ Deno.test("close() waits for what settles, no longer than checkTimeout, and leav
   }
 });
 
-Deno.test("close() by force does not wait for what settles, which is late then", async () => {
+Deno.test("a forced close() does not wait for a pending probe()", async () => {
   const { scene, resolve } = await settling();
   using _ = scene;
   const closing = scene.close({ force: true });
@@ -50,7 +50,7 @@ Deno.test("close() by force does not wait for what settles, which is late then",
   await scene.end();
 });
 
-Deno.test("what is cleared while it settles is closed then, and the caller gets another", async () => {
+Deno.test("a resource cleared during its probe() is closed afterwards, and the caller gets another", async () => {
   const { scene, caller, resolve } = await settling();
   using _ = scene;
   scene.pool.clear();
@@ -61,7 +61,7 @@ Deno.test("what is cleared while it settles is closed then, and the caller gets 
   await scene.end();
 });
 
-Deno.test("one who leaves while a resource settles for him costs no slot: it goes to the next", async () => {
+Deno.test("a caller aborted during a probe() costs no slot: the resource goes to the next", async () => {
   const { scene, caller, leaving, resolve } = await settling();
   using _ = scene;
   const next = scene.acquire();
@@ -75,11 +75,11 @@ Deno.test("one who leaves while a resource settles for him costs no slot: it goe
   await scene.end();
 });
 
-Deno.test("what settles when it has been given up changes nothing, and leaves no timer", async () => {
+Deno.test("a probe() that settles after it was given up changes nothing, and leaves no timer", async () => {
   const { scene, connector, caller, resolve } = await settling();
   using _ = scene;
   await scene.elapse(LIMIT);
-  assertEquals(caller.value?.value.id, 1, "he has got another");
+  assertEquals(caller.value?.value.id, 1, "the caller has another");
   resolve();
   await microtasks();
   connector.probe = () => Promise.resolve();
@@ -90,7 +90,7 @@ Deno.test("what settles when it has been given up changes nothing, and leaves no
   await scene.end();
 });
 
-Deno.test("a check that is due begins when the resource has settled, and has its own time", async () => {
+Deno.test("a due check begins after the probe(), with a time limit of its own", async () => {
   const { scene, caller, resolve } = await settling({}, ["reset"]);
   using _ = scene;
   scene.connector.script.check = "never";
@@ -105,7 +105,7 @@ Deno.test("a check that is due begins when the resource has settled, and has its
   await scene.end();
 });
 
-Deno.test("a thenable that settles at once, and twice, and then fails, is heard once", async () => {
+Deno.test("only the first answer of a thenable from probe() counts", async () => {
   const { scene, connector } = await settling();
   using _ = scene;
   connector.probe = () => ({
@@ -130,7 +130,7 @@ Deno.test("a thenable that settles at once, and twice, and then fails, is heard 
   await scene.end();
 });
 
-Deno.test("what settles within microtasks takes no timer each time", async () => {
+Deno.test("a probe() that settles within microtasks sets no timer", async () => {
   using timers = new TimerSpy();
   const connector: Connector<object> = {
     connect: () => ({}),
@@ -152,7 +152,7 @@ Deno.test("what settles within microtasks takes no timer each time", async () =>
   assertEquals(timers.pending, 0, "and none is left");
 });
 
-Deno.test("one who waits without end for a resource to settle keeps the process alive until its time is over", async () => {
+Deno.test("a caller without a deadline that awaits a probe() keeps the process alive until checkTimeout", async () => {
   using timers = new TimerSpy();
   const things = [{}, {}];
   let dials = 0;
@@ -164,9 +164,9 @@ Deno.test("one who waits without end for a resource to settle keeps the process 
   };
   await using pool = new Pool(connector, { maxSize: 1, checkTimeout: 50, idleTimeout: Infinity });
   (await pool.acquire()).release();
-  assertEquals(timers.holding, 0, "nobody waits");
+  assertEquals(timers.holding, 0, "no caller waits");
   const acquired = pool.acquire({ timeout: Infinity });
-  acquired.catch(() => {}); // the pool is closed if the next line throws
+  acquired.catch(() => {}); // rejects if the next line throws, since the pool is closed then
   assertEquals(timers.holding, 1);
   using lease = await acquired;
   assertStrictEquals(lease.value, things[1]);

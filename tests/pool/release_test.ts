@@ -35,7 +35,7 @@ Deno.test("Lease.release() of an ended lease does not take the socket from its n
   assertEquals([await roundTrip(present, "mine"), pool.stats.leased], ["mine", 1]);
 });
 
-Deno.test("Lease.ended tells how things are", async () => {
+Deno.test("Lease.ended says whether the lease has ended", async () => {
   await using server = EchoServer.listen();
   await using pool = new Pool(tcp({ port: server.port }));
   for (const end of ["release", "discard", "close", Symbol.dispose] as const) {
@@ -103,7 +103,7 @@ Deno.test("SocketLease.close() closes the socket for good and frees its slot", a
   await until(() => server.ends === 1);
 });
 
-Deno.test("SocketLease takes the place of a Deno.Conn: using after close() throws nothing", async () => {
+Deno.test("SocketLease can replace a Deno.Conn: `using` after close() throws nothing", async () => {
   await using server = EchoServer.listen();
   await using pool = new Pool(tcp({ port: server.port }));
   {
@@ -114,7 +114,7 @@ Deno.test("SocketLease takes the place of a Deno.Conn: using after close() throw
   assertEquals(pool.stats.size, 0);
 });
 
-Deno.test("SocketLease throws once it has ended, and whoever holds the socket notices nothing", async () => {
+Deno.test("SocketLease throws once it has ended, and the socket's next borrower is not affected", async () => {
   await using server = EchoServer.listen();
   await using pool = new Pool(tcp({ port: server.port }), { maxSize: 1 });
   const old = await pool.acquire();
@@ -150,7 +150,7 @@ const readers: Record<string, (conn: Lease) => Promise<unknown>> = {
 };
 
 for (const [reader, readReply] of Object.entries(readers)) {
-  Deno.test(`A reply's unread rest after ${reader} does not reach the next borrower`, async () => {
+  Deno.test(`The unread rest of a reply after ${reader} does not reach the next borrower`, async () => {
     await using server = EchoServer.listen(appending("|EXTRA"));
     await using pool = new Pool(tcp({ port: server.port }), { maxSize: 1 });
     for (const request of ["ping", "pong", "ding"]) {
@@ -167,7 +167,7 @@ for (const [reader, readReply] of Object.entries(readers)) {
     assertEquals(await roundTrip(next, "last"), "last");
   });
 
-  Deno.test(`A reply's unread rest after ${reader} does not reach the waiter in line`, async () => {
+  Deno.test(`The unread rest of a reply after ${reader} does not reach a waiting caller`, async () => {
     await using server = EchoServer.listen(appending("|EXTRA"));
     await using pool = new Pool(tcp({ port: server.port }), { maxSize: 1 });
     const request = async (name: string) => {
@@ -186,7 +186,7 @@ for (const [reader, readReply] of Object.entries(readers)) {
   });
 }
 
-Deno.test("A reply's unread rest does not reach who takes the socket in the tick of the release", async () => {
+Deno.test("The unread rest of a reply does not reach a caller in the tick of the release", async () => {
   await using server = EchoServer.listen(appending("|EXTRA"));
   await using pool = new Pool(tcp({ port: server.port }), { maxSize: 1 });
   for (const request of ["ping", "pong"]) {
@@ -194,13 +194,13 @@ Deno.test("A reply's unread rest does not reach who takes the socket in the tick
     assertEquals(await roundTrip(first, request), request);
     first.release();
     using next = pool.tryAcquire();
-    // Who would not wait must not be misled: an error, or the right reply.
+    // A non-waiting caller gets an error or its own reply.
     const reply = next === undefined ? "" : await roundTrip(next, "mine").catch(() => "");
     assert(reply === "" || reply === "mine", reply);
   }
 });
 
-Deno.test("A reply that comes after its lease has ended reaches nobody", async () => {
+Deno.test("A reply that comes after the end of its lease reaches no borrower", async () => {
   let waiting!: Peer;
   await using server = EchoServer.listen((peer) => void (waiting = peer));
   await using pool = new Pool(tcp({ port: server.port }), { maxSize: 1 });
@@ -268,7 +268,7 @@ Deno.test("A socket whose peer died while it was leased is not lent again", asyn
   assertEquals(server.accepts, 2);
 });
 
-Deno.test("A socket whose peer hung up after the reply is not lent to the waiter in line", async () => {
+Deno.test("A socket whose peer hung up after the reply is not lent to a waiting caller", async () => {
   await using server = EchoServer.listen(closing);
   await using pool = new Pool(tcp({ port: server.port }), { maxSize: 1 });
   const held = await pool.acquire();
@@ -280,7 +280,7 @@ Deno.test("A socket whose peer hung up after the reply is not lent to the waiter
   assertEquals(server.accepts, 2);
 });
 
-Deno.test("Lease.value throws once the lease has ended, however it did", async () => {
+Deno.test("Lease.value throws once the lease has ended in any way", async () => {
   await using pool = new Pool(() => ({ close: () => {} }));
   for (const end of ["release", "discard", "detach", Symbol.dispose] as const) {
     const lease = await pool.acquire();
@@ -290,7 +290,7 @@ Deno.test("Lease.value throws once the lease has ended, however it did", async (
   }
 });
 
-Deno.test("Lease.detach() gives the socket away for good, and frees the slot", async () => {
+Deno.test("Lease.detach() keeps the socket out of the pool, and frees the slot", async () => {
   await using server = EchoServer.listen();
   const pool = new Pool(tcp({ port: server.port }), { maxSize: 1 });
   const lease = await pool.acquire();
@@ -321,7 +321,7 @@ Deno.test("A lease that ends after the pool was closed closes its socket, and th
   assertThrows(() => pool.tryAcquire(), PoolClosedError);
 });
 
-Deno.test("Pool.close() takes the socket from its borrower at the timeout", async () => {
+Deno.test("Pool.close() closes a leased socket at the timeout", async () => {
   await using server = EchoServer.listen(mute);
   const pool = new Pool(tcp({ port: server.port }));
   const conn = await pool.acquire();

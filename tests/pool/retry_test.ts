@@ -8,12 +8,19 @@ import {
   assertRejects,
   assertStrictEquals,
 } from "@std/assert";
-import { Pool, PoolClosedError, type PoolOptions, PoolTimeoutError, tcp } from "../../mod.ts";
+import {
+  type Connector,
+  Pool,
+  PoolClosedError,
+  type PoolOptions,
+  PoolTimeoutError,
+  tcp,
+} from "../../mod.ts";
 import { costs } from "../support/cpu.ts";
 import { echo, EchoServer, unusedPort } from "../support/echo_server.ts";
 import { roundTrip } from "../support/round_trip.ts";
 import { microtasks, Scene } from "../support/scene.ts";
-import { ScriptedConnector } from "../support/scripted_connector.ts";
+import { ScriptedConnector, type Thing } from "../support/scripted_connector.ts";
 import { assertTakes, timed, until } from "../support/until.ts";
 
 const RETRY = { attempts: Infinity, minDelay: 100, maxDelay: 400 };
@@ -28,7 +35,7 @@ function dials(scene: Scene): number {
   return scene.connector.count("connect");
 }
 
-Deno.test("a server that refuses twice and then comes up costs a patient caller three dials", async () => {
+Deno.test("a server that refuses twice and then accepts costs a caller three dials", async () => {
   const port = unusedPort();
   const servers: EchoServer[] = [];
   const onError = () => void (pool.stats.dials.failed === 2 && servers.push(up()));
@@ -54,7 +61,7 @@ Deno.test("a server that always refuses costs three dials, and the caller gets t
   assertEquals([pool.stats.dials.failed, pool.stats.size, pool.stats.waiting], [3, 0, 0]);
 });
 
-Deno.test("an error that trying again cannot help costs one dial", async () => {
+Deno.test("an error that is not retryable costs one dial", async () => {
   const errors = [
     new Deno.errors.InvalidData("invalid peer certificate: UnknownIssuer"),
     new Deno.errors.PermissionDenied("no"),
@@ -81,7 +88,7 @@ Deno.test({
   },
 });
 
-Deno.test("a dial that takes too long is tried again as one that fails is", async () => {
+Deno.test("a dial that times out is retried like one that fails", async () => {
   using scene = sceneOf({ connectTimeout: 50, retry: { attempts: 2, minDelay: 100 } });
   scene.connector.script.connect = "never";
   const caller = scene.acquire();
@@ -93,7 +100,68 @@ Deno.test("a dial that takes too long is tried again as one that fails is", asyn
   await scene.end();
 });
 
-Deno.test("the delays double from minDelay to maxDelay, each by up to a half shorter", async () => {
+for (const code of ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]) {
+  Deno.test(`a caller whose dials fail with ${code} waits for what is lent, and is told where nothing is`, async () => {
+    const error = Object.assign(new Error("this process has no more"), { code });
+    using scene = sceneOf({ maxSize: 3, retry: { attempts: 2, minDelay: 10, maxDelay: 10 } });
+    scene.connector.script.connect = "ok";
+    const held = await scene.take();
+    (scene.connector as Connector<Thing>).connect = () => Promise.reject(error);
+    const waiter = scene.acquire();
+    await scene.elapse(100);
+    assertEquals(waiter.state, "pending");
+    assertLess(2, scene.pool.stats.dials.failed);
+    held.release();
+    await microtasks();
+    waiter.value!.discard();
+    const alone = scene.acquire();
+    await scene.elapse(100);
+    assertStrictEquals(alone.error, error);
+    await scene.end();
+  });
+}
+
+const faults: [string, unknown][] = [
+  ["is the server's", Object.assign(new Error("refused"), { code: "ECONNREFUSED" })],
+  ["can't be had", {
+    get code() {
+      throw new Error("no code");
+    },
+  }],
+];
+
+for (const [title, error] of faults) {
+  Deno.test(`a caller whose dials fail with an error whose code ${title} is told, whatever is lent`, async () => {
+    using scene = sceneOf({ maxSize: 3, retry: { attempts: 2, minDelay: 10, maxDelay: 10 } });
+    scene.connector.script.connect = "ok";
+    await scene.take();
+    (scene.connector as Connector<Thing>).connect = () => Promise.reject(error);
+    const caller = scene.acquire();
+    await scene.elapse(100);
+    assertEquals([caller.state, scene.pool.stats.dials.failed], ["rejected", 2]);
+    assert(caller.error === error);
+    await scene.end();
+  });
+}
+
+Deno.test("a dial that was begun before the server went down counts as no probe", async () => {
+  using scene = sceneOf({ connectTimeout: Infinity });
+  scene.connector.script.connect = "never";
+  const callers = [scene.acquire(), scene.acquire()];
+  const [first, late] = scene.connector.calls;
+  first!.fail();
+  await scene.elapse(100);
+  assertEquals(dials(scene), 3, "the probe is under way");
+  late!.fail();
+  await scene.elapse(1_000);
+  assertEquals(dials(scene), 3, "and stays alone");
+  scene.connector.heal();
+  await microtasks();
+  assertEquals(callers.map(({ state }) => state), ["fulfilled", "fulfilled"]);
+  await scene.end();
+});
+
+Deno.test("the delays double from minDelay to maxDelay, each shortened by up to a half", async () => {
   using scene = sceneOf({ maxSize: 1 });
   const times: number[] = [];
   scene.connector.onCall = () => times.push(scene.time.now);
@@ -128,7 +196,7 @@ Deno.test("the whole pool has one schedule: a server that is down sees one probe
   using scene = sceneOf({ maxSize: 5, connectTimeout: 10_000 });
   scene.connector.script.connect = "never";
   const callers = Array.from({ length: 50 }, () => scene.acquire());
-  assertEquals(dials(scene), 5, "nobody knows yet that it is down");
+  assertEquals(dials(scene), 5, "it is not known to be down yet");
   for (const call of [...scene.connector.calls]) call.fail();
   await microtasks();
   for (let probe = 1; probe <= 5; probe++) {
@@ -145,7 +213,7 @@ Deno.test("the whole pool has one schedule: a server that is down sees one probe
   assertEquals(
     [scene.pool.stats.leased, scene.pool.stats.connecting],
     [1, 4],
-    "all are let through",
+    "all callers are served",
   );
   assert(callers.every((caller) => caller.state !== "rejected"));
   scene.connector.heal();
@@ -169,7 +237,7 @@ Deno.test("callers keep their places while the server is down", async () => {
   await scene.end();
 });
 
-Deno.test("a probe that fails counts for all who wait for it: nobody's attempts cost dials of his own", async () => {
+Deno.test("a failed probe counts as an attempt of every waiting caller", async () => {
   using scene = sceneOf({ maxSize: 5, retry: { ...RETRY, attempts: 3 } });
   const callers = Array.from({ length: 50 }, () => scene.acquire());
   await scene.elapse(2_000);
@@ -178,7 +246,7 @@ Deno.test("a probe that fails counts for all who wait for it: nobody's attempts 
   await scene.end();
 });
 
-Deno.test("whoever is tired of waiting for the server leaves at once, and nobody dials for none", async () => {
+Deno.test("a caller that waits for a dead server can leave at once, and without callers there are no dials", async () => {
   using scene = sceneOf({ maxSize: 1 });
   const controller = new AbortController();
   const aborted = scene.acquire({ signal: controller.signal });
@@ -195,7 +263,7 @@ Deno.test("whoever is tired of waiting for the server leaves at once, and nobody
   await scene.end();
 });
 
-Deno.test("a close while the server is down turns everybody away, and leaves no timer", async () => {
+Deno.test("a close while the server is down rejects all callers, and leaves no timer", async () => {
   using scene = sceneOf({ maxSize: 2, minIdle: 1 });
   const callers = [1, 2, 3].map(() => scene.acquire());
   await scene.elapse(300);
@@ -206,7 +274,7 @@ Deno.test("a close while the server is down turns everybody away, and leaves no 
   await scene.end();
 });
 
-Deno.test("the timeout error tells of the last failed dial, and how long ago that was", async () => {
+Deno.test("the timeout error names the last failed dial and its age", async () => {
   using scene = sceneOf({ maxSize: 1 });
   const times: number[] = [];
   scene.connector.onCall = () => times.push(scene.time.now);
@@ -220,7 +288,7 @@ Deno.test("the timeout error tells of the last failed dial, and how long ago tha
   await scene.end();
 });
 
-Deno.test("the timeout error tells of a refused connection", async () => {
+Deno.test("the timeout error names a refused connection", async () => {
   await using pool = new Pool(tcp({ port: unusedPort() }), { retry: { ...RETRY, minDelay: 10 } });
   const error = await assertRejects(() => pool.acquire({ timeout: 100 }), PoolTimeoutError);
   assertInstanceOf(error.cause, Deno.errors.ConnectionRefused);
@@ -274,7 +342,7 @@ Deno.test("1,000 callers of a dead server cost a few dials, and about as much as
   assertLess(many, 4 * one, "ms of processor time");
 });
 
-/** The processor time that passes between dials of a dead server, by the schedule, while so many wait. */
+/** The processor time used between two scheduled dials of a dead server, while `count` callers wait. */
 async function costOfWaiting(count: number): Promise<number> {
   const retry = { attempts: Infinity, minDelay: 20, maxDelay: 100 };
   let told = () => {};
@@ -294,7 +362,7 @@ async function costOfWaiting(count: number): Promise<number> {
   return all[0]!;
 }
 
-Deno.test("a dial that takes too long says so each time in as many words", async () => {
+Deno.test("the timeout error of repeated dial timeouts does not grow", async () => {
   using scene = sceneOf({ connectTimeout: 10, retry: { attempts: 20, minDelay: 1, maxDelay: 1 } });
   scene.connector.script.connect = "never";
   const caller = scene.acquire();

@@ -23,7 +23,7 @@ const scenarios = [
 ].flat() as Scenario[];
 
 for (const scenario of scenarios) {
-  Deno.test(`Pool plays its part: ${scenario.name}`, async () => {
+  Deno.test(`Pool follows the scenario: ${scenario.name}`, async () => {
     assertEquals(await play(scenario), scenario.events);
   });
 }

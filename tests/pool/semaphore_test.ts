@@ -14,7 +14,7 @@ import { microtasks, Outcome } from "../support/scene.ts";
 
 const REASON = new Error("enough");
 
-/** Notes down who was served, in order. */
+/** Records the waiters in the order in which they are served. */
 class Queue {
   readonly served: string[] = [];
   readonly permits = new Map<string, Permit>();
@@ -48,7 +48,7 @@ Deno.test("a semaphore gives out as many permits as it has, and no more", () => 
   assertEquals(gauges(semaphore), { permits: 2, available: 1, waiting: 0 });
 });
 
-Deno.test("a semaphore serves its waiters in the order in which they came", async () => {
+Deno.test("a semaphore serves its waiters in order of arrival", async () => {
   const queue = new Queue(new Semaphore(1));
   const names = ["a", "b", "c", "d"];
   for (const name of names) queue.join(name);
@@ -61,7 +61,7 @@ Deno.test("a semaphore serves its waiters in the order in which they came", asyn
   assertEquals(gauges(queue.semaphore), { permits: 1, available: 1, waiting: 0 });
 });
 
-Deno.test("an acquire of a semaphore in the very tick of the release comes after the waiters", async () => {
+Deno.test("an acquire of a semaphore in the tick of the release comes after the waiters", async () => {
   const queue = new Queue(new Semaphore(1));
   for (const name of ["holder", "w1", "w2"]) queue.join(name);
   await microtasks();
@@ -189,7 +189,7 @@ Deno.test("an already aborted signal touches no semaphore", async () => {
   assertEquals(spy.added, 0);
 });
 
-Deno.test("a permit that can be had at once adds no listener", async () => {
+Deno.test("a permit that is free at once adds no listener", async () => {
   const semaphore = new Semaphore(1);
   using spy = new ListenerSpy();
   using _permit = await semaphore.acquire({ signal: new AbortController().signal });
@@ -209,7 +209,7 @@ Deno.test("a semaphore leaves no listener on a signal whose waiters were all ser
   assertEquals([spy.added, spy.on(signal)], [1, 0]);
 });
 
-Deno.test("resizing a semaphore up wakes as many waiters as there are more permits", async () => {
+Deno.test("resizing a semaphore up serves one waiter for each new permit", async () => {
   const queue = new Queue(new Semaphore(1));
   for (const name of ["a", "b", "c", "d"]) queue.join(name);
   queue.semaphore.resize(3);
@@ -218,7 +218,7 @@ Deno.test("resizing a semaphore up wakes as many waiters as there are more permi
   assertEquals(gauges(queue.semaphore), { permits: 3, available: 0, waiting: 1 });
 });
 
-Deno.test("resizing a semaphore down lets holders finish, and their permits vanish", async () => {
+Deno.test("resizing a semaphore down removes permits as they are released", async () => {
   const queue = new Queue(new Semaphore(3));
   for (const name of ["a", "b", "c", "d"]) queue.join(name);
   await microtasks();
@@ -234,7 +234,7 @@ Deno.test("resizing a semaphore down lets holders finish, and their permits vani
   assertEquals(gauges(queue.semaphore), { permits: 1, available: 1, waiting: 0 });
 });
 
-Deno.test("a semaphore resized down and up again owes nothing", async () => {
+Deno.test("a semaphore resized down and up again has the right number of permits", async () => {
   const queue = new Queue(new Semaphore(3));
   for (const name of ["a", "b", "c"]) queue.join(name);
   await microtasks();
@@ -245,7 +245,7 @@ Deno.test("a semaphore resized down and up again owes nothing", async () => {
   assertEquals(queue.semaphore.available, 3);
 });
 
-Deno.test("a semaphore with infinitely many permits has nobody wait", () => {
+Deno.test("a semaphore with infinitely many permits lets no caller wait", () => {
   const semaphore = new Semaphore(Infinity);
   for (let i = 0; i < 1_000; i++) assert(semaphore.tryAcquire());
   assertEquals(gauges(semaphore), { permits: Infinity, available: Infinity, waiting: 0 });
@@ -255,7 +255,7 @@ Deno.test("a semaphore with infinitely many permits has nobody wait", () => {
   assert(semaphore.tryAcquire());
 });
 
-Deno.test("a semaphore refuses a number of permits that is none, and names it", () => {
+Deno.test("a semaphore refuses an invalid number of permits, and names it", () => {
   const bad: [unknown, typeof RangeError | typeof TypeError, string][] = [
     [NaN, RangeError, "NaN"],
     [-1, RangeError, "-1"],
@@ -305,7 +305,7 @@ Deno.test("10,000 waiters of a semaphore on one signal are aborted in linear tim
   await assertCheap(abortMany, 40_000);
 });
 
-/** The cost of adding `count` waiters with one signal, and of aborting them. */
+/** The cost of adding `count` waiters with one signal and aborting them. */
 async function abortMany(count: number): Promise<number> {
   const semaphore = new Semaphore(1);
   using _permit = await semaphore.acquire();
@@ -314,7 +314,7 @@ async function abortMany(count: number): Promise<number> {
   using spy = new ListenerSpy();
   const cost = processorTime();
   const waiters = Array.from({ length: count }, () => semaphore.acquire({ signal }));
-  const settled = Promise.allSettled(waiters); // what rejects unheard of costs the runtime a search
+  const settled = Promise.allSettled(waiters); // unhandled rejections would cost the runtime a search
   assertEquals(semaphore.waiting, count);
   controller.abort(REASON);
   const results = await settled;
@@ -328,12 +328,12 @@ async function abortMany(count: number): Promise<number> {
   return total;
 }
 
-Deno.test("a waiter in the middle of many leaves without a search", async () => {
+Deno.test("a waiter leaves the middle of the queue in constant time", async () => {
   const count = 40_000;
   await assertCosts(4, () => leaveFromTheMiddle(count), () => abortEach(count));
 });
 
-/** What it costs to abort `count` signals that have a listener each. */
+/** The cost of aborting `count` signals with one listener each. */
 function abortEach(count: number): number {
   let told = 0;
   const controllers = Array.from({ length: count }, () => new AbortController());
@@ -344,7 +344,7 @@ function abortEach(count: number): number {
   return cost();
 }
 
-/** What it costs that `count` waiters leave, the last first, each by a signal of its own. */
+/** The cost of `count` waiters leaving, the last first, each by its own signal. */
 async function leaveFromTheMiddle(count: number): Promise<number> {
   const semaphore = new Semaphore(0);
   const controllers = Array.from({ length: count }, () => new AbortController());
@@ -359,7 +359,7 @@ async function leaveFromTheMiddle(count: number): Promise<number> {
   return total;
 }
 
-Deno.test("a listener that is told of an abort finds the semaphore in order", async () => {
+Deno.test("an abort listener finds the semaphore in a consistent state", async () => {
   const semaphore = new Semaphore(0);
   const controller = new AbortController();
   const waiter = new Outcome(semaphore.acquire({ signal: controller.signal }));

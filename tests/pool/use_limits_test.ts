@@ -71,13 +71,13 @@ for (const [title, poolOf] of Object.entries(pools)) {
   });
 }
 
-Deno.test("Pool.use: a deadline holds what the loop was held up for against nobody", async () => {
+Deno.test("Pool.use: a deadline does not count the time for which the event loop was blocked", async () => {
   await using server = EchoServer.listen();
   await using pool = new Pool(tcp({ port: server.port }));
   await pool.ready();
   const reply = await pool.use(async (conn) => {
     await conn.writeAll("ping\n");
-    const end = performance.now() + 200; // the reply has come long before
+    const end = performance.now() + 200; // the reply arrives meanwhile
     while (performance.now() < end);
     return await conn.readUntil("\n");
   }, { deadline: 100 });

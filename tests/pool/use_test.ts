@@ -1,7 +1,14 @@
-import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
-import type { Connector, Lease, PoolTimeoutError } from "../../pool/mod.ts";
-import { eachCase, microtasks, Outcome, Scene } from "../support/scene.ts";
+import {
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStrictEquals,
+  assertStringIncludes,
+} from "@std/assert";
+import { type Connector, type Lease, PoolTimeoutError } from "../../pool/mod.ts";
+import { eachCase, LIMIT, microtasks, Outcome, Scene } from "../support/scene.ts";
 import { ScriptedConnector, type Thing } from "../support/scripted_connector.ts";
+import { ListenerSpy } from "../support/spies.ts";
 
 const ERROR = new Error("the body's");
 
@@ -9,7 +16,7 @@ function sceneOf(options = {}): Scene {
   return new Scene(new ScriptedConnector({}, ["check", "reset"]), { maxSize: 1, ...options });
 }
 
-/** A body that fails the first time it is called, in a way that shows the resource to be stale. */
+/** A body whose first call fails with an error that marks the resource as stale. */
 class FailsOnce {
   readonly lent: Thing[] = [];
   readonly run = (lease: Lease<Thing>): string => {
@@ -19,7 +26,7 @@ class FailsOnce {
   };
 }
 
-Deno.test("use gives what its body returns, and releases the resource", async () => {
+Deno.test("use resolves to the result of its body, and releases the resource", async () => {
   await eachCase(["sync", "async"], String, async (kind) => {
     using scene = sceneOf();
     const result = await scene.pool.use((lease) => {
@@ -31,7 +38,7 @@ Deno.test("use gives what its body returns, and releases the resource", async ()
   });
 });
 
-Deno.test("use whose body throws rejects with just that, and closes the resource", async () => {
+Deno.test("use rejects with the error of its body, and closes the resource", async () => {
   for (const error of [ERROR, undefined, null, 0, "text"]) {
     const bodies: Record<string, () => Promise<never>> = {
       throws: () => {
@@ -54,7 +61,7 @@ Deno.test("use whose body throws rejects with just that, and closes the resource
   }
 });
 
-Deno.test("use lets its body end the lease in any way", async () => {
+Deno.test("the body of use may end the lease in any way", async () => {
   const ends: Record<string, (lease: Lease<Thing>) => void> = {
     release: (lease) => lease.release(),
     discard: (lease) => lease.discard(),
@@ -109,7 +116,7 @@ Deno.test("an abort of use's signal in the body rejects in that turn and closes 
   await scene.end();
 });
 
-Deno.test("the deadline of a use bounds its body, and says so", async () => {
+Deno.test("the deadline of use bounds its body, and the error says so", async () => {
   using scene = sceneOf();
   const outcome = new Outcome(scene.pool.use(() => new Promise(() => {}), { deadline: 50 }));
   await scene.elapse(40);
@@ -120,7 +127,7 @@ Deno.test("the deadline of a use bounds its body, and says so", async () => {
   await scene.end();
 });
 
-Deno.test("the deadline of a use counts from the call on, its wait for a resource included", async () => {
+Deno.test("the deadline of use counts from the call on, including the wait for a resource", async () => {
   using scene = sceneOf({ maxSize: 1 });
   const lease = await scene.take();
   const outcome = new Outcome(scene.pool.use(() => new Promise(() => {}), { deadline: 50 }));
@@ -133,7 +140,7 @@ Deno.test("the deadline of a use counts from the call on, its wait for a resourc
   await scene.end();
 });
 
-Deno.test("the deadline of a use bounds a dial that a timeout of 0 waits for", async () => {
+Deno.test("the deadline of use bounds a dial that a timeout of 0 awaits", async () => {
   using scene = sceneOf();
   scene.connector.script.connect = "never";
   const outcome = new Outcome(scene.pool.use(() => {}, { timeout: 0, deadline: 50 }));
@@ -159,7 +166,7 @@ Deno.test("a stale resource is retried once, on a fresh one, only if that was as
     const outcome = new Outcome(scene.pool.use(body.run, options));
     await microtasks();
     assertEquals(body.lent.length, lent);
-    assertEquals(new Set(body.lent).size, lent, "the second is another one");
+    assertEquals(new Set(body.lent).size, lent, "the second resource is another");
     assertEquals(
       [outcome.value, outcome.error],
       lent === 2 ? ["answer", undefined] : [undefined, ERROR],
@@ -208,7 +215,107 @@ Deno.test("a stale retry keeps the caller's signal and timeout", async () => {
   await scene.end();
 });
 
-Deno.test("both acquires of a stale retry share one timeout, of which the body takes nothing", async () => {
+class OddError extends Error {
+  constructor(readonly parts: string[]) {
+    super(parts.join(" "));
+  }
+}
+
+const seconds: [string, unknown, unknown][] = [
+  ["of the language", new TypeError("refused"), TypeError],
+  ["with a code", Object.assign(new Error("refused"), { code: "ECONNREFUSED" }), Error],
+  ["of a class of its own", new OddError(["refused", "again"]), AggregateError],
+  ["that is a symbol", Symbol("refused"), AggregateError],
+];
+
+for (const [title, second, ErrorType] of seconds) {
+  Deno.test(`a stale retry whose dial fails with an error ${title} tells of both errors`, async () => {
+    using scene = sceneOf();
+    const connector = scene.connector as Connector<Thing>;
+    connector.isStale = () => true;
+    (await scene.take()).release();
+    connector.connect = () => Promise.reject(second);
+    const run = () => scene.pool.use(new FailsOnce().run, { retryStale: true });
+    const error = await assertRejects(run, Error, "refused");
+    assertStringIncludes(error.message, "; the request had failed before");
+    assertStringIncludes(error.message, ERROR.message);
+    assertStrictEquals(error.constructor, ErrorType);
+    assertStrictEquals(error.cause, ERROR);
+    if (error instanceof AggregateError) assertEquals(error.errors, [ERROR, second]);
+    assertEquals((error as { code?: string }).code, (second as { code?: string }).code);
+    await scene.end();
+  });
+}
+
+Deno.test("a stale retry that gets no resource in time tells of both errors, and nobody else of the first", async () => {
+  const told: unknown[] = [];
+  const onError = ({ error }: { error: unknown }) => told.push(error);
+  using scene = sceneOf({ hooks: { onError } });
+  (scene.connector as Connector<Thing>).isStale = () => true;
+  (await scene.take()).release();
+  scene.connector.script.connect = "never";
+  const outcome = new Outcome(scene.pool.use(new FailsOnce().run, { retryStale: true }));
+  await scene.elapse(LIMIT);
+  const { error } = outcome;
+  assertInstanceOf(error, PoolTimeoutError);
+  assertEquals([error.name, error.stage, error.stats.maxSize], ["PoolTimeoutError", "connect", 1]);
+  assertStringIncludes(error.message, "No connection was established within");
+  assertStringIncludes(error.message, "; the request had failed before");
+  assertStringIncludes(error.message, ERROR.message);
+  assertStrictEquals(error.cause, ERROR);
+  const [ofDial] = told;
+  assertInstanceOf(ofDial, PoolTimeoutError);
+  assertEquals([ofDial.cause, ofDial.message.includes("failed before")], [undefined, false]);
+  await scene.end();
+});
+
+Deno.test("a stale retry that times out over failing dials rejects with their error as the cause, and names the first error", async () => {
+  using scene = sceneOf({ maxSize: 2, retry: { attempts: Infinity, minDelay: 10 } });
+  const connector = scene.connector as Connector<Thing>;
+  connector.isStale = () => true;
+  (await scene.take()).release();
+  const refused = new Error("refused");
+  connector.connect = () => Promise.reject(refused);
+  const outcome = new Outcome(
+    scene.pool.use(new FailsOnce().run, { retryStale: true, timeout: 50 }),
+  );
+  await scene.elapse(50);
+  const { error } = outcome;
+  assertInstanceOf(error, PoolTimeoutError);
+  assertStrictEquals(error.cause, refused);
+  assertStringIncludes(error.message, ERROR.message);
+  await scene.end();
+});
+
+Deno.test("a stale retry whose wait for a resource is aborted rejects with the signal's reason alone", async () => {
+  using scene = sceneOf();
+  (scene.connector as Connector<Thing>).isStale = () => true;
+  (await scene.take()).release();
+  scene.connector.script.connect = "never";
+  const controller = new AbortController();
+  const { signal } = controller;
+  const outcome = new Outcome(scene.pool.use(new FailsOnce().run, { retryStale: true, signal }));
+  await microtasks();
+  const reason = new TypeError("enough");
+  controller.abort(reason);
+  await microtasks();
+  assertStrictEquals(outcome.error, reason);
+  await scene.end();
+});
+
+Deno.test("use leaves no listener on its signal, whatever becomes of its body", async () => {
+  using scene = sceneOf();
+  using spy = new ListenerSpy();
+  const { signal } = new AbortController();
+  await scene.pool.use(() => assertEquals(spy.on(signal), 1), { signal });
+  assertEquals(spy.on(signal), 0);
+  const fails = () => Promise.reject(ERROR);
+  assertStrictEquals(await assertRejects(() => scene.pool.use(fails, { signal })), ERROR);
+  assertEquals(spy.on(signal), 0);
+  await scene.end();
+});
+
+Deno.test("both acquires of a stale retry share one timeout, which does not count the body", async () => {
   using scene = sceneOf();
   (scene.connector as Connector<Thing>).isStale = () => true;
   const lease = await scene.take();

@@ -5,10 +5,12 @@ import {
   type AcquireRequest,
   type AssignedSlot,
   Waiter,
+  type WaitEvents,
   WaitQueue,
 } from "../../pool/_wait_queue.ts";
+import { PoolTimers } from "../../pool/_timers.ts";
 
-/** A slot that is being made ready. */
+/** A slot that is being prepared. */
 class Place implements AssignedSlot {
   readonly stage = "connect";
   waiter: Waiter | undefined = undefined;
@@ -18,19 +20,22 @@ class Place implements AssignedSlot {
 
 type Kind = AcquireRequest["kind"];
 
-/** A queue, and a plain array of the waiters that should be in it: what the queue knows, the array is searched for. */
+/** A queue, and a plain array of the waiters that should be in it, which is searched for every expected answer. */
 class World implements Disposable {
   readonly model: Waiter[] = [];
   readonly told: Waiter[] = [];
-  readonly queue = new WaitQueue(() => 0, {
+  readonly #timers = new PoolTimers({ now: () => 0, wall: () => 0 });
+  readonly queue = new WaitQueue(this.#timers);
+  readonly #events: WaitEvents = {
     aborted: (waiter) => this.told.push(waiter),
     timedOut: (waiter) => this.told.push(waiter),
-  });
+  };
   #controller = new AbortController();
 
   add(kind: Kind, priority: number, mayWait: boolean, hasSignal: boolean): void {
     const signal = hasSignal ? this.#controller.signal : undefined;
-    const request: AcquireRequest = { kind, signal, timeout: 30_000, mayWait, priority };
+    const events = this.#events;
+    const request: AcquireRequest = { kind, signal, timeout: 30_000, mayWait, priority, events };
     const waiter = hasSignal
       ? new AbortableWaiter(request, 0, () => {}, () => {})
       : new Waiter(request, 0, () => {});
@@ -39,7 +44,7 @@ class World implements Disposable {
     this.queue.add(waiter);
   }
 
-  /** A slot begins to be made ready: mostly for the first without one, but not always. */
+  /** Assigns a slot that is being prepared to a waiter without one, mostly to the first. */
   assign(choice: number, uses: number): void {
     const isFit = ({ slot, request }: Waiter) =>
       slot === undefined && (uses === 0 || request.kind === "any");
@@ -58,7 +63,7 @@ class World implements Disposable {
     for (const { slot } of first) assertStrictEquals(slot, undefined);
   }
 
-  /** A slot is ready, and goes to the first that can use it. */
+  /** A prepared slot goes to the first waiter that can use it. */
   give(choice: number): void {
     const slot = pick(this.#assigned, choice)?.slot;
     if (slot === undefined) return;
@@ -69,10 +74,14 @@ class World implements Disposable {
     if (taker === undefined) return;
     const other = taker.slot;
     this.queue.redirect(slot, taker);
-    assertEquals(slot.waiter === taker || slot.waiter === undefined, true, "it is nobody else's");
+    assertEquals(
+      slot.waiter === taker || slot.waiter === undefined,
+      true,
+      "no other waiter has it",
+    );
     if (former !== taker) {
       const isUseful = other !== undefined && (former.request.kind === "any" || other.uses === 0);
-      assertStrictEquals(former.slot, isUseful ? other : undefined, "one place for another");
+      assertStrictEquals(former.slot, isUseful ? other : undefined, "the slots are exchanged");
     }
     this.#take(taker);
   }
@@ -82,7 +91,7 @@ class World implements Disposable {
     if (waiter !== undefined) this.#take(waiter);
   }
 
-  /** All that have the signal are told, in the order in which they came. */
+  /** Aborts the signal; its waiters are told in order. */
   abort(): void {
     this.told.length = 0;
     const { signal } = this.#controller;
@@ -119,7 +128,7 @@ class World implements Disposable {
     }
   }
 
-  /** Those that do not wait, and have no slot, beyond what is coming. */
+  /** Checks the non-waiting waiters without a slot, beyond the slots that are coming. */
   #checkStranded(free: readonly Waiter[]): void {
     const stranded = free.filter(({ request }) => !request.mayWait);
     assertEquals(this.queue.hasStranded, stranded.length > 0);
@@ -143,7 +152,7 @@ class World implements Disposable {
 
   [Symbol.dispose](): void {
     for (const waiter of [...this.model]) this.#take(waiter);
-    this.queue.close();
+    this.#timers.close();
     assertEquals([this.queue.size, this.queue.next], [0, undefined]);
   }
 }
@@ -171,7 +180,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.constant<Step>((world) => world.abort()) },
 );
 
-Deno.test("WaitQueue knows at every moment who is served next, in whatever order waiters and slots come and go", () => {
+Deno.test("WaitQueue knows at every moment which waiter is served next, in any order of waiters and slots", () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60, size: "max" }), (steps) => {
       using world = new World();

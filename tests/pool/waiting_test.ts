@@ -20,7 +20,7 @@ import { roundTrip } from "../support/round_trip.ts";
 import { type Call, ScriptedConnector, type Thing } from "../support/scripted_connector.ts";
 import { assertTakes, sameTurn, until } from "../support/until.ts";
 
-/** A connector without check and reset: all that happens is dials, which succeed at once, or when the test says so. */
+/** A connector without check and reset, whose dials succeed at once or when the test says so. */
 function dialsThat(connect: "ok" | "never"): ScriptedConnector {
   return new ScriptedConnector({ connect }, ["check", "reset"]);
 }
@@ -42,7 +42,7 @@ function assertGauges(stats: PoolStats, expected: Partial<PoolStats>): void {
   assertEquals(gauges, { ...zero, ...expected });
 }
 
-Deno.test("Pool.acquire() serves waiters in order, and after them who comes at the release", async () => {
+Deno.test("Pool.acquire() serves waiters in order, before a caller in the tick of the release", async () => {
   await using server = EchoServer.listen();
   await using pool = new Pool(tcp({ port: server.port }), { maxSize: 1 });
   const served: string[] = [];
@@ -60,7 +60,7 @@ Deno.test("Pool.acquire() serves waiters in order, and after them who comes at t
   assertEquals(server.accepts, 1);
 });
 
-Deno.test("Pool.acquire() lets nobody overtake at the end of a lease, however it ends", async () => {
+Deno.test("Pool.acquire() lets no caller overtake at the end of a lease, in whatever way it ends", async () => {
   await using pool = new Pool(dialsThat("ok"), { maxSize: 1 });
   const served: string[] = [];
   const wait = (name: string) => pool.use(() => served.push(name));
@@ -105,7 +105,7 @@ Deno.test("Pool.acquire() rejects with the signal's reason in the turn of the ab
   assertEquals([await roundTrip(a, "a"), await roundTrip(b, "b")], ["a", "b"]);
 });
 
-Deno.test("Pool.acquire() with a signal that is aborted already touches nothing", async () => {
+Deno.test("Pool.acquire() with a signal that is already aborted changes nothing", async () => {
   const connector = dialsThat("never");
   await using pool = new Pool(connector);
   const reason = new Error("gone already");
@@ -115,7 +115,7 @@ Deno.test("Pool.acquire() with a signal that is aborted already touches nothing"
   assertGauges(pool.stats, {});
 });
 
-Deno.test("Pool.acquire() does not heed a signal that is aborted after it was served", async () => {
+Deno.test("Pool.acquire() ignores an abort after it was served", async () => {
   await using server = EchoServer.listen();
   await using pool = new Pool(tcp({ port: server.port }));
   const aborter = new AbortController();
@@ -139,12 +139,12 @@ Deno.test("Pool.acquire() loses no slot when the abort comes in the tick of the 
   }
 });
 
-Deno.test("Pool.acquire() gives nothing to a caller whose abort is under way", async () => {
+Deno.test("Pool.acquire() gives no resource to a caller whose signal is being aborted", async () => {
   await using pool = new Pool(dialsThat("ok"), { maxSize: 1 });
   const held = await pool.acquire();
   const aborter = new AbortController();
   const { signal } = aborter;
-  signal.addEventListener("abort", () => held.release(), { once: true }); // before the pool hears of it
+  signal.addEventListener("abort", () => held.release(), { once: true }); // runs before the pool's listener
   const served = (lease: Disposable) => lease[Symbol.dispose]();
   const waiter = pool.acquire({ signal }).then(served, (error) => error);
   aborter.abort("gave up");
@@ -179,11 +179,11 @@ Deno.test("Pool.acquire() settles with the first of abort, timeout and close in 
   }
   assertEquals(outcomes["abort,close"], "aborted");
   assertInstanceOf(outcomes["close,abort"], PoolClosedError);
-  // No timer can fire in the tick that blocks it: of what can be noticed, the abort is the first.
+  // No timer can fire in the tick that blocks the loop, so the abort is noticed first.
   assertEquals(outcomes["timeout,abort,close"], "aborted");
 });
 
-Deno.test("Pool.acquire() times out on a full pool, and says how the pool stood", async () => {
+Deno.test("Pool.acquire() times out on a full pool, and the error has the pool's state", async () => {
   await using server = EchoServer.listen();
   await using pool = new Pool(tcp({ port: server.port }), { maxSize: 1 });
   using _held = await pool.acquire();
@@ -198,7 +198,7 @@ Deno.test("Pool.acquire() times out on a full pool, and says how the pool stood"
   assertGauges(pool.stats, { leased: 1, size: 1 });
 });
 
-Deno.test("PoolTimeoutError tells the last dial's error and its age", async () => {
+Deno.test("PoolTimeoutError has the last dial's error and its age", async () => {
   const connector = dialsThat("never");
   await using pool = new Pool(connector, { maxSize: 1, connectTimeout: 1_000 });
   const refused = pool.acquire();
@@ -216,7 +216,7 @@ Deno.test("PoolTimeoutError tells the last dial's error and its age", async () =
   (await dialling).release();
 });
 
-Deno.test("PoolOptions.acquireTimeout bounds calls that name no timeout of their own", async () => {
+Deno.test("PoolOptions.acquireTimeout bounds calls without their own timeout", async () => {
   await using pool = new Pool(dialsThat("ok"), { maxSize: 1, acquireTimeout: 20 });
   using held = await pool.acquire();
   await assertRejects(() => pool.acquire(), PoolTimeoutError, "20 ms");
@@ -226,7 +226,7 @@ Deno.test("PoolOptions.acquireTimeout bounds calls that name no timeout of their
   (await patient).release();
 });
 
-Deno.test("Pool.acquire() with a timeout of 0 does not wait in line", async () => {
+Deno.test("Pool.acquire() with a timeout of 0 does not wait in the queue", async () => {
   await using server = EchoServer.listen();
   await using pool = new Pool(tcp({ port: server.port }), { maxSize: 1 });
   using first = await pool.acquire({ timeout: 0 }); // there is room: the dial is awaited
@@ -240,14 +240,27 @@ Deno.test("Pool.acquire() with a timeout of 0 does not wait in line", async () =
   seen = undefined;
   pool.acquire({ timeout: 0 }).catch((error) => seen = error);
   await sameTurn();
-  assertInstanceOf(seen, PoolExhaustedError, "nor behind one who does");
+  assertInstanceOf(seen, PoolExhaustedError, "nor behind a waiting caller");
   first.release();
   (await patient).release();
   using again = await pool.acquire({ timeout: 0 });
   assert(again.reused);
 });
 
-Deno.test("PoolOptions.maxWaiting turns away whoever comes when so many wait", async () => {
+Deno.test("borrowers that wait for a second resource of a full pool wait for each other until their time is over", async () => {
+  await using pool = new Pool(dialsThat("ok"), { maxSize: 2, track: true });
+  const borrow = async () => {
+    using _first = await pool.acquire();
+    using _second = await pool.acquire({ timeout: 20 });
+  };
+  const [end] = await Promise.allSettled([borrow(), borrow()]);
+  const reason = end.status === "rejected" ? end.reason : undefined;
+  assertInstanceOf(reason, PoolTimeoutError);
+  assertEquals(reason.stage, "wait");
+  assertStringIncludes(reason.message, "waiting_test.ts"); // who holds them: the two themselves
+});
+
+Deno.test("PoolOptions.maxWaiting rejects callers beyond that many waiters", async () => {
   await using pool = new Pool(dialsThat("ok"), { maxSize: 1, maxWaiting: 2 });
   const held = await pool.acquire();
   const waiters = [pool.acquire(), pool.acquire()];
@@ -294,14 +307,14 @@ Deno.test("Pool keeps the socket of a dial whose caller timed out", async () => 
   assertEquals([server.accepts, pool.stats.idle], [1, 1]);
 });
 
-Deno.test("PoolOptions.connectTimeout ends a dial that never settles, and disturbs nobody", async () => {
+Deno.test("PoolOptions.connectTimeout ends a dial that never settles, and affects no other caller", async () => {
   const connector = dialsThat("never");
   await using pool = new Pool(connector, { maxSize: 2, connectTimeout: 100 });
   const first = pool.acquire();
   dialsOf(connector)[0]!.succeed();
   (await first).release();
   using held = await pool.acquire();
-  const hanging = pool.acquire({ fresh: true }); // what is released is not for this caller
+  const hanging = pool.acquire({ fresh: true }); // a released resource does not serve this caller
   const rejected = assertTakes(
     [99, 300],
     () => assertRejects(() => hanging, PoolTimeoutError, "100 ms"),
@@ -318,7 +331,7 @@ Deno.test("PoolOptions.connectTimeout ends a dial that never settles, and distur
   assertGauges(pool.stats, { idle: 1, size: 1 });
 });
 
-Deno.test("Pool.acquire() rejects with a real error whatever way connect() fails", async () => {
+Deno.test("Pool.acquire() rejects with an Error in whatever way connect() fails", async () => {
   const failure = new Error("thrown");
   const ways: [string, () => Promise<never>, (error: unknown) => boolean][] = [
     ["throws", () => {
@@ -338,7 +351,7 @@ Deno.test("Pool.acquire() rejects with a real error whatever way connect() fails
   }
 });
 
-Deno.test("Pool.acquire() rejects when connect() gives what is pooled already", async () => {
+Deno.test("Pool.acquire() rejects when connect() resolves to a resource already in the pool", async () => {
   const only = {};
   await using pool = new Pool(() => only, { maxSize: 2 });
   using first = await pool.acquire();

@@ -13,8 +13,9 @@ import { echo, EchoServer, unusedPort } from "../support/echo_server.ts";
 import { roundTrip } from "../support/round_trip.ts";
 import { microtasks, Outcome, Scene } from "../support/scene.ts";
 import { type Script, ScriptedConnector, type Thing } from "../support/scripted_connector.ts";
+import { TimerSpy } from "../support/spies.ts";
 import { timed, until } from "../support/until.ts";
-import { clockOf } from "../support/clock_of.ts";
+import { clockOf } from "../support/clocks.ts";
 
 type SocketPool = Pool<Socket<Deno.NetAddr>, SocketLease<Deno.NetAddr>>;
 
@@ -25,7 +26,7 @@ function sceneOf(options: PoolOptions = {}, script: Partial<Script> = {}): Scene
   return new Scene(connector, { maxSize: 5, retry: RETRY, ...options });
 }
 
-Deno.test("warm opens no more than maxSize, and says how many", async () => {
+Deno.test("warm opens no more than maxSize, and resolves to how many", async () => {
   await using server = EchoServer.listen();
   await using pool = new Pool(tcp({ port: server.port }), { maxSize: 2 });
   assertEquals([await pool.warm(3), pool.stats.idle], [2, 2]);
@@ -64,7 +65,7 @@ Deno.test("warm keeps to maxConnecting", async () => {
   await scene.end();
 });
 
-Deno.test("warm on the retry schedule: it tries again, and rejects with the last error", async () => {
+Deno.test("warm retries on the schedule, and rejects with the last error", async () => {
   using scene = sceneOf({ retry: { ...RETRY, attempts: 3 } }, { connect: "error" });
   const lucky = new Outcome(scene.pool.warm(1));
   await scene.elapse(100);
@@ -79,7 +80,37 @@ Deno.test("warm on the retry schedule: it tries again, and rejects with the last
   await scene.end();
 });
 
-Deno.test("what warm opens goes to a waiter first", async () => {
+Deno.test("warm opens no more than maxIdle, as the others would be closed at once", async () => {
+  using scene = sceneOf({ maxIdle: 2 });
+  assertEquals([await scene.pool.warm(5), scene.connector.count("connect")], [2, 2]);
+  await scene.end();
+});
+
+Deno.test("warm opens what it promises beside a dial that a caller waits for", async () => {
+  using scene = sceneOf({}, { connect: "never" });
+  const caller = scene.acquire();
+  const warmed = new Outcome(scene.pool.warm(1));
+  assertEquals(scene.connector.count("connect"), 2);
+  scene.connector.heal();
+  await microtasks();
+  assertEquals([caller.state, warmed.value, scene.pool.stats.idle], ["fulfilled", 1, 1]);
+  await scene.end();
+});
+
+Deno.test("warm that waits for the schedule keeps the process alive, and minIdle does not", async () => {
+  for (const minIdle of [0, 1]) {
+    using scene = sceneOf({ minIdle }, { connect: "error" });
+    using timers = new TimerSpy();
+    const warmed = minIdle === 0 ? new Outcome(scene.pool.warm(1)) : undefined;
+    await microtasks();
+    await scene.elapse(200);
+    assertEquals(timers.holding, 1 - minIdle);
+    await scene.end();
+    assertEquals(warmed?.state, minIdle === 0 ? "rejected" : undefined);
+  }
+});
+
+Deno.test("a resource opened by warm goes to a waiter first", async () => {
   using scene = sceneOf({ maxSize: 1 }, { connect: "never" });
   const warmed = new Outcome(scene.pool.warm(1));
   const caller = scene.acquire();
@@ -89,7 +120,7 @@ Deno.test("what warm opens goes to a waiter first", async () => {
   await scene.end();
 });
 
-Deno.test("warm waits for what is dialled for minIdle already, and rejects if that fails", async () => {
+Deno.test("warm waits for dials already begun for minIdle, and rejects if they fail", async () => {
   using scene = sceneOf({ minIdle: 2, retry: undefined }, { connect: "never" });
   const failed = new Outcome(scene.pool.warm());
   const again = new Outcome(scene.pool.warm());
@@ -105,7 +136,7 @@ Deno.test("warm waits for what is dialled for minIdle already, and rejects if th
   await scene.end();
 });
 
-Deno.test("two warm-ups at once are both done when all is idle that either wants", async () => {
+Deno.test("two warm-ups at once share their dials, and both resolve", async () => {
   using slow = sceneOf({ minIdle: 2 }, { connect: "never" });
   const both = [new Outcome(slow.pool.warm(3)), new Outcome(slow.pool.warm(3))];
   assertEquals(slow.connector.count("connect"), 3);
@@ -129,7 +160,7 @@ Deno.test("a smaller size ends a warm-up that wanted more", async () => {
   await scene.end();
 });
 
-Deno.test("close ends a warm-up, whether it dials, waits for its turn or for the server", async () => {
+Deno.test("close ends a warm-up that dials, waits for its turn or waits for the retry schedule", async () => {
   const cases: [PoolOptions, Partial<Script>][] = [
     [{}, { connect: "never" }],
     [{ maxConnecting: 1 }, { connect: "never" }],
@@ -154,7 +185,7 @@ interface Loss {
   fail(): void;
 }
 
-/** Every way in which an idle pool of one can lose it. */
+/** Every way in which an idle pool of one can lose its resource. */
 const losses: Record<string, (scene: Loss) => unknown> = {
   "the peer's hang-up": ({ server }) => server.hangUp(),
   "discard()": async ({ pool }) => (await pool.acquire()).discard(),
@@ -181,7 +212,7 @@ const losses: Record<string, (scene: Loss) => unknown> = {
 };
 
 for (const [what, lose] of Object.entries(losses)) {
-  Deno.test(`minIdle is made up again after ${what}`, async () => {
+  Deno.test(`minIdle is restored after ${what}`, async () => {
     await using server = EchoServer.listen();
     let [ahead, isFit] = [0, true];
     const check = () => isFit || !(isFit = true);
@@ -206,7 +237,7 @@ for (const [what, lose] of Object.entries(losses)) {
   });
 }
 
-Deno.test("minIdle are idle beside those that are lent, as far as there is room", async () => {
+Deno.test("minIdle resources are idle in addition to leased ones, as far as there is room", async () => {
   using scene = sceneOf({ maxSize: 4, minIdle: 2 });
   await microtasks();
   for (const [lent, idle] of [[1, 2], [2, 2], [3, 1], [4, 0]]) {
@@ -220,7 +251,7 @@ Deno.test("minIdle are idle beside those that are lent, as far as there is room"
   await scene.end();
 });
 
-Deno.test("minIdle waits for a dead server by the schedule, and is there when it is back", async () => {
+Deno.test("minIdle dials a dead server by the schedule, and is restored when it is back", async () => {
   using scene = sceneOf({ minIdle: 3 }, { connect: "error" });
   await scene.elapse(10_000);
   const dials = scene.connector.count("connect");
@@ -232,11 +263,12 @@ Deno.test("minIdle waits for a dead server by the schedule, and is there when it
 });
 
 Deno.test("minIdle with a server that accepts and closes at once does not spin, and recovers", async () => {
-  using scene = sceneOf({ minIdle: 2 });
   let isLosing = true;
-  (scene.connector as Connector<Thing>).watch = (_thing, { lost }) => {
+  const connector = new ScriptedConnector();
+  (connector as Connector<Thing>).watch = (_thing, { lost }) => {
     if (isLosing) queueMicrotask(() => lost("hung up"));
   };
+  using scene = new Scene(connector, { maxSize: 5, retry: RETRY, minIdle: 2 });
   await scene.elapse(10_000);
   const dials = scene.connector.count("connect");
   assertLess(dials, 2 * (3 + 10_000 / 200));
@@ -270,7 +302,7 @@ Deno.test("a real server that accepts and closes at once is dialled by the sched
   for (const conn of open) conn.close();
 });
 
-Deno.test("a refill that fails troubles nobody but onError", async () => {
+Deno.test("a failed refill is reported to onError only", async () => {
   const port = unusedPort();
   const sources: string[] = [];
   const hooks = { onError: ({ source }: { source: string }) => sources.push(source) };
@@ -284,7 +316,7 @@ Deno.test("a refill that fails troubles nobody but onError", async () => {
   assert(server.accepts <= 2);
 });
 
-Deno.test("ready waits for minIdle, no longer than its timeout, and no longer than its signal lets it", async () => {
+Deno.test("ready waits for minIdle, no longer than its timeout, until its signal is aborted", async () => {
   using scene = sceneOf({ minIdle: 3, connectTimeout: Infinity }, { connect: "never" });
   const { pool, connector } = scene;
   const controller = new AbortController();

@@ -1,4 +1,4 @@
-/** A program that starts a server, says where it is, and is killed. */
+/** A program that starts a server, prints its address, and is killed. */
 
 import { RedisServer } from "./_redis.ts";
 

@@ -9,5 +9,5 @@ const driver = await drivers[name as keyof typeof drivers](Number(port));
 const { connector, echo } = driver as unknown as Rivals<object>;
 const pool = new Pool(connector);
 await pool.use(({ value }) => echo(value, "tag"));
-while (pool.stats.idle === 0) await new Promise((resolve) => setTimeout(resolve, 2)); // it is reset first
+while (pool.stats.idle === 0) await new Promise((resolve) => setTimeout(resolve, 2)); // its reset comes first
 console.log(`${pool.stats.idle} idle`);

@@ -6,17 +6,17 @@ import type { Lease, Pool } from "@x/sockpool";
 import { descriptors, until } from "./_process.ts";
 
 /**
- * Callers of which each makes one request after the other. Each request has a tag, and its reply must
+ * Callers that each make one request after the other. Each request has a tag, and its reply must
  * be that tag. Disposing of them ends the load.
  */
 export class Callers implements AsyncDisposable {
-  /** How many right replies each caller has had. */
+  /** The number of right replies of each caller. */
   readonly replies: number[];
-  /** What requests failed with. */
+  /** The errors of failed requests. */
   readonly errors: unknown[] = [];
-  /** Requests whose reply was another's. */
+  /** Requests that got the reply of another. */
   readonly wrong: string[] = [];
-  /** How many requests have been begun and not ended. */
+  /** The number of requests in flight. */
   inFlight = 0;
   readonly #running: Promise<unknown>;
   #isOver = false;
@@ -26,12 +26,12 @@ export class Callers implements AsyncDisposable {
     this.#running = Promise.all(this.replies.map((_, caller) => this.#run(caller)));
   }
 
-  /** How many right replies there have been. */
+  /** The number of right replies. */
   get total(): number {
     return this.replies.reduce((sum, count) => sum + count, 0);
   }
 
-  /** Waits until each caller has had so many more replies. */
+  /** Waits until each caller has `count` more replies. */
   async served(times = 1): Promise<void> {
     const before = [...this.replies];
     await until(
@@ -40,7 +40,7 @@ export class Callers implements AsyncDisposable {
     );
   }
 
-  /** Waits until there have been so many more replies. */
+  /** Waits until there are `count` more replies. */
   async servedInAll(count: number): Promise<void> {
     const goal = this.total + count;
     await until(() => this.total >= goal, `${count} more requests are served`);
@@ -77,7 +77,7 @@ export class Callers implements AsyncDisposable {
   }
 }
 
-/** Counts descriptors now and asserts, when it is disposed of, that there are no more than before. */
+/** Counts descriptors, and asserts on disposal that there are no more than before. */
 export function descriptorsStayFlat(): AsyncDisposable {
   const before = descriptors();
   return {
@@ -87,10 +87,10 @@ export function descriptorsStayFlat(): AsyncDisposable {
 }
 
 /**
- * Asserts that a pool which nobody uses has come to rest, that its counters are right, and that every
- * one of its slots can be had.
+ * Asserts that an unused pool is at rest, that its counters are right, and that every slot can be
+ * leased.
  *
- * @param count How many of its connections the server counts.
+ * @param count The number of its connections that the server counts.
  */
 export async function assertSound<T, L extends Lease<T>>(
   pool: Pool<T, L>,
@@ -100,7 +100,7 @@ export async function assertSound<T, L extends Lease<T>>(
     const { size, idle, waiting } = pool.stats;
     return size === idle && waiting === 0;
   }, `${pool} is at rest`);
-  // Connections that were given up may be known to the server for a moment longer.
+  // The server may count abandoned connections for a moment longer.
   await until(async () => await count() === pool.stats.idle, `the server counts as ${pool} does`);
   const { maxSize } = pool.stats;
   const leases = await Promise.all(Array.from({ length: maxSize }, () => pool.acquire()));
@@ -110,18 +110,18 @@ export async function assertSound<T, L extends Lease<T>>(
   await until(() => pool.stats.idle === maxSize, "every slot is idle again");
 }
 
-/** Asserts that no request was answered with another's reply, and that so many failed at most. */
+/** Asserts that no request got the reply of another, and that at most `errors` failed. */
 export function assertCalls(callers: Callers, { errors }: { errors: number }): void {
   assertEquals(callers.wrong, [], "no request has another's reply");
   assertLessOrEqual(callers.errors.length, errors, `errors: ${callers.errors.slice(0, 5)}`);
 }
 
-/** What the requests failed with, for messages. */
+/** The errors of failed requests, for messages. */
 export function reasons(outcomes: readonly PromiseSettledResult<unknown>[]): string {
   return outcomes.map((each) => each.status === "rejected" ? `${each.reason}` : "ok").join(", ");
 }
 
-/** Prints what a test has counted, if PROOF is set: docs/proof.md is made of it. */
+/** Prints the counts of a test if PROOF is set; docs/proof.md is made from them. */
 export function figures(counted: Record<string, number>): void {
   if (Deno.env.get("PROOF")) console.log(counted);
 }

@@ -1,8 +1,8 @@
-/** What comes between a dial and the first request. */
+/** The login between a dial and the first request. */
 
 import type { Connector, ConnectorContext, Lease } from "@x/sockpool";
 
-/** A connector that logs in as a part of its dial: what fails, hangs or is aborted is closed by the pool. */
+/** A connector that logs in as part of its dial: the pool closes a connection whose login fails, hangs or is aborted. */
 export function loggingIn<T, L extends Lease<T>>(
   inner: Connector<T, L>,
   logIn: (resource: T, context: ConnectorContext) => Promise<unknown>,

@@ -1,14 +1,14 @@
-/** A real MariaDB, and as much of its protocol as tests need: the login, and queries as text. */
+/** A real MariaDB, and the part of its protocol that tests need: the login, and queries as text. */
 
 import { type Connector, Socket, type SocketConn, type SocketLease, tcp } from "@x/sockpool";
 import { concat } from "./_bytes.ts";
 import { loggingIn } from "./_login.ts";
 import { asUser, folderForAll, giveTo, pathOf, run, Server } from "./_process.ts";
 
-/** The system's user that runs it: it refuses to be run by root. */
+/** The system user that runs the server, which refuses to run as root. */
 const OWNER = "mysql";
 
-/** A MariaDB that is not meant to survive a loss of power, reached over TCP and a Unix socket. */
+/** A MariaDB without durability, reached over TCP and a Unix socket. */
 export class MariaDbServer extends Server {
   readonly data = `${this.directory}/data`;
   readonly path = `${this.directory}/socket`;
@@ -17,7 +17,7 @@ export class MariaDbServer extends Server {
     super();
   }
 
-  /** Runs SQL as its superuser, over a connection of its own; gives the rows. */
+  /** Runs SQL as superuser over its own connection; returns the rows. */
   async query(...statements: string[]): Promise<string[][]> {
     const conn = new Socket(await Deno.connect({ transport: "unix", path: this.path }));
     try {
@@ -30,13 +30,13 @@ export class MariaDbServer extends Server {
     }
   }
 
-  /** How many connections the user `app` has. */
+  /** The number of connections of the user `app`. */
   async clients(): Promise<number> {
     const sql = "SELECT count(*) FROM information_schema.processlist WHERE user = 'app'";
     return Number((await this.query(sql))[0]![0]);
   }
 
-  /** Ends the connections of the user `app`; gives how many there were. */
+  /** Ends the connections of the user `app`; returns their number. */
   async killClients(): Promise<number> {
     const count = await this.clients();
     await this.query("KILL USER app");
@@ -72,10 +72,10 @@ export class MariaDbServer extends Server {
   }
 }
 
-/** Where there is an empty database to be copied, once it has been made. */
+/** The folder of an empty database to copy, once it exists. */
 let template: Promise<string> | undefined;
 
-/** Makes one, which takes a second. */
+/** Creates it, which takes a second. */
 async function emptyDatabase(): Promise<string> {
   const folder = folderForAll();
   await giveTo(OWNER, folder);
@@ -91,7 +91,7 @@ export function mariaDb({ port }: MariaDbServer): Connector<Socket, SocketLease>
   return loggingIn(inner, (socket) => logIn(socket, "app", "secret"));
 }
 
-/** An error that MariaDB has answered. */
+/** An error from MariaDB. */
 export class MariaDbError extends Error {
   override name = "MariaDbError";
 
@@ -110,7 +110,7 @@ const NONCE_LENGTH = 20;
 const CAPABILITIES = 0x1 | 0x200 | 0x2000 | 0x8000 | 0x80000;
 const UTF8 = 45;
 
-/** Logs in with a password of the old kind, which both sides hash by SHA-1. */
+/** Logs in with a password of the old kind, which both sides hash with SHA-1. */
 export async function logIn(conn: SocketConn, user: string, password: string): Promise<void> {
   const greeting = await receive(conn);
   const proof = await prove(password, nonceIn(greeting));
@@ -133,7 +133,7 @@ export async function logIn(conn: SocketConn, user: string, password: string): P
   await receive(conn);
 }
 
-/** The greeting has the nonce in two pieces, after the version and before the plugin's name. */
+/** The nonce is in two parts of the greeting, after the version and before the plugin's name. */
 function nonceIn(greeting: Uint8Array): Uint8Array {
   const first = greeting.indexOf(0, 1) + 5;
   const second = first + 8 + 19;
@@ -151,11 +151,11 @@ async function sha1(bytes: Uint8Array): Promise<Uint8Array> {
   return new Uint8Array(await crypto.subtle.digest("SHA-1", bytes.slice()));
 }
 
-/** Runs SQL; gives its rows as text. */
+/** Runs SQL; returns its rows as text. */
 export async function query(conn: SocketConn, sql: string): Promise<string[][]> {
   await send(conn, 0, concat(new Uint8Array([3]), encoder.encode(sql)));
   if ((await receive(conn))[0] === 0) return []; // a statement without a result
-  while (!isEnd(await receive(conn))); // what describes the columns
+  while (!isEnd(await receive(conn))); // the descriptions of the columns
   const rows: string[][] = [];
   for (;;) {
     const packet = await receive(conn);
@@ -188,7 +188,7 @@ async function send(conn: SocketConn, sequence: number, body: Uint8Array): Promi
   await conn.writeAll(concat(new Uint8Array(head.buffer), body));
 }
 
-/** Reads a packet; throws what is an error. */
+/** Reads a packet; throws if it is an error. */
 async function receive(conn: SocketConn): Promise<Uint8Array> {
   const head = await conn.readExactly(4);
   const body = await conn.readExactly(head[0]! | head[1]! << 8 | head[2]! << 16);

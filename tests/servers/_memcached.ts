@@ -10,7 +10,7 @@ export class MemcachedServer extends Server {
     super();
   }
 
-  /** How many clients it has, as the system counts them: it counts its own listeners too. */
+  /** The number of its clients, as the system counts them: its own count includes its listeners. */
   clients(): Promise<number> {
     return Promise.resolve(connectionsTo(this.port));
   }
@@ -31,19 +31,19 @@ export class MemcachedServer extends Server {
   }
 }
 
-/** A connector that asks for the version: a full server refuses that. */
+/** A connector that requests the version, which a full server refuses. */
 export function memcached({ port }: MemcachedServer): Connector<Socket, SocketLease> {
   return loggingIn(tcp({ port }) as Connector<Socket, SocketLease>, askVersion);
 }
 
-/** An error that memcached has answered. */
+/** An error from memcached. */
 export class MemcachedError extends Error {
   override name = "MemcachedError";
 }
 
 const decoder = new TextDecoder();
 
-/** A request whose reply is its tag: it is stored, and fetched by the same connection. */
+/** A request whose reply is its tag, which is stored and fetched over the same connection. */
 export async function echo(conn: SocketConn, tag: string): Promise<string> {
   const key = tag.replaceAll(" ", "_");
   await conn.writeAll(`set ${key} 0 0 ${tag.length}\r\n${tag}\r\nget ${key}\r\n`);

@@ -1,4 +1,4 @@
-/** A real mosquitto, and as much of MQTT 3.1.1 as tests need. */
+/** A real mosquitto, and the part of MQTT 3.1.1 that tests need. */
 
 import { type Connector, Socket, type SocketConn, type SocketLease, tcp } from "@x/sockpool";
 import { concat } from "./_bytes.ts";
@@ -7,7 +7,7 @@ import { connectionsTo, isRoot, pathOf, Server } from "./_process.ts";
 
 /** A mosquitto on TCP. */
 export class MosquittoServer extends Server {
-  /** How many clients it has, as the system counts them: what it tells itself is seconds old. */
+  /** The number of its clients, as the system counts them: its own count is seconds old. */
   clients(): Promise<number> {
     return Promise.resolve(connectionsTo(this.port));
   }
@@ -39,7 +39,7 @@ export class MosquittoServer extends Server {
 let clients = 0;
 const topics = new WeakMap<Socket, string>();
 
-/** A connector whose clients subscribe each to a topic of its own. */
+/** A connector whose clients each subscribe to their own topic. */
 export function mqtt({ port }: MosquittoServer, keepAlive = 60): Connector<Socket, SocketLease> {
   return loggingIn(tcp({ port }) as Connector<Socket, SocketLease>, async (socket) => {
     const topic = `client/${clients++}`;
@@ -58,7 +58,7 @@ const PUBLISH = 0x30;
 const SUBSCRIBE = 0x82;
 const SUBACK = 0x90;
 
-/** A packet; what is published has a message. */
+/** A packet; a PUBLISH has a message. */
 interface Packet {
   readonly type: number;
   readonly body: Uint8Array;
@@ -81,7 +81,7 @@ async function subscribe(conn: SocketConn, topic: string): Promise<void> {
   if (type !== SUBACK) throw new Deno.errors.InvalidData(`No answer to SUBSCRIBE: ${type}`);
 }
 
-/** A request whose reply is its tag: it is published to the topic to which this client has subscribed. */
+/** A request whose reply is its tag, which is published to the client's own topic. */
 export async function echo(conn: SocketLease, tag: string): Promise<string> {
   await send(conn, PUBLISH, concat(text(topics.get(conn.value)!), encoder.encode(tag)));
   return (await receive(conn)).message;
@@ -92,7 +92,7 @@ function text(value: string): Uint8Array {
   return concat(new Uint8Array([bytes.length >> 8, bytes.length & 0xff]), bytes);
 }
 
-/** Packets of up to 127 bytes, whose length is one byte. */
+/** Packets of up to 127 bytes, with a length of one byte. */
 async function send(conn: SocketConn, type: number, body: Uint8Array): Promise<void> {
   await conn.writeAll(concat(new Uint8Array([type, body.length]), body));
 }

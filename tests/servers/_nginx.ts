@@ -3,7 +3,7 @@
 import { type Connector, Socket, type SocketConn, type SocketLease, tcp, tls } from "@x/sockpool";
 import { certificates, freePort, pathOf, Server } from "./_process.ts";
 
-/** An nginx in a single process, reached over HTTP and HTTPS, which answers with the path that it is asked for. */
+/** An nginx in a single process, reached over HTTP and HTTPS, which answers with the requested path. */
 export class NginxServer extends Server {
   tlsPort = freePort();
 
@@ -11,7 +11,7 @@ export class NginxServer extends Server {
     super();
   }
 
-  /** How many connections it has, the one that asks not counted. */
+  /** The number of its connections, not counting the one that asks. */
   async clients(): Promise<number> {
     const conn = new Socket(await Deno.connect({ hostname: "127.0.0.1", port: this.port }));
     try {
@@ -67,7 +67,7 @@ export type HttpWay = "http" | "https";
 export function http({ port, tlsPort }: NginxServer, way: HttpWay): Connector<Socket, SocketLease> {
   const caCerts = [certificates.authority()];
   const connector = way === "http" ? tcp({ port }) : tls({ port: tlsPort, caCerts });
-  return connector as unknown as Connector<Socket, SocketLease>; // whose addresses do not matter here
+  return connector as unknown as Connector<Socket, SocketLease>; // their addresses do not matter here
 }
 
 const decoder = new TextDecoder();
@@ -80,7 +80,7 @@ export interface HttpResponse {
   readonly isLast: boolean;
 }
 
-/** Asks for a path. */
+/** Requests a path. */
 export async function get(conn: SocketConn, path: string): Promise<HttpResponse> {
   await conn.writeAll(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
   const head = decoder.decode(await conn.readUntil("\r\n\r\n"));

@@ -1,6 +1,6 @@
 /**
- * Drivers from npm as resources of a pool, by the connectors of the examples, and their own pools. Tests
- * import this when they run, as the drivers look at the environment while they are loaded.
+ * Drivers from npm as resources of a pool, with the connectors of the examples, and their own pools.
+ * Tests import this when they run, since the drivers read the environment when they are loaded.
  */
 
 import mysql from "npm:mysql2@3.24.6";
@@ -18,7 +18,7 @@ export type Echo<C> = (client: C, tag: string) => Promise<unknown>;
 export interface Rivals<C> {
   readonly connector: Connector<C>;
   readonly echo: Echo<C>;
-  /** The driver's own pool, of so many connections. */
+  /** The driver's own pool, of `size` connections. */
   ownPool(size: number): OwnPool;
 }
 
@@ -50,7 +50,7 @@ export async function pgOf(port: number, timeout?: number): Promise<Rivals<pg.Cl
 export async function mysqlOf(port: number, timeout?: number): Promise<Rivals<mysql.Connection>> {
   const config = { host: "127.0.0.1", port, user: "app", password: "secret" };
   const limit = timeout === undefined ? {} : { timeout };
-  // By callback: promise() makes another object for each call, which costs as much as the query.
+  // By callback: promise() creates an object for each call, which costs as much as the query.
   const select = (client: mysql.Connection | mysql.Pool, tag: string) =>
     new Promise<unknown>((resolve, reject) => {
       const query = { sql: "SELECT ? AS tag", values: [tag], ...limit };
@@ -78,7 +78,7 @@ export async function redisOf(port: number, timeout?: number): Promise<Rivals<Re
     echo: (client, tag) => client.echo(tag),
     ownPool(size) {
       const pool = createClientPool({ socket: { host: "127.0.0.1", port } }, {
-        minimum: size, // with fewer it leaves a timer behind
+        minimum: size, // with fewer it leaves a timer
         maximum: size,
       });
       pool.on("error", () => {});

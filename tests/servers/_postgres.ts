@@ -1,4 +1,4 @@
-/** A real PostgreSQL, and its simple query protocol with the logins that tests need. */
+/** A real PostgreSQL, its simple query protocol, and the logins that tests need. */
 
 import {
   type Connector,
@@ -23,17 +23,17 @@ import {
 } from "./_process.ts";
 import { saslFinal, saslFirst } from "./_scram.ts";
 
-/** The system's user that runs it: it refuses to be run by root. */
+/** The system user that runs the server, which refuses to run as root. */
 const OWNER = "postgres";
 
-// The superuser, who needs no password on the Unix socket; the others log in by SCRAM.
+// The superuser needs no password on the Unix socket; other users log in by SCRAM.
 const ACCESS = `
 local all postgres trust
 local all all scram-sha-256
 host all all 127.0.0.1/32 scram-sha-256
 `;
 
-/** A PostgreSQL that survives kill -9 but no loss of power, reached over TCP, TLS and a Unix socket. */
+/** A PostgreSQL that survives kill -9 but no power loss, reached over TCP, TLS and a Unix socket. */
 export class PostgresServer extends Server {
   readonly data = `${this.directory}/data`;
 
@@ -46,7 +46,7 @@ export class PostgresServer extends Server {
     return `${this.directory}/.s.PGSQL.${this.port}`;
   }
 
-  /** Runs SQL as the superuser, over a connection of its own; gives the rows. */
+  /** Runs SQL as superuser over its own connection; returns the rows. */
   async query(sql: string): Promise<string[][]> {
     const conn = new Socket(await Deno.connect({ transport: "unix", path: this.path }));
     try {
@@ -57,13 +57,13 @@ export class PostgresServer extends Server {
     }
   }
 
-  /** How many sessions the user `app` has. */
+  /** The number of sessions of the user `app`. */
   async clients(): Promise<number> {
     const sql = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'";
     return Number((await this.query(sql))[0]![0]);
   }
 
-  /** Ends the sessions of the user `app`; gives how many there were. */
+  /** Ends the sessions of the user `app`; returns their number. */
   async terminateClients(): Promise<number> {
     return (await this.terminateSessions()).length;
   }
@@ -120,10 +120,10 @@ export class PostgresServer extends Server {
   }
 }
 
-/** Where there is an empty cluster to be copied, once it has been made. */
+/** The folder of an empty cluster to copy, once it exists. */
 let template: Promise<string> | undefined;
 
-/** Makes one, which takes a second. */
+/** Creates it, which takes a second. */
 async function emptyCluster(): Promise<string> {
   const folder = folderForAll();
   const data = `${folder}/data`;
@@ -137,7 +137,7 @@ async function emptyCluster(): Promise<string> {
 /** The ways to a PostgreSQL. */
 export type PostgresWay = "tcp" | "tls" | "unix";
 
-/** A connector that logs in as `app`; the password is asked for at each dial. */
+/** A connector that logs in as `app`; the password function is called at each dial. */
 export function postgres(
   { port, path }: PostgresServer,
   way: PostgresWay = "tcp",
@@ -157,22 +157,22 @@ export function postgres(
     tls: () => tls({ port, hostname: "localhost", caCerts, beforeTls: askForTls, ...common }),
     unix: () => unix({ path, ...common }),
   };
-  return connectors[way]() as Connector<Socket, SocketLease>; // whose addresses do not matter here
+  return connectors[way]() as Connector<Socket, SocketLease>; // their addresses do not matter here
 }
 
-/** The server ends the session on an administrator's command, and has done nothing of what was asked. */
+/** The server ends the session on an administrator's command, without running the request. */
 export const TERMINATED = "57P01";
 
 const SSL_REQUEST = new Uint8Array([0, 0, 0, 8, 4, 210, 22, 47]);
 
-/** Asks for TLS, as `beforeTls` does. */
+/** Requests TLS; for `beforeTls`. */
 export async function askForTls(conn: SocketConn): Promise<void> {
   await conn.writeAll(SSL_REQUEST);
   const [answer] = await conn.readExactly(1);
   if (answer !== 0x53) throw new Deno.errors.InvalidData("The server has no TLS");
 }
 
-/** An error that PostgreSQL has answered. */
+/** An error from PostgreSQL. */
 export class PostgresError extends Error {
   override name = "PostgresError";
 
@@ -205,7 +205,7 @@ interface Credentials {
   readonly database?: string;
 }
 
-/** Logs in, by whatever way the server asks for. */
+/** Logs in by the method that the server requests. */
 export async function startUp(conn: SocketConn, credentials: Credentials): Promise<void> {
   const { user, password = "", database = "postgres" } = credentials;
   const words = ["user", user, "database", database, "", ""].join("\0");
@@ -214,7 +214,7 @@ export async function startUp(conn: SocketConn, credentials: Credentials): Promi
   for (;;) {
     const { type, body } = await receive(conn);
     if (type === "Z") return;
-    if (type !== "R") continue; // parameters of the session, and the key to cancel queries
+    if (type !== "R") continue; // session parameters, and the key to cancel queries
     const rest = body.subarray(4);
     switch (numberIn(body)) {
       case 3:
@@ -237,7 +237,7 @@ export async function startUp(conn: SocketConn, credentials: Credentials): Promi
   }
 }
 
-/** Runs SQL; gives its rows as text. */
+/** Runs SQL; returns its rows as text. */
 export async function query(conn: SocketConn, sql: string): Promise<string[][]> {
   await send(conn, "Q", encoder.encode(`${sql}\0`));
   const rows: string[][] = [];
@@ -249,7 +249,7 @@ export async function query(conn: SocketConn, sql: string): Promise<string[][]> 
       else if (type === "Z") break;
     } catch (error) {
       if (!(error instanceof PostgresError) || error.isFatal) throw error;
-      failure = error; // the server is ready again after what comes yet
+      failure = error; // further messages follow until the server is ready
     }
   }
   if (failure !== undefined) throw failure;
@@ -265,7 +265,7 @@ async function send(conn: SocketConn, type: string, body: Uint8Array): Promise<v
   await conn.writeAll(concat(encoder.encode(type), int32(body.length + 4), body));
 }
 
-/** Reads a message; throws what is an error. */
+/** Reads a message; throws if it is an error. */
 async function receive(conn: SocketConn): Promise<Message> {
   const head = await conn.readExactly(5);
   const body = await conn.readExactly(numberIn(head, 1) - 4);

@@ -1,18 +1,18 @@
 /**
- * Real servers for tests: each runs as a process of its own, in a temporary folder, on free ports of
- * the loopback interface.
+ * Real servers for tests. Each runs in its own process, in a temporary folder, on free ports of the
+ * loopback interface.
  */
 
 import { type Needs, needs, pathOf } from "../support/needs.ts";
 
 export { pathOf };
 
-/** How long something that must happen may take: long, for a busy machine. */
+/** The limit for anything that must happen: long, for a busy machine. */
 const PATIENCE = 30_000;
 
 const delay = (time: number) => new Promise<void>((resolve) => setTimeout(resolve, time));
 
-/** Waits for a condition by looking again and again. */
+/** Polls a condition. */
 export async function until(
   condition: () => boolean | Promise<boolean>,
   what: string | (() => string) = `${condition}`,
@@ -27,7 +27,7 @@ export async function until(
   }
 }
 
-/** What tests with servers need: the folder /proc, and these programs. */
+/** The needs of tests with servers: the folder /proc, and these programs. */
 export function serverNeeds(programs: readonly string[]): Needs {
   return {
     permissions: ["run", "read", "write", "env", "net"],
@@ -36,7 +36,7 @@ export function serverNeeds(programs: readonly string[]): Needs {
   };
 }
 
-/** A test that needs servers. If it can't run here it is ignored, and its name says why. */
+/** A test that needs servers. If they are missing it is ignored, and its name says why. */
 export function serverTest(
   programs: readonly string[],
   name: string,
@@ -45,7 +45,7 @@ export function serverTest(
   Deno.test({ ...needs(name, serverNeeds(programs)), fn });
 }
 
-/** Runs a program to its end; throws what it printed if it fails. */
+/** Runs a program to its end; throws its output if it fails. */
 export async function run(command: readonly string[]): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command(command[0]!, {
     args: command.slice(1),
@@ -55,30 +55,30 @@ export async function run(command: readonly string[]): Promise<string> {
   throw new Error(`${command[0]} failed: ${decoder.decode(stdout)}${decoder.decode(stderr)}`);
 }
 
-/** Whether this process is root's. */
+/** Whether this process runs as root. */
 export function isRoot(): boolean {
   return new TextDecoder().decode(new Deno.Command("id", { args: ["-u"] }).outputSync().stdout) ===
     "0\n";
 }
 
-/** The same command run by a user who is not root, where this process is root. */
+/** The same command as another user, if this process is root. */
 export function asUser(user: string, command: readonly string[]): string[] {
   if (!isRoot()) return [...command];
   const setpriv = [pathOf("setpriv"), `--reuid=${user}`, `--regid=${user}`, "--clear-groups"];
   return [...setpriv, "--", ...command];
 }
 
-/** Gives a folder and all in it to a user, where this process is root. */
+/** Gives a folder and its contents to a user, if this process is root. */
 export async function giveTo(user: string, path: string): Promise<void> {
   if (isRoot()) await run([pathOf("chown"), "-R", `${user}:`, path]);
 }
 
-// Below those that the system gives to clients: a client could hold the port of a server that is
+// Below the ports that the system gives to clients: a client could hold the port of a server that is
 // down, and a dial to such a port can even connect to itself.
 const LOWEST_PORT = 10_000;
 const HIGHEST_PORT = 32_000;
 
-/** A TCP port of the loopback interface that nobody listens on. */
+/** A TCP port of the loopback interface without a listener. */
 export function freePort(): number {
   for (;;) {
     const port = LOWEST_PORT + Math.floor(Math.random() * (HIGHEST_PORT - LOWEST_PORT));
@@ -91,27 +91,27 @@ export function freePort(): number {
   }
 }
 
-/** Reads a file of /proc, which Deno itself may not; "" if there is none. */
+/** Reads a file of /proc, which Deno itself may not read; "" if there is none. */
 function proc(path: string): string {
   const { stdout } = new Deno.Command("cat", { args: [`/proc/${path}`], stderr: "null" })
     .outputSync();
   return new TextDecoder().decode(stdout);
 }
 
-/** How many file descriptors this process has open, and always as many more for counting them. */
+/** The number of open file descriptors of this process, plus a constant for counting them. */
 export function descriptors(): number {
   const { stdout } = new Deno.Command("ls", { args: [`/proc/${Deno.pid}/fd`] }).outputSync();
   return new TextDecoder().decode(stdout).trim().split("\n").length;
 }
 
-/** How many TCP connections to a port of this machine are established, as the system counts them. */
+/** The number of established TCP connections to a port of this machine. */
 export function connectionsTo(port: number): number {
   const local = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
   const rows = proc("net/tcp").split("\n").map((row) => row.trim().split(/\s+/));
   return rows.filter(([, from, , state]) => from?.endsWith(local) && state === "01").length;
 }
 
-/** Whether a process runs: one that is dead and has not been waited for does not. */
+/** Whether a process runs; a zombie does not. */
 function isRunning(pid: number): boolean {
   const stat = proc(`${pid}/stat`);
   return stat !== "" && !stat.slice(stat.lastIndexOf(")")).startsWith(") Z");
@@ -126,7 +126,7 @@ function standsStill(pid: number): boolean {
   );
 }
 
-/** A process and what it has started, itself first. */
+/** A process and its descendants, itself first. */
 function family(pid: number): number[] {
   const children = proc(`${pid}/task/${pid}/children`).trim().split(" ").filter(Boolean);
   return [pid, ...children.flatMap((child) => family(Number(child)))];
@@ -142,7 +142,7 @@ function signal(pid: number, name: Deno.Signal): void {
 
 const lasting: string[] = [];
 
-/** Makes a folder for whatever servers have in common; it is removed at the end of the last test. */
+/** Creates a folder for the common files of servers; it is removed after the last test. */
 export function folderForAll(): string {
   const folder = Deno.makeTempDirSync({ prefix: "sockpool-" });
   lasting.push(folder);
@@ -150,17 +150,17 @@ export function folderForAll(): string {
   return folder;
 }
 
-/** Ends the server and removes folders when this process ends in whatever way. */
+/** Ends the server and removes folders when this process ends in any way. */
 const WATCHDOG = `trap "" INT TERM HUP; read -r _; kill -9 "$1" 2>/dev/null; shift; rm -rf "$@"`;
 
 /**
- * A server. Disposing of it kills it and removes its folder; should this process be killed, a
+ * A server. Disposing of it kills it and removes its folder. If this process is killed, a
  * watchdog does that.
  *
  * `await using server = await new RedisServer().start();`
  */
 export abstract class Server implements AsyncDisposable {
-  /** The folder in which it keeps its files. */
+  /** The folder of its files. */
   readonly directory: string = Deno.makeTempDirSync({ prefix: "sockpool-" });
   /** The port on which it listens. */
   port = freePort();
@@ -169,7 +169,7 @@ export abstract class Server implements AsyncDisposable {
   #isPrepared = false;
   #hasEnded = false;
 
-  /** Makes what the server needs in its folder. */
+  /** Creates the server's files in its folder. */
   protected prepare(): void | Promise<void> {}
 
   /** The program and its arguments. It must stay in the foreground. */
@@ -178,7 +178,7 @@ export abstract class Server implements AsyncDisposable {
   /** Resolves if the server answers. */
   protected abstract ping(): Promise<unknown>;
 
-  /** Chooses other ports, as one of those was taken meanwhile. */
+  /** Chooses other ports, because one was taken meanwhile. */
   protected choosePorts(): void {
     this.port = freePort();
   }
@@ -189,7 +189,7 @@ export abstract class Server implements AsyncDisposable {
     return this.#child.pid;
   }
 
-  /** Starts it, once more if it was killed. Resolves when it answers. */
+  /** Starts it, also after a kill. Resolves when it answers. */
   async start(): Promise<this> {
     const isRestart = this.#isPrepared;
     for (let attempt = 1;; attempt++) {
@@ -210,7 +210,7 @@ export abstract class Server implements AsyncDisposable {
     }
   }
 
-  /** Kills it with SIGKILL, and all that it has started; resolves when they are dead. */
+  /** Kills it and its descendants with SIGKILL; resolves when they are dead. */
   async kill(): Promise<void> {
     if (this.#child === undefined) return;
     const child = this.#child;
@@ -223,8 +223,8 @@ export abstract class Server implements AsyncDisposable {
   }
 
   /**
-   * Stops it and all that it has started, as a machine that hangs does: nothing is closed. Resolves
-   * when they stand still.
+   * Stops it and its descendants with SIGSTOP, like a machine that hangs: nothing is closed. Resolves
+   * when they have stopped.
    */
   async pause(): Promise<void> {
     const pids = family(this.pid);
@@ -232,7 +232,7 @@ export abstract class Server implements AsyncDisposable {
     await until(() => pids.every(standsStill), `${pids} stand still`);
   }
 
-  /** Lets it go on. */
+  /** Resumes it. */
   resume(): void {
     for (const pid of family(this.pid)) signal(pid, "SIGCONT");
   }
@@ -288,11 +288,11 @@ export abstract class Server implements AsyncDisposable {
 const certificate = (file: string) =>
   new URL(`../support/certs/${file}.pem`, import.meta.url).pathname;
 
-/** The files of the certificates that servers of these tests have. */
+/** The certificate files of the servers in these tests. */
 export const certificates = {
   ca: certificate("ca"),
   server: certificate("server"),
   key: certificate("server_key"),
-  /** What clients trust. */
+  /** The authority that clients trust. */
   authority: () => Deno.readTextFileSync(certificate("ca")),
 };

@@ -1,9 +1,9 @@
-/** Real proxies before a server: haproxy, a SOCKS5 proxy (microsocks), and an HTTP proxy (tinyproxy). */
+/** Real proxies in front of a server: haproxy, a SOCKS5 proxy (microsocks) and an HTTP proxy (tinyproxy). */
 
 import { Socket } from "@x/sockpool";
 import { pathOf, Server } from "./_process.ts";
 
-/** A haproxy that passes TCP on to a server. */
+/** A haproxy that relays TCP to a server. */
 export class HaproxyServer extends Server {
   readonly admin = `${this.directory}/admin`;
 
@@ -12,7 +12,7 @@ export class HaproxyServer extends Server {
     super();
   }
 
-  /** Cuts all connections at once, while they are in use. */
+  /** Cuts all connections at once, in use or not. */
   async cutAll(): Promise<void> {
     await this.#order("shutdown sessions server back/target");
   }
@@ -72,7 +72,7 @@ export class SocksServer extends Server {
   }
 }
 
-/** An HTTP proxy that knows CONNECT. */
+/** An HTTP proxy with CONNECT. */
 export class HttpProxyServer extends Server {
   protected override async prepare(): Promise<void> {
     const settings = `Port ${this.port}\nListen 127.0.0.1\nTimeout 600\nMaxClients 100\n`;

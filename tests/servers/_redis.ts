@@ -1,4 +1,4 @@
-/** A real Redis, and as much of its protocol (RESP2) as tests need. */
+/** A real Redis, and the part of its protocol (RESP2) that tests need. */
 
 import {
   type Connector,
@@ -14,11 +14,11 @@ import {
 import { loggingIn } from "./_login.ts";
 import { certificates, freePort, pathOf, Server } from "./_process.ts";
 
-/** A Redis that keeps nothing, reached over TCP, TLS and a Unix socket. */
+/** A Redis without persistence, reached over TCP, TLS and a Unix socket. */
 export class RedisServer extends Server {
   tlsPort = freePort();
   readonly path = `${this.directory}/redis.sock`;
-  /** The password that it has when it starts, and that is given to it by `call`. */
+  /** The password at its start, which `call` uses. */
   password: string | undefined;
 
   constructor(readonly settings: readonly string[] = [], password?: string) {
@@ -26,7 +26,7 @@ export class RedisServer extends Server {
     this.password = password;
   }
 
-  /** Does a command over a connection of its own. */
+  /** Runs a command over its own connection. */
   async call(...command: string[]): Promise<Reply> {
     const conn = new Socket(await Deno.connect({ transport: "unix", path: this.path }));
     try {
@@ -37,7 +37,7 @@ export class RedisServer extends Server {
     }
   }
 
-  /** How many clients it has, the one that asks not counted. */
+  /** The number of its clients, not counting the one that asks. */
   async clients(): Promise<number> {
     const list = await this.call("CLIENT", "LIST", "TYPE", "normal");
     return `${list}`.trim().split("\n").length - 1;
@@ -84,10 +84,10 @@ export function redis(
     tls: () => tls({ port: tlsPort, caCerts: [certificates.authority()], ...options }),
     unix: () => unix({ path, ...options }),
   };
-  return connectors[way]() as Connector<Socket, SocketLease>; // whose addresses do not matter here
+  return connectors[way]() as Connector<Socket, SocketLease>; // their addresses do not matter here
 }
 
-/** A connector that gives a password, asked for at each dial, and says PING: a full server refuses that. */
+/** A connector that logs in with the result of a password function, and sends PING, which a full server refuses. */
 export function redisLogin<S extends Socket, L extends Lease<S>>(
   inner: Connector<S, L>,
   password?: () => string,
@@ -98,10 +98,10 @@ export function redisLogin<S extends Socket, L extends Lease<S>>(
   });
 }
 
-/** What Redis answers. */
+/** A reply of Redis. */
 export type Reply = string | number | null | Reply[];
 
-/** An error that Redis has answered. */
+/** An error from Redis. */
 export class RedisError extends Error {
   override name = "RedisError";
 }

@@ -5,7 +5,7 @@ const decodeBase64 = (text: string) => Uint8Array.from(atob(text), (char) => cha
 
 const encoder = new TextEncoder();
 
-/** What the client begins with. */
+/** The header of the client's first message. */
 export interface SaslFirst {
   readonly message: string;
   readonly bare: string;

@@ -20,7 +20,7 @@ const OPTIONS: PoolOptions = {
   retry: { attempts: Infinity, minDelay: 20, maxDelay: 100 },
 };
 
-/** A driver, and a server to use it with. */
+/** A driver and its server. */
 interface Subject {
   readonly needs: readonly string[];
   serve(): Promise<Server & { clients(): Promise<number> }>;
@@ -71,7 +71,7 @@ for (const [name, { needs, serve, killClients, rivals }] of Object.entries(subje
       await server.kill();
       await until(() => pool.stats.waiting === CALLERS, "all callers wait");
       const lost = callers.errors.length;
-      assertLessOrEqual(lost, pool.stats.dials.ok, "one a connection");
+      assertLessOrEqual(lost, pool.stats.dials.ok, "one for each connection");
       await server.start();
       await callers.served(3);
       await callers.stop();

@@ -59,7 +59,7 @@ serverTest(NEEDS, "MariaDB with wait_timeout, and full: requests are served", as
   await until(() => pool.stats.dials.failed >= 5, "dials have been refused");
   await callers.served(3);
   assertLessOrEqual(pool.stats.leased + pool.stats.idle, 10);
-  // A dial that is about to be refused can have the place that is kept for the superuser.
+  // A dial that is about to be refused can take the place reserved for the superuser.
   const grow = () => server.query("SET GLOBAL max_connections = 100").then(() => true);
   await until(() => grow().catch(() => false), "the server takes more connections");
   await callers.served(3);

@@ -21,7 +21,7 @@ serverTest(NEEDS, "memcached, killed and started again under load", async () => 
   await server.kill();
   await until(() => pool.stats.waiting === CALLERS, "all callers wait");
   const lost = callers.errors.length;
-  assertCalls(callers, { errors: pool.stats.dials.ok }); // one a connection: what was in flight
+  assertCalls(callers, { errors: pool.stats.dials.ok }); // one for each connection: the requests in flight
   await server.start();
   await callers.served(3);
   await callers.stop();
@@ -43,15 +43,19 @@ serverTest(NEEDS, "memcached that closes idle connections: every request is serv
   assertEquals(pool.stats.retired.lost, 8);
 });
 
-serverTest(NEEDS, "memcached that is full: the pool lives on what it got", async () => {
-  await using server = await new MemcachedServer(["-c", "20"]).start();
-  await using _flat = descriptorsStayFlat();
-  await using pool = new Pool(memcached(server), { ...OPTIONS, maxSize: 40 });
-  await using callers = new Callers(60, (tag) => pool.use((conn) => echo(conn, tag)));
-  await until(() => pool.stats.dials.failed >= 5, "dials have been refused");
-  await callers.served(3);
-  assertLessOrEqual(pool.stats.leased + pool.stats.idle, 20);
-  await callers.stop();
-  assertCalls(callers, { errors: 0 });
-  figures({ refused: pool.stats.dials.failed, served: callers.total });
-});
+serverTest(
+  NEEDS,
+  "memcached that is full: the pool works with the connections that it has",
+  async () => {
+    await using server = await new MemcachedServer(["-c", "20"]).start();
+    await using _flat = descriptorsStayFlat();
+    await using pool = new Pool(memcached(server), { ...OPTIONS, maxSize: 40 });
+    await using callers = new Callers(60, (tag) => pool.use((conn) => echo(conn, tag)));
+    await until(() => pool.stats.dials.failed >= 5, "dials have been refused");
+    await callers.served(3);
+    assertLessOrEqual(pool.stats.leased + pool.stats.idle, 20);
+    await callers.stop();
+    assertCalls(callers, { errors: 0 });
+    figures({ refused: pool.stats.dials.failed, served: callers.total });
+  },
+);

@@ -21,7 +21,7 @@ serverTest(NEEDS, "mosquitto, killed and started again under load", async () => 
   await server.kill();
   await until(() => pool.stats.waiting === CALLERS, "all callers wait");
   const lost = callers.errors.length;
-  assertCalls(callers, { errors: pool.stats.dials.ok }); // one a connection: what was in flight
+  assertCalls(callers, { errors: pool.stats.dials.ok }); // one for each connection: the requests in flight
   await server.start();
   await callers.served(3);
   await callers.stop();
@@ -32,7 +32,7 @@ serverTest(NEEDS, "mosquitto, killed and started again under load", async () => 
 
 serverTest(
   NEEDS,
-  "mosquitto that cuts clients which are silent: every request is served",
+  "mosquitto that disconnects silent clients: every request is served",
   async () => {
     await using server = await new MosquittoServer().start();
     await using _flat = descriptorsStayFlat();

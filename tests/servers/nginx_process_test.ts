@@ -23,7 +23,7 @@ for (const way of ["http", "https"] as const) {
     await server.kill();
     await until(() => pool.stats.waiting === CALLERS, "all callers wait");
     const lost = callers.errors.length;
-    assertCalls(callers, { errors: pool.stats.dials.ok }); // one a connection: what was in flight
+    assertCalls(callers, { errors: pool.stats.dials.ok }); // one for each connection: the requests in flight
     await server.start();
     await callers.served(3);
     await callers.stop();
@@ -36,7 +36,7 @@ for (const way of ["http", "https"] as const) {
     NEEDS,
     `nginx over ${way} that ends connections after 7 requests, or a second idle`,
     async () => {
-      // The last is for connections that have had no request yet.
+      // The last one is for connections without a request so far.
       const settings = ["keepalive_requests 7", "keepalive_timeout 1s", "client_header_timeout 1s"];
       await using server = await new NginxServer(settings).start();
       await using _flat = descriptorsStayFlat();

@@ -37,7 +37,7 @@ function clientOf(
   return { pool, client: new Postgres(pool, url) };
 }
 
-/** How many queries of the user `app` the server works on. */
+/** The number of running queries of the user `app`. */
 async function running(server: PostgresServer): Promise<number> {
   const sql = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND state = 'active'";
   return Number((await server.query(sql))[0]![0]);
@@ -87,7 +87,7 @@ serverTest(
 
 serverTest(
   NEEDS,
-  "A PostgreSQL connection that is left in a transaction is not lent again",
+  "A PostgreSQL connection left in a transaction is not lent again",
   async () => {
     await using server = await new PostgresServer().start();
     const { pool, client } = clientOf(server);
@@ -100,7 +100,7 @@ serverTest(
     };
     await assertFresh();
     assertEquals([pool.stats.dials.ok, pool.stats.retired.broken], [2, 1]);
-    await client.query("BEGIN; SELECT 1 / 0").catch(() => {}); // one that has failed
+    await client.query("BEGIN; SELECT 1 / 0").catch(() => {}); // a failed transaction
     await assertFresh();
     assertEquals([pool.stats.dials.ok, pool.stats.retired.broken], [3, 2]);
   },
@@ -108,7 +108,7 @@ serverTest(
 
 serverTest(
   NEEDS,
-  "A wrong password for PostgreSQL is told at once, however often a dial may be tried",
+  "A wrong password for PostgreSQL rejects at once, however many attempts are allowed",
   async () => {
     await using server = await new PostgresServer().start();
     const url = new URL(ways.tcp(server));

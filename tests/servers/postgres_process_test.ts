@@ -44,22 +44,22 @@ for (const way of ["tcp", "tls", "unix"] as const) {
     await server.kill();
     await until(() => pool.stats.waiting === CALLERS, "all callers wait");
     const lost = callers.errors.length;
-    assertCalls(callers, { errors: pool.stats.dials.ok }); // one a connection: what was in flight
+    assertCalls(callers, { errors: pool.stats.dials.ok }); // one for each connection: the requests in flight
 
     await server.start();
     await callers.served(3);
     await callers.stop();
-    assertCalls(callers, { errors: lost }); // none since it is back
+    assertCalls(callers, { errors: lost }); // none since its return
     figures({ lost, served: callers.total });
     await assertSound(pool, () => server.clients());
   });
 }
 
-/** What came of the tries of requests: one is tried again only if nothing but a farewell came. */
+/** The outcomes of requests that may be tried twice: a request is repeated only after a farewell. */
 class Tries {
-  /** How many requests were tried twice. */
+  /** The number of requests that were tried twice. */
   repeated = 0;
-  /** How many tries brought the server's farewell, and nothing else. */
+  /** The number of tries that got the server's farewell only. */
   farewells = 0;
   /** Requests that were tried again after another answer than a farewell. */
   readonly wrong: string[] = [];
@@ -93,7 +93,7 @@ class Tries {
 
 serverTest(
   NEEDS,
-  "PostgreSQL that terminates all sessions under load: retryStale hides it, and repeats nothing that was answered",
+  "PostgreSQL that terminates all sessions under load: retryStale hides it, and repeats no answered request",
   async () => {
     await using server = await new PostgresServer().start();
     await using _flat = descriptorsStayFlat();
@@ -116,7 +116,7 @@ serverTest(
   },
 );
 
-/** Puts a pool under load while all sessions are terminated over and over. */
+/** Puts a pool under load while all sessions are terminated repeatedly. */
 async function terminating(server: PostgresServer, connector: Connector<Socket, SocketLease>) {
   await using pool = new Pool(connector, OPTIONS);
   const tries = new Tries();
@@ -169,7 +169,7 @@ serverTest(NEEDS, "PostgreSQL with idle_session_timeout: every request is served
 
 serverTest(
   NEEDS,
-  "PostgreSQL that hangs: what is in flight times out, what comes later is served",
+  "PostgreSQL that hangs: requests in flight time out, later ones are served",
   async () => {
     await using server = await new PostgresServer().start();
     await using _flat = descriptorsStayFlat();
@@ -199,7 +199,7 @@ serverTest(
 
 serverTest(
   NEEDS,
-  "PostgreSQL that is full: the pool lives on what it got, and grows later",
+  "PostgreSQL that is full: the pool works with the connections that it has, and grows later",
   async () => {
     await using server = await new PostgresServer([
       "max_connections=16",
@@ -227,7 +227,7 @@ const isRefusal = (error: unknown) => error instanceof PostgresError && error.co
 
 serverTest(
   NEEDS,
-  "PostgreSQL whose password changes: callers are told at once, and it heals",
+  "PostgreSQL whose password changes: callers get the error at once, and the pool recovers",
   async () => {
     await using server = await new PostgresServer().start();
     await using _flat = descriptorsStayFlat();
@@ -239,7 +239,7 @@ serverTest(
     await using callers = calling(pool);
     await until(() => pool.stats.dials.ok === OPTIONS.maxSize, "all connections are open");
     await server.query("ALTER ROLE app PASSWORD 'new'");
-    await callers.served(); // what was logged in stays so
+    await callers.served(); // open sessions stay logged in
     assertCalls(callers, { errors: 0 });
 
     await server.terminateClients();
@@ -248,7 +248,7 @@ serverTest(
     await callers.served();
     const refused = callers.errors.filter(isRefusal).length;
     const lost = callers.errors.length - refused;
-    assertLessOrEqual(lost, OPTIONS.maxSize!, "one a connection");
+    assertLessOrEqual(lost, OPTIONS.maxSize!, "one for each connection");
     await callers.served(3);
     await callers.stop();
     assertCalls(callers, { errors: refused + lost });
@@ -272,7 +272,7 @@ serverTest(
     await first.kill();
     await callers.served(3);
     const lost = callers.errors.length;
-    assertLessOrEqual(lost, 2 * OPTIONS.maxSize!); // it may accept a few more while it dies
+    assertLessOrEqual(lost, 2 * OPTIONS.maxSize!); // it may accept a few connections while it dies
     await first.start();
     await second.kill();
     await callers.served(3);
@@ -328,7 +328,7 @@ serverTest(
   },
 );
 
-/** Says yes to PostgreSQL's SSLRequest, and then nothing. */
+/** Accepts PostgreSQL's SSLRequest, then hangs. */
 class SilentAfterSslRequest implements AsyncDisposable {
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   readonly #conns = new Set<Deno.Conn>();
@@ -339,7 +339,7 @@ class SilentAfterSslRequest implements AsyncDisposable {
     return this.#listener.addr.port;
   }
 
-  /** How many clients have not hung up. */
+  /** The number of clients that have not hung up. */
   get open(): number {
     return this.#conns.size;
   }
@@ -356,7 +356,7 @@ class SilentAfterSslRequest implements AsyncDisposable {
     try {
       if (await conn.read(buffer) === 8) await conn.write(Uint8Array.of(0x53));
       while (await conn.read(buffer) !== null);
-    } catch { // it is closed from either side
+    } catch { // closed from either side
     } finally {
       if (this.#conns.delete(conn)) conn.close();
     }
@@ -368,7 +368,7 @@ class SilentAfterSslRequest implements AsyncDisposable {
     try {
       this.#listener.close();
     } catch (error) {
-      if (!(error instanceof Deno.errors.BadResource)) throw error; // it was disposed of before
+      if (!(error instanceof Deno.errors.BadResource)) throw error; // disposed of before
     }
     await this.#running;
     await Promise.all(this.#serving);

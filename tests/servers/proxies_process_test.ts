@@ -22,7 +22,7 @@ const OPTIONS: PoolOptions = {
 
 type AnyConnector = Connector<Socket, SocketLease>;
 
-/** A pool whose connections have been answered by the server behind the proxy. */
+/** A pool whose init makes a request to the server behind the proxy. */
 const poolOf = (connector: unknown) => new Pool(redisLogin(connector as AnyConnector), OPTIONS);
 
 const calling = (pool: Pool<Socket, SocketLease>, retryStale = false) =>
@@ -30,7 +30,7 @@ const calling = (pool: Pool<Socket, SocketLease>, retryStale = false) =>
 
 const HAPROXY = ["redis-server", "haproxy"];
 
-serverTest(HAPROXY, "haproxy that cuts what is idle: every request is served", async () => {
+serverTest(HAPROXY, "haproxy that cuts idle connections: every request is served", async () => {
   await using server = await new RedisServer().start();
   await using proxy = await new HaproxyServer(server, 500).start();
   await using _flat = descriptorsStayFlat();
@@ -74,7 +74,7 @@ serverTest(
 
 serverTest(
   HAPROXY,
-  "haproxy whose server is killed, then haproxy itself: it goes on when both are back",
+  "haproxy whose server is killed, then haproxy itself: the pool recovers when both are back",
   async () => {
     await using server = await new RedisServer().start();
     await using proxy = await new HaproxyServer(server).start();
@@ -138,7 +138,7 @@ for (const [name, { program, make, scheme }] of Object.entries(proxies)) {
 
   serverTest(
     [program],
-    `60 TLS dials through ${name} to a server that says nothing leave at most maxLingering open`,
+    `60 TLS dials through ${name} to a silent server leave at most maxLingering open`,
     async () => {
       await using server = EchoServer.listen(mute);
       await using proxy = await make().start();

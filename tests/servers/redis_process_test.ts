@@ -36,18 +36,18 @@ for (const way of ["tcp", "tls", "unix"] as const) {
     await server.kill();
     await until(() => pool.stats.waiting === CALLERS, "all callers wait");
     const lost = callers.errors.length;
-    assertCalls(callers, { errors: pool.stats.dials.ok }); // one a connection: what was in flight
+    assertCalls(callers, { errors: pool.stats.dials.ok }); // one for each connection: the requests in flight
 
     await server.start();
     await callers.served(3);
     await callers.stop();
-    assertCalls(callers, { errors: lost }); // none since it is back
+    assertCalls(callers, { errors: lost }); // none since its return
     figures({ lost, served: callers.total });
     await assertSound(pool, () => server.clients());
   });
 }
 
-/** Puts a pool under load while all clients are killed over and over; gives how many requests failed. */
+/** Puts a pool under load while all clients are killed repeatedly; returns how many requests failed. */
 async function killingClients(server: RedisServer, retryStale: boolean): Promise<number> {
   await using pool = new Pool(redis(server), OPTIONS);
   await using callers = calling(pool, CALLERS, retryStale);
@@ -78,7 +78,7 @@ serverTest(
 
 serverTest(
   NEEDS,
-  "Redis that hangs: what is in flight times out, what comes later is served",
+  "Redis that hangs: requests in flight time out, later ones are served",
   async () => {
     await using server = await new RedisServer().start();
     await using _flat = descriptorsStayFlat();
@@ -121,7 +121,7 @@ serverTest(NEEDS, "Redis that closes idle connections: every request is served",
 
 serverTest(
   NEEDS,
-  "Redis that is full: the pool lives on what it got, and grows later",
+  "Redis that is full: the pool works with the connections that it has, and grows later",
   async () => {
     await using server = await new RedisServer(["--maxclients", "8"]).start();
     await using _flat = descriptorsStayFlat();
@@ -141,7 +141,7 @@ serverTest(
 
 serverTest(
   NEEDS,
-  "Redis whose password changes: callers are told at once, and it heals",
+  "Redis whose password changes: callers get the error at once, and the pool recovers",
   async () => {
     await using server = await new RedisServer([], "old").start();
     await using _flat = descriptorsStayFlat();
@@ -155,7 +155,7 @@ serverTest(
     await until(() => pool.stats.dials.ok === OPTIONS.maxSize, "all connections are open");
     await server.call("CONFIG", "SET", "requirepass", "new");
     server.password = "new";
-    await callers.served(); // what was logged in stays so
+    await callers.served(); // open sessions stay logged in
     assertCalls(callers, { errors: 0 });
 
     await server.killClients();
@@ -189,10 +189,10 @@ serverTest(
     await first.kill();
     await callers.served(3);
     const lost = callers.errors.length;
-    assertLessOrEqual(lost, 2 * OPTIONS.maxSize!); // it may accept a few more while it dies
+    assertLessOrEqual(lost, 2 * OPTIONS.maxSize!); // it may accept a few connections while it dies
     await first.start();
     await callers.served(3);
-    assert(await second.clients() > 0, "what is open stays where it is");
+    assert(await second.clients() > 0, "open connections stay");
     await second.kill();
     await callers.served(3);
     await callers.stop();

@@ -18,7 +18,7 @@ serverTest(NEEDS, "A server and its folder are gone when the test has ended", as
 
 serverTest(
   NEEDS,
-  "A server and its folder are gone when the process that tests is killed",
+  "A server and its folder are gone when the test process is killed",
   async () => {
     const program = new URL("./_dying.ts", import.meta.url).href;
     const { code, stdout } = await new Deno.Command(Deno.execPath(), {
@@ -37,7 +37,7 @@ serverTest(NEEDS, "A server that ends at once says why, and leaves nothing", asy
   assertEquals(await isGone(server.directory), true);
 });
 
-Deno.test("What tests with servers need, and is not there, is named", () => {
+Deno.test("Missing needs of tests with servers are named", () => {
   const reason = reasonToSkip(serverNeeds(["no-such-program"]));
   const reasons = ["no-such-program is not installed", "no --allow-run"];
   assertEquals(reasons.includes(`${reason}`), true, reason);

@@ -6,7 +6,7 @@ import { until } from "../support/until.ts";
 
 const retire = () => {};
 
-Deno.test("a dial that is aborted after a stall, in which it was done, leaves no connection open", async () => {
+Deno.test("a dial that connects during a stall and is aborted after it leaves no connection open", async () => {
   await using server = EchoServer.listen(mute);
   const connector = tcp({ port: server.port });
   const together = 5;
@@ -20,11 +20,11 @@ Deno.test("a dial that is aborted after a stall, in which it was done, leaves no
       }
     });
     setTimeout(() => abort.abort(), 1);
-    stall(12 + round % 8); // they are done meanwhile, and the abort comes late
+    stall(12 + round % 8); // the dials connect meanwhile, and the abort comes late
     await Promise.all(dials);
   }
   using last = await Deno.connect({ port: server.port });
-  await last.write(Uint8Array.of(1)); // what was connected before is accepted before
+  await last.write(Uint8Array.of(1)); // earlier connections are accepted earlier
   await until(() => server.peers.some(({ received }) => received === 1));
   await until(() => server.ends === server.accepts - 1);
   assertEquals(server.ends, server.accepts - 1);

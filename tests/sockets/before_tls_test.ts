@@ -1,4 +1,4 @@
-// The plain-text talk before a handshake, and who has leave to dial.
+// The plain-text exchange before a handshake, and admission to dial.
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { TLSSocket } from "node:tls";
 import { createServer, type Server, type Socket as NodeSocket } from "node:net";
@@ -11,7 +11,7 @@ import { until } from "../support/until.ts";
 
 const retire = () => {};
 
-/** An echo server that greets, and begins TLS when it is asked to. */
+/** An echo server that sends a greeting, and begins TLS on request. */
 class StartTlsServer implements AsyncDisposable {
   readonly #server: Server;
   readonly #sockets = new Set<NodeSocket>();
@@ -23,7 +23,7 @@ class StartTlsServer implements AsyncDisposable {
     this.#server.listen(0, "127.0.0.1", () => this.#listening.resolve());
   }
 
-  /** `injected`: what somebody in between adds to the answer. */
+  /** `injected`: what an attacker in between adds to the answer. */
   static async listen(injected = ""): Promise<StartTlsServer> {
     const server = new StartTlsServer(injected);
     await server.#listening.promise;
@@ -66,7 +66,7 @@ async function startTls(conn: Socket<Deno.NetAddr>): Promise<void> {
 
 const options = { caCerts: [certs.ca] };
 
-Deno.test("TlsOptions.beforeTls speaks in plain text, and the rest is TLS", async () => {
+Deno.test("TlsOptions.beforeTls exchanges plain text before the TLS handshake", async () => {
   await using server = await StartTlsServer.listen();
   await using pool = new Pool(tls({ ...options, port: server.port, beforeTls: startTls }));
   for (let i = 0; i < 3; i++) {
@@ -75,7 +75,7 @@ Deno.test("TlsOptions.beforeTls speaks in plain text, and the rest is TLS", asyn
   assertEquals(server.accepts, 1);
 });
 
-Deno.test("bytes that come with the last plain text, which somebody may have injected, fail the dial", async () => {
+Deno.test("bytes beyond the plain text, which may have been injected, fail the dial", async () => {
   await using server = await StartTlsServer.listen("injected\r\n");
   await using pool = new Pool(tls({ ...options, port: server.port, beforeTls: startTls }));
   await assertRejects(
@@ -86,7 +86,7 @@ Deno.test("bytes that come with the last plain text, which somebody may have inj
   assertEquals([pool.stats.size, pool.stats.lingering], [0, 0]);
 });
 
-Deno.test("an error of beforeTls reaches the caller as it is, and leaves nothing behind", async () => {
+Deno.test("an error of beforeTls reaches the caller unchanged, and no connection is left", async () => {
   await using server = EchoServer.listen(mute);
   const own = new Error("no STARTTLS here");
   const beforeTls = () => Promise.reject(own);
@@ -112,7 +112,7 @@ for (
   });
 }
 
-Deno.test("60 dials to a server that says yes to STARTTLS and then nothing leave at most maxLingering open", async () => {
+Deno.test("60 dials to a server that accepts STARTTLS and then hangs leave at most maxLingering open", async () => {
   const once: Behaviour = (peer, bytes) => {
     if (textOf(bytes).startsWith("STARTTLS")) return peer.write("220 go ahead\r\n");
   };
@@ -129,13 +129,13 @@ Deno.test("60 dials to a server that says yes to STARTTLS and then nothing leave
   });
   await Promise.allSettled(Array.from({ length: 60 }, () => pool.acquire()));
   using last = await Deno.connect({ port: server.port });
-  await last.write(Uint8Array.of(1)); // what was connected before is accepted before
+  await last.write(Uint8Array.of(1)); // earlier connections are accepted earlier
   await until(() => server.peers.some(({ received }) => received === 1));
   await until(() => server.accepts - server.ends - 1 === pool.stats.lingering);
   assert(pool.stats.lingering <= 5);
 });
 
-Deno.test("Connector.admit of tls() gives so many leave to dial at once, and the others in their order", async () => {
+Deno.test("Connector.admit of tls() admits maxLingering dials at once, and the others in order", async () => {
   await using server = listenTls();
   await using relay = Relay.pausedBefore(server.port);
   const connector = tls({ ...options, port: relay.port, maxLingering: 2 });
@@ -153,7 +153,7 @@ Deno.test("Connector.admit of tls() gives so many leave to dial at once, and the
   assertEquals([dials, server.accepts], [10, 10]);
 });
 
-Deno.test("leave to dial that is not used is free for others", async () => {
+Deno.test("an unused permit to dial is free for other dials", async () => {
   await using server = listenTls();
   const connector = tls({ ...options, port: server.port, maxLingering: 1 });
   const { signal } = new AbortController();
@@ -168,7 +168,7 @@ Deno.test("leave to dial that is not used is free for others", async () => {
   (await connector.connect({ signal, retire })).close();
 });
 
-Deno.test("leave to dial is refused while all that may linger does", async () => {
+Deno.test("a permit to dial is refused while maxLingering dials linger", async () => {
   await using server = EchoServer.listen(mute);
   const connector = tls({ ...options, port: server.port, maxLingering: 1 });
   const closed = new AbortController();

@@ -1,4 +1,4 @@
-// What the peer does while the event loop is held up: over Unix sockets, and in a program that may not connect to 127.0.0.1.
+// What the peer does while the event loop is blocked: over Unix sockets, and in a program without permission for 127.0.0.1.
 import { assertEquals } from "@std/assert";
 import { delay } from "@std/async";
 import { Pool, unix } from "../../mod.ts";
@@ -11,7 +11,7 @@ const UNIX: Needs = { ...PROCESS, notOn: ["windows"] };
 for (const command of ["end", "stray"] as const) {
   Deno.test({
     ...needs(
-      `unix(): acquire() lends no socket to which the peer does something (${command}) during a stall`,
+      `unix(): acquire() lends no socket whose peer acts (${command}) during a stall`,
       UNIX,
     ),
     async fn() {
@@ -36,7 +36,7 @@ for (const command of ["end", "stray"] as const) {
 
   Deno.test({
     ...needs(
-      `a program that may connect to its server alone is lent no socket whose peer did something (${command}) during a stall of 30 ms or more`,
+      `a program with permission for its server only is lent no socket whose peer acts (${command}) during a stall of 30 ms or more`,
       PROCESS,
     ),
     async fn() {
@@ -45,7 +45,7 @@ for (const command of ["end", "stray"] as const) {
   });
 }
 
-/** Has a program with no more permission than it needs report which stalls went unnoticed. */
+/** Runs a program with minimal permissions that reports which stalls went unnoticed. */
 async function lentInChild(command: StallCommand): Promise<string> {
   using server = await StallServer.start("tcp");
   const file = await Deno.makeTempFile({ suffix: ".ts" });
@@ -60,7 +60,7 @@ async function lentInChild(command: StallCommand): Promise<string> {
   for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
     output += text;
     if (!text.endsWith("stall\n")) continue;
-    server.stallDuring(command, 0); // until it is done
+    server.stallDuring(command, 0); // blocks until the server has done it
     await writer.write(new Uint8Array(1));
   }
   await writer.close();
@@ -69,7 +69,7 @@ async function lentInChild(command: StallCommand): Promise<string> {
   return output.replaceAll("stall\n", "").trim();
 }
 
-/** Each stall lasts until its time is over and the peer has done its part, which a read of the input tells. */
+/** Each stall lasts for its time and until the peer has acted, which a read of the input shows. */
 function program(port: number): string {
   const module = new URL("../../mod.ts", import.meta.url);
   return `

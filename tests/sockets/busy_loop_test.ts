@@ -1,4 +1,4 @@
-// What the peer does while this program's event loop is held up. It runs on a thread of its own.
+// What the peer does while the event loop of this program is blocked. The peer runs on its own thread.
 import { assertEquals, assertRejects } from "@std/assert";
 import { delay } from "@std/async";
 import { KeyedPool, Pool, type SocketLease, tcp, tls, type TlsLease } from "../../mod.ts";
@@ -13,7 +13,7 @@ import { certs } from "../support/tls_server.ts";
 
 type AnyLease = SocketLease<Deno.NetAddr> | TlsLease;
 
-/** What these tests need of a pool. */
+/** The part of a pool that these tests use. */
 interface AnyPool extends AsyncDisposable {
   acquire(): Promise<AnyLease>;
   tryAcquire(): AnyLease | undefined;
@@ -35,7 +35,7 @@ const pools: Record<string, [StallTransport, (port: number) => AnyPool]> = {
   }],
 };
 
-/** How long the socket has rested before the stall: not at all, a beat or two, or longer than it is accompanied. */
+/** How long the socket is idle before the stall: not at all, for a tick or two, or longer than it is watched by ticks. */
 const RESTS_MS = [0, 12, 300];
 const STALLS_MS = [10, 20, 60];
 /** A TLS server's small writes wait for an acknowledgement, up to 40 ms. */
@@ -63,7 +63,7 @@ for (const [name, [transport, make]] of Object.entries(pools)) {
       assertEquals(lent, []);
     });
 
-    Deno.test(`${name}: tryAcquire() lends no socket whose peer sends ${said(command)} during a stall that shows`, async () => {
+    Deno.test(`${name}: tryAcquire() lends no socket whose peer sends ${said(command)} during a noticed stall`, async () => {
       using server = await StallServer.start(transport);
       const lent: string[] = [];
       for (const rest of [0, 12]) {
@@ -82,7 +82,7 @@ for (const [name, [transport, make]] of Object.entries(pools)) {
     });
   }
 
-  Deno.test(`${name}: a stall costs no healthy socket`, async () => {
+  Deno.test(`${name}: a stall retires no healthy socket`, async () => {
     using server = await StallServer.start(transport);
     await using pool = make(server.port);
     await ask(await pool.acquire());
@@ -96,7 +96,7 @@ for (const [name, [transport, make]] of Object.entries(pools)) {
 }
 
 for (const ioTimeout of [50, 150]) {
-  Deno.test(`TcpOptions.ioTimeout of ${ioTimeout} ms does not count a stall, however long`, async () => {
+  Deno.test(`TcpOptions.ioTimeout of ${ioTimeout} ms does not count a stall of any length`, async () => {
     using server = await StallServer.start("tcp", { delay: 20 });
     await using pool = new Pool(tcp({ port: server.port, ioTimeout }), MAX_SIZE);
     for (let round = 0; round < 4; round++) {
@@ -112,7 +112,7 @@ for (const ioTimeout of [50, 150]) {
   });
 }
 
-Deno.test("TcpOptions.ioTimeout gives back the time of a stall to a reply that comes after it", async () => {
+Deno.test("TcpOptions.ioTimeout is extended by a stall for a reply that comes after it", async () => {
   using server = await StallServer.start("tcp", { delay: 700 });
   await using pool = new Pool(tcp({ port: server.port, ioTimeout: 300 }), MAX_SIZE);
   await pool.use(async (conn) => {
@@ -124,7 +124,7 @@ Deno.test("TcpOptions.ioTimeout gives back the time of a stall to a reply that c
   });
 });
 
-Deno.test("TcpOptions.ioTimeout ends a read that has no reply, stall or not", async () => {
+Deno.test("TcpOptions.ioTimeout ends a read without a reply, with and without a stall", async () => {
   using server = await StallServer.start("tcp", { delay: 60_000 });
   await using pool = new Pool(tcp({ port: server.port, ioTimeout: 50 }), MAX_SIZE);
   for (const duration of [0, 100]) {
@@ -147,7 +147,7 @@ async function ask(conn: AnyLease): Promise<void> {
   assertEquals(await roundTrip(conn, "ping"), "ping");
 }
 
-/** Lets a few beats come in time. */
+/** Lets a few ticks come in time. */
 async function settled(): Promise<void> {
   await delay(30);
 }

@@ -1,4 +1,4 @@
-// What those need who write clients: login, state, harmless errors, reads that can be given up.
+// For authors of clients: login, state, harmless errors, reads that can be aborted.
 import {
   assert,
   assertEquals,
@@ -8,7 +8,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { delay } from "@std/async";
-import { Pool, PoolClosedError, type Socket, tcp, tls } from "../../mod.ts";
+import { Pool, PoolClosedError, type Socket, tcp, tls, unix, webSocket } from "../../mod.ts";
 import {
   type Behaviour,
   closing,
@@ -18,6 +18,7 @@ import {
   unusedPort,
 } from "../support/echo_server.ts";
 import { roundTrip, textOf } from "../support/round_trip.ts";
+import { ListenerSpy } from "../support/spies.ts";
 import { certs, listenTls } from "../support/tls_server.ts";
 import { sameTurn, until } from "../support/until.ts";
 
@@ -30,7 +31,7 @@ function assertType<T, U extends T>(..._same: [T] extends [U] ? [] : [never]): v
 
 // init
 
-Deno.test("TcpOptions.init makes each new connection ready once, and what it returns is the state of every lease", async () => {
+Deno.test("TcpOptions.init runs once for each new connection, and its result is the state of every lease", async () => {
   await using server = EchoServer.listen();
   let logins = 0;
   const connector = tcp({
@@ -56,7 +57,7 @@ Deno.test("without init the state is undefined, and its type says so", async () 
   assertEquals(conn.state, undefined);
 });
 
-Deno.test("TlsOptions.init speaks over TLS", async () => {
+Deno.test("TlsOptions.init runs over TLS", async () => {
   await using server = listenTls();
   const caCerts = [certs.ca];
   await using pool = new Pool(
@@ -82,7 +83,7 @@ const badInits: Record<string, (conn: Socket<Deno.NetAddr>) => unknown> = {
 };
 
 for (const [what, init] of Object.entries(badInits)) {
-  Deno.test(`a connection whose init ${what} is closed, and nobody gets it`, async () => {
+  Deno.test(`a connection whose init ${what} is closed and not lent`, async () => {
     await using server = EchoServer.listen(what === "leaves bytes unread" ? echo : mute);
     await using pool = new Pool(tcp({ port: server.port, init }), {
       maxSize: 4,
@@ -101,7 +102,7 @@ for (const [what, init] of Object.entries(badInits)) {
 
 // isFatal, isStale
 
-Deno.test("20 errors that isFatal calls harmless cost no connection", async () => {
+Deno.test("20 errors for which isFatal is false cost no connection", async () => {
   await using server = EchoServer.listen();
   const isFatal = (error: unknown) => !(error instanceof SyntaxError);
   await using pool = new Pool(tcp({ port: server.port, isFatal }));
@@ -117,7 +118,7 @@ Deno.test("20 errors that isFatal calls harmless cost no connection", async () =
   await until(() => pool.stats.size === 0);
 });
 
-Deno.test("received tells how many bytes have come since the socket was lent", async () => {
+Deno.test("`received` is the number of bytes received since the socket was lent", async () => {
   await using server = EchoServer.listen();
   await using pool = new Pool(tcp({ port: server.port }), ONE);
   for (let i = 0; i < 3; i++) {
@@ -131,7 +132,7 @@ Deno.test("received tells how many bytes have come since the socket was lent", a
 });
 
 const FAREWELL = "terminating";
-/** Says farewell to each second request, and hangs up. */
+/** Answers every second request with a farewell, and hangs up. */
 const terminating = (): Behaviour => {
   let count = 0;
   return async (peer, bytes) => {
@@ -190,7 +191,7 @@ Deno.test("a request that had another answer before the farewell is not sent aga
 
 // accept
 
-Deno.test("TcpOptions.accept reads at the release what the server says unasked", async () => {
+Deno.test("TcpOptions.accept reads unsolicited bytes at the release", async () => {
   await using server = EchoServer.listen((peer, bytes) => peer.write(textOf(bytes) + "push\n"));
   const pushed: string[] = [];
   const connector = tcp({
@@ -220,7 +221,7 @@ for (
   });
 }
 
-Deno.test("what the server says to an idle socket is prepared for, read by accept, and the watch goes on", async () => {
+Deno.test("unsolicited bytes for an idle socket are read by accept, and the watch goes on", async () => {
   await using server = EchoServer.listen();
   const said: string[] = [];
   const connector = tcp({
@@ -249,7 +250,7 @@ Deno.test("what the server says to an idle socket is prepared for, read by accep
   assertInstanceOf(await lost.promise, Deno.errors.ConnectionAborted);
 });
 
-// reads that can be given up
+// reads that can be aborted
 
 const reads: Record<string, (conn: Socket<Deno.NetAddr>, signal: AbortSignal) => Promise<unknown>> =
   {
@@ -262,7 +263,7 @@ const reads: Record<string, (conn: Socket<Deno.NetAddr>, signal: AbortSignal) =>
 for (const [what, read] of Object.entries(reads)) {
   const startsEmpty = what.startsWith("read()");
 
-  Deno.test(`${what} rejects with the signal's reason in the turn in which it is aborted, and loses no byte`, async () => {
+  Deno.test(`${what} rejects with the signal's reason in the turn of the abort, and loses no byte`, async () => {
     await using server = EchoServer.listen(mute);
     await using pool = new Pool(tcp({ port: server.port }), ONE);
     const conn = await pool.acquire();
@@ -285,7 +286,7 @@ for (const [what, read] of Object.entries(reads)) {
     assertEquals(pool.stats.idle, 1, "it has been read on to a quiet end");
   });
 
-  Deno.test(`a socket whose ${what} was given up is not lent to others`, async () => {
+  Deno.test(`a socket whose ${what} was aborted is not lent again`, async () => {
     await using server = EchoServer.listen(mute);
     await using pool = new Pool(tcp({ port: server.port }), ONE);
     const conn = await pool.acquire();
@@ -299,7 +300,7 @@ for (const [what, read] of Object.entries(reads)) {
   });
 }
 
-Deno.test("a signal that is aborted already gives up a read before it begins, and costs nothing", async () => {
+Deno.test("a read with a signal that is already aborted rejects and takes no byte", async () => {
   await using server = EchoServer.listen();
   await using pool = new Pool(tcp({ port: server.port }), ONE);
   {
@@ -311,7 +312,7 @@ Deno.test("a signal that is aborted already gives up a read before it begins, an
   assertEquals(pool.stats.idle, 1);
 });
 
-Deno.test("a read that waits for another can be given up, and the next one has its turn", async () => {
+Deno.test("a read that waits for another can be aborted, and the next one follows", async () => {
   await using server = EchoServer.listen();
   using conn = await tcp({ port: server.port }).connect({
     signal: new AbortController().signal,
@@ -331,7 +332,27 @@ Deno.test("a read that waits for another can be given up, and the next one has i
   assertEquals([await first, await third].map(textOf), ["abc", "def"]);
 });
 
-Deno.test("reads of large messages with a signal that is never aborted bring all of them", async () => {
+Deno.test("a read that is answered leaves no listener on its signal", async () => {
+  await using server = EchoServer.listen();
+  await using pool = new Pool(tcp({ port: server.port }));
+  using conn = await pool.acquire();
+  using spy = new ListenerSpy();
+  const { signal } = new AbortController();
+  const reads = [
+    () => conn.readExactly(5, { signal }),
+    () => conn.readUntil("\n", { signal }),
+    () => conn.read(new Uint8Array(5), { signal }),
+  ];
+  for (const read of reads) {
+    const answered = read();
+    assertEquals(spy.on(signal), 1);
+    await conn.writeAll("line\n");
+    await answered;
+    assertEquals(spy.on(signal), 0);
+  }
+});
+
+Deno.test("reads of large messages with a signal that is never aborted return every byte", async () => {
   await using server = EchoServer.listen();
   using conn = await tcp({ port: server.port }).connect({
     signal: new AbortController().signal,
@@ -348,7 +369,7 @@ Deno.test("reads of large messages with a signal that is never aborted bring all
 
 // functions as options
 
-Deno.test("host, port and proxy are asked for at each dial where they are functions", async () => {
+Deno.test("hostname, port and proxy may be functions, called at each dial", async () => {
   await using first = EchoServer.listen();
   await using second = EchoServer.listen();
   const ports = [first.port, second.port];
@@ -359,11 +380,11 @@ Deno.test("host, port and proxy are asked for at each dial where they are functi
   assertEquals([a.remoteAddr.port, b.remoteAddr.port], [first.port, second.port]);
 });
 
-Deno.test("certificates are asked for at each dial where they are functions", async () => {
+Deno.test("certificates may be functions, called at each dial", async () => {
   await using server = listenTls();
   const authorities = [certs.otherCa, certs.ca];
   const caCerts = () => [authorities.shift()!];
-  const pace = { minDelay: 1, maxDelay: 1 }; // for how long a final failure is not tried again
+  const pace = { minDelay: 1, maxDelay: 1 }; // the pace of retries after a final failure
   await using pool = new Pool(tls({ port: server.port, caCerts }), { retry: pace });
   await assertRejects(
     () => pool.acquire(),
@@ -375,7 +396,7 @@ Deno.test("certificates are asked for at each dial where they are functions", as
   assertEquals(await roundTrip(conn, "ping"), "ping");
 });
 
-Deno.test("what a function gives is checked as the option is, and its own error reaches the caller", async () => {
+Deno.test("the result of such a function is validated like the option, and its error reaches the caller", async () => {
   const own = new Error("no such secret");
   const cases: [() => number, new () => Error][] = [[() => 0, RangeError], [
     () => "1" as never,
@@ -391,7 +412,7 @@ Deno.test("what a function gives is checked as the option is, and its own error 
 
 // errors
 
-Deno.test("the error of a dial names the place, and is of the same class and code as its cause", async () => {
+Deno.test("the error of a dial names the place, and has the class and code of its cause", async () => {
   const port = unusedPort();
   await using pool = new Pool(tcp({ port }));
   const error = await assertRejects(() => pool.acquire(), Deno.errors.ConnectionRefused);
@@ -401,7 +422,41 @@ Deno.test("the error of a dial names the place, and is of the same class and cod
   assertEquals(error.message, `${cause.message}, connecting to tcp://127.0.0.1:${port}`);
 });
 
-Deno.test("a host that can't be valid is dialled once, and its control characters are escaped", async () => {
+Deno.test("a dial that is aborted rejects with the signal's reason itself, of whatever class", async () => {
+  await using server = EchoServer.listen();
+  const controller = new AbortController();
+  const dial = tcp({ port: server.port }).connect({ signal: controller.signal, retire });
+  const reason = new TypeError("enough");
+  controller.abort(reason);
+  assertStrictEquals(await assertRejects(async () => await dial), reason);
+});
+
+const makers: Record<string, () => unknown> = {
+  tcp: () => tcp({ port: 1 }),
+  tls: () => tls({ port: 1 }),
+  unix: () => unix({ path: "/socket" }),
+  webSocket: () => webSocket({ url: "ws://127.0.0.1:1" }),
+};
+
+for (const [name, make] of Object.entries(makers)) {
+  Deno.test(`${name}() is refused by a Deno older than 2.9, which would ignore what it does not know`, () => {
+    const present = Object.getOwnPropertyDescriptor(Deno, "version")!;
+    const makeAt = (deno: string) => {
+      Object.defineProperty(Deno, "version", { ...present, value: { ...Deno.version, deno } });
+      try {
+        return make();
+      } finally {
+        Object.defineProperty(Deno, "version", present);
+      }
+    };
+    for (const version of ["2.9.0", "2.9.6+abc", "2.10.1", "3.0.0"]) makeAt(version);
+    for (const version of ["2.8.9", "2.0.0", "1.46.3"]) {
+      assertThrows(() => makeAt(version), Deno.errors.NotSupported, `this is ${version}`);
+    }
+  });
+}
+
+Deno.test("an invalid host is dialled once, and its control characters are escaped", async () => {
   await using pool = new Pool(tcp({ hostname: "no\nhost\u001b[31m", port: 1 }), {
     retry: { attempts: 5, minDelay: 1 },
   });
@@ -411,7 +466,7 @@ Deno.test("a host that can't be valid is dialled once, and its control character
   assertEquals(pool.stats.dials.failed, 1);
 });
 
-Deno.test("a borrower whose socket is closed by force is told that the pool was closed", async () => {
+Deno.test("a borrower whose socket is closed by force gets a PoolClosedError", async () => {
   await using server = EchoServer.listen(mute);
   const pool = new Pool(tcp({ port: server.port }));
   const conn = await pool.acquire();
@@ -422,7 +477,18 @@ Deno.test("a borrower whose socket is closed by force is told that the pool was 
   await assertRejects(() => conn.writeAll("x"), PoolClosedError);
 });
 
-Deno.test("what is no buffer is refused with an error that says so", async () => {
+Deno.test("a borrower over TLS is told so too, also while what he wrote is still being sent", async () => {
+  await using server = listenTls(mute);
+  const pool = new Pool(tls({ port: server.port, caCerts: [certs.ca] }));
+  const conn = await pool.acquire();
+  await conn.writeAll("a request without an answer");
+  const closed = pool.close({ force: true });
+  await assertRejects(() => conn.read(new Uint8Array(1_024)), PoolClosedError);
+  await assertRejects(() => conn.readExactly(1), PoolClosedError);
+  await closed;
+});
+
+Deno.test("an invalid buffer is refused with an error that says so", async () => {
   await using server = EchoServer.listen();
   await using pool = new Pool(tcp({ port: server.port }), ONE);
   const hostile = Object.create(null, {
@@ -472,7 +538,7 @@ Deno.test("what is no buffer is refused with an error that says so", async () =>
   assertEquals(pool.stats.idle, 1, "nothing has begun");
 });
 
-Deno.test("what borrowers reach has no plumbing", async () => {
+Deno.test("leases and sockets expose no internals", async () => {
   await using server = EchoServer.listen();
   await using pool = new Pool(tcp({ port: server.port }));
   using conn = await pool.acquire();
@@ -488,7 +554,7 @@ Deno.test("an unknown option, and one of the wrong type, are refused when the co
   assertThrows(() => tls({ port: 1, beforeTls: 7 as never }), TypeError, "'beforeTls'");
 });
 
-Deno.test("a reused socket whose peer hung up is stale, one that answered is not", async () => {
+Deno.test("a reused socket is stale if its peer hung up, and not if it answered", async () => {
   await using server = EchoServer.listen(closing);
   await using pool = new Pool(tcp({ port: server.port, ioTimeout: 5_000 }), ONE);
   const replies = [1, 2, 3].map((id) =>
@@ -497,7 +563,7 @@ Deno.test("a reused socket whose peer hung up is stale, one that answered is not
   assertEquals(await Promise.all(replies), ["1", "2", "3"]);
 });
 
-Deno.test("undefined stands for an option that is not given", async () => {
+Deno.test("an option that is undefined counts as not given", async () => {
   await using server = EchoServer.listen();
   const options = { port: server.port, hostname: undefined, noDelay: undefined, proxy: undefined };
   await using pool = new Pool(tcp({ ...options, ioTimeout: undefined }), { maxSize: 1 });

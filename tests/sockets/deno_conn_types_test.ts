@@ -3,14 +3,14 @@ import { type Lease, Pool, type Socket, type SocketLease, tcp, unix } from "../.
 import { EchoServer } from "../support/echo_server.ts";
 import { bytesOf, textOf } from "../support/round_trip.ts";
 
-// What a type test says is said to the compiler: `deno test` and `deno check` fail if it is wrong.
+// These are tests of types: `deno check` fails if one is wrong.
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true
   : false;
 
 function assertType<Claim extends true>(_claim?: Claim): void {}
 
-/** As somebody has written it who has never heard of pools: sends a line, and reads one. */
+/** Written for a Deno.Conn, without a pool in mind: sends a line, and reads one. */
 async function askLine(conn: Deno.Conn, line: string): Promise<string> {
   const request = bytesOf(`${line}\n`);
   for (let sent = 0; sent < request.length;) sent += await conn.write(request.subarray(sent));
@@ -32,7 +32,7 @@ async function askByStream(conn: Deno.Conn<Deno.NetAddr>, text: string): Promise
   return "";
 }
 
-Deno.test("SocketLease does for a function that was written for a Deno.Conn", async () => {
+Deno.test("SocketLease works in a function written for a Deno.Conn", async () => {
   await using server = EchoServer.listen();
   await using pool = new Pool(tcp({ port: server.port }));
   for (let i = 0; i < 2; i++) {
@@ -43,7 +43,7 @@ Deno.test("SocketLease does for a function that was written for a Deno.Conn", as
   assertEquals([await pool.use((conn) => askLine(conn, "last")), server.accepts], ["last", 1]);
 });
 
-Deno.test("SocketLease does for a function that closes the Deno.Conn it was given", async () => {
+Deno.test("SocketLease works in a function that closes its Deno.Conn", async () => {
   await using server = EchoServer.listen();
   await using pool = new Pool(tcp({ port: server.port }));
   const askAndClose = async (conn: Deno.Conn) => {
@@ -66,7 +66,7 @@ Deno.test("SocketLease is a Deno.Conn, of the right address, and Disposable", as
   const disposable: Disposable = lease;
   const plain: Lease<Socket<Deno.NetAddr>> = lease;
   const socket: Deno.Conn<Deno.NetAddr> = lease.value;
-  // @ts-expect-error: it is no Unix connection
+  // @ts-expect-error: not a Unix connection
   const unixConn: Deno.Conn<Deno.UnixAddr> = lease;
   for (const it of [conn, netConn, disposable, plain, unixConn]) assertEquals(it, lease);
   assertType<Equal<typeof lease, SocketLease<Deno.NetAddr>>>();
@@ -102,11 +102,11 @@ Deno.test("Pool.acquire() without await is a type error under using", () => {
   async function forgetful(pool: Pool<Socket<Deno.NetAddr>, SocketLease<Deno.NetAddr>>) {
     // @ts-expect-error: a promise is not Disposable
     using _forgotten = pool.acquire();
-    // @ts-expect-error: nor has it a lease's methods
+    // @ts-expect-error: a promise has no lease methods
     pool.acquire().release();
     using _right = await pool.acquire();
     using _maybe = pool.tryAcquire();
-    // @ts-expect-error: there may be nothing to be had
+    // @ts-expect-error: may be undefined
     pool.tryAcquire().release();
   }
   assertType<Equal<ReturnType<typeof forgetful>, Promise<void>>>();
@@ -146,7 +146,7 @@ Deno.test("Pool.use() resolves to what its body returns, typed", () => {
   assertType<Equal<Results["text"], Promise<string>>>();
 });
 
-Deno.test("Options that do not exist, and writing to what is a snapshot, are type errors", () => {
+Deno.test("unknown options, and assignments to a snapshot, are type errors", () => {
   function misspells(pool: Pool<{ id: number }>) {
     // @ts-expect-error: maxSize
     new Pool(() => 1, { maxsize: 1 });
@@ -156,17 +156,17 @@ Deno.test("Options that do not exist, and writing to what is a snapshot, are typ
     tcp({ hostname: "localhost" });
     // @ts-expect-error: noDelay
     tcp({ port: 1, nodelay: true });
-    // @ts-expect-error: nothing but a signal
+    // @ts-expect-error: only a signal
     pool.acquire({ signal: new AbortController() });
     // @ts-expect-error: a snapshot
     pool.stats.idle = 1;
-    // @ts-expect-error: it is closed by close()
+    // @ts-expect-error: close() closes it
     pool.closed = true;
   }
   assertType<Equal<ReturnType<typeof misspells>, void>>();
 });
 
-Deno.test("A pool stands for itself where any pool does", () => {
+Deno.test("a pool of any resource is assignable to Pool<unknown>", () => {
   function report(pool: Pool<unknown>): string {
     return `${pool}`;
   }

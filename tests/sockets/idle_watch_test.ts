@@ -9,10 +9,10 @@ import { assertTakes, sameTurn, until } from "../support/until.ts";
 type Lease = SocketLease<Deno.NetAddr>;
 type SocketPool = Pool<Socket<Deno.NetAddr>, Lease>;
 
-/** How soon a pool notices what the far end does while nobody uses the socket. */
+/** How soon a pool notices what the peer does to an idle socket. */
 const SOON = { within: 100 };
 
-/** A pool whose connections tell how many reads are in flight on them, and whether these keep the process alive. */
+/** A pool whose connections count their pending reads, and know whether these keep the process alive. */
 class Watched {
   readonly pool: SocketPool;
   reading = 0;
@@ -24,7 +24,7 @@ class Watched {
     this.pool = new Pool({ ...tcp({ port }), connect }, options);
   }
 
-  /** Waits until the idle socket, the only one, has a read parked, and no look is under way. */
+  /** Waits until the only socket is idle with a parked read, and no probe is in flight. */
   async parked(): Promise<void> {
     await until(() => this.reading === 1);
     await sameTurn();
@@ -57,7 +57,7 @@ function bound(conn: Deno.Conn) {
   return { read: conn.read.bind(conn), ref: conn.ref.bind(conn), unref: conn.unref.bind(conn) };
 }
 
-/** Answers each request with a part of the reply, and when that has been read with the rest. */
+/** Sends the reply in two parts, the second when the first has been read. */
 const inPieces = async (peer: Peer, bytes: Uint8Array): Promise<void> => {
   const { length } = bytes;
   for (let at = 0; at < length; at += 100) {
@@ -66,7 +66,7 @@ const inPieces = async (peer: Peer, bytes: Uint8Array): Promise<void> => {
   }
 };
 
-/** Bytes of which each tells its place, ended by the only line feed. */
+/** Bytes that each encode their position, ended by the only line feed. */
 function message(length: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(length).map((_, i) => 32 + i % 95);
   bytes[length - 1] = 10;
@@ -88,7 +88,7 @@ async function* reads(conn: Lease, size: number): AsyncGenerator<Uint8Array> {
   for (let read; (read = await conn.read(buffer)) !== null;) yield buffer.slice(0, read);
 }
 
-/** Puts together so many bytes of what comes in pieces. */
+/** Reads `size` bytes that come in pieces. */
 async function gather(length: number, pieces: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);
   let filled = 0;
@@ -115,7 +115,7 @@ const strays: Record<string, (peer: Peer) => unknown> = {
 };
 
 for (const [what, stray] of Object.entries(strays)) {
-  Deno.test(`${what} retires an idle socket within 100 ms, with no acquire`, async () => {
+  Deno.test(`${what} retires an idle socket within 100 ms, without an acquire`, async () => {
     await using server = EchoServer.listen();
     const details: unknown[] = [];
     const onRetire = ({ reason, detail }: RetireEvent) => details.push(reason, detail);
@@ -159,7 +159,7 @@ Deno.test("50 idle sockets are retired within 100 ms when their server goes down
   assertEquals([pool.stats.retired.lost, pool.stats.size], [50, 0]);
 });
 
-Deno.test("a socket that was never lent is watched too", async () => {
+Deno.test("a socket that was never lent is watched", async () => {
   await using server = EchoServer.listen();
   await using pool = new Pool(tcp({ port: server.port }));
   await pool.warm(1);
@@ -168,7 +168,7 @@ Deno.test("a socket that was never lent is watched too", async () => {
   await until(() => pool.stats.idle === 0, SOON);
 });
 
-Deno.test("a socket that went idle with a waiter in line, who left, is watched", async () => {
+Deno.test("a socket that became idle because its waiter was aborted is watched", async () => {
   await using server = EchoServer.listen();
   const watched = new Watched(server.port, { maxSize: 1 });
   await using pool = watched.pool;
@@ -187,7 +187,7 @@ Deno.test("a socket that went idle with a waiter in line, who left, is watched",
 for (const reader of Object.keys(readers)) {
   const lengths = [1, 5, 511, 512, 513, 5_000, 300_000];
 
-  Deno.test(`a parked read loses nothing of the next reply: ${reader}`, async () => {
+  Deno.test(`a parked read loses no byte of the next reply: ${reader}`, async () => {
     await using server = EchoServer.listen();
     const watched = new Watched(server.port, { maxSize: 1 });
     await using pool = watched.pool;
@@ -199,7 +199,7 @@ for (const reader of Object.keys(readers)) {
     assertEquals([server.accepts, pool.stats.retired.lost], [1, 0]);
   });
 
-  Deno.test(`a parked read loses nothing of a reply in pieces: ${reader}`, async () => {
+  Deno.test(`a parked read loses no byte of a reply in pieces: ${reader}`, async () => {
     await using server = EchoServer.listen(inPieces);
     const watched = new Watched(server.port, { maxSize: 1 });
     await using pool = watched.pool;
@@ -211,7 +211,7 @@ for (const reader of Object.keys(readers)) {
     assertEquals(server.accepts, 1);
   });
 
-  Deno.test(`a socket lent again before a read is parked loses nothing: ${reader}`, async () => {
+  Deno.test(`a socket lent again before a read is parked loses no byte: ${reader}`, async () => {
     await using server = EchoServer.listen();
     await using pool = new Pool(tcp({ port: server.port }), { maxSize: 1 });
     for (const length of [...lengths, ...lengths]) {
@@ -220,7 +220,7 @@ for (const reader of Object.keys(readers)) {
     assertEquals(server.accepts, 1);
   });
 
-  Deno.test(`a socket that goes from hand to hand loses nothing: ${reader}`, async () => {
+  Deno.test(`a socket passed from borrower to borrower loses no byte: ${reader}`, async () => {
     await using server = EchoServer.listen();
     await using pool = new Pool(tcp({ port: server.port }), { maxSize: 1 });
     await Promise.all(
@@ -231,7 +231,7 @@ for (const reader of Object.keys(readers)) {
 }
 
 for (const size of [4, 512, 600, 4_096, 65_536]) {
-  Deno.test(`what a read of just ${size} bytes leaves unread reaches nobody`, async () => {
+  Deno.test(`the rest that a read of ${size} bytes leaves unread reaches no borrower`, async () => {
     await using server = EchoServer.listen((peer) => peer.write(message(size + 1)));
     await using pool = new Pool(tcp({ port: server.port }), { maxSize: 1 });
     for (let round = 1; round <= 3; round++) {
@@ -244,7 +244,7 @@ for (const size of [4, 512, 600, 4_096, 65_536]) {
   });
 }
 
-Deno.test("what a read leaves unread reaches neither the waiter in line nor who asks at once", async () => {
+Deno.test("the rest that a read leaves unread reaches neither a waiting caller nor a new one", async () => {
   for (const size of [4, 512, 600]) {
     await using server = EchoServer.listen((peer) => peer.write(message(size + 1)));
     await using pool = new Pool(tcp({ port: server.port }), { maxSize: 1 });
@@ -263,7 +263,7 @@ Deno.test("what a read leaves unread reaches neither the waiter in line nor who 
   }
 });
 
-Deno.test("tryAcquire lends an idle socket at once, and takes over its parked read", async () => {
+Deno.test("tryAcquire lends an idle socket at once with its parked read", async () => {
   await using server = EchoServer.listen();
   const watched = new Watched(server.port, { maxSize: 1 });
   await using pool = watched.pool;
@@ -271,7 +271,7 @@ Deno.test("tryAcquire lends an idle socket at once, and takes over its parked re
   let lent = 0;
   for (let attempt = 0; attempt < 50; attempt++) {
     await pool.use(ping);
-    using conn = pool.tryAcquire(); // not if this took so long that there is doubt
+    using conn = pool.tryAcquire(); // undefined if so much time has passed that a probe is needed
     if (conn === undefined) continue;
     lent++;
     await ping(conn);
@@ -280,7 +280,7 @@ Deno.test("tryAcquire lends an idle socket at once, and takes over its parked re
   for (let turn = 0; turn < 2; turn++) {
     await watched.parked();
     let conn = pool.tryAcquire();
-    await until(() => (conn ??= pool.tryAcquire()) !== undefined); // the machine may have held us up
+    await until(() => (conn ??= pool.tryAcquire()) !== undefined); // the machine may be slow
     assertEquals(conn?.reused, true);
     await ping(conn!);
     conn?.release();
@@ -288,7 +288,7 @@ Deno.test("tryAcquire lends an idle socket at once, and takes over its parked re
   assertEquals(server.accepts, 1);
 });
 
-Deno.test("a socket that has rested keeps the process alive again for its next borrower", async () => {
+Deno.test("a socket that was idle keeps the process alive again for its next borrower", async () => {
   await using server = EchoServer.listen();
   const watched = new Watched(server.port, { maxSize: 1 });
   await using pool = watched.pool;
@@ -302,7 +302,7 @@ Deno.test("a socket that has rested keeps the process alive again for its next b
   assertEquals(server.accepts, 1);
 });
 
-/** Lets no time pass by the clock that tells how long ago a socket was heard of: there is no doubt about it then. */
+/** Stops the clock that measures the silence of a socket, so that no probe is needed. */
 async function undoubted(action: () => PromiseLike<unknown>): Promise<void> {
   const { now } = performance;
   const frozen = performance.now();
@@ -314,7 +314,7 @@ async function undoubted(action: () => PromiseLike<unknown>): Promise<void> {
   }
 }
 
-Deno.test("a socket that goes to a caller in line is looked at, however short ago it answered", async () => {
+Deno.test("a socket that goes to a waiting caller is probed, however recently it answered", async () => {
   await using server = EchoServer.listen(closing);
   await using pool = new Pool(tcp({ port: server.port }), { maxSize: 1 });
   const held = await pool.acquire();
@@ -328,7 +328,7 @@ Deno.test("a socket that goes to a caller in line is looked at, however short ag
   assertEquals(server.accepts, 2);
 });
 
-Deno.test("a socket is looked at after a short rest, also before a read has been parked", async () => {
+Deno.test("a socket is probed after a short idle time, even before a read is parked", async () => {
   await using server = EchoServer.listen();
   const { port } = server;
   for (let round = 1; round <= 5; round++) {
@@ -337,14 +337,14 @@ Deno.test("a socket is looked at after a short rest, also before a read has been
     using other = await Deno.connect({ port });
     await until(() => server.accepts === 3 * round - 1);
     server.hangUp();
-    assertEquals(await other.read(new Uint8Array(1)), null); // what was closed before it is so, too
-    await delay(2); // the rest
+    assertEquals(await other.read(new Uint8Array(1)), null); // earlier connections are closed, too
+    await delay(2); // idle time
     assertEquals(await pool.use((conn) => roundTrip(conn, "pong")), "pong");
     assertEquals(server.accepts, 3 * round);
   }
 });
 
-Deno.test("a borrower may wait for a byte for long, and gets it, on a socket that was watched", async () => {
+Deno.test("a borrower of a socket that was watched may wait long for a byte, and gets it", async () => {
   let speak = () => {};
   await using server = EchoServer.listen(async (peer, bytes) => {
     await new Promise<void>((resolve) => speak = resolve);
@@ -367,7 +367,7 @@ Deno.test("a borrower may wait for a byte for long, and gets it, on a socket tha
   );
 });
 
-Deno.test("an idle socket is closed with its pool, parked read and all", async () => {
+Deno.test("an idle socket with a parked read is closed with its pool", async () => {
   await using server = EchoServer.listen();
   const watched = new Watched(server.port);
   await watched.pool.warm(1);

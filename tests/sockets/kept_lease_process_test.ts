@@ -1,4 +1,4 @@
-// Leases that are kept, and servers with no room for more: what needs a process or a path of its own.
+// Leases that are kept, and servers with a full backlog: tests that need a process or a path.
 import { assertEquals, assertRejects } from "@std/assert";
 import { Pool, PoolTimeoutError, unix } from "../../mod.ts";
 import { EchoServer } from "../support/echo_server.ts";

@@ -1,12 +1,13 @@
-// What becomes of bytes at the end of a lease or a connection, and what long messages cost.
+// Bytes at the end of a lease or a connection, and the cost of long messages.
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { LeaseReleasedError, Pool, Socket, tcp, tls } from "../../mod.ts";
+import { costs } from "../support/cpu.ts";
 import { EchoServer } from "../support/echo_server.ts";
 import { roundTrip, textOf } from "../support/round_trip.ts";
 import { certs } from "../support/tls_server.ts";
-import { elapsed, until } from "../support/until.ts";
+import { until } from "../support/until.ts";
 
-Deno.test("what comes after detach() is the socket's, though a stream of the lease waits for it", async () => {
+Deno.test("bytes after detach() go to the socket although a stream of the lease waits for them", async () => {
   await using server = EchoServer.listen();
   await using pool = new Pool(tcp({ port: server.port }));
   const lease = await pool.acquire();
@@ -20,7 +21,7 @@ Deno.test("what comes after detach() is the socket's, though a stream of the lea
   assertEquals(textOf((await reader.read()).value!), "pong");
 });
 
-/** The code of a thread that accepts TLS connections, reads them late, and tells how much has come. */
+/** The code of a worker that accepts TLS connections, reads them late, and reports how many bytes came. */
 function readLate(): void {
   const scope = globalThis as unknown as {
     onmessage: (event: MessageEvent) => void;
@@ -46,7 +47,7 @@ function readLate(): void {
   }
 }
 
-Deno.test("what was written last arrives whole although the TLS connection is closed at once, and nothing was read", async () => {
+Deno.test("the last write arrives whole although the TLS connection is closed at once and was not read", async () => {
   const code = `data:text/javascript,${encodeURIComponent(`(${readLate})();`)}`;
   const worker = new Worker(code, { type: "module" });
   const { server: cert, serverKey: key } = certs;
@@ -71,7 +72,7 @@ Deno.test("what was written last arrives whole although the TLS connection is cl
   worker.terminate();
 });
 
-/** Has a socket receive bytes as they are written. */
+/** A socket that receives bytes as they are written. */
 async function received(bytes: Uint8Array): Promise<Socket<Deno.NetAddr>> {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
@@ -83,29 +84,23 @@ async function received(bytes: Uint8Array): Promise<Socket<Deno.NetAddr>> {
   return new Socket(conn);
 }
 
-Deno.test("readUntil() takes no longer for a long delimiter that almost comes again and again", async () => {
+Deno.test("readUntil() takes no longer for input that repeats almost all of a long delimiter", async () => {
   const length = 262_144;
   const bytes = new Uint8Array(length).fill(97);
-  const time = async (delimiter: Uint8Array) => {
+  const read = async (delimiter: Uint8Array) => {
     const sent = bytes.slice();
     sent.set(delimiter, length - delimiter.length);
     using socket = await received(sent);
-    return await elapsed(async () => {
-      assertEquals((await socket.readUntil(delimiter, { limit: length })).length, length);
-    });
+    assertEquals((await socket.readUntil(delimiter, { limit: length })).length, length);
   };
   const long = new Uint8Array(901).fill(97);
   long[900] = 10;
-  const best = { short: Infinity, long: Infinity };
-  for (let round = 0; round < 5; round++) {
-    best.short = Math.min(best.short, await time(Uint8Array.of(10)));
-    best.long = Math.min(best.long, await time(long));
-  }
-  // Byte by byte it would be some hundred times as long.
-  assertLess(best.long, 10 * best.short + 20);
+  const [ofShort, ofLong] = await costs(5, () => read(Uint8Array.of(10)), () => read(long));
+  // Byte by byte it would be some hundred times as much.
+  assertLess(ofLong[0]!, 20 * ofShort[0]!);
 });
 
-Deno.test("readUntil() finds a delimiter wherever it is cut, and whatever looks like its beginning", async () => {
+Deno.test("readUntil() finds a delimiter wherever it is split, and after any false beginning", async () => {
   const cases: [string, string][] = [
     ["aaab", "aab"],
     ["abababac", "ababac"],
@@ -129,12 +124,16 @@ Deno.test("readUntil() finds a delimiter wherever it is cut, and whatever looks 
   }
 });
 
-Deno.test("readExactly() sets aside no more than has come, whatever it is asked for", async () => {
+Deno.test("readExactly() allocates no more than has arrived, whatever the requested size", async () => {
   await using server = EchoServer.listen((peer) => peer.close());
   await using pool = new Pool(tcp({ port: server.port }));
   using conn = await pool.acquire();
   await conn.writeAll("?");
-  const huge = 2 ** 45; // no machine could set that aside
-  const error = await assertRejects(() => conn.readExactly(huge), Deno.errors.UnexpectedEof);
-  assert(error.message.includes(`${huge}`), error.message);
+  const huge = 2 ** 45; // more than any machine can allocate
+  const { signal } = new AbortController();
+  for (const options of [{ signal }, {}]) {
+    const read = () => conn.readExactly(huge, options);
+    const error = await assertRejects(read, Deno.errors.UnexpectedEof);
+    assert(error.message.includes(`${huge}`), error.message);
+  }
 });

@@ -1,4 +1,4 @@
-// Guards that only a rare order of events needs, seen with a server or a program in another process.
+// Guards against rare orders of events, tested with a server or a program in another process.
 import { assert, assertEquals } from "@std/assert";
 import { delay } from "@std/async";
 import { Pool, Socket, tcp } from "../../mod.ts";
@@ -7,7 +7,7 @@ import { roundTrip } from "../support/round_trip.ts";
 
 const ignore = Deno.permissions.querySync({ name: "run" }).state !== "granted";
 
-/** Holds up the event loop until a file is there, and for so long at least. */
+/** Blocks the event loop until a file exists, and for at least this long. */
 function blockUntilMade(file: string, milliseconds: number): void {
   const start = performance.now();
   const isThere = () => {
@@ -18,7 +18,7 @@ function blockUntilMade(file: string, milliseconds: number): void {
     }
   };
   while (!isThere() || performance.now() - start < milliseconds) {
-    assert(performance.now() - start < 60_000, "the server did what it was told");
+    assert(performance.now() - start < 60_000, "the server ran its command");
   }
 }
 
@@ -51,7 +51,7 @@ for (const command of ["end", "stray"] as const) {
         await server.tell(command, file);
         held.release();
         blockUntilMade(file, 150);
-        // The late timer that finds the other socket idle still runs before the news of the stall.
+        // The late timer that finds the other socket idle runs before the stall is noticed.
         const lent = await new Promise((resolve, reject) => {
           const ask = () => {
             onUnref = () => {};

@@ -1,4 +1,4 @@
-// Guards that only a rare order of events needs. Each test fails without its guard.
+// Guards against rare orders of events. Each test fails without its guard.
 import { assertEquals, assertRejects } from "@std/assert";
 import { delay } from "@std/async";
 import { Pool, Socket, tcp } from "../../mod.ts";
@@ -7,14 +7,14 @@ import { roundTrip } from "../support/round_trip.ts";
 import { Outcome } from "../support/scene.ts";
 import { sameTurn, until } from "../support/until.ts";
 
-Deno.test("a stream of the socket itself that reads on while it is idle takes no byte from the next borrower", async () => {
+Deno.test("a stream of the socket that reads on while the socket is idle takes no byte from the next borrower", async () => {
   await using server = EchoServer.listen();
   await using pool = new Pool(tcp({ port: server.port }), { maxSize: 1 });
   const lease = await pool.acquire();
   assertEquals(await roundTrip(lease, "first"), "first");
   const reader = lease.value.readable.getReader();
   lease.release();
-  await delay(100); // it is watched, and nothing is in doubt
+  await delay(100); // the socket is watched
   assertEquals(pool.stats.idle, 1);
   const received: unknown[] = [];
   const reading = reader.read().then(({ value }) => received.push(value), () => {});
@@ -27,7 +27,7 @@ Deno.test("a stream of the socket itself that reads on while it is idle takes no
   await reading;
 });
 
-Deno.test("bytes that come after a read has failed are nobody's", async () => {
+Deno.test("bytes that come after a failed read reach no borrower", async () => {
   await using server = EchoServer.listen(mute);
   const conn = await Deno.connect({ port: server.port });
   const read = conn.read.bind(conn);
@@ -42,12 +42,12 @@ Deno.test("bytes that come after a read has failed are nobody's", async () => {
   const socket = new Socket(conn, { ioTimeout: 50 });
   const first = assertRejects(() => socket.read(new Uint8Array(1)), Deno.errors.TimedOut);
   await until(() => server.accepts === 1);
-  await delay(300); // the read has failed; nothing tells
+  await delay(300); // the read has failed, which cannot be observed
   await server.peers[0]!.write("late");
   await Promise.all([answered.promise, first]);
   await assertRejects(() => socket.read(new Uint8Array(4)), Deno.errors.TimedOut);
   await assertRejects(() => socket.readExactly(1), Deno.errors.TimedOut);
   socket.close();
   close();
-  await delay(100); // a read of a failed socket sets a timer all the same
+  await delay(100); // a read of a failed socket still sets a timer
 });

@@ -1,11 +1,11 @@
-// Through proxies that others have written, where they are installed.
+// Through third-party proxies, if they are installed.
 import { assertEquals, assertRejects } from "@std/assert";
 import { Pool, tcp, tls } from "../../mod.ts";
 import { EchoServer, unusedPort } from "../support/echo_server.ts";
 import { roundTrip } from "../support/round_trip.ts";
 import { certs, listenTls } from "../support/tls_server.ts";
 
-/** A proxy in a process of its own, on a port of its own. Disposing of it kills it. */
+/** A proxy in its own process, on its own port. Disposing of it kills it. */
 class ProxyProcess implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly port: number;

@@ -35,7 +35,7 @@ for (const [scheme, start] of Object.entries(kinds)) {
     assertEquals([proxy.logins, proxy.targets], [[LOGIN], [`server.test:${server.port}`]]);
   });
 
-  Deno.test(`a wrong login at a proxy (${scheme}) is final, and no message shows the password`, async () => {
+  Deno.test(`a wrong login at a proxy (${scheme}) is a final failure, and no message shows the password`, async () => {
     await using proxy = start("jo:another");
     const through = `${scheme}://${LOGIN}@127.0.0.1:${proxy.port}`;
     const connector = tcp({ hostname: "db.test", port: 5432, proxy: through });
@@ -48,7 +48,7 @@ for (const [scheme, start] of Object.entries(kinds)) {
     assert(!Deno.inspect(connector.place).includes("hunter2"));
   });
 
-  Deno.test(`what a proxy (${scheme}) can't reach is refused, and may be tried again`, async () => {
+  Deno.test(`a target that a proxy (${scheme}) can't reach is refused, and may be retried`, async () => {
     await using proxy = start();
     const through = `${scheme}://127.0.0.1:${proxy.port}`;
     const connector = tcp({ hostname: "refused.test", port: 1, proxy: through });
@@ -67,7 +67,7 @@ for (const [scheme, start] of Object.entries(kinds)) {
     assertEquals(pool.stats.size, 0);
   });
 
-  Deno.test(`what the server says at once is not lost behind a proxy (${scheme})`, async () => {
+  Deno.test(`the first bytes of the server are not lost behind a proxy (${scheme})`, async () => {
     const greeter = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const greeted = (async () => {
       for await (const conn of greeter) {
@@ -90,7 +90,7 @@ for (const [scheme, start] of Object.entries(kinds)) {
   });
 }
 
-Deno.test("a proxy that is down is named", async () => {
+Deno.test("the error names a proxy that is down", async () => {
   const port = unusedPort();
   const connector = tcp({ hostname: "db.test", port: 5432, proxy: `socks5://127.0.0.1:${port}` });
   await using pool = new Pool(connector);
@@ -107,13 +107,43 @@ Deno.test("a proxy that speaks another protocol fails the dial", async () => {
   }
 });
 
-Deno.test("tcp() and tls() refuse what is no proxy, and do not repeat it", () => {
+const refusals: [scheme: string, reply: string, isFinal: boolean][] = [
+  ["http", "403", true],
+  ["http", "407", true],
+  ["http", "404", false],
+  ["http", "502", false],
+  ["socks5", "\x02", true],
+  ["socks5", "\x01", false],
+  ["socks5", "\x05", false],
+];
+
+for (const [scheme, reply, isFinal] of refusals) {
+  const outcome = isFinal ? "is final" : "may be tried again";
+  Deno.test(`a refusal with ${JSON.stringify(reply)} by a proxy (${scheme}) ${outcome}`, async () => {
+    await using proxy = EchoServer.listen((peer, bytes) => {
+      if (scheme === "http") return peer.write(`HTTP/1.1 ${reply} No\r\n\r\n`);
+      return peer.write(
+        bytes.length === 3 ? "\x05\x00" : `\x05${reply}\x00\x01${"\x00".repeat(6)}`,
+      );
+    });
+    const through = `${scheme}://127.0.0.1:${proxy.port}`;
+    const connector = tcp({ hostname: "db.test", port: 1, proxy: through });
+    await using pool = new Pool(connector, { retry: { attempts: 2, minDelay: 1 } });
+    const { PermissionDenied, ConnectionRefused } = Deno.errors;
+    await assertRejects(() => pool.acquire(), isFinal ? PermissionDenied : ConnectionRefused);
+    assertEquals(pool.stats.dials.failed, isFinal ? 1 : 2);
+  });
+}
+
+Deno.test("tcp() and tls() refuse an invalid proxy, and the error does not show it", () => {
   for (
     const proxy of [
       "hunter2",
       "https://jo:hunter2@host",
       "socks5://jo:hunter2@",
       "http://a:hunter2@h/p",
+      `socks5://jo:${"hunter2".repeat(37)}@host`,
+      `socks5://${"hunter2".repeat(37)}@host`,
       7,
     ]
   ) {

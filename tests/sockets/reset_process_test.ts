@@ -7,11 +7,11 @@ import { until } from "../support/until.ts";
 
 type SocketPool = Pool<Socket<Deno.NetAddr>, SocketLease<Deno.NetAddr>>;
 
-/** What a socket says that has been reset: the first to ask is told so, the others that it is gone. */
+/** The errors of a reset socket: the first call gets the reset, later ones a broken pipe. */
 const isReset = (error: unknown) =>
   error instanceof Deno.errors.ConnectionReset || error instanceof Deno.errors.BrokenPipe;
 
-/** A test with a pool of one, which has been used, and its server in another process. */
+/** A test with a used pool of one, and its server in another process. */
 function testWithProcess(
   name: string,
   body: (pool: SocketPool, server: EchoProcess, details: unknown[]) => Promise<void>,
@@ -32,7 +32,7 @@ function testWithProcess(
   });
 }
 
-/** Holds up the event loop until a file is there, and for so long at least. */
+/** Blocks the event loop until a file exists, and for at least this long. */
 function blockUntilMade(file: string, milliseconds: number): void {
   const start = performance.now();
   const isThere = () => {
@@ -43,19 +43,19 @@ function blockUntilMade(file: string, milliseconds: number): void {
     }
   };
   while (!isThere() || performance.now() - start < milliseconds) {
-    assert(performance.now() - start < 60_000, "the server did what it was told");
+    assert(performance.now() - start < 60_000, "the server ran its command");
   }
 }
 
 testWithProcess(
-  "An RST retires an idle socket within 100 ms, with no acquire",
+  "An RST retires an idle socket within 100 ms, without an acquire",
   async (pool, server, details) => {
     using bare = await Deno.connect({ port: server.port });
     await bare.write(new Uint8Array(1));
-    await bare.read(new Uint8Array(1)); // the server knows of it
+    await bare.read(new Uint8Array(1)); // the server has accepted it
     const told = assertRejects(() => bare.read(new Uint8Array(1)), Deno.errors.ConnectionReset);
     await server.tell("reset");
-    await told; // all are reset in one turn of the server's
+    await told; // the server resets all in one turn
     await until(() => pool.stats.idle === 0, { within: 100 });
     assertEquals([details[0], pool.stats.retired.lost], ["lost", 1]);
     assertInstanceOf(details[1], Deno.errors.ConnectionReset);
@@ -77,7 +77,7 @@ testWithProcess(
 );
 
 testWithProcess(
-  "An RST rejects a write that nobody takes in, and the socket is not lent again",
+  "An RST rejects a blocked write, and the socket is not lent again",
   async (pool, server) => {
     await server.tell("pause");
     const conn = await pool.acquire();
@@ -91,7 +91,7 @@ testWithProcess(
 );
 
 testWithProcess(
-  "An RST among requests one after the other, with retryStale, costs none of them",
+  "An RST between sequential requests with retryStale fails none of them",
   async (pool, server) => {
     await server.tell("reset");
     do {
@@ -110,7 +110,7 @@ for (
       async (pool, server) => {
         const file = await Deno.makeTempFile();
         await Deno.remove(file);
-        // The order has left this process when the loop is blocked, and its effect has come when it is not.
+        // The command has left this process when the loop is blocked, and is done when the loop runs again.
         await server.tell(command, file);
         blockUntilMade(file, 120);
         if (method === "tryAcquire") assertEquals(pool.tryAcquire(), undefined);
@@ -125,7 +125,7 @@ for (
   }
 }
 
-/** Runs a program with a pool of sockets to a server that goes on; it must end long before an idle socket would be closed. */
+/** Runs a program with a pool of sockets to a live server; it must end long before idleTimeout. */
 async function runToEnd(port: number, options: string, rest = ""): Promise<void> {
   const mod = new URL("../../mod.ts", import.meta.url).href;
   const program = `import { Pool, tcp } from ${JSON.stringify(mod)};

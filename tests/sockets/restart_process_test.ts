@@ -12,7 +12,7 @@ const RETRY = { attempts: Infinity, minDelay: 20, maxDelay: 200 };
 
 type SocketPool = Pool<Socket<Deno.NetAddr>, SocketLease<Deno.NetAddr>>;
 
-/** Those who make one request after the other, whatever becomes of them. Disposing of them closes their pool. */
+/** Callers that make one request after the other, even if some fail. Disposing of them closes their pool. */
 class Callers implements AsyncDisposable {
   readonly replies = new Array<number>(CALLERS).fill(0);
   readonly errors: unknown[] = [];
@@ -24,7 +24,7 @@ class Callers implements AsyncDisposable {
     this.#running = Promise.all(this.replies.map((_, i) => this.#call(i)));
   }
 
-  /** Waits until each has had another reply. */
+  /** Waits until each caller has another reply. */
   async served(): Promise<void> {
     const before = [...this.replies];
     await until(() => this.replies.every((count, i) => count > before[i]!));
@@ -60,7 +60,7 @@ async function callBare(port: number): Promise<void> {
 
 Deno.test({
   ...needs(
-    "A server killed and started again under 50 callers costs the requests in flight",
+    "A server killed and restarted under 50 callers fails only the requests in flight",
     PROCESS,
   ),
   async fn() {
@@ -74,7 +74,7 @@ Deno.test({
     await until(() => pool.stats.dials.failed >= MAX_SIZE + 3);
     await until(() => pool.stats.waiting === CALLERS);
     const lost = callers.errors.length;
-    // One a connection: of those that it had, or that the kernel took in while it was dying.
+    // One for each connection that the server had, or that the kernel accepted while it died.
     const { ok } = pool.stats.dials;
     assertLessOrEqual(lost, ok, "the requests in flight");
     assertLessOrEqual(ok, 2 * MAX_SIZE);
@@ -93,7 +93,7 @@ Deno.test({
 
 Deno.test({
   ...needs(
-    "A server that is killed while nobody uses its pool is noticed, and costs nobody a request",
+    "The death of a server is noticed while its pool is idle, and fails no request",
     PROCESS,
   ),
   async fn() {

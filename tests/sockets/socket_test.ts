@@ -21,7 +21,7 @@ interface Scene {
   conn: Lease;
 }
 
-/** Runs something with a lease on a connection to a server that behaves so. */
+/** Runs a function with a lease on a connection to a server with this behaviour. */
 async function withLease(
   behaviour: Behaviour,
   body: (conn: Lease, scene: Scene) => unknown,
@@ -33,7 +33,7 @@ async function withLease(
   await body(conn, { server, pool, conn });
 }
 
-/** Answers each read with the next text; with null it hangs up. */
+/** Answers each read with the next text, and hangs up at null. */
 function script(...replies: (string | null)[]): Behaviour {
   return async (peer) => {
     for (const reply of replies) {
@@ -45,7 +45,7 @@ function script(...replies: (string | null)[]): Behaviour {
 
 const kilobytes = (count: number) => new Uint8Array(count * 1024).map((_, i) => i * 31 + (i >> 8));
 
-Deno.test("SocketLease.readExactly() reads just so many bytes", () =>
+Deno.test("SocketLease.readExactly() reads exactly that many bytes", () =>
   withLease(echo, async (conn) => {
     await conn.writeAll("one two three");
     assertEquals(textOf(await conn.readExactly(4)), "one ");
@@ -53,12 +53,12 @@ Deno.test("SocketLease.readExactly() reads just so many bytes", () =>
     assertEquals(textOf(await conn.readExactly(9)), "two three");
   }));
 
-Deno.test("SocketLease.readExactly() of nothing does not wait for the peer", () =>
+Deno.test("SocketLease.readExactly(0) does not wait for the peer", () =>
   withLease(mute, async (conn) => {
     assertEquals(await conn.readExactly(0), new Uint8Array());
   }));
 
-Deno.test("SocketLease.readExactly() puts together what comes in pieces", () =>
+Deno.test("SocketLease.readExactly() joins bytes that come in pieces", () =>
   withLease(echo, async (conn) => {
     const bytes = kilobytes(300);
     const [read] = await Promise.all([conn.readExactly(bytes.length), conn.writeAll(bytes)]);
@@ -76,7 +76,7 @@ Deno.test("SocketLease.readExactly() rejects at an early end, and names both cou
     assertEquals(pool.stats.size, 0);
   }));
 
-Deno.test("SocketLease.readExactly() refuses what is no count", () =>
+Deno.test("SocketLease.readExactly() refuses an invalid count", () =>
   withLease(echo, async (conn) => {
     for (const count of [-1, 1.5, NaN, Infinity]) {
       await assertRejects(() => conn.readExactly(count), RangeError, `${count}`);
@@ -100,13 +100,13 @@ Deno.test("SocketLease.readUntil() finds a delimiter whose bytes come one by one
     const line = conn.readUntil("aab");
     for (const byte of "xaaab!") {
       await conn.writeAll(byte);
-      await new Promise((resolve) => setTimeout(resolve, 2)); // so that each makes a segment
+      await new Promise((resolve) => setTimeout(resolve, 2)); // so that each is its own segment
     }
     assertEquals(textOf(await line), "xaaab");
     assertEquals(textOf(await conn.readExactly(1)), "!");
   }));
 
-Deno.test("SocketLease.readUntil() rejects at its limit, and takes nothing", () =>
+Deno.test("SocketLease.readUntil() rejects at its limit, and takes no byte", () =>
   withLease(replying("0123456789\n"), async (conn) => {
     await conn.writeAll("?");
     await assertRejects(() => conn.readUntil("\n", { limit: 10 }), RangeError, "10");
@@ -121,7 +121,7 @@ Deno.test("SocketLease.readUntil() does not wait for more than its limit", () =>
     assertEquals(textOf(await conn.readExactly(10)), "0123456789");
   }));
 
-Deno.test("SocketLease.readUntil() has a limit of 64 KiB unless told otherwise", () =>
+Deno.test("SocketLease.readUntil() has a default limit of 64 KiB", () =>
   withLease(echo, async (conn) => {
     const bytes = new Uint8Array(70_000);
     const sent = conn.writeAll(bytes);
@@ -160,7 +160,7 @@ Deno.test("SocketLease.writeAll() sends 8 MB whole and in order", () =>
     assert(before.every((byte, i) => byte === bytes[i]), "writeAll() changed its argument");
   }));
 
-Deno.test("SocketLease.writeAll() sends a string as UTF-8, and nothing for nothing", () =>
+Deno.test("SocketLease.writeAll() sends a string as UTF-8, and nothing for an empty string", () =>
   withLease(echo, async (conn, { server }) => {
     await conn.writeAll("");
     await conn.writeAll(new Uint8Array());
@@ -184,7 +184,7 @@ Deno.test("SocketLease.write() resolves to how many bytes were sent", () =>
     assertEquals(textOf(await conn.readExactly(4)), "ping");
   }));
 
-Deno.test("SocketLease.read() gives no more than fits, and what is there", () =>
+Deno.test("SocketLease.read() returns the bytes that are there, as far as they fit", () =>
   withLease(replying("abcdefg"), async (conn) => {
     await conn.writeAll("?");
     const buffer = new Uint8Array(3);
@@ -193,7 +193,7 @@ Deno.test("SocketLease.read() gives no more than fits, and what is there", () =>
     assertEquals([await conn.read(buffer), buffer[0]], [1, "g".charCodeAt(0)]);
   }));
 
-Deno.test("SocketLease.read() on a reused socket gives no more than fits either", () =>
+Deno.test("SocketLease.read() on a reused socket returns no more than fits", () =>
   withLease(replying("abcdefg"), async (first, { pool }) => {
     await first.writeAll("?");
     await first.readExactly(7);
@@ -230,7 +230,7 @@ Deno.test("SocketLease reads and writes at the same time", () =>
     assertEquals(textOf(await read), "ping");
   }));
 
-Deno.test("SocketLease.read() resolves to null at the end, time and again", () =>
+Deno.test("SocketLease.read() resolves to null at the end, every time", () =>
   withLease(closing, async (conn, { pool }) => {
     assertEquals(await roundTrip(conn, "ping"), "ping");
     for (let i = 0; i < 3; i++) assertEquals(await conn.read(new Uint8Array(4)), null);
@@ -238,7 +238,7 @@ Deno.test("SocketLease.read() resolves to null at the end, time and again", () =
     assertEquals(pool.stats.size, 0);
   }));
 
-Deno.test("SocketLease.closeWrite() tells the peer, who may still answer", () =>
+Deno.test("SocketLease.closeWrite() ends one direction, and the peer may still answer", () =>
   withLease(echo, async (conn, { server }) => {
     await conn.writeAll("last words");
     await conn.closeWrite();
@@ -248,7 +248,7 @@ Deno.test("SocketLease.closeWrite() tells the peer, who may still answer", () =>
     await assertRejects(() => conn.writeAll("more"));
   }));
 
-Deno.test("SocketLease.closeWrite() lets what is being written go first", () =>
+Deno.test("SocketLease.closeWrite() waits for pending writes", () =>
   withLease(echo, async (conn) => {
     const bytes = kilobytes(4 * 1024);
     const read = conn.readExactly(bytes.length);
@@ -263,7 +263,7 @@ Deno.test("SocketLease has the addresses of its connection", () =>
     assert(conn.localAddr.port > 0);
   }));
 
-Deno.test("SocketLease.unref() and ref() change nothing about the I/O", () =>
+Deno.test("SocketLease.unref() and ref() do not affect the I/O", () =>
   withLease(echo, async (conn, { pool }) => {
     conn.unref();
     assertEquals(await roundTrip(conn, "ping"), "ping");
@@ -273,7 +273,7 @@ Deno.test("SocketLease.unref() and ref() change nothing about the I/O", () =>
     assertEquals(await roundTrip(next, "pong"), "pong");
   }));
 
-Deno.test("SocketLease.value is the socket: what is read through either is read once", () =>
+Deno.test("SocketLease.value is the socket, and both read the same bytes", () =>
   withLease(echo, async (conn) => {
     const socket = conn.value;
     await socket.writeAll("abcd");
@@ -311,7 +311,7 @@ Deno.test("TcpOptions.ioTimeout ends every kind of read", async () => {
   }
 });
 
-Deno.test("TcpOptions.ioTimeout ends a write that nobody takes in", () =>
+Deno.test("TcpOptions.ioTimeout ends a blocked write", () =>
   withLease(deaf, async (conn, { pool }) => {
     const error = await assertRejects(() => conn.writeAll(kilobytes(32 * 1024)));
     assertInstanceOf(error, Deno.errors.TimedOut);
@@ -334,7 +334,7 @@ Deno.test("TcpOptions.ioTimeout counts from the last byte", () =>
     assertEquals(textOf(await conn.readUntil("\n")), "abcd\n");
   }, { ioTimeout: 200 }));
 
-Deno.test("TcpOptions.ioTimeout does not count while nothing is asked for", () =>
+Deno.test("TcpOptions.ioTimeout does not run without a read or write", () =>
   withLease(echo, async (conn, { pool }) => {
     assertEquals(await roundTrip(conn, "ping"), "ping");
     await new Promise((resolve) => setTimeout(resolve, 120));
@@ -357,7 +357,7 @@ Deno.test("tcp() passes on the options of Deno.connect(), and connects by name",
     autoSelectFamilyAttemptDelay: 100,
   }));
 
-Deno.test("tcp() names the option that it does not take", () => {
+Deno.test("tcp() names an unknown option", () => {
   const wrong: [Record<string, unknown>, typeof TypeError | typeof RangeError, string][] = [
     [{}, TypeError, "port"],
     [{ port: 70_000 }, RangeError, "port"],

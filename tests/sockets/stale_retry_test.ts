@@ -9,7 +9,7 @@ type SocketPool = Pool<Socket<Deno.NetAddr>, Lease>;
 
 const STALE = { retryStale: true };
 
-/** Echoes the first request of each connection, and does something else with the others. */
+/** Echoes the first request of each connection, and treats the others otherwise. */
 function firstEchoed(then: Behaviour): Behaviour {
   return (peer, bytes) => (peer.received === bytes.length ? echo : then)(peer, bytes);
 }
@@ -27,7 +27,7 @@ class Counted {
   }
 }
 
-/** Runs something with a pool of one whose socket has been used once. */
+/** Runs a function with a pool of one whose socket has been used once. */
 async function withReused(
   behaviour: Behaviour,
   run: (pool: SocketPool, server: EchoServer) => Promise<void>,
@@ -41,7 +41,7 @@ async function withReused(
   await run(pool, server);
 }
 
-Deno.test("three requests with retryStale get three right replies of a server that closes after each", async () => {
+Deno.test("with retryStale three requests get their replies from a server that closes after each", async () => {
   for (const behaviour of [closing, firstEchoed(hangingUp)]) {
     await withReused(behaviour, async (pool, server) => {
       for (const request of ["ping", "pong", "ding"]) {
@@ -52,14 +52,14 @@ Deno.test("three requests with retryStale get three right replies of a server th
   }
 });
 
-Deno.test("without retryStale the request that was on its way when the peer hung up fails", async () => {
+Deno.test("without retryStale a request in flight when the peer hangs up fails", async () => {
   await withReused(firstEchoed(hangingUp), async (pool) => {
     await assertRejects(() => pool.use((conn) => roundTrip(conn, "ping")));
     assertEquals([pool.stats.size, pool.stats.dials.ok], [0, 1]);
   });
 });
 
-Deno.test("a stale socket is noticed by whatever it fails: a read, a stream, a write", async () => {
+Deno.test("a stale socket is noticed by a failed read, stream or write", async () => {
   const ways: Record<string, (conn: Lease) => Promise<unknown>> = {
     readExactly: (conn) => roundTrip(conn, "ping"),
     readUntil: async (conn) => {
@@ -84,7 +84,7 @@ Deno.test("a stale socket is noticed by whatever it fails: a read, a stream, a w
   }
 });
 
-Deno.test("a request is not sent again once a byte of the reply has come back", async () => {
+Deno.test("a request is not repeated once a byte of the reply has come", async () => {
   const half: Behaviour = async (peer) => {
     await peer.write("pi");
     peer.close();
@@ -96,7 +96,25 @@ Deno.test("a request is not sent again once a byte of the reply has come back", 
   });
 });
 
-Deno.test("a request is not sent again when its error has nothing to do with the socket", async () => {
+Deno.test("a request is not sent again after a long answer, whatever farewell makes of its beginning", async () => {
+  const long: Behaviour = async (peer) => {
+    await peer.write("x".repeat(40_000));
+    peer.close();
+  };
+  await using server = EchoServer.listen(firstEchoed(long));
+  const connector = tcp({ port: server.port, farewell: () => true });
+  await using pool = new Pool(connector, { maxSize: 1 });
+  await pool.use((conn) => roundTrip(conn, "first"));
+  const body = new Counted(async (conn) => {
+    await conn.writeAll("second");
+    await conn.readExactly(40_001);
+    return "";
+  });
+  await assertRejects(() => pool.use(body.run, STALE), Deno.errors.UnexpectedEof);
+  assertEquals([body.runs, server.accepts], [1, 1]);
+});
+
+Deno.test("a request is not repeated when its error is unrelated to the socket", async () => {
   await withReused(echo, async (pool, server) => {
     const failure = new Error("cannot parse");
     const bodies = [
@@ -117,7 +135,7 @@ Deno.test("a request is not sent again when its error has nothing to do with the
   });
 });
 
-Deno.test("a request is not sent again when the server is only slow", async () => {
+Deno.test("a request is not repeated when the server is only slow", async () => {
   await withReused(firstEchoed(() => {}), async (pool) => {
     const body = new Counted((conn) => roundTrip(conn, "ping"));
     await assertRejects(() => pool.use(body.run, STALE), Deno.errors.TimedOut);
@@ -125,7 +143,7 @@ Deno.test("a request is not sent again when the server is only slow", async () =
   }, { ioTimeout: 30 });
 });
 
-Deno.test("a request on a fresh socket is not sent again", async () => {
+Deno.test("a request on a fresh socket is not repeated", async () => {
   await using server = EchoServer.listen(hangingUp);
   await using pool = new Pool(tcp({ port: server.port }));
   const body = new Counted((conn) => roundTrip(conn, "ping"));
@@ -133,7 +151,7 @@ Deno.test("a request on a fresh socket is not sent again", async () => {
   assertEquals([body.runs, server.accepts], [1, 1]);
 });
 
-Deno.test("a request is sent again once only, and on a fresh socket though others are idle", async () => {
+Deno.test("a request is repeated only once, on a fresh socket even if others are idle", async () => {
   let isDown = false;
   const behaviour: Behaviour = (peer, bytes) => (isDown ? hangingUp : echo)(peer, bytes);
   await withReused(behaviour, async (pool, server) => {
@@ -150,7 +168,7 @@ Deno.test("a request is sent again once only, and on a fresh socket though other
   }, { maxSize: 4 });
 });
 
-Deno.test("a stale socket leaves nothing behind, and its slot goes to the second try", async () => {
+Deno.test("the slot of a stale socket goes to the second try", async () => {
   await withReused(firstEchoed(hangingUp), async (pool, server) => {
     await pool.use((conn) => roundTrip(conn, "ping"), STALE);
     await until(() => pool.stats.closing === 0);
@@ -175,7 +193,7 @@ Deno.test("the second try of a stale request rejects as its dial does", async ()
   await server[Symbol.asyncDispose]();
 });
 
-Deno.test("an asynchronous farewell or isFatal is told, counts as no farewell and as fatal, and rejects nowhere", async () => {
+Deno.test("an asynchronous farewell() or isFatal() is reported and counts as no farewell and as fatal, without an unhandled rejection", async () => {
   const rejects = () => Promise.reject(new Error("not asynchronous")) as unknown as boolean;
   const told: unknown[] = [];
   const onError = ({ error, source }: { error: unknown; source: string }) =>
@@ -189,7 +207,7 @@ Deno.test("an asynchronous farewell or isFatal is told, counts as no farewell an
     await conn.readExactly(1);
   }, STALE);
   await assertRejects(() => failed, Deno.errors.UnexpectedEof);
-  // By now the runtime would have told of a rejection that nobody handles.
+  // By now the runtime would have reported an unhandled rejection.
   await new Promise((resolve) => setTimeout(resolve, 0));
   assertEquals(told, [
     "isStale: farewell() must not be asynchronous",

@@ -6,7 +6,7 @@ import { sameTurn, until } from "../support/until.ts";
 
 type Lease = SocketLease<Deno.NetAddr>;
 
-/** Echoes a line through the lease's streams or methods. */
+/** Echoes a line through the streams or methods of a lease. */
 type Exchange = (conn: Lease, line: string) => Promise<string>;
 
 const exchanges: Record<string, Exchange> = {
@@ -124,7 +124,7 @@ for (const [name, exchange] of Object.entries(exchanges)) {
     assertEquals([server.accepts, server.ends, pool.stats.idle], [1, 0, 1]);
   });
 
-  Deno.test(`The streams of a lease leave its socket to the waiter in line: ${name}`, async () => {
+  Deno.test(`The streams of a lease leave its socket to a waiting caller: ${name}`, async () => {
     await using server = EchoServer.listen();
     await using pool = new Pool(tcp({ port: server.port }), { maxSize: 1 });
     const lines = Array.from({ length: 5 }, (_, i) => `line ${i}\n`);
@@ -134,7 +134,7 @@ for (const [name, exchange] of Object.entries(exchanges)) {
   });
 }
 
-Deno.test("SocketLease.readable and writable are one for each lease", async () => {
+Deno.test("SocketLease.readable and writable are made once for each lease", async () => {
   await using server = EchoServer.listen();
   await using pool = new Pool(tcp({ port: server.port }), { maxSize: 1 });
   const first = await pool.acquire();
@@ -181,7 +181,7 @@ Deno.test("SocketLease.readable ends when the peer does, and the socket is not r
   }
 });
 
-Deno.test("SocketLease.readable gives up no byte that conn.read() has not taken", async () => {
+Deno.test("SocketLease.readable loses no byte that conn.read() has not taken", async () => {
   await using server = EchoServer.listen();
   await using pool = new Pool(tcp({ port: server.port }));
   using conn = await pool.acquire();
@@ -195,7 +195,7 @@ Deno.test("SocketLease.readable gives up no byte that conn.read() has not taken"
   assertEquals(body, "body");
 });
 
-Deno.test("SocketLease.readable's late bytes go to the read that follows its cancel", async () => {
+Deno.test("Late bytes of SocketLease.readable go to the read after its cancel", async () => {
   await using server = EchoServer.listen();
   await using pool = new Pool(tcp({ port: server.port }));
   using conn = await pool.acquire();
@@ -207,7 +207,7 @@ Deno.test("SocketLease.readable's late bytes go to the read that follows its can
   assertEquals((await read).done, true);
 });
 
-Deno.test("SocketLease.readable takes no byte once it is cancelled, though its read was next in line", async () => {
+Deno.test("SocketLease.readable takes no byte after its cancel, even if its read was next", async () => {
   await using server = EchoServer.listen();
   await using pool = new Pool(tcp({ port: server.port }));
   using conn = await pool.acquire();
@@ -219,6 +219,36 @@ Deno.test("SocketLease.readable takes no byte once it is cancelled, though its r
   await conn.writeAll("line\nrest");
   assertEquals([textOf(await line), (await read).done], ["line\n", true]);
   assertEquals(textOf(await conn.readExactly(4)), "rest");
+});
+
+Deno.test("SocketLease.readable that is cancelled before its read had its turn does not cost the socket", async () => {
+  await using server = EchoServer.listen();
+  await using pool = new Pool(tcp({ port: server.port }));
+  const conn = await pool.acquire();
+  const line = conn.readUntil("\n");
+  const reader = conn.readable.getReader();
+  const read = reader.read();
+  await sameTurn();
+  await reader.cancel();
+  await conn.writeAll("line\n");
+  assertEquals([textOf(await line), (await read).done], ["line\n", true]);
+  conn.release();
+  using next = await pool.acquire();
+  assertEquals([next.reused, await roundTrip(next, "mine")], [true, "mine"]);
+});
+
+Deno.test("a read that waits behind a stream when the lease ends costs the socket, though the stream is cancelled", async () => {
+  await using server = EchoServer.listen();
+  await using pool = new Pool(tcp({ port: server.port }));
+  const conn = await pool.acquire();
+  const reader = conn.readable.getReader();
+  const read = reader.read();
+  await sameTurn();
+  const late = conn.read(new Uint8Array(8)).catch(() => null);
+  reader.cancel();
+  conn.release();
+  assertEquals(pool.stats.retired.broken, 1);
+  assertEquals([(await read).done, await late], [true, null]);
 });
 
 Deno.test("A stream of an ended lease rejects, also while another borrower holds the socket", async () => {
@@ -236,7 +266,7 @@ Deno.test("A stream of an ended lease rejects, also while another borrower holds
   assertEquals([server.accepts, server.peers[0]!.received], [1, 4]);
 });
 
-Deno.test("A stream that is asked for after the lease has ended is of no use", async () => {
+Deno.test("A stream of an ended lease cannot be used", async () => {
   await using server = EchoServer.listen();
   await using pool = new Pool(tcp({ port: server.port }), { maxSize: 1 });
   const old = await pool.acquire();
@@ -248,7 +278,7 @@ Deno.test("A stream that is asked for after the lease has ended is of no use", a
   );
 });
 
-/** Leaves something in flight on a stream; answers how it ends. */
+/** Leaves an operation in flight on a stream; returns how it ends. */
 type Begin = (conn: Lease) => Promise<unknown>;
 
 const unfinished: Record<string, [Behaviour, Begin]> = {
@@ -273,7 +303,7 @@ for (const [what, [behaviour, begin]] of Object.entries(unfinished)) {
     await conn.writeAll("first");
     await until(() => server.accepts === 1 && server.peers[0]!.received === 5);
     const outcome = begin(conn).then(() => "done", (error) => error);
-    await sameTurn(); // a stream asks for bytes a few microtasks late
+    await sameTurn(); // a stream begins to read a few microtasks later
     conn.release();
     using next = await pool.acquire();
     assertEquals([next.reused, pool.stats.size], [false, 1]);
@@ -281,14 +311,14 @@ for (const [what, [behaviour, begin]] of Object.entries(unfinished)) {
     await until(() => server.ends === 1 || behaviour === deaf);
   });
 
-  Deno.test(`A socket with ${what} in flight at the release does not go to the waiter in line`, async () => {
+  Deno.test(`A socket with ${what} in flight at the release does not go to a waiting caller`, async () => {
     await using server = EchoServer.listen(behaviour);
     await using pool = new Pool(tcp({ port: server.port }), { maxSize: 1 });
     const conn = await pool.acquire();
     await conn.writeAll("first");
     await until(() => server.accepts === 1 && server.peers[0]!.received === 5);
     const outcome = begin(conn).then(() => "done", (error) => error);
-    await sameTurn(); // a stream asks for bytes a few microtasks late
+    await sameTurn(); // a stream begins to read a few microtasks later
     const waiter = pool.acquire();
     conn.release();
     using next = await waiter;

@@ -13,14 +13,14 @@ import { roundTrip } from "../support/round_trip.ts";
 import { certs } from "../support/tls_server.ts";
 import { until } from "../support/until.ts";
 
-/** An echo server that demands a certificate of each client, which Deno's own can't. */
+/** An echo server that demands a client certificate, which Deno's own TLS server cannot. */
 class StrictServer implements AsyncDisposable {
   readonly #server: Server;
   readonly #conns = new Set<TLSSocket>();
   readonly #listening = Promise.withResolvers<void>();
-  /** Who the clients say they are. */
+  /** The names in the clients' certificates. */
   readonly names: (string | string[] | undefined)[] = [];
-  /** What the server has against clients. */
+  /** The server's errors about clients. */
   readonly refusals: string[] = [];
 
   private constructor(maxVersion: "TLSv1.2" | "TLSv1.3") {
@@ -74,7 +74,7 @@ for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
   });
 }
 
-Deno.test("tls() without a certificate is refused by such a server at the acquire (TLS 1.2), and not tried again", async () => {
+Deno.test("tls() without a certificate is refused by such a server at the acquire (TLS 1.2), and not retried", async () => {
   await using server = await StrictServer.listen("TLSv1.2");
   await using pool = poolOf(server.port, {}, { retry: { attempts: 3, minDelay: 1 } });
   await assertRejects(() => pool.acquire(), Deno.errors.InvalidData, "CertificateRequired");
@@ -99,7 +99,7 @@ Deno.test("tls() with a certificate rejects a server it does not trust, and one 
   assertEquals([pool.stats.size, pool.stats.lingering], [0, 0]);
 });
 
-Deno.test("tls() with a certificate: a silent peer lingers, is bounded, and is counted no longer when it hangs up", async () => {
+Deno.test("tls() with a certificate: a dial to a silent peer lingers until the peer hangs up, and is bounded", async () => {
   await using server = EchoServer.listen(mute);
   await using pool = poolOf(server.port, { ...identity, maxLingering: 1 }, { connectTimeout: 60 });
   await assertRejects(() => pool.acquire(), PoolTimeoutError);
@@ -109,7 +109,7 @@ Deno.test("tls() with a certificate: a silent peer lingers, is bounded, and is c
   await until(() => pool.stats.lingering === 0);
 });
 
-Deno.test("tls() with a certificate: close() during the handshake leaves no operation", async () => {
+Deno.test("tls() with a certificate: close() during the handshake leaves no pending operation", async () => {
   await using server = EchoServer.listen(mute);
   const pool = poolOf(server.port);
   const acquired = assertRejects(() => pool.acquire());
@@ -118,7 +118,7 @@ Deno.test("tls() with a certificate: close() during the handshake leaves no oper
   await acquired;
 });
 
-Deno.test("tls() with a certificate: a dial to a host that accepts no connection lingers, even past the close", async () => {
+Deno.test("tls() with a certificate: a dial to a host that accepts no connection lingers, even after the close", async () => {
   await using host = await DeafHost.listen();
   const pool = poolOf(host.port, identity, { connectTimeout: 60 });
   await assertRejects(() => pool.acquire(), PoolTimeoutError);
@@ -129,7 +129,7 @@ Deno.test("tls() with a certificate: a dial to a host that accepts no connection
   await until(() => pool.stats.lingering === 0);
 });
 
-Deno.test("tls() refuses half a pair, a pair that does not match, and what can't be had with a certificate", () => {
+Deno.test("tls() refuses half a pair, a pair that does not match, and options that cannot be combined with `cert`", () => {
   const cases: [Partial<TlsOptions>, string][] = [
     [{ cert: certs.client }, "'cert' and 'key' must be given together"],
     [{ key: certs.clientKey }, "'cert' and 'key' must be given together"],
@@ -143,7 +143,7 @@ Deno.test("tls() refuses half a pair, a pair that does not match, and what can't
   }
 });
 
-Deno.test("tls() does not repeat a key that it refuses", () => {
+Deno.test("tls() does not show a key that it refuses", () => {
   for (const key of ["hunter2", certs.clientKey.replace("BEGIN", "BEGUN")]) {
     const options = { port: 443, cert: certs.client, key };
     const error = assertThrows(() => tls(options), TypeError);

@@ -3,7 +3,7 @@ import { TlsDialer } from "../../connectors/socket/tls_dialer.ts";
 import { certs, listenTls } from "../support/tls_server.ts";
 import { until } from "../support/until.ts";
 
-Deno.test("a handshake that ends in the moment in which the pool is closed leaves nothing behind", async () => {
+Deno.test("a handshake that ends in the moment of the close leaves nothing behind", async () => {
   await using server = listenTls();
   const pool = new AbortController();
   const dialer = new TlsDialer(1);
@@ -14,7 +14,7 @@ Deno.test("a handshake that ends in the moment in which the pool is closed leave
     const handshake = conn.handshake.bind(conn);
     conn.handshake = async () => {
       const info = await handshake();
-      pool.abort(new Error("closed")); // the system has done it, and the dialer does not know yet
+      pool.abort(new Error("closed")); // the handshake is done, and the dialer does not know yet
       return info;
     };
     return conn;

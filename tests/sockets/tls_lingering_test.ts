@@ -18,7 +18,7 @@ import { assertTakes, until } from "../support/until.ts";
 /** How long a dial may take here. */
 const LIMIT = 60;
 
-/** A pool of TLS connections to a port on loopback, whose dials are soon given up. */
+/** A pool of TLS connections to a port on loopback with a short connectTimeout. */
 function poolOf(port: number, options: Partial<TlsOptions> = {}, poolOptions: PoolOptions = {}) {
   return new Pool(tls({ port, caCerts: [certs.ca], ...options }), {
     connectTimeout: LIMIT,
@@ -26,10 +26,10 @@ function poolOf(port: number, options: Partial<TlsOptions> = {}, poolOptions: Po
   });
 }
 
-/** A server that accepts connections and reads, but never says anything. */
+/** A server that accepts connections and reads, but never writes. */
 const listenSilently = () => EchoServer.listen(mute);
 
-Deno.test("tls(): a peer that never handshakes rejects the acquire at connectTimeout, and lingers", async () => {
+Deno.test("tls(): the acquire of a peer that never handshakes rejects at connectTimeout, and the dial lingers", async () => {
   await using server = listenSilently();
   await using pool = poolOf(server.port, {}, { connectTimeout: 150 });
   await assertTakes([140, 350], async () => {
@@ -39,7 +39,7 @@ Deno.test("tls(): a peer that never handshakes rejects the acquire at connectTim
   assertEquals([pool.stats.size, pool.stats.lingering], [0, 1]);
 });
 
-Deno.test("tls(): what lingers is counted until the peer hangs up", async () => {
+Deno.test("tls(): a lingering dial is counted until the peer hangs up", async () => {
   await using server = listenSilently();
   await using pool = poolOf(server.port);
   for (let count = 1; count <= 3; count++) {
@@ -69,7 +69,7 @@ Deno.test("tls(): beyond maxLingering a dial is refused at once, until the peer 
 
 for (const maxLingering of [3, undefined]) {
   const limit = maxLingering ?? 16;
-  Deno.test(`tls(): no more than ${limit} dials are under way at once, those that linger among them`, async () => {
+  Deno.test(`tls(): no more than ${limit} dials are in flight at once, including lingering ones`, async () => {
     await using silent = listenSilently();
     const options = maxLingering === undefined ? {} : { maxLingering };
     await using pool = poolOf(silent.port, options, { maxSize: 20, acquireTimeout: 400 });
@@ -89,7 +89,7 @@ Deno.test("tls(): more dials than maxLingering take turns, and all succeed", asy
   assertEquals([server.accepts, pool.stats.lingering], [20, 0]);
 });
 
-Deno.test("tls(): a pool that is refused dials goes on by itself when the server is back", async () => {
+Deno.test("tls(): a pool that is refused dials recovers by itself when the server is back", async () => {
   const port = unusedPort();
   await using pool = poolOf(port, { maxLingering: 2 }, {
     retry: { attempts: Infinity, minDelay: 5, maxDelay: 20 },
@@ -104,7 +104,7 @@ Deno.test("tls(): a pool that is refused dials goes on by itself when the server
   assertEquals(pool.stats.lingering, 0);
 });
 
-Deno.test("tls(): a handshake that is done too late is closed, lent to nobody and counted no longer", async () => {
+Deno.test("tls(): a connection whose handshake ends too late is closed, not lent and no longer counted", async () => {
   await using server = listenTls();
   await using relay = Relay.pausedBefore(server.port);
   await using pool = poolOf(relay.port);
@@ -115,7 +115,7 @@ Deno.test("tls(): a handshake that is done too late is closed, lent to nobody an
   assertEquals([pool.stats.lingering, pool.stats.size, pool.stats.dials.ok], [0, 0, 0]);
 });
 
-Deno.test("tls(): a caller who is aborted during the handshake goes at once; the connection is for the next", async () => {
+Deno.test("tls(): a caller aborted during the handshake rejects at once, and the next caller gets the connection", async () => {
   await using server = listenTls();
   await using relay = Relay.pausedBefore(server.port);
   await using pool = poolOf(relay.port, {}, { maxSize: 1, connectTimeout: 10_000 });
@@ -139,7 +139,7 @@ Deno.test("tls(): a host that accepts no connection rejects the acquire, and not
   assertEquals([pool.stats.size, pool.stats.lingering], [0, 0]);
 });
 
-Deno.test("tls(): a dial leaves no listener behind, whether it ends in time or too late", async () => {
+Deno.test("tls(): a dial leaves no listener, whether it ends in time or too late", async () => {
   using spy = new ListenerSpy();
   await using server = listenTls();
   await using relay = Relay.pausedBefore(server.port);
@@ -162,7 +162,7 @@ Deno.test("tls(): a dial leaves no listener behind, whether it ends in time or t
   }
 });
 
-Deno.test("tls(): close() during the handshake settles at once and leaves no operation", async () => {
+Deno.test("tls(): close() during the handshake settles at once and leaves no pending operation", async () => {
   await using server = listenSilently();
   const pool = poolOf(server.port, {}, { connectTimeout: 10_000 });
   const acquired = assertRejects(() => pool.acquire(), PoolClosedError);
@@ -173,7 +173,7 @@ Deno.test("tls(): close() during the handshake settles at once and leaves no ope
   await until(() => pool.stats.lingering === 0);
 });
 
-Deno.test("tls(): close() waits for no handshake that lingers, and leaves no operation", async () => {
+Deno.test("tls(): close() does not wait for lingering handshakes, and leaves no pending operation", async () => {
   await using server = listenSilently();
   const pool = poolOf(server.port);
   await assertRejects(() => pool.acquire(), PoolTimeoutError);
@@ -182,7 +182,7 @@ Deno.test("tls(): close() waits for no handshake that lingers, and leaves no ope
   await until(() => pool.stats.lingering === 0);
 });
 
-Deno.test("tls(): two pools on one connector share the bound, and the close of one leaves the other's", async () => {
+Deno.test("tls(): two pools of one connector share the bound, and the close of one does not end the dials of the other", async () => {
   await using server = listenSilently();
   const connector = tls({ port: server.port, caCerts: [certs.ca], maxLingering: 2 });
   await using first = new Pool(connector, { connectTimeout: LIMIT });

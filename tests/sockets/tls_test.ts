@@ -39,7 +39,7 @@ function poolOf(port: number, options: Partial<TlsOptions> = {}, poolOptions?: P
   return new Pool(tls({ port, caCerts: [certs.ca], ...options }), poolOptions);
 }
 
-/** Runs something with a pool of one on a server that behaves so. */
+/** Runs a function with a pool of one on a server with this behaviour. */
 async function withPool(
   behaviour: Behaviour,
   body: (pool: TlsPool, server: EchoServer) => unknown,
@@ -50,7 +50,7 @@ async function withPool(
   await body(pool, server);
 }
 
-/** Does something with each request but echoes those that begin with "echo". */
+/** Echoes requests that begin with "echo", and treats others otherwise. */
 function unlessEcho(behaviour: Behaviour): Behaviour {
   return (peer, bytes) => (textOf(bytes).startsWith("echo") ? echo : behaviour)(peer, bytes);
 }
@@ -76,7 +76,7 @@ Deno.test("tls() serves 25 at once with at most maxSize connections, each with i
   assert(server.accepts <= 4);
 });
 
-Deno.test("tls() gives leases that are Deno.TlsConns whose handshake is done", () =>
+Deno.test("tls() gives leases that are Deno.TlsConn with the handshake done", () =>
   withPool(echo, async (pool, server) => {
     const lease = await pool.acquire();
     const conn: Deno.TlsConn = lease;
@@ -89,7 +89,7 @@ Deno.test("tls() gives leases that are Deno.TlsConns whose handshake is done", (
     assertThrows(() => lease.alpnProtocol, LeaseReleasedError);
   }));
 
-Deno.test("tls() tells which application protocol was agreed on, at each lease", async () => {
+Deno.test("tls() has the negotiated application protocol in each lease", async () => {
   await using server = listenTls(echo, { alpnProtocols: ["h2", "http/1.1"] });
   await using pool = poolOf(server.port, { alpnProtocols: ["spdy/3", "http/1.1"] });
   for (const reused of [false, true]) {
@@ -100,7 +100,7 @@ Deno.test("tls() tells which application protocol was agreed on, at each lease",
   }
 });
 
-Deno.test("tls() has no application protocol if the server knows of none", () =>
+Deno.test("tls() has no application protocol if the server supports none", () =>
   withPool(echo, async (pool) => {
     using conn = await pool.acquire();
     assertEquals(conn.alpnProtocol, null);
@@ -135,7 +135,7 @@ function hasIpv6(): boolean {
   }
 }
 
-/** What no second try would mend, and what is said of it. */
+/** Failures that a retry cannot help, and their messages. */
 const bad: Record<string, [Partial<TlsOptions>, string]> = {
   "an unknown authority": [{ caCerts: [] }, "UnknownIssuer"],
   "another authority": [{ caCerts: [certs.otherCa] }, "UnknownIssuer"],
@@ -144,7 +144,7 @@ const bad: Record<string, [Partial<TlsOptions>, string]> = {
 };
 
 for (const [fault, [options, message]] of Object.entries(bad)) {
-  Deno.test(`tls(): ${fault} rejects the acquire at once, after one dial, and leaves nothing`, async () => {
+  Deno.test(`tls(): ${fault} rejects the acquire at once, after one dial, and leaves nothing behind`, async () => {
     await using server = listenTls(echo, { alpnProtocols: ["http/1.1"] });
     await using pool = poolOf(server.port, options, { retry: { attempts: 5, minDelay: 1_000 } });
     await assertTakes([0, 800], async () => {
@@ -158,7 +158,7 @@ for (const [fault, [options, message]] of Object.entries(bad)) {
   });
 }
 
-Deno.test("tls(): each of several callers is told of the bad certificate", async () => {
+Deno.test("tls(): each of several callers gets the error of the bad certificate", async () => {
   await using server = listenTls();
   await using pool = poolOf(server.port, { caCerts: [] }, { maxSize: 2 });
   const acquires = Array.from({ length: 5 }, () => pool.acquire());
@@ -169,7 +169,7 @@ Deno.test("tls(): each of several callers is told of the bad certificate", async
   assertEquals(pool.stats.size, 0);
 });
 
-Deno.test("tls(): a server name that can be none rejects the acquire, and is not tried again", async () => {
+Deno.test("tls(): an invalid server name rejects the acquire, and is not retried", async () => {
   await using server = listenTls();
   const options = { serverName: "no..name" };
   await using pool = poolOf(server.port, options, { retry: { attempts: 3, minDelay: 1 } });
@@ -177,7 +177,7 @@ Deno.test("tls(): a server name that can be none rejects the acquire, and is not
   assertEquals([pool.stats.size, pool.stats.dials.failed], [0, 1]);
 });
 
-Deno.test("tls(): a peer that does not speak TLS rejects the acquire, and is not dialled again", async () => {
+Deno.test("tls(): a peer without TLS rejects the acquire, and is not dialled again", async () => {
   await using server = EchoServer.listen(replying("HTTP/1.1 400 Bad Request\r\n\r\n"));
   await using pool = poolOf(server.port, {}, { retry: { attempts: 3, minDelay: 1 } });
   await assertRejects(() => pool.acquire(), Deno.errors.InvalidData, "corrupt message");
@@ -191,7 +191,7 @@ Deno.test("tls(): a peer that hangs up during the handshake rejects the acquire,
   assertEquals([server.accepts, pool.stats.size, pool.stats.lingering], [3, 0, 0]);
 });
 
-Deno.test("tls(): a refused connection stays one, and the pool works once the server is up", async () => {
+Deno.test("tls(): a refused connection keeps its error, and the pool works once the server is up", async () => {
   const port = unusedPort();
   await using pool = poolOf(port);
   await assertRejects(() => pool.acquire(), Deno.errors.ConnectionRefused);
@@ -221,7 +221,7 @@ Deno.test("tls(): readExactly() rejects at an early end, and names both counts",
     assertEquals(await conn.readExactly(0), new Uint8Array());
   }));
 
-Deno.test("tls(): readUntil() stops at its limit, and takes nothing then", () =>
+Deno.test("tls(): readUntil() stops at its limit, and takes no byte", () =>
   withPool(replying("0123456789\n"), async (pool) => {
     using conn = await pool.acquire();
     await conn.writeAll("?");
@@ -238,7 +238,7 @@ Deno.test("tls(): ioTimeout ends a read on a mute server, and the socket is not 
     assertEquals(pool.stats.size, 0);
   }, { ioTimeout: 100 }));
 
-/** Reads all that a client sends, and says then how many bytes that were. */
+/** Reads everything that a client sends, then answers with the number of bytes. */
 async function countAll(peer: Deno.Conn): Promise<void> {
   let total = 0;
   const buffer = new Uint8Array(1024);
@@ -263,7 +263,7 @@ Deno.test("tls(): closeWrite() ends one direction, and the socket is not reused"
   await counting;
 });
 
-Deno.test("tls(): a small write is not held back until the one before has arrived", () =>
+Deno.test("tls(): a small write does not wait for the acknowledgement of the one before", () =>
   withPool(async (peer) => {
     if (peer.received % 2 === 0) await peer.write("!");
   }, async (pool) => {
@@ -281,7 +281,7 @@ Deno.test("tls(): a small write is not held back until the one before has arrive
     assertLess(median, 20, "turns: an acknowledgement is held back for 40 ms");
   }));
 
-// Idle and between two borrowers
+// Idle sockets, and between two leases
 
 /** What a peer may do to an idle connection. */
 const losses: Record<string, (peer: Peer, relay: Relay) => unknown> = {
@@ -291,7 +291,7 @@ const losses: Record<string, (peer: Peer, relay: Relay) => unknown> = {
 };
 
 for (const [event, occur] of Object.entries(losses)) {
-  Deno.test(`tls(): an idle socket whose peer ${event} is closed at once, with no acquire`, async () => {
+  Deno.test(`tls(): an idle socket whose peer ${event} is closed at once, without an acquire`, async () => {
     await using server = listenTls();
     await using relay = Relay.to(server.port);
     await using pool = poolOf(relay.port, {}, { maxSize: 1 });
@@ -305,17 +305,17 @@ for (const [event, occur] of Object.entries(losses)) {
   });
 }
 
-Deno.test("tls(): no borrower reads what came with the reply of the one before", () =>
+Deno.test("tls(): no borrower reads bytes that came with the reply of the previous one", () =>
   withPool(appending("|EXTRA"), async (pool) => {
     for (const request of ["first", "second", "third"]) {
       assertEquals(await pool.use((conn) => roundTrip(conn, request)), request);
     }
   }));
 
-Deno.test("tls(): no borrower reads what came after the reply of the one before", () =>
+Deno.test("tls(): no borrower reads bytes that came after the reply of the previous one", () =>
   withPool(async (peer, bytes) => {
     await peer.write(bytes);
-    await peer.write("|EXTRA"); // a TLS record of its own
+    await peer.write("|EXTRA"); // a separate TLS record
   }, async (pool, server) => {
     for (let i = 1; i <= 20; i++) {
       const request = `request ${i}`;
@@ -325,7 +325,7 @@ Deno.test("tls(): no borrower reads what came after the reply of the one before"
     }
   }));
 
-Deno.test("tls(): a borrower finds the reply whole, however long the socket was idle before", () =>
+Deno.test("tls(): a borrower gets the whole reply, however long the socket was idle", () =>
   withPool(echo, async (pool, server) => {
     for (const pause of [0, 10, 40]) {
       assertEquals(await echoOnce(pool), "echo");
@@ -334,14 +334,14 @@ Deno.test("tls(): a borrower finds the reply whole, however long the socket was 
     assertEquals(server.accepts, 1);
   }));
 
-Deno.test("tls(): a peer that hangs up on a borrower ends its read, and the next gets another socket", () =>
+Deno.test("tls(): a peer that hangs up ends the borrower's read, and the next borrower gets another socket", () =>
   withPool(unlessEcho((peer) => peer.close()), async (pool, server) => {
     assertEquals(await echoOnce(pool), "echo");
     await assertRejects(() => pool.use((conn) => roundTrip(conn, "end")));
     assertEquals([pool.stats.size, await echoOnce(pool), server.accepts], [0, "echo", 2]);
   }));
 
-Deno.test("tls(): retryStale has a request answered whose reused socket was closed as it came", () =>
+Deno.test("tls(): with retryStale a request is answered although its reused socket is closed at that moment", () =>
   withPool(async (peer, bytes) => {
     await (peer.received === bytes.length ? echo(peer, bytes) : peer.close());
   }, async (pool, server) => {
@@ -377,7 +377,7 @@ Deno.test("tls() refuses options that are missing, unknown, out of range or of t
   }
 });
 
-Deno.test("tls() refuses a certificate that can't be understood when it is made, not at each dial", () => {
+Deno.test("tls() refuses an invalid certificate when the connector is created, not at each dial", () => {
   const broken = certs.ca.replace(/^M.*$/m, "AAAA");
   const error = assertThrows(() => tls({ port: 443, caCerts: [broken] }), TypeError, "valid");
   assertInstanceOf(error.cause, Error);

@@ -11,7 +11,7 @@ import { type Needs, needs } from "../support/needs.ts";
 import { roundTrip, textOf } from "../support/round_trip.ts";
 import { until } from "../support/until.ts";
 
-// A Unix socket needs the permission to read and write its path.
+// A Unix socket needs permission to read and write its path.
 const UNIX: Needs = { permissions: ["read", "write"], notOn: ["windows"] };
 
 /** A directory for a socket, gone at the end. */
@@ -119,7 +119,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...needs("unix() gives up an idle socket whose peer hangs up, and one that is leased", UNIX),
+  ...needs("unix() retires a socket whose peer hangs up, idle or leased", UNIX),
   async fn() {
     await using place = new SocketPath();
     await using server = place.listen();
@@ -137,7 +137,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...needs("unix() tells the peer of closeWrite(), who may still answer", UNIX),
+  ...needs("unix(): closeWrite() ends one direction, and the peer may still answer", UNIX),
   async fn() {
     await using place = new SocketPath();
     await using server = place.listen();
@@ -179,7 +179,7 @@ Deno.test({
   },
 });
 
-Deno.test("unix() names the option that it does not take", () => {
+Deno.test("unix() names an unknown option", () => {
   const wrong: [Record<string, unknown>, string][] = [
     [{}, "'path'"],
     [{ path: "" }, "'path'"],

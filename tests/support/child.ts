@@ -3,7 +3,7 @@ import { unusedPort } from "./echo_server.ts";
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
-/** An echo server in a process of its own, on a port of its own. Disposing of it kills it. */
+/** An echo server in its own process, on its own port. Disposing of it kills it. */
 export class EchoProcess implements AsyncDisposable {
   readonly port = unusedPort();
   #state: "running" | "dead" = "dead";
@@ -19,7 +19,7 @@ export class EchoProcess implements AsyncDisposable {
     return process;
   }
 
-  /** Starts it, once more if it has been killed. Resolves when it listens. */
+  /** Starts the server, also after a kill. Resolves when it listens. */
   async start(): Promise<void> {
     const script = new URL("./echo_process.ts", import.meta.url).href;
     this.#child = new Deno.Command(Deno.execPath(), {
@@ -34,7 +34,7 @@ export class EchoProcess implements AsyncDisposable {
     this.#state = "running";
   }
 
-  /** Has it do something to all its clients, and then make a file. */
+  /** Makes the server do something to all its clients, then create a file. */
   async tell(command: "reset" | "end" | "stray" | "pause", file = ""): Promise<void> {
     await this.#input.write(encoder.encode(`${command} ${file}`.trim() + "\n"));
   }

@@ -1,15 +1,15 @@
 import { AssertionError } from "@std/assert";
 import { cpuUsage } from "node:process";
 
-/** How many times the right cost something may seem to have, in the best of many rounds. */
+/** The tolerated factor over the expected cost, in the best of many rounds. */
 const TOLERANCE = 2.5;
-/** How many times what is plainly needed something may cost. */
+/** The tolerated factor over the cost of the same number of promises. */
 const FEW = 10;
 const ROUNDS = 12;
 
 /**
- * Begins to measure. What it gives back tells how many milliseconds of processor
- * time have been used since: other programs' share of the machine is not in it.
+ * Begins a measurement. The returned function gives the milliseconds of processor
+ * time used since, which excludes other programs.
  */
 export function processorTime(): () => number {
   const before = cpuUsage();
@@ -19,7 +19,7 @@ export function processorTime(): () => number {
   };
 }
 
-/** The processor times that each action takes in so many rounds, in which all take turns: the least first. */
+/** The processor times of each action in interleaved rounds, sorted from the least. */
 export async function costs<A extends readonly (() => unknown)[]>(
   rounds: number,
   ...actions: A
@@ -36,39 +36,39 @@ export async function costs<A extends readonly (() => unknown)[]>(
   return costs as { [I in keyof A]: number[] };
 }
 
-/** What some work costs by itself, or `count` times of it: the processor time that it took. */
+/** The processor time of some work, done `count` times. */
 type Work = (count: number) => number | Promise<number>;
 
-/** Asserts that the cost of some work grows as the count does. On a noisy machine it takes more rounds to see. */
+/** Asserts that the cost of some work is linear in the count. A noisy machine takes more rounds. */
 export async function assertLinear(work: Work, few: number, many: number): Promise<void> {
   await assertCosts(TOLERANCE * many / few, () => work(many), () => work(few));
 }
 
-/** Asserts that some work with so many waiters costs no more than a few times what as many promises cost. */
+/** Asserts that some work with `count` waiters costs at most a few times as much as `count` promises. */
 export async function assertCheap(work: Work, count: number): Promise<void> {
   await assertCosts(FEW, () => work(count), () => promises(count));
 }
 
-/** Asserts that the least cost of an action is at most so many times that of another. */
+/** Asserts that the least cost of an action is at most `times` that of another. */
 export async function assertCosts(
   times: number,
   action: () => number | Promise<number>,
   control: () => number | Promise<number>,
 ): Promise<void> {
   let [cost, usual] = [Infinity, Infinity];
-  await control(); // the compiler has its time
+  await control(); // time for the compiler
   for (let round = 0; round < ROUNDS; round++) {
     usual = Math.min(usual, await control());
     cost = Math.min(cost, await action());
     if (round > 0 && cost <= times * usual) return;
-    if (round > 1 && cost > 3 * times * usual) break; // no noise does that
+    if (round > 1 && cost > 3 * times * usual) break; // too much to be noise
   }
   throw new AssertionError(
     `costs ${cost} ms of processor time, where at most ${times} times ${usual} ms are right`,
   );
 }
 
-/** What it costs to make promises, to keep them in a set, and to reject them all. */
+/** The cost of creating promises, keeping them in a set, and rejecting all. */
 async function promises(count: number): Promise<number> {
   const cost = processorTime();
   const waiters = new Set<(reason: unknown) => void>();

@@ -1,8 +1,8 @@
 import { type Behaviour, EchoServer } from "./echo_server.ts";
 
 /**
- * A host on loopback that accepts no connection, and whose queue is full: who
- * connects hears nothing. Disposing of it closes all.
+ * A host on loopback that accepts no connection and whose backlog is full: a dial gets no
+ * answer. Disposing of it closes all.
  */
 export class DeafHost implements AsyncDisposable {
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 1 });
@@ -21,7 +21,7 @@ export class DeafHost implements AsyncDisposable {
     return this.#listener.addr.port;
   }
 
-  /** Accepts connections from now on. The system knocks again after a second, or three. */
+  /** Accepts connections from now on. The system retries a dial after one second, or three. */
   serve(behaviour: Behaviour): EchoServer {
     return this.#server = EchoServer.on(this.#listener, behaviour);
   }
@@ -32,7 +32,7 @@ export class DeafHost implements AsyncDisposable {
     else await this.#server[Symbol.asyncDispose]();
   }
 
-  /** Puts one more connection in the queue. Answers whether there was room for it. */
+  /** Adds one connection to the backlog. Returns whether there was room. */
   async #queue(): Promise<boolean> {
     const signal = AbortSignal.timeout(100);
     try {

@@ -1,9 +1,8 @@
 /**
- * An echo server in a process of its own, to be killed, and to do to its
- * clients what a server in the same process cannot do, or not while that one's
- * event loop is blocked. It says `ready` when it listens, and obeys the lines
- * that it reads: a command, or a command and a file to be made when it has been
- * done.
+ * An echo server in its own process, which can be killed, and which acts on its
+ * clients while the event loop of the test is blocked. It prints `ready` when it
+ * listens. Each line of its input is a command, optionally followed by a file to
+ * create when the command is done.
  *
  *     deno run -A tests/support/echo_process.ts PORT
  *
@@ -21,9 +20,9 @@ const commands: Record<string, (client: net.Socket) => void> = {
   reset: (client) => client.resetAndDestroy(),
   /** Sends a FIN. */
   end: (client) => client.end(),
-  /** Sends a byte that nobody has asked for. */
+  /** Sends an unsolicited byte. */
   stray: (client) => client.write("!"),
-  /** Takes nothing in any more. */
+  /** Stops reading. */
   pause: (client) => client.pause(),
 };
 
@@ -40,8 +39,8 @@ server.listen(Number(Deno.args[0]), "127.0.0.1", () => console.log("ready"));
 for await (const line of createInterface({ input: process.stdin })) {
   const [command, file] = line.split(" ");
   for (const client of clients) commands[command!]!(client);
-  // What was asked for is done in this turn of the event loop, or in the next.
+  // The command is done in this turn of the event loop, or in the next.
   if (file !== undefined) setTimeout(() => Deno.writeTextFileSync(file, ""), 20);
 }
 
-Deno.exit(); // whoever began it is gone
+Deno.exit(); // the parent process is gone

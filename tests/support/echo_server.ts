@@ -1,12 +1,12 @@
 import { delay } from "@std/async";
 
-/** What the server does with the bytes that one read of a connection has brought. */
+/** What the server does with the bytes of one read. */
 export type Behaviour = (peer: Peer, bytes: Uint8Array) => void | Promise<void>;
 
-/** Sends back what comes. */
+/** Sends back what it receives. */
 export const echo: Behaviour = (peer, bytes) => peer.write(bytes);
 
-/** Sends back what comes, each time after so many milliseconds. */
+/** Sends back what it receives, each time after a delay. */
 export function delayed(milliseconds: number): Behaviour {
   return async (peer, bytes) => {
     await delay(milliseconds, { signal: peer.signal });
@@ -14,33 +14,33 @@ export function delayed(milliseconds: number): Behaviour {
   };
 }
 
-/** Sends back what comes, and in the same write what nobody asked for. */
+/** Sends back what it receives, with unsolicited bytes in the same write. */
 export function appending(extra: string): Behaviour {
   return (peer, bytes) => peer.write(concat(bytes, encoder.encode(extra)));
 }
 
-/** Sends the same text whatever comes. */
+/** Answers every read with the same text. */
 export function replying(text: string): Behaviour {
   return (peer) => peer.write(text);
 }
 
-/** Sends the same text whatever comes, one byte at a time. */
+/** Answers every read with the same text, one byte at a time. */
 export function dribbling(text: string): Behaviour {
   return async (peer) => {
     for (const byte of encoder.encode(text)) await peer.write(Uint8Array.of(byte));
   };
 }
 
-/** Sends back what comes, once, and hangs up. */
+/** Sends back what it receives once, and hangs up. */
 export const closing: Behaviour = async (peer, bytes) => {
   await peer.write(bytes);
   peer.close();
 };
 
-/** Reads, and never answers. */
+/** Reads and never answers. */
 export const mute: Behaviour = () => {};
 
-/** Reads once, and no more: what the client writes after that fills the buffers. */
+/** Reads once only: later writes of the client fill the buffers. */
 export const deaf: Behaviour = (peer) => peer.closed;
 
 const encoder = new TextEncoder();
@@ -69,7 +69,7 @@ export class Peer {
     for (let sent = 0; sent < bytes.length;) sent += await this.#conn.write(bytes.subarray(sent));
   }
 
-  /** Says that the server writes no more; it goes on reading. */
+  /** Ends the server's direction; it goes on reading. */
   async closeWrite(): Promise<void> {
     await this.#conn.closeWrite();
   }
@@ -81,7 +81,7 @@ export class Peer {
     this.#end.abort();
   }
 
-  /** Reads until the client ends; answers whether it did. */
+  /** Reads until the client ends; resolves to whether it did. */
   async serve(behaviour: Behaviour): Promise<boolean> {
     const buffer = new Uint8Array(65_536);
     try {
@@ -100,7 +100,7 @@ export class Peer {
 }
 
 /**
- * A real server on loopback that counts what it sees. Disposing of it closes
+ * A real server on loopback that counts its connections. Disposing of it closes
  * the listener and every connection.
  */
 export class EchoServer<A extends Deno.Addr = Deno.NetAddr> implements AsyncDisposable {
@@ -108,7 +108,7 @@ export class EchoServer<A extends Deno.Addr = Deno.NetAddr> implements AsyncDisp
   readonly #behaviour: Behaviour;
   readonly #running: Promise<void>;
   readonly #serving = new Set<Promise<void>>();
-  /** All connections that were accepted, the oldest first. */
+  /** All accepted connections, the oldest first. */
   readonly peers: Peer[] = [];
   /** How many connections the client has ended. */
   ends = 0;
@@ -119,12 +119,12 @@ export class EchoServer<A extends Deno.Addr = Deno.NetAddr> implements AsyncDisp
     this.#running = this.#run();
   }
 
-  /** Listens on a loopback port: a free one unless it is given. */
+  /** Listens on a loopback port, by default a free one. */
   static listen(behaviour: Behaviour = echo, port = 0): EchoServer {
     return EchoServer.on(Deno.listen({ hostname: "127.0.0.1", port }), behaviour);
   }
 
-  /** Serves the connections of a listener, of which it takes charge. */
+  /** Serves the connections of a listener, and closes it at the end. */
   static on<A extends Deno.Addr>(
     listener: Deno.Listener<Deno.Conn, A>,
     behaviour: Behaviour = echo,
@@ -146,7 +146,7 @@ export class EchoServer<A extends Deno.Addr = Deno.NetAddr> implements AsyncDisp
     return this.peers.length;
   }
 
-  /** Hangs up on everybody; it still accepts. */
+  /** Closes all connections; it still accepts. */
   hangUp(): void {
     for (const peer of this.peers) peer.close();
   }
@@ -171,7 +171,7 @@ export class EchoServer<A extends Deno.Addr = Deno.NetAddr> implements AsyncDisp
   }
 }
 
-/** A loopback port on which nobody listens at the moment. */
+/** A loopback port without a listener. */
 export function unusedPort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;
@@ -189,7 +189,7 @@ function isHangUp(error: unknown): boolean {
     error instanceof Deno.errors.ConnectionAborted || isTlsHangUp(error);
 }
 
-/** Under TLS: an end without notice, or an alert such as that the client does not trust the server. */
+/** Errors under TLS: an end without close_notify, or an alert of the client. */
 function isTlsHangUp(error: unknown): boolean {
   return error instanceof Deno.errors.UnexpectedEof || error instanceof Deno.errors.InvalidData;
 }

@@ -1,6 +1,6 @@
 /**
- * What the server of {@linkcode EchoWorker} does. A request is a line: its tag, and
- * what is to be done. The reply is the tag.
+ * The code of the {@linkcode EchoWorker}. A request is a line of a tag and an action.
+ * The reply is the tag.
  */
 const SERVER = `
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -30,7 +30,7 @@ const SERVER = `
   for await (const conn of listener) serve(conn).catch(() => {}).finally(() => { try { conn.close(); } catch {} });
 `;
 
-/** A server on a thread of its own: what holds up the client does not hold it up. Disposing of it ends it. */
+/** A server on its own thread, which a blocked client does not block. Disposing of it ends it. */
 export class EchoWorker implements Disposable {
   readonly #worker: Worker;
   readonly port: number;

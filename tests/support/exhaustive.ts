@@ -1,38 +1,38 @@
 /**
- * Tries every sequence of events up to a depth. States that are alike are
- * recognised by their canonical form, and gone on from once.
+ * Tries every sequence of events up to a depth. Equal states are recognised by their
+ * canonical form and extended once.
  *
  * @module
  */
 
 import { type Event, type Kind, SmallWorld } from "./small_world.ts";
 
-/** What came of a walk. */
+/** The outcome of a walk. */
 export interface Walk {
-  /** All sequences of so many events have been tried. */
+  /** The number of events up to which all sequences were tried. */
   depth: number;
-  /** How many sequences were tried: those that led to a state that was known are not gone on with. */
+  /** How many sequences were tried. A sequence that leads to a known state is not extended. */
   histories: number;
-  /** How many states were distinct. */
+  /** The number of distinct states. */
   states: number;
   /** The shortest sequence that breaks a law. */
   failure: { readonly law: string; readonly history: readonly Event[] } | undefined;
 }
 
-/** Where a walk ends at the latest. */
+/** The limits of a walk. */
 export interface Limits {
   readonly depth: number;
-  /** By when, as `performance.now()` tells it. */
+  /** The end time, by `performance.now()`. */
   readonly until?: number;
 }
 
-/** A state that was found: by which event, out of which other. */
+/** A state, and the event and the state that led to it. */
 interface Found {
   readonly from: Found | undefined;
   readonly event: Event | undefined;
 }
 
-/** Errors are made by the million, and nobody reads their stacks. */
+/** Errors are made by the million without their stacks being read. */
 class NoStacks implements Disposable {
   readonly #limit = Error.stackTraceLimit;
 
@@ -45,7 +45,7 @@ class NoStacks implements Disposable {
   }
 }
 
-/** Walks through a pool of the kind, breadth first, so that a law is broken by the shortest sequence that breaks it. */
+/** Walks through a pool of the kind breadth first, so that a failure is the shortest one. */
 export async function walk(
   kind: Kind,
   { depth, until = Infinity }: Limits,
@@ -96,14 +96,14 @@ async function eventsAfter(kind: Kind, history: readonly Event[]): Promise<Event
   return world.events();
 }
 
-/** A pool can't be copied: what has happened to it happens to another. */
+/** A pool cannot be copied, so its history is replayed on a new one. */
 async function replay(kind: Kind, history: readonly Event[]): Promise<SmallWorld> {
   const world = new SmallWorld(kind);
   for (const event of history) await world.apply(event);
   return world;
 }
 
-/** 53 bits of a text (cyrb53, by bryc): among ten million texts, hardly two are alike. */
+/** A hash of 53 bits (cyrb53, by bryc): a collision among ten million texts is unlikely. */
 function hashOf(text: string): number {
   let a = 0xdeadbeef;
   let b = 0x41c6ce57;

@@ -1,15 +1,15 @@
 import { fc } from "./npm.ts";
 import { configs, run, sequences } from "./model.ts";
 
-/** What came of many runs. */
+/** The outcome of many runs. */
 export interface Exploration {
   runs: number;
   steps: number;
-  /** The shortest run found that breaks a law, in words. */
+  /** The shortest failing run that was found, in words. */
   failure: string | undefined;
 }
 
-/** Tries runs until one breaks a law, and then shorter ones. The seed tells them all. */
+/** Tries runs until one breaks a law, then shrinks it. The seed determines all runs. */
 export async function explore(seed: number, numRuns: number): Promise<Exploration> {
   const done = { runs: 0, steps: 0 };
   const property = fc.asyncProperty(configs, sequences, async (config, sequence) => {

@@ -1,7 +1,7 @@
-/** What tests fail with. */
+/** The error of failing tasks. */
 export const REASON = new Error("enough");
 
-/** A task that ends when it is told to. */
+/** A task that is ended by the test. */
 export function held<R = void>() {
   let end!: (value: R) => void;
   let fail!: (reason: unknown) => void;
@@ -9,27 +9,10 @@ export function held<R = void>() {
   return { task: () => promise, end, fail };
 }
 
-/** A task that ends as soon as its signal is aborted, and not before. */
-export function heeding({ signal }: { signal: AbortSignal }): Promise<never> {
+/** A task that ends when its signal is aborted. */
+export function obeying({ signal }: { signal: AbortSignal }): Promise<never> {
   return new Promise((_, reject) => {
     if (signal.aborted) reject(signal.reason);
     else signal.addEventListener("abort", () => reject(signal.reason), { once: true });
   });
-}
-
-/** Counts the rejections that nobody handles, and keeps them from ending the test. */
-export class RejectionSpy implements Disposable {
-  readonly unhandled: unknown[] = [];
-  readonly #listen = (event: PromiseRejectionEvent) => {
-    event.preventDefault();
-    this.unhandled.push(event.reason);
-  };
-
-  constructor() {
-    globalThis.addEventListener("unhandledrejection", this.#listen);
-  }
-
-  [Symbol.dispose](): void {
-    globalThis.removeEventListener("unhandledrejection", this.#listen);
-  }
 }

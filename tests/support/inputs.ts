@@ -1,4 +1,4 @@
-/** Numbers without end, and how many were pulled, and whether they were closed. */
+/** An infinite input of numbers that counts its pulls and whether it was closed. */
 export class Numbers {
   pulled = 0;
   closed = 0;
@@ -23,7 +23,7 @@ export class Numbers {
   }
 }
 
-/** An input that gives one item, and then nothing, ever. */
+/** An input that gives one item and then stalls. */
 export function stalled() {
   let closed = 0;
   const items: AsyncIterableIterator<number> = {

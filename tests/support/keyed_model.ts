@@ -11,27 +11,27 @@ import type { Exploration } from "./explore.ts";
 import { VirtualTime } from "./virtual_time.ts";
 
 const KEYS = ["a", "b", "c", "d"];
-/** The key that keeps what it has for twice as long. */
+/** The key that keeps its resources for twice as long. */
 const HEAVY = "d";
-/** What `docs/keys.md` promises: at least so many milliseconds, or so many dials. */
+/** The bound of `docs/keys.md`: the longer of a number of milliseconds and a number of mean dials. */
 const LEAST_PATIENCE = 10;
 const DIALS_OF_PATIENCE = 8;
-/** More hops than any chain in the pool takes between two events. */
+/** More microtasks than any promise chain of the pool takes between two events. */
 const HOPS = 12;
 const MOST_EVENTS = 5_000;
 
-/** What differs from run to run. */
+/** The configuration of a run. */
 interface Config {
   readonly maxSize: number;
   readonly maxPerKey: number;
-  /** How long every dial takes, so that this is the mean of them. */
+  /** How long every dial takes, and so the mean. */
   readonly dialTime: number;
   readonly closeTime: number;
-  /** Every so many dials one fails; 0 for none. */
+  /** Every n-th dial fails; 0 for none. */
   readonly failing: number;
 }
 
-/** A step of a run: what happens, of which key, and a number that says how. */
+/** A step of a run: its kind, its key, and a number that selects a variant. */
 type Step = readonly [name: StepName, key: string, how: number];
 
 interface Thing {
@@ -39,7 +39,7 @@ interface Thing {
   readonly key: string;
   state: "opening" | "open" | "closing" | "closed";
   cleared: boolean;
-  /** When it was opened or returned, in time and in the order of events. */
+  /** When it was opened or released, as a time and as an event number. */
   since: number;
   order: number;
   /** When its dial was over. */
@@ -61,22 +61,22 @@ interface Call {
   lease?: Lease<Thing>;
 }
 
-/** What was lent, or closed to make room, in the present step: judged when all have heard of it. */
+/** Leases and closes of the present step, judged when all callers have been told. */
 interface Deed {
   readonly what: "lent" | "replaced";
   readonly at: number;
   readonly key: string;
   readonly call: Call | undefined;
-  /** Whether no room was being made. */
+  /** Whether no room was being made for another caller. */
   readonly isCalm: boolean;
 }
 
-/** Whether one is served before the other, where both can be. */
+/** Whether one call is served before the other if both can be. */
 function isBefore(a: Call, b: Call): boolean {
   return a.priority > b.priority || a.priority === b.priority && a.number < b.number;
 }
 
-/** A keyed pool under random use, and what the outside can see of it. */
+/** A keyed pool under random use, and its state as seen from outside. */
 class World {
   readonly config: Config;
   readonly time: VirtualTime;
@@ -89,13 +89,13 @@ class World {
   maxSize: number;
   seq = 0;
   step = 0;
-  /** What resources may still be open for, after the bound was lowered. */
+  /** How many may be open in spite of a lowered bound. */
   #excused = 0;
   #wasResized = false;
-  /** When the pool was last resumed: keys are resumed one after the other, and each serves its own first. */
+  /** When the pool was last resumed. Keys are resumed one after the other, and each serves its own callers first. */
   #resumed = -Infinity;
   #deeds: Deed[] = [];
-  /** How many of each key were open at most in this step. */
+  /** The most resources of each key that were open in this step. */
   readonly #most = new Map<string, number>();
   #dials = 0;
 
@@ -117,7 +117,7 @@ class World {
       clock: { now: () => time.now, wall: time.clock },
       hooks: {
         onAcquire: ({ resource }) => {
-          this.law(!resource.cleared, "what was cleared is not lent");
+          this.law(!resource.cleared, "a cleared resource is not lent");
           this.law(!this.isPaused, "nothing is lent while the pool is paused");
         },
         onRetire: ({ reason, resource }) => this.#retired(reason, resource),
@@ -128,7 +128,7 @@ class World {
   note(line: string): void {
     this.seq++;
     this.lines?.push(line);
-    if (this.seq > MOST_EVENTS) this.law(false, "the pool comes to no rest");
+    if (this.seq > MOST_EVENTS) this.law(false, "the pool does not come to rest");
   }
 
   law(holds: boolean, what: string): void {
@@ -137,7 +137,7 @@ class World {
     this.lines?.push(`!! ${what}: ${this.pool.explain()}`);
   }
 
-  // What callers do
+  // Callers
 
   acquire(key: string, how: { fresh?: boolean; timeout?: number; priority?: number }): void {
     const { fresh = false, timeout = Infinity, priority = 0 } = how;
@@ -220,7 +220,7 @@ class World {
     );
   }
 
-  // What the pool does
+  // The connector
 
   #touch(thing: Thing): void {
     thing.since = this.time.now;
@@ -272,22 +272,22 @@ class World {
     if (reason !== "replaced") return;
     const { size, maxSize } = this.pool.stats;
     const isFull = size >= maxSize || this.pool.statsOf(key)!.size >= this.config.maxPerKey;
-    this.law(isFull, "what is closed to make room is closed only where there is none");
+    this.law(isFull, "a resource is closed to make room only if there is none");
     this.#deeds.push({ what: "replaced", at: this.time.now, key, call: undefined, isCalm: true });
   }
 
   #served(call: Call, lease: Lease<Thing>): void {
     const { value } = lease;
     this.note(`${call.number} gets ${value.id}`);
-    this.law(call.state === "waiting", "nobody is answered twice");
-    this.law(!call.fresh || !lease.reused, "a caller that wants a fresh one gets one");
+    this.law(call.state === "waiting", "no call settles twice");
+    this.law(!call.fresh || !lease.reused, "a caller for a fresh resource gets one");
     this.law(value.key === call.key, "keys are not mixed");
-    this.law(value.state === "open", "what is lent is open");
+    this.law(value.state === "open", "a lent resource is open");
     const isShared = this.calls.some((each) => each.lease?.value === value);
     this.law(!isShared, "nothing is lent twice");
     call.state = "served";
     call.lease = lease;
-    // What was dialled for a key stays with it for one more mean dial.
+    // A resource dialled for a key stays with it for one more mean dial.
     const isNew = this.time.now - lease.value.born <= this.config.dialTime * weightOf(call.key);
     const isCalm = lease.reused && !isNew && this.open().every(({ state }) => state === "open");
     this.#deeds.push({ what: "lent", at: this.time.now, key: call.key, call, isCalm });
@@ -296,14 +296,14 @@ class World {
   #refused(call: Call, error: unknown): void {
     const { abort, timeout, number, since, step } = call;
     this.note(`${number} is refused: ${String(typeof error === "object" ? "" : "odd")}`);
-    this.law(call.state === "waiting", "nobody is answered twice");
+    this.law(call.state === "waiting", "no call settles twice");
     call.state = "refused";
     if (abort.signal.aborted || this.pool.closed) return;
     if (error instanceof PoolTimeoutError) {
       const isDue = this.time.now - since >= timeout;
-      this.law(isDue && timeout > 0, "nobody is refused before its time is over");
+      this.law(isDue && timeout > 0, "no caller times out early");
     } else if (error instanceof PoolExhaustedError) {
-      this.law(timeout === 0, "nobody is refused who would wait");
+      this.law(timeout === 0, "only callers with timeout 0 are rejected as exhausted");
       const isAlone = number === this.calls.length - 1 && step === this.step;
       const isInVain = call.hasIdle && isAlone && !this.#wasResized && error.limit === "maxSize";
       this.law(!isInVain, `${number} is refused beside an idle resource`);
@@ -323,24 +323,24 @@ class World {
     }
   }
 
-  /** What must hold when no microtask is left. */
+  /** The laws that hold when no microtask is left. */
   checkRest(): void {
     this.checkBounds();
     const { size, leased, idle, connecting, closing, waiting } = this.pool.stats;
     const count = (state: Thing["state"]) =>
       this.things.filter((thing) => thing.state === state).length;
-    this.law(size === this.open().length, "the size is what is open");
-    this.law(connecting === count("opening"), "connecting is the dials under way");
-    this.law(closing === count("closing"), "closing is the closes under way");
-    this.law(leased === this.#held.length, "leased is what borrowers hold");
+    this.law(size === this.open().length, "`size` counts the open resources");
+    this.law(connecting === count("opening"), "`connecting` counts the dials in flight");
+    this.law(closing === count("closing"), "`closing` counts the closes in flight");
+    this.law(leased === this.#held.length, "`leased` counts the leases");
     this.law(size === leased + idle + connecting + closing, "the size is the sum");
-    this.law(waiting === this.waiting.length, "as many wait as have not been answered");
+    this.law(waiting === this.waiting.length, "`waiting` counts the pending calls");
     const aborted = this.waiting.some(({ abort }) => abort.signal.aborted);
-    this.law(!aborted, "nobody waits who has given up");
+    this.law(!aborted, "no aborted caller waits");
     const late = this.waiting.some((call) =>
       call.timeout > 0 && this.time.now - call.since > call.timeout
     );
-    this.law(!late, "nobody waits for longer than it wanted");
+    this.law(!late, "no caller waits beyond its timeout");
     if (!this.isPaused) this.#checkWaits(connecting + closing === 0, idle);
     for (const deed of this.#deeds) if (deed.at > this.#resumed) this.#checkDeed(deed);
     this.#deeds = [];
@@ -361,7 +361,7 @@ class World {
     return this.calls.filter(({ state }) => state === "served");
   }
 
-  /** Whether a resource of the key may be opened for a caller, as far as the key is concerned. */
+  /** Whether the limits of the key allow another resource for a caller. */
   #hasOwnRoom({ key }: Call): boolean {
     return Math.max(this.open(key).length, this.#most.get(key) ?? 0) < this.config.maxPerKey;
   }
@@ -373,16 +373,16 @@ class World {
   #checkWaits(isCalm: boolean, idle: number): void {
     const { waiting } = this;
     const own = waiting.filter(({ key, fresh }) => !fresh && this.#idleOf(key) > 0);
-    this.law(own.length === 0, "nobody waits while one of its key is idle");
+    this.law(own.length === 0, "no caller waits while a resource of its key is idle");
     if (!isCalm) return;
-    this.law(!waiting.some(({ timeout }) => timeout === 0), "nobody waits who would not");
+    this.law(!waiting.some(({ timeout }) => timeout === 0), "no caller with timeout 0 waits");
     const hungry = waiting.filter(({ key }) => this.open(key).length < this.config.maxPerKey);
     if (hungry.length === 0) return;
-    this.law(this.open().length >= this.maxSize, "nobody waits while there is room");
+    this.law(this.open().length >= this.maxSize, "no caller waits while there is room");
     if (idle > 0) this.#checkProtection(hungry);
   }
 
-  /** An idle resource stays for one dial, unless a caller of another key has waited enough. */
+  /** An idle resource stays for the time of one dial, unless a caller of another key has waited for the bound. */
   #checkProtection(hungry: Call[]): void {
     const held = new Set(this.#held.map(({ lease }) => lease!.value));
     const idle = this.open().filter((thing) => thing.state === "open" && !held.has(thing));
@@ -390,13 +390,16 @@ class World {
     const [rival] = hungry.filter(({ key }) => key !== oldest.key).sort((a, b) =>
       isBefore(a, b) ? -1 : 1
     );
-    if (rival === undefined) return this.law(false, "room is made for a fresh one");
+    if (rival === undefined) return this.law(false, "room is made for a fresh resource");
     const isKept = this.time.now - oldest.since < this.config.dialTime;
-    this.law(isKept, "an idle one is closed for another key after one dial");
-    this.law(!this.#hasWaitedEnough(rival, oldest.key), "nobody waits for longer than the bound");
+    this.law(isKept, "an idle resource is kept for the time of one dial");
+    this.law(
+      !this.#hasWaitedEnough(rival, oldest.key),
+      "no caller waits for longer than the bound",
+    );
   }
 
-  /** Whether a caller has waited so long that a resource of this key is for it. */
+  /** Whether a caller has waited long enough to take a resource from this key. */
   #hasWaitedEnough({ since, timeout }: Call, key: string, now = this.time.now): boolean {
     if (timeout === 0) return true;
     const patience = Math.max(LEAST_PATIENCE, DIALS_OF_PATIENCE * this.config.dialTime);
@@ -420,11 +423,11 @@ class World {
       other.key !== key && isBefore(other, call) && this.#hasOwnRoom(other) &&
       (other.priority > call.priority || this.#hasWaitedEnough(other, key, at))
     );
-    const isForLong = rival !== undefined && call.since < at; // not lent at once from the idle ones
+    const isForLong = rival !== undefined && call.since < at; // not lent at once from the idle resources
     this.law(!isForLong, `${rival?.number} has waited for the bound, and ${call.number} is served`);
   }
 
-  /** What a key has waiters for is closed for another only when a caller of that has waited enough. */
+  /** A resource of a key with waiters is closed for another key only when a caller of that key has waited for the bound. */
   #checkReplaced({ key }: Deed, waiting: Call[]): void {
     const own = waiting.filter((call) => call.key === key && !call.fresh);
     const [first] = own.sort((a, b) => isBefore(a, b) ? -1 : 1);
@@ -437,7 +440,7 @@ class World {
     this.law(isDue, `a resource of ${key}, which has waiters, is closed for another key too soon`);
   }
 
-  /** A key that has nothing leaves nothing. */
+  /** A key without resources and callers is dropped. */
   #checkKeys(): void {
     const used = new Set([...this.open(), ...this.waiting].map(({ key }) => key));
     this.law(`${this.pool.keys().sort()}` === `${[...used].sort()}`, "empty keys are gone");
@@ -445,7 +448,7 @@ class World {
 
   // The run
 
-  /** Lets everything happen that can without time, and looks at what has come of it. */
+  /** Runs all microtasks, then checks the laws. */
   async rest(): Promise<void> {
     await this.#hop();
     if (this.time.next > this.time.now) this.checkRest();
@@ -466,7 +469,7 @@ class World {
     await this.rest();
   }
 
-  /** Every borrower gives back what it has, until nobody is left. */
+  /** Every borrower releases its lease, until no caller is left. */
   async finish(isServing: boolean): Promise<void> {
     this.setPaused(false);
     const last = this.calls.length;
@@ -478,7 +481,7 @@ class World {
       await this.pass(2 * dialTime + 2 * closeTime + 1);
       if (this.waiting.length + this.#held.length === 0) break;
     }
-    this.law(this.waiting.length === 0, "everybody is served in the end");
+    this.law(this.waiting.length === 0, "every caller is served in the end");
     const end = closed || this.pool.close();
     await this.pass(dialTime + closeTime);
     let isOver = false;
@@ -493,7 +496,7 @@ function weightOf(key: string): number {
   return key === HEAVY ? 2 : 1;
 }
 
-/** What a dial may be refused with that is hard to print or to look into. */
+/** Values that are hard to print or inspect, with which a dial may reject. */
 const ODD: readonly unknown[] = [
   Symbol("refused"),
   Object.create(null),
@@ -507,7 +510,7 @@ const ODD: readonly unknown[] = [
 
 const SPANS = [1, 3, 10, 25, 100];
 
-/** What a step does; the weight says how often it comes. A failing run shrinks towards the first. */
+/** The steps; the weight is the relative frequency. A failing run shrinks towards the first. */
 const ACTS = {
   time: [6, (world, _, how) => world.pass(SPANS[how % SPANS.length]!)],
   acquire: [10, (world, key) => world.acquire(key, {})],
@@ -571,12 +574,12 @@ async function run(
   return world;
 }
 
-/** Whether dials fail with what is no error. */
+/** Whether dials reject with values that are no Error. */
 export interface KeyedOptions {
   readonly odd?: boolean;
 }
 
-/** Tries runs until one breaks a law, and then shorter ones. The seed tells them all. */
+/** Tries runs until one breaks a law, then shrinks it. The seed determines all runs. */
 export async function exploreKeyed(
   seed: number,
   numRuns: number,

@@ -6,7 +6,7 @@ export interface Thing {
   closed: boolean;
 }
 
-/** A keyed pool of things that know their key, and all things that it has opened. */
+/** A keyed pool of resources that know their key, and all resources that it has opened. */
 export function thingsPool(options?: KeyedPoolOptions<string>) {
   const opened: Thing[] = [];
   const pool = new KeyedPool((key: string) => ({
@@ -24,7 +24,7 @@ export function thingsPool(options?: KeyedPoolOptions<string>) {
   return { pool, opened, open };
 }
 
-/** The same, where the server of the key "down" never answers and dials are tried again and again. */
+/** The same, with a key "down" whose dials fail and are retried without limit. */
 export function downPool(options: KeyedPoolOptions<string>) {
   const opened: Thing[] = [];
   const pool = new KeyedPool((key: string) => ({
@@ -42,7 +42,7 @@ export function downPool(options: KeyedPoolOptions<string>) {
   return { pool, open };
 }
 
-/** Two echo servers and a keyed pool of their sockets. */
+/** Two echo servers, and a keyed pool of sockets to them. */
 export async function twoServers(
   run: (
     servers: Record<"a" | "b", EchoServer>,

@@ -7,10 +7,10 @@ import { Choices, SPANS, STEPS } from "./model_steps.ts";
 import { type Config, RETRY, World } from "./model_world.ts";
 import { VirtualTime } from "./virtual_time.ts";
 
-/** A step of a run: which of the {@linkcode STEPS}, and a number that says how. */
+/** A step of a run: one of the {@linkcode STEPS}, and a number that selects a variant. */
 export type Step = readonly [kind: number, how: number];
 
-/** More hops than any chain in the pool takes between two events. */
+/** More microtasks than any promise chain of the pool takes between two events. */
 const HOPS = 10;
 const LEAP = 10_000;
 
@@ -50,7 +50,7 @@ const script: fc.Arbitrary<Script> = fc.record({
   lease: fc.constant("sync"),
 });
 
-/** What differs from run to run. */
+/** The configuration of a run. */
 export const configs: fc.Arbitrary<Config> = fc.record({
   pool: poolOptions,
   attempts: oneOf(1, 1, 2, 3, Infinity),
@@ -66,15 +66,15 @@ export const sequences: fc.Arbitrary<Step[]> = fc.array(
   { minLength: 1, maxLength: 150, size: "max" },
 );
 
-/** What has come of a run. */
+/** The outcome of a run. */
 export interface Run {
   /** The first law that was broken, if any. */
   readonly violation: string | undefined;
-  /** What happened, in words, if that was asked for. */
+  /** The events in words, if requested. */
   readonly lines: string[];
 }
 
-/** Runs a pool through a sequence of steps, and then to its end. */
+/** Runs a pool through a sequence of steps, then to its close. */
 export async function run(config: Config, sequence: readonly Step[], trace = false): Promise<Run> {
   using time = new VirtualTime(config.seed);
   const journal = new Journal(time, trace);
@@ -83,7 +83,7 @@ export async function run(config: Config, sequence: readonly Step[], trace = fal
   return { violation: journal.violation, lines: journal.lines ?? [] };
 }
 
-/** Errors that the pool throws where nobody can catch them. */
+/** Errors that the pool throws to the runtime. */
 class Faults implements Disposable {
   readonly #queue = globalThis.queueMicrotask;
 
@@ -94,7 +94,7 @@ class Faults implements Disposable {
         try {
           callback();
         } catch (error) {
-          journal.violate(`an error is thrown into the void: ${error}`);
+          journal.violate(`an error is thrown to the runtime: ${error}`);
         }
       });
   }
@@ -148,14 +148,14 @@ class Driver {
     const { time } = this.#journal;
     const until = time.now + span;
     while (time.advance(until)) {
-      this.#journal.note(); // so that timers without end are a storm
+      this.#journal.note(); // so that endless timers count as a storm
       await this.#hop();
       if (this.#journal.isStorm) return;
     }
     await this.#rest();
   }
 
-  /** Lets everything happen that can without time, and looks at what has come of it. */
+  /** Runs all microtasks, then checks the laws. */
   async #rest(): Promise<void> {
     await this.#hop();
     checkRest(this.#world);
@@ -171,7 +171,7 @@ class Driver {
     } while (this.#journal.seq !== seq && !this.#journal.isStorm);
   }
 
-  /** Half of the runs end in health, half as they are. */
+  /** Half of the runs end with a healthy connector, half in their present state. */
   async #end(length: number): Promise<void> {
     const world = this.#world;
     this.#journal.note(() => "the end");
@@ -187,11 +187,11 @@ class Driver {
     checkEnd(world);
   }
 
-  /** Every slot can be had, and not one more. */
+  /** Every slot can be leased, and not one more. */
   async #checkCapacity(): Promise<void> {
     const world = this.#world;
     await this.#heal();
-    await this.#advance(RETRY.maxDelay); // until then callers may be told of an old failure
+    await this.#advance(RETRY.maxDelay); // until then callers may get an old failure
     for (let i = 0; i < 100 && this.#isBusy; i++) {
       await this.#release();
       await this.#advance(10);
@@ -201,7 +201,7 @@ class Driver {
     for (let i = 0; i < maxSize; i++) {
       callers.acquire({ timeout: Infinity });
       await this.#rest();
-      if (callers.waiting.length > 0) await this.#advance(20); // the schedule's delay
+      if (callers.waiting.length > 0) await this.#advance(20); // the delay of the retry schedule
     }
     const all = new Set(world.held.map(({ thing }) => thing));
     if (all.size !== maxSize || held.length > maxSize) {
@@ -217,7 +217,7 @@ class Driver {
     return held.length + bodies.length + callers.waiting.length > 0;
   }
 
-  /** From now on all is well, and what has not been answered is. */
+  /** From now on every call succeeds, and pending calls are answered. */
   async #heal(): Promise<void> {
     const { connector } = this.#world;
     this.#world.setPaused(false);

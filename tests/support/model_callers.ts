@@ -10,7 +10,7 @@ import { ModelError, type Thing } from "./model_connector.ts";
 import type { Journal } from "./model_journal.ts";
 import { CONNECT_TIMEOUT, RETRY, type World } from "./model_world.ts";
 
-/** Why a caller is to be refused from some moment on. */
+/** Why a caller must reject from some moment on. */
 interface Cause {
   readonly is: (error: unknown) => boolean;
   readonly seq: number;
@@ -22,48 +22,48 @@ export interface Caller {
   readonly signal: AbortSignal | undefined;
   readonly timeout: number;
   readonly priority: number;
-  /** When the whole of its `use` is to be over, by the timers. */
+  /** The deadline of its `use`, in the time of the timers. */
   readonly useDeadline: number;
   kind: "any" | "fresh";
-  /** How long it has waited for the first resource: both tries share one timeout. */
+  /** How long it waited for the first resource; both tries share one timeout. */
   waited: number;
   state: "waiting" | "served" | "refused";
-  /** The step in which it came, or came back. */
+  /** The step in which it arrived, or returned to the queue. */
   joined: number;
   arrival: number;
-  /** When it came, or came back, by the timers. */
+  /** When it arrived, or returned to the queue, in the time of the timers. */
   since: number;
-  /** Like `arrival`, at the end of the call: what the pool calls meanwhile may call the pool. */
+  /** Like `arrival`, but at the end of the call: callbacks of the pool may call the pool meanwhile. */
   arrived: number;
-  /** When its time is over, by the timers: it is refused then, and not before. */
+  /** When it times out, in the time of the timers: it rejects then, and not before. */
   deadline: number;
   causes: Cause[];
   cameBack: boolean;
-  /** Whether there was room for it when it came. */
+  /** Whether there was room for it when it arrived. */
   hadRoom: boolean;
   lease: Lease<Thing> | undefined;
 }
 
 const closed: Cause["is"] = (error) => error instanceof PoolClosedError;
 
-/** What the pool says of a connector that gives what it gave already, or rejects with nothing. */
+/** The pool's errors about a connector that resolves to a pooled resource, or rejects with undefined. */
 function isLie(error: unknown): boolean {
   return error instanceof Error &&
     /already holds|being opened|without an error/.test(error.message);
 }
 
-/** Of the two errors of a retry that got no resource, the one for which it got none. */
+/** If a stale retry got no resource: the error for which it got none. */
 function secondOf(error: unknown, first: unknown): unknown {
   return error instanceof AggregateError && error.cause === first ? error.errors[1] : error;
 }
 
-/** Everybody who has asked the pool for a lease, and what is due to them. */
+/** All calls for a lease, and when each must settle. */
 export class Callers {
   readonly #journal: Journal;
   readonly #world: World;
   waiting: Caller[] = [];
   aborted = 0;
-  /** How many were late for certain, and how many may have been. */
+  /** How many calls certainly timed out, and how many may have. */
   readonly late = { certain: 0, possible: 0 };
   readonly #borrowers = new Map<Lease<Thing>, Caller>();
   #overtakings: { of: number; over: Caller; seq: number }[] = [];
@@ -99,7 +99,7 @@ export class Callers {
     const answer = this.#world.pool.use(body, options);
     caller.arrived = this.#arrivals++;
     answer.then(() => {}, (error) => {
-      const isGivenUp = error === thrown && options.signal?.aborted; // before it came back
+      const isGivenUp = error === thrown && options.signal?.aborted; // before it returned to the queue
       if (isGivenUp && caller.state === "waiting") this.#leave(caller, "refused");
       else if (caller.state === "waiting") this.#refuse(caller, secondOf(error, thrown));
       else if (error !== thrown && !this.#isCut(caller, error)) {
@@ -129,7 +129,7 @@ export class Callers {
     }
   }
 
-  /** Something is about to happen that all who wait, or those of a signal, are to be told of in this turn. */
+  /** Announces an event that all callers, or those of a signal, must be told in this turn. */
   haveCause(what: "closed" | AbortSignal, reason?: unknown): void {
     const is = what === "closed" ? closed : (error: unknown) => error === reason;
     for (const caller of this.waiting) {
@@ -140,7 +140,7 @@ export class Callers {
     this.#journal.note();
   }
 
-  /** The body of `use` is to be run again, and its caller stands in line once more. */
+  /** The body of `use` is retried, and its caller returns to the queue. */
   comesBack(lease: Lease<Thing>): void {
     const caller = this.#borrowers.get(lease);
     if (caller === undefined) return this.#journal.violate("isStale() is asked for nothing");
@@ -195,7 +195,7 @@ export class Callers {
     const { pool, isPatient } = this.#world;
     const { size, maxSize, connecting, waiting } = pool.stats;
     const { limits, warmings, recyclings, isPaused } = this.#world;
-    if (limits.minIdle > 0 || warmings + recyclings > 0) return false; // they may take it
+    if (limits.minIdle > 0 || warmings + recyclings > 0) return false; // they may take the resource
     const mayDial = connecting < limits.maxConnecting && !isPatient && !isPaused;
     return waiting === 0 && size < maxSize && mayDial;
   }
@@ -232,8 +232,8 @@ export class Callers {
   }
 
   /**
-   * Who was answered while an earlier one waited. That one's answer may be under
-   * way: a promise that is made later is heard of later.
+   * Callers served while an earlier one waited. The earlier one may have settled already:
+   * the reactions of a later promise run later.
    */
   checkOrder(): void {
     for (const { of, over } of this.#overtakings) {
@@ -247,7 +247,7 @@ export class Callers {
     this.#journal.note(() => `${caller.id} is refused: ${error}`);
     const [cause] = caller.causes;
     if (cause === undefined) return this.#checkRefusal(caller, error);
-    // It may have been refused before, by what called the pool from within.
+    // It may have been rejected before, by a call from within the pool.
     const seq = error instanceof ModelError ? error.seq : isLie(error) ? 0 : Infinity;
     const isOfDial = error instanceof ModelError || error instanceof PoolTimeoutError;
     const isLate = seq <= cause.seq || this.#journal.meddled && (isOfDial || isLie(error));
@@ -264,7 +264,7 @@ export class Callers {
     if (error === caller.signal?.reason && error !== undefined) this.aborted++;
   }
 
-  /** Whether one who is refused may be. */
+  /** Whether a rejection is allowed. */
   #checkRefusal(caller: Caller, error: unknown): void {
     const { journal } = { journal: this.#journal };
     if (error instanceof ModelError) return this.#checkBlame(caller, error);
@@ -272,13 +272,13 @@ export class Callers {
     if (error instanceof PoolExhaustedError) return this.#checkExhaustion(caller);
     const isOver = closed(error) && !this.#world.isOpen &&
       journal.time.clock() >= this.#world.forceFrom;
-    if (isOver) return; // those that were to be served within the timeout of the close
+    if (isOver) return; // callers that the close could not serve within its timeout
     const isOfDial = error instanceof Error &&
       /already holds|being opened|without an error/.test(error.message);
     if (!isOfDial) journal.violate(`${caller.id} is refused without cause: ${error}`);
   }
 
-  /** An error is its own caller's, unless all wait for that dial, or another try can't mend it. */
+  /** An error of a dial rejects its own caller only, unless all wait for that dial, or the failure is final. */
   #checkBlame(caller: Caller, error: ModelError): void {
     const isShared = this.#world.config.attempts > 1 || error.isForAll;
     if (error.told++ > 0 && !isShared) {

@@ -9,12 +9,12 @@ import {
 } from "../../pool/mod.ts";
 import type { Journal } from "./model_journal.ts";
 
-/** What is pooled in the model, and what the world knows of it. */
+/** A pooled resource of the model, and its state. */
 export class Thing {
   lends = 0;
   closes = 0;
   detached = false;
-  /** Whether it arrived when the pool had given it up. */
+  /** Whether it arrived after the pool had given up the dial. */
   late = false;
   broken = false;
   stale = false;
@@ -22,15 +22,15 @@ export class Thing {
   watched = false;
   /** Opened before a `clear()`. */
   cleared = false;
-  /** Whether it may not be lent any more: its connector or a `recycle()` said so. */
+  /** Whether its connector or a `recycle()` has retired it. */
   condemned = false;
-  /** Whether it was closed under its borrower, by its connector. */
+  /** Whether its connector closed it while it was leased. */
   revoked = false;
-  /** What the connector retires it with. */
+  /** The `retire` function that the connector got for it. */
   retire: ConnectContext["retire"] | undefined;
-  /** When its dial began, by the timers. */
+  /** When its dial began, in the time of the timers. */
   dialled = 0;
-  /** When it was last given to the pool, by the pool's clock. */
+  /** When it was last opened or released, by the pool's clock. */
   touched: number;
   lost: ((reason: unknown) => void) | undefined;
   settling: Promise<void> | undefined;
@@ -57,7 +57,7 @@ export type Method =
 export type Mode = (typeof MODES)[keyof typeof MODES][number];
 export type Script = { [M in keyof typeof MODES]: (typeof MODES)[M][number] };
 
-/** What each method can be made to do: `sync` and `ok` succeed, `hang` is answered by a step, if ever. */
+/** The behaviours of each method: `sync` and `ok` succeed, `hang` is answered by a later step, if ever. */
 export const MODES = {
   connect: ["sync", "ok", "hang", "hang", "fail", "throw", "final", "undefined", "twice"],
   admit: ["sync", "ok", "hang", "fail", "throw"],
@@ -72,12 +72,12 @@ export const MODES = {
   lease: ["sync", "sync", "sync", "sync", "throw"],
 } as const;
 
-/** An error that the connector gives; `seq` is when the pool can have had it. */
+/** An error of the connector; `seq` is the event at which the pool got it. */
 export class ModelError extends Error {
   told = 0;
-  /** When the pool learnt of it, by the timers; until then `Infinity`. */
+  /** When the pool got it, in the time of the timers; `Infinity` until then. */
   toldAt = Infinity;
-  /** Whether the dial was one that all callers wait for, or a failure that another try can't mend. */
+  /** Whether all callers waited for the dial, or the failure is final. */
   isForAll = false;
 
   constructor(readonly method: string, readonly final: boolean, readonly seq: number) {
@@ -85,7 +85,7 @@ export class ModelError extends Error {
   }
 }
 
-/** A call that has not been answered. */
+/** A pending call. */
 export interface Call {
   readonly method: Method;
   readonly thing: Thing | undefined;
@@ -93,38 +93,38 @@ export interface Call {
   readonly begun: number;
   /** Begun before a `clear()`. */
   cleared: boolean;
-  /** Begun while the server was down, as the only one allowed. */
+  /** Begun as the only probe of a server that is down. */
   isProbe: boolean;
-  /** Whether it has been made, and waits for its answer. */
+  /** Whether the call was made and is pending. */
   isHanging: boolean;
   succeed(): void;
   fail(): void;
 }
 
-/** What the connector tells the model of. */
+/** Callbacks from the connector to the model. */
 export interface ConnectorEvents {
   dialBegins(call: Call): void;
   lends(thing: Thing, lease: Lease<Thing>): void;
   closes(thing: Thing): void;
-  /** The pool asks, to run a body again. */
+  /** The pool asks whether to retry a body. */
   asksIfStale(thing: Thing): void;
 }
 
 type Answer<R> = R | Promise<R>;
 
-/** A connector that does as its script says, and notes what it is asked. */
+/** A connector that follows its script and records its calls. */
 export class ModelConnector implements Connector<Thing> {
   readonly script: Script;
   readonly #journal: Journal;
   readonly #events: ConnectorEvents;
-  /** What has not been answered, given up by the pool or not. */
+  /** The pending calls, including those that the pool has given up. */
   readonly calls: Call[] = [];
-  /** What is open and the pool's to close. */
+  /** The open resources that the pool must close. */
   readonly open = new Set<Thing>();
-  /** What arrived when the pool had given it up. */
+  /** The resources that arrived after the pool had given up the dial. */
   readonly late = new Set<Thing>();
   opened = 0;
-  /** Permits that were given to the pool, and that it has not given back. */
+  /** Permits that the pool holds. */
   permits = 0;
   declare admit?: NonNullable<Connector<Thing>["admit"]>;
   declare init?: NonNullable<Connector<Thing>["init"]>;
@@ -165,7 +165,7 @@ export class ModelConnector implements Connector<Thing> {
 
   isBroken(thing: Thing): boolean {
     if (thing.isOut && !thing.isHeld) {
-      thing.isOut = false; // this is its return
+      thing.isOut = false; // the lease has ended
       thing.touched = this.#journal.time.clock();
     }
     if (thing.broken && thing.id % 2 === 0) throw new ModelError("isBroken", true, 0);
@@ -202,7 +202,7 @@ export class ModelConnector implements Connector<Thing> {
     thing.watched = false;
   }
 
-  /** Whether the pool awaits the answer of a call still; of `settle` that can't be known. */
+  /** Whether the pool still awaits a call; for `probe` that cannot be known. */
   isAwaited(call: Call, closeLimit: number): boolean {
     if (call.signal !== undefined) return !call.signal.aborted;
     if (call.method !== "close" || call.thing!.late) return false;
@@ -278,7 +278,7 @@ export class ModelConnector implements Connector<Thing> {
     };
     this.calls.push(call);
     if (method === "connect") this.#events.dialBegins(call);
-    // What is called in the middle of a decision may not call the pool.
+    // A method that is called in the middle of a decision may not call the pool.
     if (method !== "probe") this.#journal.meddle();
     return call;
   }
@@ -312,7 +312,7 @@ export class ModelConnector implements Connector<Thing> {
     });
   }
 
-  /** The call has been answered. */
+  /** Settles the call. */
   forget(call: Call): void {
     const index = this.calls.indexOf(call);
     if (index >= 0) this.calls.splice(index, 1);
@@ -329,7 +329,7 @@ export class ModelConnector implements Connector<Thing> {
     return thing;
   }
 
-  /** Something that is in the pool for certain. */
+  /** A resource that is certainly in the pool. */
   #knownThing(): Thing | undefined {
     for (const thing of this.open) if (thing.lends > 0) return thing;
   }

@@ -3,17 +3,17 @@ import type { VirtualTime } from "./virtual_time.ts";
 /** More calls than this in one step are a storm. */
 const STORM = 2_000;
 
-/** What a run has seen: the order of events, the first broken law, and, if asked for, every event in words. */
+/** The record of a run: the order of events, the first broken law and, if requested, every event in words. */
 export class Journal {
   /** The number of the latest event. */
   seq = 0;
   step = 0;
   violation: string | undefined;
-  /** Whether something the pool called has called it back in this step. */
+  /** Whether a callback of the pool has called the pool in this step. */
   meddled = false;
   /** Whether there is another event in this step. */
   joined = false;
-  /** What the next hooks and connector calls are to do before they return. */
+  /** Actions for the next hooks and connector calls, done before they return. */
   readonly armed: (() => void)[] = [];
   readonly lines: string[] | undefined;
   #stepBegan = 0;
@@ -28,7 +28,7 @@ export class Journal {
     this.meddled = this.joined = false;
   }
 
-  /** Notes that something has happened; `line` is made only for a trace. */
+  /** Records an event; `line` is called only for a trace. */
   note(line?: () => string): void {
     this.seq++;
     if (line !== undefined) this.lines?.push(line());
@@ -38,10 +38,10 @@ export class Journal {
     return this.meddled || this.joined;
   }
 
-  /** Whether so much has happened in this step that it will never end. */
+  /** Whether there were so many events in this step that it will never end. */
   get isStorm(): boolean {
     if (this.seq - this.#stepBegan < STORM) return false;
-    this.violate("the pool comes to no rest");
+    this.violate("the pool does not come to rest");
     return true;
   }
 
@@ -51,7 +51,7 @@ export class Journal {
     this.lines?.push(`!! ${law}`);
   }
 
-  /** Lets the code that the pool has called do what it is armed with. */
+  /** Runs the armed action inside code that the pool has called. */
   meddle(): void {
     const action = this.armed.shift();
     if (action === undefined) return;

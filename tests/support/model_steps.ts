@@ -23,7 +23,7 @@ export class Choices {
 export type Action = (world: World, how: Choices) => void;
 
 const TIMEOUTS = [1_000, 25, 60, 0, Infinity];
-/** What time a step of time takes. */
+/** The duration of a step of time. */
 export const SPANS = [1, 4, 10, 30, 45, 70, 130];
 
 function asked(world: World, how: Choices) {
@@ -40,7 +40,7 @@ function abort(world: World, how: Choices): void {
   const reason = new Error("aborted");
   world.callers.haveCause(controller.signal, reason);
   controller.abort(reason);
-  // Now and then a signal stays aborted for those who come.
+  // Sometimes a signal stays aborted for later callers.
   if (how.below(4) > 0) world.controllers[index] = newController(world.journal);
 }
 
@@ -75,7 +75,7 @@ function staleThing(world: World, lease: unknown): void {
 }
 
 function answer(world: World, how: Choices): void {
-  // Whether an answer that comes in the very moment of the time limit is late can't be known.
+  // Whether an answer at the very moment of the time limit is late cannot be known.
   const isDial = (call: Call) => call.method === "connect" || call.method === "init";
   const isExpiring = (call: Call) =>
     isDial(call) && !call.signal?.aborted && world.now === call.begun + CONNECT_TIMEOUT;
@@ -93,7 +93,7 @@ function changeScript(world: World, how: Choices): void {
   (world.connector.script as Record<string, string>)[method] = how.of(modes)!;
 }
 
-/** A peer dies: the connector knows of it when asked, or notices by itself, or is wrong. */
+/** A peer dies: the connector knows it when asked, or reports it, or reports it wrongly. */
 function die(world: World, how: Choices): void {
   const thing = how.of([...world.connector.open]);
   if (thing === undefined) return;
@@ -110,12 +110,12 @@ function poke(world: World, how: Choices): void {
       use();
       world.journal.violate("an ended lease can be used");
     } catch {
-      // as it should be
+      // the right behaviour
     }
   }
 }
 
-/** The connector retires what it has opened: when it is released, or under its borrower. */
+/** The connector retires a resource: on release, or at once while leased. */
 function retire(world: World, how: Choices): void {
   const thing = how.of([...world.connector.open]);
   if (thing === undefined) return;
@@ -151,7 +151,7 @@ function close(world: World, how: Choices): void {
   world.close({ timeout, force: how.below(4) === 3, waiters });
 }
 
-/** What a step does; its weight says how often it comes. A failing run shrinks towards the first. */
+/** The steps; the weight is the relative frequency. A failing run shrinks towards the first. */
 export const STEPS: readonly { name: string; weight: number; act: Action }[] = [
   { name: "time", weight: 16, act: () => {} },
   { name: "acquire", weight: 22, act: (world, how) => world.callers.acquire(asked(world, how)) },

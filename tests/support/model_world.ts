@@ -15,34 +15,34 @@ export const CHECK_TIMEOUT = 30;
 /** The greatest `maxSize` that a pool is resized to. */
 export const MOST = 5;
 export const RETRY = { minDelay: 4, maxDelay: 16 };
-/** How long closing goes on after its timeout: what the pool gives to forced closes. */
+/** How long a close may take after its timeout: the pool's limit for forced closes. */
 export const GRACE = 100;
 
-/** What differs from run to run. */
+/** The configuration of a run. */
 export interface Config {
   readonly pool: Readonly<PoolOptions> & { maxSize: number };
   readonly attempts: number;
   readonly script: Script;
-  /** Which of its optional methods the connector has. */
+  /** The optional methods of the connector. */
   readonly has: readonly ("check" | "reset" | "watch" | "probe" | "admit" | "init")[];
-  /** Whether the pool has hooks for what happens to a lease: with them it takes no short way. */
+  /** Whether the pool has hooks for leases. */
   readonly hears: boolean;
   readonly seed: number;
 }
 
-/** How the server is, as far as the pool can know. */
+/** The state of the server, as far as the pool can know. */
 class Weather {
-  /** Whether a dial has failed since the last that succeeded. */
+  /** Whether a dial has failed since the last success. */
   down = false;
-  /** Whether that forbids a second try. */
+  /** Whether that failure was final. */
   final = false;
   since = -Infinity;
   lastFailure = -Infinity;
-  /** When something was last closed that nobody had used. */
+  /** When an unused resource was last closed. */
   lastWaste = -Infinity;
 }
 
-/** A lease that has been made. */
+/** A lease. */
 interface Lend {
   readonly lease: Lease<Thing>;
   readonly thing: Thing;
@@ -50,14 +50,14 @@ interface Lend {
   seen: boolean;
 }
 
-/** A body of `use` that has not ended. */
+/** A running body of `use`. */
 export interface Body {
   readonly lease: Lease<Thing>;
   end(): void;
   fail(error: unknown): void;
 }
 
-/** A pool over the model's connector, and all that can be known of both from outside. */
+/** A pool over the model's connector, and the state of both as seen from outside. */
 export class World implements ConnectorEvents {
   readonly journal: Journal;
   readonly config: Config;
@@ -70,22 +70,22 @@ export class World implements ConnectorEvents {
   readonly ended: Lease<Thing>[] = [];
   readonly bodies: Body[] = [];
   readonly controllers: AbortController[];
-  /** Calls of `warm` and of `recycle` that have not settled. */
+  /** Pending calls of `warm` and `recycle`. */
   warmings = 0;
   recyclings = 0;
   isPaused = false;
-  /** The options that may be changed on the way. */
+  /** The options that may change during a run. */
   readonly limits: { minIdle: number; maxWaiting: number; maxConnecting: number };
-  /** Whether `minIdle` has kept something beyond its time. */
+  /** Whether `minIdle` has kept a resource beyond its idleTimeout. */
   hasKept = false;
-  /** Permits that went along with what was detached. */
+  /** Permits of detached resources. */
   taken = 0;
   lendCount = 0;
   closeCount = 0;
-  /** When closing must be over, while it is not. */
+  /** The deadline of a pending close. */
   closeBy: number | undefined;
   closeState: "open" | "draining" | "closing" | "closed" = "open";
-  /** From when on leased things may be closed, by the pool's clock. */
+  /** From when on leased resources may be closed, by the pool's clock. */
   forceFrom = Infinity;
 
   constructor(config: Config, journal: Journal) {
@@ -123,12 +123,12 @@ export class World implements ConnectorEvents {
     return this.closeState === "open";
   }
 
-  /** Whether the pool may refuse to dial since the server is down. */
+  /** Whether the pool may refuse to dial because the server is down. */
   get isPatient(): boolean {
     return this.config.attempts > 1 && this.weather.down && !this.weather.final;
   }
 
-  // What the connector sees
+  // Calls of the connector
 
   dialBegins(call: Call): void {
     const { journal, weather } = this;
@@ -137,7 +137,7 @@ export class World implements ConnectorEvents {
     const hasLeave = journal.meddled && this.connector.admit !== undefined; // admit() itself has closed the pool
     if (!isServing && !hasLeave) journal.violate("a dial begins after close()");
     const { size, maxSize, connecting } = this.pool.stats;
-    // A dial that was decided on before the pool was shrunk, from within or while it waited for leave, still begins.
+    // A dial decided before a resize, from within or during its admission, still begins.
     const wasDecided = journal.meddled || this.connector.admit !== undefined;
     if (size > maxSize && !wasDecided) {
       journal.violate(`a dial begins, and makes ${size} of ${maxSize}`);
@@ -145,7 +145,7 @@ export class World implements ConnectorEvents {
     if (connecting > this.limits.maxConnecting && !wasDecided) {
       journal.violate(`${connecting} dials at once`);
     }
-    // One that waited for leave was begun before, perhaps when the server was not down yet.
+    // A dial that waited for admission began earlier, perhaps before the server went down.
     if (!this.isPatient || this.connector.admit !== undefined) return;
     const probes = this.connector.calls.filter((each) => each.isProbe && !each.signal!.aborted);
     if (probes.length > 0) journal.violate("a second probe begins");
@@ -160,7 +160,7 @@ export class World implements ConnectorEvents {
     const law = (holds: boolean, what: string) => {
       if (!holds) journal.violate(`${thing.id} is lent, and ${what}`);
     };
-    law(!thing.isHeld, "somebody has it already");
+    law(!thing.isHeld, "is leased already");
     law(thing.closes === 0 && !thing.detached, "is not in the pool");
     law(!thing.broken || thing.lends === 1, "is broken");
     law(!thing.cleared, "was cleared");
@@ -190,7 +190,7 @@ export class World implements ConnectorEvents {
     if (thing.stale) this.callers.comesBack(thing.lease!);
   }
 
-  // What the hooks tell
+  // Hooks
 
   #dialled(): void {
     this.weather.down = this.weather.final = false;
@@ -221,7 +221,7 @@ export class World implements ConnectorEvents {
     this.journal.meddle();
   }
 
-  // What callers see
+  // Callers
 
   /** The lease has reached its caller. */
   receive(lease: Lease<Thing>): Lend | undefined {
@@ -231,7 +231,7 @@ export class World implements ConnectorEvents {
     return lend;
   }
 
-  /** Leases are dead once they have ended; forgets those that are. */
+  /** Moves ended leases from `held` to `ended`. */
   sortLeases(): void {
     const isHeld = ({ lease, thing }: Lend) => !lease.ended && !thing.revoked;
     if (this.held.every(isHeld)) return;
@@ -250,7 +250,7 @@ export class World implements ConnectorEvents {
     }, done);
   }
 
-  /** Replaces everything: what was open before is not lent again once that is done. */
+  /** Replaces all resources: none that was open before is lent afterwards. */
   recycle(over: number): void {
     const old = [...this.connector.open];
     this.recyclings++;
@@ -279,7 +279,7 @@ export class World implements ConnectorEvents {
       this.closeState = "closing";
     } else if (this.isOpen) {
       this.closeState = "draining";
-      this.isPaused = false; // those that wait are served
+      this.isPaused = false; // waiters are served
     }
     const wait = force ? 0 : timeout;
     this.forceFrom = Math.min(this.forceFrom, this.journal.time.clock() + wait);
@@ -292,7 +292,7 @@ export class World implements ConnectorEvents {
   }
 }
 
-/** Its signal has a listener of its own, before the pool's. */
+/** Its signal has another listener, before the pool's. */
 export function newController(journal: Journal): AbortController {
   const controller = new AbortController();
   controller.signal.addEventListener("abort", () => journal.meddle(), { once: true });

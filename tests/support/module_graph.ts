@@ -26,7 +26,7 @@ function pathOf(specifier: string): string {
   return specifier.startsWith(ROOT) ? specifier.slice(ROOT.length) : specifier;
 }
 
-/** The groups of modules that import each other in a circle (Tarjan's algorithm, 1972). */
+/** The groups of modules that import each other in a cycle (Tarjan's algorithm, 1972). */
 export function circlesIn(graph: ModuleGraph): string[][] {
   const indices = new Map<string, number>();
   const lowest = new Map<string, number>();

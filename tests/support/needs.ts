@@ -1,6 +1,6 @@
 /**
- * What a test needs that may not be there. Where it is not, the test is ignored,
- * and its name says why:
+ * What a test needs that may be missing. If it is missing, the test is ignored and its
+ * name says why:
  *
  *     Deno.test({ ...needs("a pool talks to a real Redis", { programs: ["redis-server"] }), fn });
  *
@@ -9,31 +9,31 @@
 
 type Os = typeof Deno.build.os;
 
-/** Beyond the permission to use the network. */
+/** Needs beyond the permission to use the network. */
 export interface Needs {
   readonly permissions?: readonly Deno.PermissionName[];
-  /** Programs that are started. They imply the permissions to find and to run them. */
+  /** Programs to start. They imply the permissions to find and run them. */
   readonly programs?: readonly string[];
-  /** Systems on which the test has no meaning. */
+  /** Systems on which the test is meaningless. */
   readonly notOn?: readonly Os[];
-  /** Anything else: what it is, and whether it is there. */
+  /** Anything else: its name, and whether it is there. */
   readonly also?: Readonly<Record<string, boolean>>;
 }
 
-/** What starts the deno that runs the test once more, and gives it files. */
+/** To start another process of this deno with files. */
 export const PROCESS: Needs = { permissions: ["run", "read", "write", "env"] };
 
 /** To find a program on the PATH, and to run it. */
 const FOR_PROGRAMS = ["run", "read", "env"] as const;
 
-/** The name of a test, with the reason if it can't run here, and whether it is ignored therefore. */
+/** The name of a test, with a reason if it can't run here, and whether it is ignored. */
 export function needs(name: string, needed: Needs): { name: string; ignore: boolean } {
   const reason = reasonToSkip(needed);
   if (reason === undefined) return { name, ignore: false };
   return { name: `${name} [skipped: ${reason}]`, ignore: true };
 }
 
-/** Why a test can't run here, if it can't. */
+/** Why a test can't run here, or undefined. */
 export function reasonToSkip(
   { permissions = [], programs = [], notOn = [], also = {} }: Needs,
 ): string | undefined {
@@ -48,7 +48,7 @@ export function reasonToSkip(
   return thing === undefined ? undefined : `no ${thing}`;
 }
 
-/** The path of a program that is installed. */
+/** The path of an installed program. */
 export function pathOf(program: string): string {
   const path = find(program);
   if (path === undefined) throw new Error(`${program} is not installed`);
@@ -60,7 +60,7 @@ function find(program: string): string | undefined {
   return folders().map((folder) => `${folder}/${file}`).find(isFile);
 }
 
-/** Those of the PATH, and where Debian keeps servers, which is not on everybody's PATH. */
+/** The folders of PATH, and those of Debian's servers, which may not be in PATH. */
 function folders(): string[] {
   const path = Deno.env.get("PATH") ?? "";
   if (Deno.build.os === "windows") return path.split(";");
@@ -76,7 +76,7 @@ function folders(): string[] {
 const isFile = (path: string) => look(path)?.isFile === true;
 const isDirectory = (path: string) => look(path)?.isDirectory === true;
 
-/** `undefined` for what is not there, or what may not be looked at. */
+/** `undefined` if the file is missing or may not be read. */
 function look(path: string): Deno.FileInfo | undefined {
   try {
     return Deno.statSync(path);

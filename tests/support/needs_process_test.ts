@@ -3,7 +3,7 @@ import { needs, pathOf, PROCESS, reasonToSkip } from "./needs.ts";
 
 const helper = new URL("needs.ts", import.meta.url).href;
 
-Deno.test("what is there needs no reason, and leaves the name alone", () => {
+Deno.test("a fulfilled need leaves the name unchanged", () => {
   const there = { notOn: [], also: { "ground": true } };
   assertEquals(reasonToSkip({}), undefined);
   assertEquals(needs("a thing", there), { name: "a thing", ignore: false });
@@ -17,7 +17,7 @@ Deno.test("the name says what is missing, the system first", () => {
   assertEquals(needs("a thing", { ...missing, notOn: [os] }), skipped(`not on ${os}`));
 });
 
-/** Asks in a process of its own for reasons, with just so many permissions. */
+/** The reasons in another process with only these permissions. */
 async function reasons(...permissions: string[]): Promise<string> {
   const directory = await Deno.makeTempDir();
   const script = `

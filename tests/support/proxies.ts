@@ -1,9 +1,9 @@
-/** Copies what comes from each end to the other. */
+/** Copies bytes from each end to the other. */
 async function join(a: Deno.Conn, b: Deno.Conn): Promise<void> {
   await Promise.allSettled([a.readable.pipeTo(b.writable), b.readable.pipeTo(a.writable)]);
 }
 
-/** How a proxy asks for the target. */
+/** The protocols of a proxy. */
 type Negotiate = (proxy: TestProxy, conn: Deno.Conn) => Promise<Target | undefined>;
 
 interface Target {
@@ -21,11 +21,11 @@ export class TestProxy implements AsyncDisposable {
   readonly #running: Promise<void>;
   readonly #conns: Deno.Conn[] = [];
   readonly #serving: Promise<void>[] = [];
-  /** The targets that were asked for. */
+  /** The requested targets. */
   readonly targets: string[] = [];
-  /** The logins that were made. */
+  /** The logins of the clients. */
   readonly logins: string[] = [];
-  /** The login that it demands, as `user:password`. */
+  /** The required login, as `user:password`. */
   readonly login: string | undefined;
 
   private constructor(negotiate: Negotiate, login: string | undefined) {

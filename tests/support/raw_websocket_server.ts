@@ -1,27 +1,27 @@
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { until } from "./until.ts";
 
-/** A frame as it came, unmasked. */
+/** A received frame, unmasked. */
 export interface Frame {
   readonly opcode: number;
   readonly payload: Uint8Array;
 }
 
-/** What becomes of an opening request: by default it is granted. */
+/** How an upgrade request is answered: by default it is accepted. */
 export type Reception = (peer: RawPeer) => void;
 
-/** Grants the upgrade. */
+/** Accepts the upgrade. */
 export const grant: Reception = (peer) => void peer.upgrade();
 
-/** Says nothing. */
+/** Does not answer. */
 export const ignore: Reception = () => {};
 
-/** Declines with a status. */
+/** Rejects with a status. */
 export function decline(status: number): Reception {
   return (peer) => peer.write(encode(`HTTP/1.1 ${status} No\r\nContent-Length: 2\r\n\r\nno`));
 }
 
-/** A part of a message, or a whole one. */
+/** A frame of a message, or a whole message. */
 export function frame(opcode: number, payload: Uint8Array | string, fin = true): Uint8Array {
   const bytes = typeof payload === "string" ? encode(payload) : payload;
   const head = [(fin ? 0x80 : 0) | opcode];
@@ -33,7 +33,7 @@ export function frame(opcode: number, payload: Uint8Array | string, fin = true):
 /** A text message in one frame. */
 export const text = (message: string): Uint8Array => frame(1, message);
 
-/** A close frame; without a code an empty one. */
+/** A close frame, empty without a code. */
 export function closeFrame(code?: number, reason = ""): Uint8Array {
   if (code === undefined) return frame(8, "");
   return frame(8, concat(Uint8Array.of(code >> 8, code & 0xff), encode(reason)));
@@ -52,7 +52,7 @@ export function concat(...parts: Uint8Array[]): Uint8Array {
   return whole;
 }
 
-/** The server's end of a connection, which does as it is told and nothing else: it answers no close. */
+/** The server's end of a connection. It does only what the test says: it does not answer a close. */
 export class RawPeer {
   readonly #socket: Socket;
   #bytes = new Uint8Array();
@@ -64,7 +64,7 @@ export class RawPeer {
 
   constructor(socket: Socket, reception: Reception) {
     this.#socket = socket;
-    socket.on("error", () => {}); // the client may go as it likes
+    socket.on("error", () => {}); // the client may end in any way
     socket.on("close", () => this.isEnded = true);
     socket.on("data", (chunk: Uint8Array) => {
       if (this.#isDiscarding) return;
@@ -74,7 +74,7 @@ export class RawPeer {
     });
   }
 
-  /** Writes the bytes at once, in one segment if they fit. */
+  /** Writes bytes at once, in one segment if they fit. */
   write(...parts: Uint8Array[]): void {
     this.#socket.write(concat(...parts));
   }
@@ -93,18 +93,18 @@ export class RawPeer {
     ));
   }
 
-  /** Reads no more. */
+  /** Stops reading. */
   pause(): void {
     this.#socket.pause();
   }
 
-  /** Reads on, and drops what it reads. */
+  /** Resumes reading, and drops the bytes. */
   discard(): void {
     this.#isDiscarding = true;
     this.#socket.resume();
   }
 
-  /** Ends the connection, with no close frame. */
+  /** Ends the connection without a close frame. */
   end(): void {
     this.#socket.destroy();
   }
@@ -114,7 +114,7 @@ export class RawPeer {
     this.#socket.resetAndDestroy();
   }
 
-  /** The close frame that the client has sent, when it has. */
+  /** Resolves to the client's close frame. */
   async closeFrame(): Promise<Frame> {
     await until(() => this.frames.some(({ opcode }) => opcode === 8));
     return this.frames.find(({ opcode }) => opcode === 8)!;
@@ -141,7 +141,10 @@ export class RawPeer {
   }
 }
 
-/** A WebSocket server on loopback that misbehaves as it is told to. */
+/**
+ * A WebSocket server on loopback that does only what the test says. `npm:ws` cannot replace it: it answers every
+ * close by itself, and its users need partial handshakes, a handshake and frames in one segment, and silence.
+ */
 export class RawWebSocketServer implements AsyncDisposable {
   readonly #server: Server;
   readonly peers: RawPeer[] = [];

@@ -2,18 +2,18 @@ import { fileURLToPath } from "node:url";
 import { unusedPort } from "./echo_server.ts";
 import { type Needs, PROCESS, reasonToSkip } from "./needs.ts";
 
-/** What tests with a real Redis need. */
+/** The needs of tests with a real Redis. */
 export const REDIS: Needs = { ...PROCESS, programs: ["redis-server"] };
 
-/** Whether there is a real Redis to test with. */
+/** Whether a real Redis is installed. */
 export const hasRedis = reasonToSkip(REDIS) === undefined;
 
 const pathOf = (file: string) => fileURLToPath(new URL(`./certs/${file}`, import.meta.url));
 
 /**
- * A real Redis on loopback that keeps nothing, reached over TCP, TLS and a
- * Unix socket. It may not listen yet when it has been started. Disposing of it kills
- * it, and removes its directory.
+ * A real Redis on loopback without persistence, reached over TCP, TLS and a
+ * Unix socket. It may not listen yet right after its start. Disposing of it kills
+ * it and removes its directory.
  */
 export class RedisServer implements AsyncDisposable {
   readonly port = unusedPort();
@@ -22,7 +22,7 @@ export class RedisServer implements AsyncDisposable {
   readonly path = `${this.directory}/socket`;
   readonly #child: Deno.ChildProcess;
 
-  /** Starts it, with further settings if there are any. */
+  /** Starts it, optionally with further settings. */
   constructor(...settings: string[]) {
     this.#child = new Deno.Command("redis-server", {
       args: [

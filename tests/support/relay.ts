@@ -1,6 +1,6 @@
 /**
- * Stands between clients and a server on loopback, and passes on what they send,
- * or keeps it for a while. Disposing of it closes all.
+ * Relays bytes between clients and a server on loopback, or holds them back for a
+ * while. Disposing of it closes all.
  */
 export class Relay implements AsyncDisposable {
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -17,14 +17,14 @@ export class Relay implements AsyncDisposable {
     this.#running = this.#run();
   }
 
-  /** Passes on to a port what comes. */
+  /** Relays connections to a port. */
   static to(target: number): Relay {
     const relay = new Relay(target);
     relay.resume();
     return relay;
   }
 
-  /** Keeps what comes until it is told to resume. */
+  /** Holds back bytes until `resume()`. */
   static pausedBefore(target: number): Relay {
     return new Relay(target);
   }
@@ -37,7 +37,7 @@ export class Relay implements AsyncDisposable {
     this.#open.resolve();
   }
 
-  /** Closes all connections. Neither side has had a chance to say goodbye. */
+  /** Closes all connections abruptly on both sides. */
   cut(): void {
     for (const conn of this.#conns) conn.close();
     this.#conns.clear();
@@ -68,7 +68,7 @@ export class Relay implements AsyncDisposable {
     for (const conn of [near, far]) if (this.#conns.delete(conn)) conn.close();
   }
 
-  /** Passes on all, and then the end. */
+  /** Relays all bytes, then the end. */
   async #pass(from: Deno.Conn, to: Deno.Conn): Promise<void> {
     const buffer = new Uint8Array(65_536);
     try {
@@ -77,7 +77,7 @@ export class Relay implements AsyncDisposable {
       }
       await to.closeWrite();
     } catch {
-      // one of them has been cut, or is gone
+      // one of them was cut or is gone
     }
   }
 }

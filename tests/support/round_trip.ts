@@ -1,7 +1,7 @@
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** The part of a lease that a request and its reply need. */
+/** The part of a lease that a round trip needs. */
 interface Channel {
   writeAll(bytes: Uint8Array | string): Promise<void>;
   readExactly(count: number): Promise<Uint8Array>;

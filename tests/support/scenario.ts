@@ -11,7 +11,7 @@ import {
 import { sameTurn } from "./until.ts";
 import { VirtualTime } from "./virtual_time.ts";
 
-/** What happens to a pool, and what is to come of it; `scenarios/README.md` says how to read it. */
+/** Operations on a pool and the expected events; `scenarios/README.md` describes the format. */
 export interface Scenario {
   name: string;
   connector?: string[];
@@ -22,7 +22,7 @@ export interface Scenario {
   events: string[];
 }
 
-/** One operation: what to do, and with whom, what or how much. */
+/** One operation and its arguments. */
 export interface Operation {
   do: string;
   as?: string;
@@ -33,10 +33,10 @@ export interface Operation {
   retryStale?: boolean;
   timeout?: number;
   force?: boolean;
-  /** Of a connector's method: how it answers from now on. */
+  /** How a connector's method answers from now on. */
   method?: string;
   answer?: string;
-  /** The number of a dial, and of the resource that it gave. */
+  /** The number of a dial and of its resource. */
   resource?: number;
   count?: number;
   ms?: number;
@@ -59,7 +59,7 @@ interface Call {
   fail(error: Error): void;
 }
 
-/** Plays a scenario to its end; resolves to its events. */
+/** Runs a scenario to its end; resolves to its events. */
 export async function play(scenario: Scenario): Promise<string[]> {
   using time = new VirtualTime(1);
   const stage = new Stage(scenario, time);
@@ -130,7 +130,7 @@ class Stage {
     await sameTurn();
   }
 
-  /** Closes the pool by force; what comes of that is no part of the scenario. */
+  /** Closes the pool by force; the events of that do not belong to the scenario. */
   async end(outcome: string[]): Promise<void> {
     this.outcome = outcome;
     this.#pool.close({ force: true });
@@ -186,7 +186,7 @@ class Stage {
   }
 }
 
-/** Answers as it is told, and tells what it is asked. */
+/** A connector that answers by its script and records its calls. */
 class PlayedConnector {
   readonly #tell: (event: string) => void;
   readonly #answers = new Map<string, string>();

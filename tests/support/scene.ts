@@ -10,17 +10,17 @@ import {
   type PoolOptions,
 } from "../../pool/mod.ts";
 import type { ScriptedConnector, Thing } from "./scripted_connector.ts";
-import { clockOf } from "./clock_of.ts";
+import { clockOf } from "./clocks.ts";
 
-/** How long one call of the connector may take in a scene. */
+/** The time limit of a connector call in a scene. */
 export const LIMIT = 100;
 
-/** Lets all promise reactions happen, without a turn of the event loop. */
+/** Runs all microtasks, without a turn of the event loop. */
 export async function microtasks(count = 64): Promise<void> {
   for (let i = 0; i < count; i++) await null;
 }
 
-/** What has become of a promise so far. */
+/** The present state of a promise. */
 export class Outcome<R> {
   state: "pending" | "fulfilled" | "rejected" = "pending";
   value: R | undefined;
@@ -37,7 +37,7 @@ export class Outcome<R> {
   }
 }
 
-/** A pool over a scripted connector, in fake time, and all that its callers have been given. */
+/** A pool over a scripted connector in fake time, and the outcomes of its callers. */
 export class Scene implements Disposable {
   readonly time = new FakeTime();
   readonly connector: ScriptedConnector;
@@ -63,7 +63,7 @@ export class Scene implements Disposable {
     this.time.restore();
   }
 
-  /** The leases that have been granted and not ended. */
+  /** The granted leases that have not ended. */
   get held(): Lease<Thing>[] {
     return [...this.#granted].filter((lease) => !lease.ended);
   }
@@ -77,7 +77,7 @@ export class Scene implements Disposable {
     );
   }
 
-  /** Acquires what can be had without delay. */
+  /** Acquires a resource that is available without delay. */
   async take(options?: AcquireOptions): Promise<Lease<Thing>> {
     const outcome = this.acquire(options);
     await microtasks();
@@ -89,7 +89,7 @@ export class Scene implements Disposable {
     return this.#closing = new Outcome(this.pool.close(options));
   }
 
-  /** Lets time go by, and whatever happens in it. */
+  /** Advances the time, and runs everything that happens in it. */
   async elapse(duration: number, step = 10): Promise<void> {
     await microtasks();
     for (let elapsed = 0; elapsed < duration; elapsed += step) {
@@ -98,19 +98,23 @@ export class Scene implements Disposable {
     }
   }
 
-  /** Compares the pool's counters with what is really open and really held. */
+  /** Compares the pool's counters with the open resources and the held leases. */
   assertReal(): void {
     const { size, maxSize, leased, idle, connecting, preparing, closing } = this.pool.stats;
     assertEquals(size, leased + idle + connecting + preparing + closing, "size is the sum");
     assert(size <= maxSize, `size ${size} is over ${maxSize}`);
     const lent = this.held.filter((lease) => lease.value.closes === 0).length;
-    assertEquals(leased, lent, "leased is what callers hold");
-    assertEquals(leased + idle + preparing, this.connector.open.length, "what is open is known");
+    assertEquals(leased, lent, "`leased` counts the leases");
+    assertEquals(
+      leased + idle + preparing,
+      this.connector.open.length,
+      "every open resource is counted",
+    );
     const closedTwice = this.connector.things.filter((thing) => thing.closes > 1);
     assertEquals(closedTwice, [], "nothing is closed twice");
   }
 
-  /** The same when all is at rest. */
+  /** The same for a pool at rest. */
   assertAtRest(): void {
     this.assertReal();
     const { connecting, preparing, closing, waiting } = this.pool.stats;
@@ -122,7 +126,7 @@ export class Scene implements Disposable {
     });
   }
 
-  /** Every slot can be had at once, and not one more. */
+  /** Every slot can be leased at once, and not one more. */
   async assertFullCapacity(): Promise<void> {
     for (const lease of this.held) lease.release();
     await microtasks();
@@ -131,7 +135,7 @@ export class Scene implements Disposable {
     await microtasks();
     assertEquals(outcomes.filter((each) => each.state === "fulfilled").length, maxSize);
     const resources = new Set(this.held.map((lease) => lease.value));
-    assertEquals(resources.size, maxSize, "nobody shares");
+    assertEquals(resources.size, maxSize, "each has its own resource");
     const tooMany = this.acquire({ timeout: 0 });
     await microtasks();
     assertInstanceOf(tooMany.error, PoolExhaustedError);
@@ -139,7 +143,7 @@ export class Scene implements Disposable {
     for (const lease of this.held) lease.release();
   }
 
-  /** Closes the pool: it settles, everything is closed once, late or not, and no timer is left. */
+  /** Closes the pool and checks that it settles, that every resource is closed once, and that no timer is left. */
   async end(): Promise<void> {
     const closing = this.#closing ?? this.close();
     await microtasks();
@@ -160,7 +164,7 @@ export class Scene implements Disposable {
   }
 }
 
-/** Runs every case, and names those that fail. */
+/** Runs every case, and names the failing ones. */
 export async function eachCase<C>(
   cases: Iterable<C>,
   name: (each: C) => string,
@@ -181,7 +185,7 @@ export async function eachCase<C>(
   assertEquals(failures.length, 0, `${failures.length} of ${count} cases fail:\n${shown}`);
 }
 
-/** Every way to choose one of each list. */
+/** All combinations of one element of each list. */
 export function combinations<A>(...lists: (readonly A[])[]): A[][] {
   return lists.reduce<A[][]>(
     (heads, list) => heads.flatMap((head) => list.map((item) => [...head, item])),

@@ -1,6 +1,6 @@
 import type { Connector, ConnectorContext } from "../../pool/mod.ts";
 
-/** What is pooled in the tests: it remembers how often it was closed. */
+/** A resource that counts how often it was closed. */
 export class Thing {
   closes = 0;
   detached = false;
@@ -10,17 +10,17 @@ export class Thing {
 
 export type Method = "connect" | "check" | "reset" | "close";
 
-/** How a method behaves; one that is to be slow takes {@linkcode SLOW}, one that never answers can be made to. */
+/** How a method behaves. A slow one takes {@linkcode SLOW}, and one that never answers can be answered by hand. */
 export type Behaviour = "ok" | "error" | "slow" | "never" | "throw";
 
 export type Script = Record<Method, Behaviour>;
 
-/** In milliseconds, of fake time as a rule. */
+/** In milliseconds, usually of fake time. */
 export const SLOW = 10;
 
 export const HEALTHY: Readonly<Script> = { connect: "ok", check: "ok", reset: "ok", close: "ok" };
 
-/** One call that the pool has made, and the means to answer it. */
+/** One call of the pool, and the functions to answer it. */
 export interface Call {
   readonly method: Method;
   readonly signal: AbortSignal | undefined;
@@ -28,12 +28,12 @@ export interface Call {
   fail(error?: unknown): void;
 }
 
-/** A connector whose every method behaves as the script says at the time of the call. */
+/** A connector whose methods follow the script at the time of the call. */
 export class ScriptedConnector implements Connector<Thing> {
   script: Script;
   readonly calls: Call[] = [];
   readonly things: Thing[] = [];
-  /** Called in the middle of each method, before it answers. */
+  /** Called inside each method, before it answers. */
   onCall: (method: Method) => void = () => {};
 
   constructor(script: Partial<Script> = {}, without: readonly ("check" | "reset")[] = []) {
@@ -60,7 +60,7 @@ export class ScriptedConnector implements Connector<Thing> {
     return this.#answer("close", undefined, () => {});
   }
 
-  /** The things that somebody still has to close. */
+  /** The resources that are not closed yet. */
   get open(): Thing[] {
     return this.things.filter((thing) => thing.closes === 0 && !thing.detached);
   }
@@ -76,7 +76,7 @@ export class ScriptedConnector implements Connector<Thing> {
     return this.calls.filter((each) => each.method === method).length;
   }
 
-  /** From now on all is well; what has not been answered is answered late. */
+  /** From now on every call succeeds; pending calls are answered late. */
   heal(): void {
     this.script = { ...HEALTHY };
     for (const call of this.calls) call.succeed();

@@ -1,9 +1,9 @@
 import type { Clock } from "../../pool/mod.ts";
-import { clockOf } from "./clock_of.ts";
+import { clockOf } from "./clocks.ts";
 import { sameTurn } from "./until.ts";
 import { VirtualTime } from "./virtual_time.ts";
 
-/** Runs callers and resources in virtual time: a figure depends on the seed alone, not on the machine. */
+/** Runs callers and resources in virtual time, so that figures depend on the seed alone. */
 export class Simulation implements Disposable {
   readonly #time: VirtualTime;
   readonly clock: Clock;
@@ -22,7 +22,7 @@ export class Simulation implements Disposable {
     return this.#time.now;
   }
 
-  /** How many timers are set. */
+  /** The number of pending timers. */
   get pending(): number {
     return this.#time.pending;
   }
@@ -34,7 +34,7 @@ export class Simulation implements Disposable {
   readonly between = (least: number, most: number): number =>
     least + Math.random() * (most - least);
 
-  /** Lets so many milliseconds go by. */
+  /** Advances the time. */
   async run(duration: number): Promise<void> {
     const end = this.#time.now + duration;
     do await sameTurn(); while (this.#time.advance(end));

@@ -1,7 +1,7 @@
 import { type SocketConnector, tcp } from "../../mod.ts";
 import { type Behaviour, echo, EchoServer, unusedPort } from "./echo_server.ts";
 
-/** A place on loopback where a real server may be up or down. Disposing of it stops the server. */
+/** A port on loopback whose real server may be up or down. Disposing of it stops the server. */
 export class Site implements AsyncDisposable {
   readonly port = unusedPort();
   readonly connector: SocketConnector<Deno.NetAddr> = tcp({ port: this.port });
@@ -31,7 +31,7 @@ export class Site implements AsyncDisposable {
     this.#server = EchoServer.listen(behaviour, this.port);
   }
 
-  /** Stops listening, and hangs up on everybody. */
+  /** Stops listening, and closes all connections. */
   async stop(): Promise<void> {
     await this.#server?.[Symbol.asyncDispose]();
     this.#server = undefined;

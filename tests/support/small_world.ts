@@ -1,6 +1,6 @@
 /**
- * A small pool, everything that can happen to it next, and the laws that hold
- * after each event: what the exhaustive walk goes through.
+ * A small pool, its possible next events, and the laws that hold after each event:
+ * the subject of the exhaustive walk.
  *
  * @module
  */
@@ -31,11 +31,11 @@ export type Kind = "pool" | "keyed";
 const KEYS = { pool: [""], keyed: ["a", "b"] } as const;
 const SIZE = 2;
 const CALLERS = 3;
-/** What time passes at once: as long as the patience of a key, and as `checkAfter`. */
+/** The duration of a step of time: that of a key's patience and of `checkAfter`. */
 const SPAN = 10;
 const HOPS = 8;
 
-/** An event: what happens, and to which of those that it can happen to. */
+/** An event: its name, and the index of its subject. */
 export type Event = readonly [name: string, index: number];
 
 interface Thing {
@@ -62,7 +62,7 @@ interface Call {
   readonly method: "connect" | "check" | "close";
   readonly key: string;
   isStale: boolean;
-  /** Whether the pool waits for it no longer. */
+  /** Whether the pool has given it up. */
   isGivenUp: boolean;
   succeed(): void;
   fail(): void;
@@ -78,7 +78,7 @@ const ACQUIRES = {
 
 type AcquireName = keyof typeof ACQUIRES;
 
-/** What a pool and a keyed pool have in common. */
+/** The common part of a pool and a keyed pool. */
 interface Subject {
   acquire(key: string, options: AcquireOptions): Promise<Lease<Thing>>;
   tryAcquire(key: string): Lease<Thing> | undefined;
@@ -92,7 +92,7 @@ interface Subject {
 
 type Inside = Allocator<Thing, Lease<Thing>>;
 
-/** What is inside the pools that were made, for the canonical form: capacities are told who has them. */
+/** The internals of the pools, for the canonical form; the capacity is told its pool. */
 class Insides implements Disposable {
   readonly allocators = new Map<string, Inside>();
   readonly #own = OwnCapacity.prototype.serve;
@@ -116,7 +116,7 @@ class Insides implements Disposable {
   }
 }
 
-/** A pool of two slots and three callers, whose connector answers when an event says so. */
+/** A pool of two slots and three callers, whose connector is answered by events. */
 export class SmallWorld implements Disposable {
   readonly #time = new VirtualTime(1);
   readonly #keys: readonly string[];
@@ -128,7 +128,7 @@ export class SmallWorld implements Disposable {
   #callers: Caller[] = [];
   #count = 0;
   #maxSize = SIZE;
-  /** What may be open after the bound was lowered. */
+  /** How many may be open in spite of a lowered bound. */
   #excused = 0;
   #isPaused = false;
   #closing: "no" | "serve" | "reject" | "force" | "over" = "no";
@@ -236,7 +236,7 @@ export class SmallWorld implements Disposable {
 
   // Events
 
-  /** Everything that can happen next, but for what differs from another in nothing. */
+  /** All possible next events, without equivalent ones. */
   events(): Event[] {
     const events: Event[] = [];
     const each = (name: string, count: number) => {
@@ -255,7 +255,7 @@ export class SmallWorld implements Disposable {
     each("fail", this.#calls.filter(({ method }) => method !== "close").length);
     each("lose", this.#idle().length);
     const isDialling = this.#calls.some(({ method }) => method === "connect");
-    if (this.#keys.length === 1 || !isDialling) each("pass", 1); // the mean dial stays 0
+    if (this.#keys.length === 1 || !isDialling) each("pass", 1); // so that the mean dial stays 0
     if (isOpen) {
       each("resize", 1);
       each("clear", 1);
@@ -267,7 +267,7 @@ export class SmallWorld implements Disposable {
     return events;
   }
 
-  /** Lets one of them happen, and all that follows from it. */
+  /** Runs one event and all its consequences. */
   async apply([name, index]: Event): Promise<void> {
     if (name === "pass") await this.#pass();
     else this.#act(name, index);
@@ -336,7 +336,7 @@ export class SmallWorld implements Disposable {
     const isFree = this.#with("waiting").every((each) => each.key !== key);
     const lease = this.#subject.tryAcquire(key);
     if (lease === undefined) return;
-    this.#law(isFree, "tryAcquire overtakes nobody");
+    this.#law(isFree, "tryAcquire overtakes no caller");
     const caller: Caller = {
       key,
       number: this.#count++,
@@ -359,7 +359,7 @@ export class SmallWorld implements Disposable {
     lease![how]();
   }
 
-  /** The connector has the resource retired: when it is released, or under its borrower. */
+  /** The connector retires a resource: on release, or at once while leased. */
   #retire(caller: Caller, now: boolean): void {
     const thing = caller.lease!.value;
     thing.isStale = true;
@@ -398,13 +398,13 @@ export class SmallWorld implements Disposable {
 
   #served(caller: Caller, lease: Lease<Thing>): void {
     const thing = lease.value;
-    this.#law(caller.state === "waiting", "nobody is answered twice");
+    this.#law(caller.state === "waiting", "no call settles twice");
     this.#law(!thing.isOut, "nothing is lent twice");
-    this.#law(thing.state === "open" && !thing.isStale, "what is lent is fit to be");
+    this.#law(thing.state === "open" && !thing.isStale, "a lent resource is open and not stale");
     this.#law(thing.key === caller.key, "keys are not mixed");
     this.#law(!this.#isPaused, "nothing is lent while the pool is paused");
     const isFresh = ++thing.lends === 1;
-    this.#law(isFresh || caller.name !== "fresh", "a caller that wants a fresh one gets one");
+    this.#law(isFresh || caller.name !== "fresh", "a caller for a fresh resource gets one");
     thing.isOut = true;
     caller.state = "holding";
     caller.lease = lease;
@@ -415,7 +415,7 @@ export class SmallWorld implements Disposable {
     if (!isFresh) this.#checkBound(caller);
   }
 
-  /** Who waited when a later one was served: it may have been answered in the same turn. */
+  /** Callers that waited when a later one was served; they may settle in the same turn. */
   #overtakings: (Caller | undefined)[] = [];
 
   /** A resource stays with its key until a caller of another key has waited for the bound. */
@@ -430,14 +430,14 @@ export class SmallWorld implements Disposable {
   }
 
   #refused(caller: Caller, error: unknown): void {
-    this.#law(caller.state === "waiting", "nobody is answered twice");
+    this.#law(caller.state === "waiting", "no call settles twice");
     const isDue = caller.name === "soon" && this.#time.now - caller.since >= SPAN;
     const isKnown = error === REFUSED ||
       error === ABORTED && caller.controller.signal.aborted ||
       error instanceof PoolClosedError && this.#closing !== "no" ||
       error instanceof PoolExhaustedError && caller.name === "now" ||
       error instanceof PoolTimeoutError && isDue;
-    this.#law(isKnown, `a caller is refused without a cause: ${error}`);
+    this.#law(isKnown, `a caller is rejected without a cause: ${error}`);
     this.#leave(caller);
   }
 
@@ -454,7 +454,7 @@ export class SmallWorld implements Disposable {
     const most = Math.max(this.#maxSize, this.#excused);
     this.#law(open <= most, "a bound is exceeded");
     for (const caller of this.#overtakings) {
-      this.#law(caller?.state !== "waiting", "nobody is overtaken");
+      this.#law(caller?.state !== "waiting", "no caller is overtaken");
     }
     this.#overtakings = [];
     for (const key of this.#keys) this.#checkFigures(key);
@@ -480,39 +480,39 @@ export class SmallWorld implements Disposable {
       idle: open - leased - count("check"),
     };
     const { closing = 0, connecting = 0, preparing = 0, idle = 0, size = 0 } = stats ?? {};
-    this.#law((stats?.waiting ?? 0) === waiting, "every caller that waits is known, and answered");
-    this.#law((stats?.leased ?? 0) === leased, "leased is what borrowers hold");
-    this.#law(connecting === figures.connecting, "connecting is the dials under way");
-    this.#law(preparing === figures.preparing, "preparing is the checks under way");
-    const isForced = this.#closing === "force" || this.#closing === "over"; // closes are given up then
-    this.#law(isForced || closing === figures.closing, "closing is the closes under way");
-    this.#law(idle === figures.idle, "idle is what nobody holds");
+    this.#law((stats?.waiting ?? 0) === waiting, "`waiting` counts the pending calls");
+    this.#law((stats?.leased ?? 0) === leased, "`leased` counts the leases");
+    this.#law(connecting === figures.connecting, "`connecting` counts the dials in flight");
+    this.#law(preparing === figures.preparing, "`preparing` counts the checks in flight");
+    const isForced = this.#closing === "force" || this.#closing === "over"; // closes are given up
+    this.#law(isForced || closing === figures.closing, "`closing` counts the closes in flight");
+    this.#law(idle === figures.idle, "`idle` counts the resources without a lease");
     this.#law(size === leased + idle + connecting + preparing + closing, "the size is the sum");
   }
 
   #checkWait({ name, since, controller, key }: Caller): void {
     const isClosed = this.#closing === "reject" || this.#closing === "force";
-    this.#law(!isClosed, "nobody waits once the pool is closed");
-    this.#law(!controller.signal.aborted, "nobody waits that has given up");
+    this.#law(!isClosed, "no caller waits once the pool is closed");
+    this.#law(!controller.signal.aborted, "no aborted caller waits");
     const isLate = name === "soon" && this.#time.now - since >= SPAN;
-    this.#law(!isLate, "nobody waits for longer than it wanted");
+    this.#law(!isLate, "no caller waits beyond its timeout");
     const isSoon = this.#calls.some((call) => call.key === key || call.method === "close");
-    this.#law(name !== "now" || isSoon, "nobody waits that would not");
+    this.#law(name !== "now" || isSoon, "no caller with timeout 0 waits");
   }
 
-  /** Nobody waits in vain. */
+  /** No caller waits while it could be served. */
   #checkProgress(key: string): void {
     const stats = this.#subject.statsOf(key);
     if (stats === undefined) return;
     const { waiting, idle, connecting, preparing, size } = stats;
     const unserved = waiting - connecting - preparing;
     const any = this.#with("waiting").filter((each) => each.key === key && each.name !== "fresh");
-    this.#law(any.length <= preparing || idle === 0, "nobody waits while one is idle");
+    this.#law(any.length <= preparing || idle === 0, "no caller waits while a resource is idle");
     if (unserved <= 0 || size >= SIZE) return;
     const open = this.#open;
-    this.#law(open.length >= this.#maxSize, "nobody waits while there is room");
+    this.#law(open.length >= this.#maxSize, "no caller waits while there is room");
     const closing = open.filter(({ state }) => state === "closing").length;
-    this.#law(closing > 0 || this.#idle().length === 0, "nobody waits while room can be made");
+    this.#law(closing > 0 || this.#idle().length === 0, "no caller waits while room can be made");
   }
 
   #checkClosing(open: number): void {
@@ -520,30 +520,30 @@ export class SmallWorld implements Disposable {
     const isServed = this.#closing !== "serve" || this.#with("waiting").length === 0;
     const isOver = open === 0 && isServed;
     this.#law(!isOver || this.#closing === "over", "close() settles when nothing is left");
-    this.#law(this.#closing !== "over" || isServed, "close() serves those that wait");
+    this.#law(this.#closing !== "over" || isServed, "close() serves the waiters");
   }
 
-  // What there is
+  // Contents
 
   #with(state: Caller["state"]): Caller[] {
     return this.#callers.filter((each) => each.state === state);
   }
 
-  /** What takes a slot: dials, and what is open or being closed. */
+  /** What takes a slot: dials, and resources that are open or being closed. */
   get #open(): { readonly state: string }[] {
     const dials = this.#calls.filter((call) => call.method === "connect" && !call.isGivenUp);
     const things = this.#things.filter(({ state }) => state !== "closed");
     return [...dials.map(() => ({ state: "connecting" })), ...things];
   }
 
-  /** What is idle and watched. */
+  /** The idle resources. */
   #idle(): Thing[] {
     return this.#things.filter((thing) => thing.state === "open" && thing.lost !== undefined);
   }
 
   // The canonical form
 
-  /** What tells this state from others: two worlds with the same go on alike. */
+  /** The canonical form: two worlds with the same form behave alike. */
   canonical(): string {
     const insides = [...this.#insides.allocators].filter(([, { slots, queue, isPaused }]) =>
       slots.size + queue.size > 0 || isPaused || this.#keys.length === 1
@@ -611,7 +611,7 @@ export class SmallWorld implements Disposable {
 const REFUSED = new Error("refused");
 const ABORTED = new Error("aborted");
 
-/** Whether a caller comes before another, where both can be served. */
+/** Whether a caller is served before another if both can be served. */
 function isBefore(a: Caller, b: Caller): boolean {
   const first = Number(b.name === "first") - Number(a.name === "first");
   return first < 0 || first === 0 && a.number < b.number;

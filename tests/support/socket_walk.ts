@@ -1,7 +1,6 @@
 /**
- * Callers who use real sockets at random, each with tagged requests to a server
- * on another thread, and the laws that they can see: a reply is one's own, no
- * slot is lost, and every call is answered.
+ * Callers that use real sockets at random, with tagged requests to a server on another
+ * thread. The laws: each reply reaches its caller, no slot is lost, and every call settles.
  *
  * @module
  */
@@ -14,23 +13,23 @@ import { until } from "./until.ts";
 
 const MAX_SIZE = 4;
 const CALLERS = 12;
-/** How long any call may take, in milliseconds, beyond what holds up the loop. */
+/** How long a call may take, in milliseconds, in addition to stalls of the event loop. */
 const LIMIT = 20_000;
 
 type Lease = SocketLease<Deno.NetAddr>;
 type SocketPool = Pool<Socket<Deno.NetAddr>, Lease>;
 
-/** What is not a step of every walk. */
+/** The optional kinds of steps. */
 export interface SocketWalkOptions {
-  /** The loop is held up now and then, for up to so many milliseconds. */
+  /** The event loop is blocked now and then, for up to this many milliseconds. */
   readonly stall?: number;
   /** The date is set forward and back now and then. */
   readonly dates?: boolean;
-  /** Bodies fail with what is no error. */
+  /** Bodies throw values that are no Error. */
   readonly odd?: boolean;
 }
 
-/** What the server may be asked for, and how often. */
+/** The actions of the server, and their frequencies. */
 const DEEDS = ["echo", "echo", "echo", "slow", "extra", "hangUp", "drop"] as const;
 
 /** Mulberry32, by Tommy Ettinger. */
@@ -43,12 +42,12 @@ function numbers(seed: number): (below: number) => number {
   };
 }
 
-/** What a body may fail with that is hard to print. */
+/** Thrown values that are hard to print. */
 const ODD = [Symbol("odd"), Object.create(null), undefined, { toString: () => ({}) }];
 
 class Walk {
   readonly #pool: SocketPool;
-  /** For what must not go from hand to hand. */
+  /** Bytes that must not reach another borrower. */
   readonly #alone: SocketPool;
   #isStalling = false;
   readonly #below: (below: number) => number;
@@ -99,7 +98,7 @@ class Walk {
     this.violation ??= what;
   }
 
-  /** Asks once, and goes in one of several ways. What the server does is no fault of the pool's. */
+  /** Makes one request, and ends the lease in one of several ways. Failures of the server are not counted as the pool's. */
   async #ask(): Promise<void> {
     let lease: Lease;
     try {
@@ -116,7 +115,7 @@ class Walk {
     const way = this.#below(8);
     try {
       await lease.writeAll(`${tag} ${deed}\n`);
-      // Leaves the rest of the reply unread: what has not come yet at the release can't be known of.
+      // Leaves the rest of the reply unread. Bytes that come after the release cannot be known at the release.
       if (way === 0) return void await lease.read(new Uint8Array(1));
       const reply = new TextDecoder().decode(await lease.readUntil("\n"));
       if (reply !== `${tag}\n`) this.#violate(`${tag} gets ${JSON.stringify(reply)}`);
@@ -136,7 +135,7 @@ class Walk {
     if (lease !== undefined) await this.#use(lease);
   }
 
-  /** Asks, and gives up at once or a little later. */
+  /** Makes a request, and aborts it at once or a little later. */
   async #abort(): Promise<void> {
     const controller = new AbortController();
     const { signal } = controller;
@@ -160,7 +159,7 @@ class Walk {
     if (told !== odd) this.#violate("a body's error is not told as it is");
   }
 
-  /** Something comes for an idle socket while the loop is held up: the next caller does not get it. */
+  /** Bytes come for an idle socket during a stall: the next caller must not get them. */
   async #stall(): Promise<void> {
     const { stall = 0 } = this.#options;
     if (stall === 0 || this.#isStalling) return;
@@ -188,7 +187,7 @@ class Walk {
     this.#dateOffset = [0, 60_000, -60_000, 3_600_000][this.#below(4)]!;
   }
 
-  /** Every slot can be had, and not one more. */
+  /** Every slot can be leased, and not one more. */
   async #checkEnd(): Promise<void> {
     if (this.violation !== undefined) return;
     await until(() => this.#pool.stats.size === this.#pool.stats.idle);
@@ -201,7 +200,7 @@ class Walk {
   }
 }
 
-/** Walks so many steps over real sockets; the seed tells them, what comes of them depends on the time too. */
+/** Walks `steps` steps over real sockets. The seed determines the steps; their outcomes depend on timing too. */
 export async function exploreSockets(
   seed: number,
   steps: number,

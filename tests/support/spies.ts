@@ -1,4 +1,7 @@
-/** Counts the listeners that are added to any abort signal, and those that are still there. */
+/**
+ * Counts the listeners that are added to any abort signal, and those that are still there. A spy of
+ * `@std/testing/mock` would record the calls only, not which listeners remain.
+ */
 export class ListenerSpy implements Disposable {
   added = 0;
   readonly #live = new Map<AbortSignal, Set<unknown>>();
@@ -12,7 +15,7 @@ export class ListenerSpy implements Disposable {
     const gone = (signal: AbortSignal, listener: unknown) => this.#gone(signal, listener);
     this.#prototype.addEventListener = function (this: AbortSignal, ...args: unknown[]) {
       added(this, args[1]);
-      // The pool's listeners are told once, and are gone then; or when another signal says so.
+      // The pool's listeners are registered with `once`, or end with another signal.
       const forget = () => gone(this, args[1]);
       add.call(this, "abort", forget, { once: true });
       const { signal } = (args[2] ?? {}) as AddEventListenerOptions;
@@ -25,7 +28,7 @@ export class ListenerSpy implements Disposable {
     };
   }
 
-  /** How many of a signal's listeners have neither been removed nor told. */
+  /** The number of a signal's listeners that were neither removed nor called. */
   on(signal: AbortSignal): number {
     return this.#live.get(signal)?.size ?? 0;
   }
@@ -46,7 +49,7 @@ export class ListenerSpy implements Disposable {
   }
 }
 
-/** A timer of a clock that gives numbers, as an object like the platform's. */
+/** Wraps a numeric timer in an object like the platform's. */
 class NumberedTimer {
   #holds = true;
 
@@ -66,9 +69,8 @@ class NumberedTimer {
 }
 
 /**
- * Counts the timers that are made, and those still pending, of the clock that is
- * in place when it is set up: the platform's, or a `FakeTime`. A wait of the
- * `FakeTime` for microtasks takes it away.
+ * Counts the timers made and pending on the present `setTimeout`: the platform's, or
+ * that of a `FakeTime`. Waiting for microtasks with the `FakeTime` removes the spy.
  */
 export class TimerSpy implements Disposable {
   made = 0;
@@ -104,7 +106,7 @@ export class TimerSpy implements Disposable {
     return this.#pending.size;
   }
 
-  /** How many of those pending keep the process alive. */
+  /** How many pending timers keep the process alive. */
   get holding(): number {
     return [...this.#pending].filter((timer) => timer.hasRef()).length;
   }
@@ -112,5 +114,22 @@ export class TimerSpy implements Disposable {
   [Symbol.dispose](): void {
     globalThis.setTimeout = this.#set;
     globalThis.clearTimeout = this.#clear;
+  }
+}
+
+/** Counts unhandled rejections, and keeps them from ending the test. */
+export class RejectionSpy implements Disposable {
+  readonly unhandled: unknown[] = [];
+  readonly #listen = (event: PromiseRejectionEvent) => {
+    event.preventDefault();
+    this.unhandled.push(event.reason);
+  };
+
+  constructor() {
+    globalThis.addEventListener("unhandledrejection", this.#listen);
+  }
+
+  [Symbol.dispose](): void {
+    globalThis.removeEventListener("unhandledrejection", this.#listen);
   }
 }

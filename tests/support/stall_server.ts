@@ -1,9 +1,9 @@
 import { certs } from "./tls_server.ts";
 
-/** What a {@linkcode StallServer} speaks. */
+/** The transports of a {@linkcode StallServer}. */
 export type StallTransport = "tcp" | "tls" | "unix";
 
-/** What it can be told to do to all its clients. */
+/** Its commands, which apply to all its clients. */
 export type StallCommand = "end" | "stray";
 
 interface Plan {
@@ -18,8 +18,8 @@ interface Plan {
 const DONE = 0;
 
 /**
- * An echo server on a thread of its own, which goes on while this one's event
- * loop is held up. Disposing of it ends the thread.
+ * An echo server on its own thread, which goes on while the event loop of the test is
+ * blocked. Disposing of it ends the thread.
  */
 export class StallServer implements Disposable {
   readonly #worker: Worker;
@@ -32,12 +32,12 @@ export class StallServer implements Disposable {
     this.port = port;
   }
 
-  /** `delay`: after so many milliseconds it answers. */
+  /** `delay`: the milliseconds before each answer. */
   static async start(
     transport: StallTransport,
     { delay = 0, path = "" } = {},
   ): Promise<StallServer> {
-    // As text, since to load a file a worker would need a permission of its own.
+    // As text, since loading a file would need another permission.
     const code = `(${serveInWorker})();`;
     const url = `data:text/javascript,${encodeURIComponent(code)}`;
     const worker = new Worker(url, { type: "module" });
@@ -50,12 +50,12 @@ export class StallServer implements Disposable {
     return new StallServer(worker, flags, port);
   }
 
-  /** Has the server do something to all its clients. */
+  /** Sends the server a command. */
   tell(command: StallCommand): void {
     this.#worker.postMessage(command);
   }
 
-  /** Has the server do something, and holds up the event loop until it is done, and for so long at least. */
+  /** Sends the server a command, and blocks the event loop until it is done, and for at least `duration` milliseconds. */
   stallDuring(command: StallCommand, duration: number): void {
     Atomics.store(this.#flags, DONE, 0);
     this.#worker.postMessage(command);
@@ -68,13 +68,13 @@ export class StallServer implements Disposable {
   }
 }
 
-/** Holds up the event loop. */
+/** Blocks the event loop. */
 export function stall(duration: number): void {
   const end = performance.now() + duration;
   while (performance.now() < end);
 }
 
-/** The code of the thread. It uses nothing from around it. */
+/** The code of the thread. It uses nothing from its surroundings. */
 function serveInWorker(): void {
   const scope = globalThis as unknown as {
     onmessage: (event: MessageEvent) => void;
@@ -114,7 +114,7 @@ function serveInWorker(): void {
     const listener = listen(data);
     scope.onmessage = async ({ data }: MessageEvent<string>) => {
       await Promise.all([...conns].map((conn) => commands[data]!(conn)));
-      await new Promise((resolve) => setTimeout(resolve, 2)); // the system has it by then
+      await new Promise((resolve) => setTimeout(resolve, 2)); // the system has the bytes by then
       Atomics.store(flags, 0, 1);
     };
     scope.postMessage("port" in listener.addr ? listener.addr.port : 0);

@@ -6,10 +6,10 @@ import server from "./certs/server.pem" with { type: "text" };
 import serverKey from "./certs/server_key.pem" with { type: "text" };
 import { type Behaviour, EchoServer } from "./echo_server.ts";
 
-/** What `tools/make_test_certs.sh` has made. The server's is for localhost, server.test, 127.0.0.1 and ::1. */
+/** The certificates of `tools/make_test_certs.sh`. The server's is for localhost, server.test, 127.0.0.1 and ::1. */
 export const certs = { ca, otherCa, server, serverKey, client, clientKey };
 
-/** Listens on a loopback port, for TLS. */
+/** Listens on a loopback port with TLS. */
 export function listenTls(
   behaviour?: Behaviour,
   options: { port?: number; alpnProtocols?: string[] } = {},

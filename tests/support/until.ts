@@ -1,18 +1,17 @@
 import { AssertionError } from "@std/assert";
 
-// The platform's own, whatever a fake time puts in their place.
+// The platform's own, even while a fake time is installed.
 const { setTimeout, performance } = globalThis;
 
-/** How many turns a condition that must come true may take: many, for a noisy machine. */
+/** The limit of turns for a condition; many, for a noisy machine. */
 const PATIENCE = 5_000;
 
 /** A turn of the event loop. It lasts a millisecond, and longer where the loop or the machine is busy. */
 const turn = () => new Promise<void>((resolve) => setTimeout(resolve, 1));
 
 /**
- * Waits for what only the far end can know, by looking at it again and again. The
- * limit counts turns of the event loop, not milliseconds: whatever holds up the
- * code under test holds up the count too.
+ * Polls a condition that only the other end can make true. The limit counts turns of the
+ * event loop, not milliseconds, so that a busy machine slows down the count too.
  */
 export async function until(
   condition: () => boolean,
@@ -25,20 +24,20 @@ export async function until(
 }
 
 /**
- * Lets all microtasks run, and nothing else: what has happened by then happened
+ * Runs all microtasks and nothing else: what has happened by then happened
  * "in that turn". The longest chains in the pool are far shorter.
  */
 export async function sameTurn(): Promise<void> {
   for (let hop = 0; hop < 100; hop++) await undefined;
 }
 
-/** How long something took: in milliseconds, and in turns of the event loop. */
+/** A duration in milliseconds and in turns of the event loop. */
 export interface Duration {
   readonly time: number;
   readonly turns: number;
 }
 
-/** Runs something; answers how long it took. */
+/** Measures how long a function takes. */
 export async function timed(action: () => PromiseLike<unknown>): Promise<Duration> {
   let isOver = false;
   let turns = 0;
@@ -56,8 +55,8 @@ export async function timed(action: () => PromiseLike<unknown>): Promise<Duratio
 }
 
 /**
- * Runs something, and asserts that it takes at least so many milliseconds, and at
- * most so many turns of the event loop. A busy machine makes both longer.
+ * Runs a function, and asserts that it takes at least `least` milliseconds and at most
+ * `most` turns of the event loop. A busy machine makes both longer.
  */
 export async function assertTakes(
   [least, most]: readonly [milliseconds: number, turns: number],
@@ -66,9 +65,4 @@ export async function assertTakes(
   const { time, turns } = await timed(action);
   if (time >= least && turns <= most) return;
   throw new AssertionError(`took ${time} ms and ${turns} turns, not ${least} ms to ${most} turns`);
-}
-
-/** How many milliseconds something takes. No upper bound of that holds on a busy machine: see {@linkcode assertTakes}. */
-export async function elapsed(action: () => PromiseLike<unknown>): Promise<number> {
-  return (await timed(action)).time;
 }

@@ -1,4 +1,4 @@
-/** A timer that has been set; what `setTimeout` gives back. */
+/** A timer, as returned by `setTimeout`. */
 class Timer {
   holds = true;
 
@@ -14,17 +14,16 @@ class Timer {
 }
 
 /**
- * Stands in for `setTimeout`, `clearTimeout` and `Math.random`, so that a run
- * depends on its seed alone. Made for millions of steps, where `FakeTime` would
- * take most of the time; and its clock can leap while the timers stand still,
- * as on a laptop that slept.
+ * Replaces `setTimeout`, `clearTimeout` and `Math.random`, so that a run depends on its
+ * seed alone. It is fast enough for millions of steps, unlike `FakeTime`, and its clock
+ * can leap while the timers stand still, as on a laptop that slept.
  */
 export class VirtualTime implements Disposable {
-  /** What timers go by. */
+  /** The time of the timers. */
   now = 0;
   #leapt = 0;
   #random: number;
-  /** In the order in which they fire. */
+  /** In order of firing. */
   readonly #timers: Timer[] = [];
   readonly #platform = {
     setTimeout: globalThis.setTimeout,
@@ -48,12 +47,12 @@ export class VirtualTime implements Disposable {
   /** For the pool's `clock`. */
   readonly clock = (): number => this.now + this.#leapt;
 
-  /** How many timers are set. */
+  /** The number of pending timers. */
   get pending(): number {
     return this.#timers.length;
   }
 
-  /** When the next one fires; `Infinity` if none is set. */
+  /** When the next timer fires, or `Infinity`. */
   get next(): number {
     return this.#timers[0]?.due ?? Infinity;
   }
@@ -69,7 +68,7 @@ export class VirtualTime implements Disposable {
     this.#leapt += duration;
   }
 
-  /** Goes to the next timer, if it is due by then, and fires it; else goes to then. */
+  /** Advances to the next timer and fires it if it is due by `until`; else advances to `until`. */
   advance(until: number): boolean {
     const timer = this.#timers[0];
     if (timer === undefined || timer.due > until) {

@@ -12,14 +12,14 @@ import { type Answer, WebSocketServer } from "./websocket_server.ts";
 /** A pool of WebSockets. */
 export type WebSocketPool = Pool<WebSocketConnection, WebSocketLease>;
 
-/** Who takes part in a test. */
+/** The parts of a test. */
 export interface Scene {
   server: WebSocketServer;
   pool: WebSocketPool;
   ws: WebSocketLease;
 }
 
-/** Runs something with a lease on a connection to a server that answers so. */
+/** Runs a function with a lease on a connection to a server with this behaviour. */
 export async function withLease(
   answer: Answer,
   body: (ws: WebSocketLease, scene: Scene) => unknown,
@@ -32,14 +32,14 @@ export async function withLease(
   await body(ws, { server, pool, ws });
 }
 
-/** Sends so many numbered messages for each that comes. */
+/** Sends `count` numbered messages for each received one. */
 export function counting(count: number): Answer {
   return ({ socket }) => {
     for (let i = 0; i < count; i++) socket.send(`${i}`);
   };
 }
 
-/** Closes with that when something comes. */
+/** Closes with this code and reason at the first message. */
 export function closing(code?: number, reason?: string): Answer {
   return ({ socket }) => socket.close(code, reason);
 }
@@ -53,12 +53,12 @@ export async function gather(
   return gathered;
 }
 
-/** The next so many messages. */
+/** The next `count` messages. */
 export async function receiveAll(ws: WebSocketLease, count: number): Promise<WebSocketMessage[]> {
   const received: WebSocketMessage[] = [];
   while (received.length < count) received.push(await ws.receive());
   return received;
 }
 
-/** What {@linkcode counting} sends. */
+/** The messages of {@linkcode counting}. */
 export const numbers = (count: number) => Array.from({ length: count }, (_, i) => `${i}`);

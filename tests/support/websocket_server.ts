@@ -1,13 +1,13 @@
 /** What the server does with a message. */
 export type Answer = (peer: WebSocketPeer, message: string | ArrayBuffer) => void;
 
-/** Sends back what comes. */
+/** Sends back what it receives. */
 export const echo: Answer = (peer, message) => peer.socket.send(message);
 
-/** Receives, and never answers. */
+/** Receives and never answers. */
 export const mute: Answer = () => {};
 
-/** Sends back what comes, and then so many further messages, each so many milliseconds after the one before. */
+/** Sends back each message, then `count` further messages, each `gap` milliseconds after the one before. */
 export function trailing(count: number, gap: number, text = "late"): Answer {
   return (peer, message) => {
     peer.socket.send(message);
@@ -25,7 +25,7 @@ export class WebSocketPeer {
   readonly socket: WebSocket;
   readonly headers: Headers;
   readonly messages: (string | ArrayBuffer)[] = [];
-  /** How the client has closed it. */
+  /** How the client closed it. */
   readonly closed: Promise<CloseEvent>;
 
   constructor(socket: WebSocket, headers: Headers, answer: Answer) {
@@ -47,11 +47,11 @@ export class WebSocketPeer {
 export interface WebSocketServerOptions {
   /** The sub-protocol to choose. */
   protocol?: string;
-  /** A free one unless it is given. */
+  /** By default a free one. */
   port?: number;
-  /** Said to everybody who connects. */
+  /** A message sent to every new client. */
   greeting?: string;
-  /** To be spoken, with this certificate. */
+  /** Uses TLS with this certificate. */
   tls?: { cert: string; key: string };
 }
 
@@ -59,7 +59,7 @@ export interface WebSocketServerOptions {
 export class WebSocketServer implements AsyncDisposable {
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
   readonly #scheme: string;
-  /** All who have connected, the oldest first. */
+  /** All accepted connections, the oldest first. */
   readonly peers: WebSocketPeer[] = [];
 
   constructor(
@@ -69,7 +69,7 @@ export class WebSocketServer implements AsyncDisposable {
     const options = { hostname: "127.0.0.1", port, onListen() {}, ...tls };
     this.#scheme = tls === undefined ? "ws" : "wss";
     this.#server = Deno.serve(options, (request) => {
-      const headers = new Headers(request.headers); // they are gone with the upgrade
+      const headers = new Headers(request.headers); // not available after the upgrade
       const { socket, response } = Deno.upgradeWebSocket(request, protocol ? { protocol } : {});
       this.peers.push(new WebSocketPeer(socket, headers, answer));
       if (greeting !== undefined) socket.onopen = () => socket.send(greeting);
@@ -91,7 +91,7 @@ export class WebSocketServer implements AsyncDisposable {
     return this.peers.filter((peer) => peer.isOpen).length;
   }
 
-  /** The only one that is open, or the latest. */
+  /** The only open one, or the latest. */
   get peer(): WebSocketPeer {
     return this.peers.at(-1)!;
   }

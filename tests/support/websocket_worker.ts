@@ -1,7 +1,7 @@
 /**
- * What the worker runs. A message is a JSON array of what to send back, each with
- * the milliseconds after which it is sent; with `null` as the text, it closes. It is
- * plain JavaScript in a `blob:` URL, so that no permission to read is needed.
+ * The code of the worker. A message is a JSON array of replies, each with the milliseconds
+ * after which it is sent; a `null` text closes. It is plain JavaScript in a `blob:` URL,
+ * so that no permission to read is needed.
  */
 const CODE = `
   const sockets = new Set();
@@ -28,13 +28,13 @@ const CODE = `
       if (command === "stray") socket.send("stray");
       else socket.close(1001);
     }
-    for (let turns = 0; turns < 3; turns++) await turn(); // by then it is written
+    for (let turns = 0; turns < 3; turns++) await turn(); // it is written by then
     Atomics.store(flags, 0, 1);
   };
   self.postMessage(server.addr.port);
 `;
 
-/** A WebSocket server on a thread of its own, which goes on while the test's event loop is held up. */
+/** A WebSocket server on its own thread, which goes on while the test's event loop is blocked. */
 export class WebSocketWorker implements Disposable {
   readonly #worker: Worker;
   readonly url: string;
@@ -56,9 +56,8 @@ export class WebSocketWorker implements Disposable {
   }
 
   /**
-   * Has the server send a message that nobody asked for, or close, on every
-   * connection, and holds up the event loop until that is done, and for so many
-   * milliseconds at least.
+   * Makes the server send an unsolicited message, or close, on every connection, and
+   * blocks the event loop until that is done, and for at least `milliseconds`.
    */
   stallDuring(command: "stray" | "close", milliseconds: number): void {
     const flags = new Int32Array(new SharedArrayBuffer(4));
@@ -72,12 +71,12 @@ export class WebSocketWorker implements Disposable {
   }
 }
 
-/** The message that has the server send these texts, each after so many milliseconds. */
+/** The message that makes the server send these texts, each after its milliseconds. */
 export function say(...replies: [text: string | null, after: number][]): string {
   return JSON.stringify(replies);
 }
 
-/** Holds up the event loop, as a long computation does. */
+/** Blocks the event loop, as a long computation does. */
 export function stall(milliseconds: number): void {
   const end = performance.now() + milliseconds;
   while (performance.now() < end);

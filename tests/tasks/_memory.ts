@@ -23,7 +23,7 @@ function cpuTime(): number {
   return (user + system) / 1_000;
 }
 
-/** A task that submits its successor, and so on: the heap after each part, and the least time of a part. */
+/** A chain of tasks that each submit the next: the heap after each part, and the least time of a part. */
 async function chain(nested: "queue" | "inline", part: number, parts: number) {
   const pool = new TaskPool({ size: 2, nested });
   const heaps: number[] = [];
@@ -42,14 +42,14 @@ async function chain(nested: "queue" | "inline", part: number, parts: number) {
   return { heaps, times };
 }
 
-/** Streams of which one result is taken, and that are forgotten then: the heap after each part of them. */
+/** Streams that are dropped after one result: the heap after each part. */
 async function abandonedStreams(part: number, parts: number) {
   const pool = new TaskPool(2);
   const { signal } = new AbortController();
   const heaps: number[] = [];
   for (let i = 0; i < parts; i++) {
     for (let n = 0; n < part; n++) await pool.stream([1, 2, 3], (m) => m, { signal }).next();
-    for (let turn = 0; turn < 3; turn++) { // finalizers run in a turn of their own
+    for (let turn = 0; turn < 3; turn++) { // finalizers run in a separate turn
       gc();
       await new Promise((resolve) => setTimeout(resolve));
     }

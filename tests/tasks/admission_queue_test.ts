@@ -5,7 +5,7 @@ import { microtasks, Outcome } from "../support/scene.ts";
 
 const storage = new AsyncLocalStorage<number>();
 
-/** Notes the async context in which it is called. */
+/** Records the async context in which it is called. */
 class Call extends QueueEntry {
   status: "waiting" | "granted" | "over" = "waiting";
   isWithdrawn = false;
@@ -45,7 +45,7 @@ class Call extends QueueEntry {
   }
 }
 
-/** Tests a queue that is short, whose entries each keep their context, and a long one, where they share. */
+/** Tests a short queue, whose entries each keep their context, and a long one, where they share it. */
 function bothWays(name: string, run: (newQueue: () => AdmissionQueue) => Promise<void>): void {
   for (const [kind, size] of [["short", 0], ["long", 100_000]] as const) {
     Deno.test(`a ${kind} queue: ${name}`, () =>
@@ -57,7 +57,7 @@ function bothWays(name: string, run: (newQueue: () => AdmissionQueue) => Promise
   }
 }
 
-/** Puts so many entries into a queue, each from another async context. */
+/** Adds `count` entries to a queue, each from another async context. */
 function fill(
   queue: AdmissionQueue,
   count: number,
@@ -73,7 +73,7 @@ function fill(
 }
 
 bothWays(
-  "entries that are withdrawn leave nothing behind, though the first waits for ever",
+  "withdrawn entries leave nothing behind while the first one waits",
   async (newQueue) => {
     const queue = newQueue();
     const { entries } = fill(queue, 10_000);
@@ -87,7 +87,7 @@ bothWays(
 );
 
 bothWays(
-  "entries that were granted are called in order, across chunks, each in its context",
+  "granted entries are called in order, across chunks, each in its context",
   async (newQueue) => {
     const queue = newQueue();
     const { calls, entries } = fill(queue, 1_000);
@@ -100,7 +100,7 @@ bothWays(
 );
 
 bothWays(
-  "an entry that was withdrawn is passed over, also a whole chunk in the middle",
+  "withdrawn entries are skipped, also a whole chunk in the middle",
   async (newQueue) => {
     const queue = newQueue();
     const { calls, entries } = fill(queue, 1_000);
@@ -127,7 +127,7 @@ bothWays(
 );
 
 bothWays(
-  "the highest priority is next, and first come, first served within it",
+  "the highest priority is next, in order of arrival within a priority",
   async (newQueue) => {
     const queue = newQueue();
     const calls: (number | undefined)[] = [];
@@ -153,7 +153,7 @@ bothWays(
 );
 
 bothWays(
-  "an entry withdrawn from the middle is answered at once, and its neighbours keep order and context",
+  "an entry withdrawn from the middle settles at once, and its neighbours keep order and context",
   async (newQueue) => {
     const queue = newQueue();
     const { calls, entries } = fill(queue, 600);

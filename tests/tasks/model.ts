@@ -1,14 +1,13 @@
 /**
- * A model of TaskPool: random sequences of everything that can be done to one,
- * with laws that hold after each step and when all is over. `deno task soak`
- * walks it for long, and the suite for a moment.
+ * A model of TaskPool: random sequences of operations, and laws that hold after each
+ * step and at the end. `deno task soak` runs it for long, the test suite briefly.
  *
  * @module
  */
 
 import { type TaskHandle, TaskPool, type TaskPoolOptions } from "../../tasks/mod.ts";
 
-/** A small generator of random numbers (mulberry32), so that a seed says all. */
+/** A small generator of random numbers (mulberry32). */
 export function randomOf(seed: number): (below: number) => number {
   let state = seed | 0;
   return (below) => {
@@ -19,26 +18,26 @@ export function randomOf(seed: number): (below: number) => number {
   };
 }
 
-/** A step that broke a law, as it can be told. */
+/** A law that a step broke. */
 class BrokenLaw extends Error {}
 
 function law(holds: boolean, text: string): void {
   if (!holds) throw new BrokenLaw(text);
 }
 
-/** A promise that a caller was given, and what has become of it. */
+/** A promise of a caller, and its state. */
 interface Call {
   readonly name: string;
   state: "pending" | "settled";
 }
 
-/** One pool, what was asked of it, and the bodies that really run. */
+/** One pool, the calls made to it, and the bodies that are running. */
 class World {
   steps = 0;
   readonly #random: (below: number) => number;
   readonly #pool: TaskPool;
   readonly #options: TaskPoolOptions;
-  /** The ends of the bodies that run: each resolves or rejects its promise. */
+  /** The running bodies, each with functions that end it. */
   readonly #bodies: { weight: number; end: () => void; fail: () => void }[] = [];
   readonly #calls: Call[] = [];
   readonly #handles: TaskHandle<unknown>[] = [];
@@ -46,7 +45,7 @@ class World {
   #controller = new AbortController();
   #now = 0;
   #size: number;
-  /** Bodies that were called, items included; of these, how many have ended. */
+  /** The bodies that were called, including items, and how many of them have ended. */
   #called = 0;
   #ended = 0;
   /** Inputs that were opened, and closed or exhausted. */
@@ -76,7 +75,7 @@ class World {
     this.#pool = new TaskPool(this.#options);
   }
 
-  /** Does something, and lets as much of what follows happen as chance says. */
+  /** Takes a step, then runs a random number of microtasks. */
   async step(): Promise<void> {
     this.steps++;
     const running = this.#pool.stats.running;
@@ -89,7 +88,7 @@ class World {
     }
   }
 
-  /** Ends all that runs, and sees that nothing hangs, is lost or is left behind. */
+  /** Ends everything, and checks that nothing hangs, is lost or is left behind. */
   async finish(): Promise<void> {
     this.#pool.resume();
     for (const stream of this.#streams) this.#await("return()", stream.return!());
@@ -98,7 +97,7 @@ class World {
     for (let turn = 0; turn < 2_000 && over.state === "pending"; turn++) {
       while (this.#bodies.length > 0) this.#bodies.pop()!.end();
       await new Promise((resolve) => void setImmediate(resolve));
-      if (turn > 50) await new Promise((resolve) => setTimeout(resolve, 5)); // the rate limit's timer
+      if (turn > 50) await new Promise((resolve) => setTimeout(resolve, 5)); // the timer of the rate limit
       this.#now += 50;
     }
     law(over.state === "settled", `${end} settles: ${this.#pool}`);
@@ -112,9 +111,9 @@ class World {
     law(this.#pool.isIdle, "the pool is idle at the end");
     law(this.#called === this.#ended, "every body has ended");
     law(fulfilled + rejected + cancelled >= this.#called, "every call of a body counts");
-    law(this.#told.started === this.#called, "every start is told");
-    law(this.#told.ended === this.#ended, "every end is told");
-    law(this.#told.standstills === this.#pool.stats.standstills, "every standstill is told");
+    law(this.#told.started === this.#called, "every start is reported");
+    law(this.#told.ended === this.#ended, "every end is reported");
+    law(this.#told.standstills === this.#pool.stats.standstills, "every standstill is reported");
     law(this.#permits.held === 0, "every permit is given back");
     law(this.#opened === this.#closed, "every input is closed");
   }
@@ -198,7 +197,7 @@ class World {
     this.#controller = new AbortController();
   }
 
-  /** A body that ends when the world says so; some give the pool more work, some end at once. */
+  /** A body that is ended by a step; some submit more work, some end at once. */
   #body(): () => unknown {
     const kind = this.#random(8);
     return () => {
@@ -226,7 +225,7 @@ class World {
     };
   }
 
-  /** Work from inside a body, which nobody awaits there. */
+  /** Work submitted inside a body without being awaited there. */
   #nest(): void {
     if (this.#called > 200) return;
     const body = this.#body();
@@ -236,7 +235,7 @@ class World {
     else this.#try(() => void this.#handles.push(this.#pool.submit(body)));
   }
 
-  /** An input: synchronous or not, well behaved or one that throws, aborts or cancels while it is pulled. */
+  /** An input, synchronous or not, that may throw, abort or cancel while it is pulled. */
   #input(): Iterable<number> | AsyncIterable<number> {
     const length = this.#random(6);
     const odd = this.#random(12);
@@ -276,7 +275,7 @@ class World {
     }();
   }
 
-  /** Permits that come at once, later, or not at all now and then. */
+  /** Permits that come at once, later or sometimes never. */
   #semaphore() {
     const permit = () => {
       let isHeld = true;
@@ -312,7 +311,7 @@ class World {
     return this.#await("close()", this.#pool.close({ cancel: how === "cancel" }));
   }
 
-  /** Joins until there is no standstill any more. */
+  /** Joins until there is no standstill. */
   async #joined(): Promise<void> {
     for (let i = 0; i < 100 && !this.#pool.isIdle; i++) await this.#pool.join().catch(() => {});
     await this.#pool.join().catch(() => {});
@@ -320,7 +319,7 @@ class World {
 
   #check(before: number): void {
     const { running, overdue, queued, size } = this.#pool.stats;
-    law(size === this.#size, "the size is what was set");
+    law(size === this.#size, "the size is as set");
     law(running <= Math.max(this.#size, before), `${running} run, ${this.#size} may`);
     const inline = this.#options.nested === "inline";
     law(inline || this.#bodies.length <= running, "every body that runs holds a slot");
@@ -336,7 +335,7 @@ class World {
     return call;
   }
 
-  /** Some calls are refused, and say so by throwing. */
+  /** Some calls are rejected with a throw. */
   #try(call: () => void): void {
     try {
       call();
@@ -354,14 +353,14 @@ class World {
   }
 }
 
-/** How an exploration went: how many steps in how many pools, and what law was broken. */
+/** The outcome of an exploration: its pools, its steps, and the broken law. */
 export interface TaskSoak {
   readonly runs: number;
   readonly steps: number;
   readonly failure: string | undefined;
 }
 
-/** Walks so many steps at least, in pools of some 40 each. The same seed does the same. */
+/** Takes at least `steps` steps, some 40 in each pool. The seed determines them. */
 export async function soakTasks(
   { seed, steps }: { seed: number; steps: number },
 ): Promise<TaskSoak> {

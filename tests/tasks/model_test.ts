@@ -1,8 +1,8 @@
 import { assertEquals } from "@std/assert";
-import { RejectionSpy } from "../support/held.ts";
+import { RejectionSpy } from "../support/spies.ts";
 import { soakTasks } from "./model.ts";
 
-Deno.test("model: whatever is done to a pool, its laws hold, and nothing is lost or left behind", async () => {
+Deno.test("model: in random sequences of operations the laws hold, and nothing is lost or left behind", async () => {
   using spy = new RejectionSpy();
   const { runs, failure } = await soakTasks({ seed: 7, steps: 6_000 });
   assertEquals(failure, undefined);

@@ -8,7 +8,7 @@ import { held, REASON } from "../support/held.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
 import { clockOf } from "./_support.ts";
 
-Deno.test("weight: a task takes so many slots, and one that does not fit holds up those behind it", async () => {
+Deno.test("weight: a task takes that many slots, and one that does not fit blocks those behind it", async () => {
   const pool = new TaskPool(4);
   const gates = [held(), held(), held(), held()];
   const weights = [3, 2, 1, 1];
@@ -26,7 +26,7 @@ Deno.test("weight: a task takes so many slots, and one that does not fit holds u
   assertEquals(pool.stats.running, 0);
 });
 
-Deno.test("weight: each item of a map and a stream takes so many", async () => {
+Deno.test("weight: each item of a map and a stream takes that many slots", async () => {
   const pool = new TaskPool(5);
   let [running, most] = [0, 0];
   const task = async () => {
@@ -53,7 +53,7 @@ Deno.test("weight: a heavy task that is cancelled lets those behind it start", a
   await pool.join();
 });
 
-Deno.test("weight: one that is heavier than the pool is refused; after a resize it runs alone", async () => {
+Deno.test("weight: a task heavier than the pool is refused; after a resize it runs alone", async () => {
   const pool = new TaskPool(3);
   assertThrows(() => pool.submit(() => 1, { weight: 4 }), RangeError, "'weight'");
   await assertRejects(() => pool.map([1], () => 1, { weight: 4 }), RangeError, "'weight'");
@@ -66,7 +66,7 @@ Deno.test("weight: one that is heavier than the pool is refused; after a resize 
   await pool.join();
 });
 
-Deno.test("rate: no more start at once than the limit, and then one each part of the interval", async () => {
+Deno.test("rate: no more tasks than the limit start at once, then one per part of the interval", async () => {
   using time = new FakeTime();
   const pool = new TaskPool({ size: 100, rate: { limit: 3, interval: 300 }, ...clockOf(time) });
   const begun: number[] = [];
@@ -84,7 +84,7 @@ Deno.test("rate: no more start at once than the limit, and then one each part of
   assertEquals([map.state, pool.isIdle], ["fulfilled", true]);
 });
 
-Deno.test("rate: a long rest gives back no more than the limit, and cancelling leaves no timer", async () => {
+Deno.test("rate: a long idle time restores no more than the limit, and cancelling leaves no timer", async () => {
   using time = new FakeTime();
   const pool = new TaskPool({ size: 9, rate: { limit: 2, interval: 100 }, ...clockOf(time) });
   let begun = 0;
@@ -99,7 +99,7 @@ Deno.test("rate: a long rest gives back no more than the limit, and cancelling l
   assertEquals([time.next(), pool.isIdle], [false, true]);
 });
 
-Deno.test("rate: what is wrong is named", () => {
+Deno.test("rate: invalid options are refused by name", () => {
   const make = (rate: unknown) => () => new TaskPool({ size: 1, rate } as TaskPoolOptions);
   assertThrows(make({ limit: 0, interval: 1 }), RangeError, "'rate.limit'");
   assertThrows(make({ limit: 1, interval: 0 }), RangeError, "'rate.interval'");
@@ -125,7 +125,7 @@ Deno.test("semaphore: pools that share one never run more than its permits, and 
   assertEquals([most, semaphore.available, semaphore.waiting], [3, 3, 0]);
 });
 
-Deno.test("semaphore: one that answers later is awaited, and asked with a signal that ends with the queue", async () => {
+Deno.test("semaphore: an asynchronous acquire() is awaited, and its signal is aborted when the queue is empty", async () => {
   const permits = new Semaphore(1);
   const signals: AbortSignal[] = [];
   const semaphore = {
@@ -152,7 +152,7 @@ Deno.test("semaphore: one that answers later is awaited, and asked with a signal
   assertEquals(permits.available, 1);
 });
 
-Deno.test("semaphore: when no permit can be had, what is next fails for it, and the rest is asked for anew", async () => {
+Deno.test("semaphore: when acquire() rejects, the next task fails with its error, and the others acquire anew", async () => {
   let asked = 0;
   const semaphore = {
     acquire: () =>
@@ -172,7 +172,7 @@ Deno.test("semaphore: when no permit can be had, what is next fails for it, and 
   assertEquals(pool.stats.rejected, 1);
 });
 
-Deno.test("priority: what a task costs does not grow with the number of different priorities", async () => {
+Deno.test("priority: the cost of a task does not grow with the number of different priorities", async () => {
   const cost = async (count: number, priorityOf: (i: number) => number) => {
     const pool = new TaskPool(2);
     pool.pause();

@@ -5,7 +5,7 @@ import { held, REASON } from "../support/held.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
 import { Numbers } from "../support/inputs.ts";
 
-Deno.test("batches(): at most max results each, none is lost, and what is ready comes together", async () => {
+Deno.test("batches(): each has at most max results, none is lost, and ready results come together", async () => {
   const pool = new TaskPool(4);
   const batches = await Array.fromAsync(pool.batches([1, 2, 3, 4, 5], (n) => n, { max: 2 }));
   assertEquals(batches.flat(), [1, 2, 3, 4, 5]);
@@ -13,7 +13,7 @@ Deno.test("batches(): at most max results each, none is lost, and what is ready 
   assertEquals(await Array.fromAsync(pool.batches([1, 2, 3], (n) => n)), [[1, 2, 3]]);
 });
 
-Deno.test("batches(): a batch is closed when its interval is over", async () => {
+Deno.test("batches(): a batch ends with its interval", async () => {
   const pool = new TaskPool(3);
   const gates = [held<number>(), held<number>(), held<number>()];
   const batches = pool.batches([0, 1, 2], (n) => gates[n]!.task(), { interval: 30 });
@@ -27,7 +27,7 @@ Deno.test("batches(): a batch is closed when its interval is over", async () => 
   assertEquals((await batches.next()).done, true);
 });
 
-Deno.test("batches(): with an interval of Infinity only max closes a batch", async () => {
+Deno.test("batches(): with an interval of Infinity only max ends a batch", async () => {
   const pool = new TaskPool(2);
   const wait = async (n: number) => (await delay(n), n);
   const batches = pool.batches([1, 2, 3, 4, 5], wait, { interval: Infinity, max: 3 });
@@ -75,7 +75,7 @@ Deno.test("batches(): return() closes the input, before the first next() and whi
   assertEquals([unbegun.closed, begun.closed], [1, 1]);
 });
 
-Deno.test("batches(): an endless input that is always ready does not fill one batch for ever", async () => {
+Deno.test("batches(): an endless input that is always ready does not fill one batch without end", async () => {
   const pool = new TaskPool(2);
   function* numbers() {
     for (let i = 0; i < 1_000_000; i++) yield i;

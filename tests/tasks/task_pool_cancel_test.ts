@@ -2,17 +2,17 @@ import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/as
 import { delay } from "@std/async";
 import { FakeTime } from "@std/testing/time";
 import { TaskPool } from "../../tasks/mod.ts";
-import { heeding, held, REASON } from "../support/held.ts";
+import { held, obeying, REASON } from "../support/held.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
 import { TimerSpy } from "../support/spies.ts";
 import { clockOf, turn } from "./_support.ts";
 
-/** How many were asked, have ended, and have not. */
+/** How many were requested, have ended, and have not. */
 function counts({ requested, cancelled, ignored }: Awaited<ReturnType<TaskPool["cancel"]>>) {
   return [requested, cancelled, ignored];
 }
 
-Deno.test("cancel: a task that was just submitted never runs, settles, and leaves join() to end", async () => {
+Deno.test("cancel: a task just submitted never runs, settles, and does not block join()", async () => {
   const pool = new TaskPool(1);
   let ran = false;
   const handle = pool.submit(() => ran = true);
@@ -24,7 +24,7 @@ Deno.test("cancel: a task that was just submitted never runs, settles, and leave
   assertEquals(await pool.run(() => 1), 1);
 });
 
-Deno.test("cancel: the last queued task does not leave join() hanging", async () => {
+Deno.test("cancel: cancelling the last queued task ends join()", async () => {
   const pool = new TaskPool(1);
   const gate = held();
   pool.submit(gate.task);
@@ -43,7 +43,7 @@ Deno.test("cancel: the last queued task does not leave join() hanging", async ()
   assertEquals(join.state, "fulfilled");
 });
 
-Deno.test("cancel: one out of the middle of the queue lets the others run, in order", async () => {
+Deno.test("cancel: after a task in the middle of the queue is cancelled, the others run in order", async () => {
   const pool = new TaskPool(1);
   const ran: number[] = [];
   const handles = [0, 1, 2, 3, 4].map((n) => pool.submit(() => ran.push(n)));
@@ -53,7 +53,7 @@ Deno.test("cancel: one out of the middle of the queue lets the others run, in or
   assertEquals(ran, [0, 2, 4]);
 });
 
-Deno.test("cancel: a withdrawn task behind a map that waits does not cut the line", async () => {
+Deno.test("cancel: a withdrawn task behind a waiting map does not detach the tasks behind it", async () => {
   const pool = new TaskPool(1);
   const gate = held();
   pool.submit(gate.task);
@@ -67,7 +67,7 @@ Deno.test("cancel: a withdrawn task behind a map that waits does not cut the lin
   assertEquals([await map, await last.result], [[1, 2], 2]);
 });
 
-Deno.test("cancel: a task that runs is told by its signal, and has its slot until it ends", async () => {
+Deno.test("cancel: a running task is told by its signal, and keeps its slot until it ends", async () => {
   const pool = new TaskPool(1);
   const gate = held();
   let signal!: AbortSignal;
@@ -83,7 +83,7 @@ Deno.test("cancel: a task that runs is told by its signal, and has its slot unti
   assertEquals([first.state, pool.stats.overdue], ["cancelled", 0]);
 });
 
-Deno.test("cancel: a signal that is first read after the abort is aborted already", async () => {
+Deno.test("cancel: a signal first read after the abort is already aborted", async () => {
   const pool = new TaskPool(1);
   const gate = held();
   let reason: unknown;
@@ -98,7 +98,7 @@ Deno.test("cancel: a signal that is first read after the abort is aborted alread
   assertStrictEquals(reason, REASON);
 });
 
-Deno.test("cancel: without a reason it is an AbortError; a task that has ended is left alone", async () => {
+Deno.test("cancel: without a reason it is an AbortError; a task that has ended is not affected", async () => {
   const pool = new TaskPool(1);
   const handle = pool.submit(() => 1);
   const other = pool.submit(() => 2);
@@ -126,12 +126,12 @@ Deno.test("cancel: while `after` runs the task counts as running, and its value 
   assertEquals([handle.state, pool.stats.cancelled], ["cancelled", 1]);
 });
 
-Deno.test("cancel(): it waits for those that heed their signal, and counts those that do not", async () => {
+Deno.test("cancel(): it waits for bodies that obey their signal, and counts those that do not", async () => {
   const pool = new TaskPool(3);
   const deaf = held<number>();
   let cleanedUp = false;
   pool.submit((context) =>
-    heeding(context).finally(() => delay(5)).finally(() => cleanedUp = true)
+    obeying(context).finally(() => delay(5)).finally(() => cleanedUp = true)
   );
   const ignoring = pool.submit(deaf.task);
   const map = new Outcome(pool.map([1, 2, 3], deaf.task));
@@ -148,7 +148,7 @@ Deno.test("cancel(): it waits for those that heed their signal, and counts those
   assertEquals(pool.stats.overdue, 0);
 });
 
-Deno.test("cancel(): one that reads its signal and does not end is given up after 100 ms", async () => {
+Deno.test("cancel(): a body that reads its signal and does not end is given up after 100 ms", async () => {
   using time = new FakeTime();
   const pool = new TaskPool({ size: 1, ...clockOf(time) });
   const gate = held();
@@ -166,7 +166,7 @@ Deno.test("cancel(): one that reads its signal and does not end is given up afte
   await pool.join();
 });
 
-Deno.test("cancel(): a body that has never looked at its signal is not waited for", async () => {
+Deno.test("cancel(): a body that has never read its signal is not waited for", async () => {
   using spy = new TimerSpy();
   const pool = new TaskPool(2);
   const gate = held();
@@ -179,7 +179,7 @@ Deno.test("cancel(): a body that has never looked at its signal is not waited fo
   await pool.join();
 });
 
-Deno.test("cancel(): named handles alone are cancelled, and reported as they are", async () => {
+Deno.test("cancel(): given handles, only these are cancelled and reported", async () => {
   const pool = new TaskPool(1);
   const done = pool.submit(() => 1);
   await done.result;
@@ -195,7 +195,7 @@ Deno.test("cancel(): named handles alone are cancelled, and reported as they are
   assertEquals(await other.result, 2);
 });
 
-Deno.test("cancel(): what is no handle of this pool is refused, and nothing is cancelled", async () => {
+Deno.test("cancel(): a handle of another pool is refused, and nothing is cancelled", async () => {
   const pool = new TaskPool(1);
   const own = pool.submit(() => 1);
   const foreign = new TaskPool(1).submit(() => 2);
@@ -203,7 +203,7 @@ Deno.test("cancel(): what is no handle of this pool is refused, and nothing is c
   assertEquals([await own.result, await foreign.result], [1, 2]);
 });
 
-Deno.test("cancel(): a spawn that is blocked is counted, rejects, and never runs", async () => {
+Deno.test("cancel(): a waiting spawn() is counted, rejects, and never runs", async () => {
   const pool = new TaskPool(1);
   const gate = held();
   let ran = false;
@@ -216,7 +216,7 @@ Deno.test("cancel(): a spawn that is blocked is counted, rejects, and never runs
   assertEquals(ran, false);
 });
 
-Deno.test("cancel(): no promise of what was queued is left pending", async () => {
+Deno.test("cancel(): no promise of a queued task stays pending", async () => {
   const pool = new TaskPool(1);
   const gate = held();
   pool.submit(gate.task);

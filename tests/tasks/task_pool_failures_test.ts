@@ -1,12 +1,13 @@
 import { assertEquals, assertInstanceOf, assertRejects, assertStrictEquals } from "@std/assert";
 import { delay } from "@std/async";
 import { TaskPool, TaskPoolClosedError, TaskTimeoutError } from "../../tasks/mod.ts";
-import { heeding, held, REASON, RejectionSpy } from "../support/held.ts";
+import { held, obeying, REASON } from "../support/held.ts";
+import { RejectionSpy } from "../support/spies.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
 
 const fail = () => Promise.reject(REASON);
 
-/** Calls that fail and whose promise nobody reads. */
+/** Calls that fail without their promise being read. */
 const unread: Record<string, (pool: TaskPool) => unknown> = {
   "run()": (pool) => pool.run(fail),
   "run() that fails later": (pool) => pool.run(() => delay(2).then(fail)),
@@ -25,7 +26,7 @@ const unread: Record<string, (pool: TaskPool) => unknown> = {
 };
 
 for (const [name, call] of Object.entries(unread)) {
-  Deno.test(`failures: that of ${name} which nobody reads is told by join(), once, and is no unhandled rejection`, async () => {
+  Deno.test(`failures: an unread failure of ${name} is reported by join() once, and is no unhandled rejection`, async () => {
     using spy = new RejectionSpy();
     const pool = new TaskPool(2);
     call(pool);
@@ -37,7 +38,7 @@ for (const [name, call] of Object.entries(unread)) {
   });
 }
 
-Deno.test("failures: what is read, in whatever way, is told by nobody else", async () => {
+Deno.test("failures: a failure that is read in any way is not reported elsewhere", async () => {
   using spy = new RejectionSpy();
   const pool = new TaskPool(4);
   const ignored = () => {};
@@ -56,7 +57,7 @@ Deno.test("failures: what is read, in whatever way, is told by nobody else", asy
   assertEquals(spy.unhandled, []);
 });
 
-Deno.test("failures: one that is read late, before join(), is not told", async () => {
+Deno.test("failures: a failure read late, but before join(), is not reported", async () => {
   const pool = new TaskPool(2);
   const run = pool.run(fail);
   const handle = pool.submit(fail);
@@ -66,7 +67,7 @@ Deno.test("failures: one that is read late, before join(), is not told", async (
   await pool.join();
 });
 
-Deno.test("failures: a foreign rejection that nobody handles stays one", async () => {
+Deno.test("failures: an unhandled rejection of another promise stays unhandled", async () => {
   using spy = new RejectionSpy();
   const pool = new TaskPool(1);
   const foreign = new Error("foreign");
@@ -77,7 +78,7 @@ Deno.test("failures: a foreign rejection that nobody handles stays one", async (
   await assertRejects(() => pool.join(), AggregateError);
 });
 
-Deno.test("failures: a call that is refused counts as one, and what is cancelled does not", async () => {
+Deno.test("failures: a refused call counts as one, a cancelled call does not", async () => {
   const pool = new TaskPool({ size: 1, maxQueued: 0 });
   const gate = held();
   pool.submit(gate.task);
@@ -96,23 +97,23 @@ Deno.test("failures: a call that is refused counts as one, and what is cancelled
   const other = new TaskPool(2);
   const abort = new AbortController();
   const { signal } = abort;
-  other.map([1], (_n, _i, context) => heeding(context), { signal });
-  other.run(heeding, { signal });
-  other.spawn(heeding, { signal });
+  other.map([1], (_n, _i, context) => obeying(context), { signal });
+  other.run(obeying, { signal });
+  other.spawn(obeying, { signal });
   await microtasks();
   abort.abort();
-  other.run(heeding, { signal });
+  other.run(obeying, { signal });
   await other.join();
 });
 
-Deno.test("failures: a timeout that nobody reads is one", async () => {
+Deno.test("failures: an unread timeout counts as one", async () => {
   const pool = new TaskPool(1);
-  pool.run(heeding, { timeout: 5 });
+  pool.run(obeying, { timeout: 5 });
   const { errors } = await assertRejects(() => pool.join(), AggregateError);
   assertInstanceOf(errors[0], TaskTimeoutError);
 });
 
-Deno.test("failures: what a join() tells that nobody reads is told by the next", async () => {
+Deno.test("failures: if a join() is not read, the next join() reports its failures", async () => {
   const pool = new TaskPool(1);
   pool.submit(fail);
   pool.join();
@@ -123,7 +124,7 @@ Deno.test("failures: what a join() tells that nobody reads is told by the next",
 });
 
 for (const end of ["close", "dispose", "scope"] as const) {
-  Deno.test(`failures: ${end} tells them`, async () => {
+  Deno.test(`failures: ${end} reports them`, async () => {
     const run = (pool: TaskPool) => void pool.run(fail);
     const ends = {
       close: async () => {
@@ -142,11 +143,11 @@ for (const end of ["close", "dispose", "scope"] as const) {
   });
 }
 
-Deno.test("cancelOnError: a failure that nobody has asked for cancels the siblings and what comes later", async () => {
+Deno.test("cancelOnError: an unread failure cancels the siblings and later tasks", async () => {
   const reasons: unknown[] = [];
   const scope = TaskPool.scope({ size: 4, cancelOnError: true }, async (pool) => {
-    pool.submit((context) => heeding(context).catch((reason) => void reasons.push(reason)));
-    const queued = pool.submitAll([1, 2], (_n, _i, context) => heeding(context));
+    pool.submit((context) => obeying(context).catch((reason) => void reasons.push(reason)));
+    const queued = pool.submitAll([1, 2], (_n, _i, context) => obeying(context));
     pool.run(() => delay(1).then(fail));
     await Promise.allSettled(queued.map((each) => each.result));
     await pool.run(() => 1).catch((reason) => reasons.push(reason));
@@ -155,7 +156,7 @@ Deno.test("cancelOnError: a failure that nobody has asked for cancels the siblin
   assertEquals([errors, reasons], [[REASON], [REASON, REASON]]);
 });
 
-Deno.test("cancelOnError: a failure that is read cancels nothing, and without the option none does", async () => {
+Deno.test("cancelOnError: a failure that is read cancels nothing, and no failure does without the option", async () => {
   for (const cancelOnError of [true, false]) {
     const value = await TaskPool.scope({ size: 2, cancelOnError }, async (pool) => {
       const sibling = pool.submit(() => delay(5).then(() => "done"));
@@ -173,14 +174,14 @@ Deno.test("cancelOnError: the scope's own signal still cancels", async () => {
     size: 1,
     cancelOnError: true,
     signal: abort.signal,
-  }, (pool) => pool.run(heeding)));
+  }, (pool) => pool.run(obeying)));
   await microtasks();
   abort.abort(REASON);
   await delay(5);
   assertStrictEquals(scope.error, REASON);
 });
 
-Deno.test("close(): it refuses what comes, serves what is there, and is one promise", async () => {
+Deno.test("close(): it refuses new tasks, serves present ones, and is one promise", async () => {
   const pool = new TaskPool(1);
   const gate = held<number>();
   const running = pool.submit(gate.task);
@@ -197,9 +198,9 @@ Deno.test("close(): it refuses what comes, serves what is there, and is one prom
   await pool[Symbol.asyncDispose]();
 });
 
-Deno.test("close(): with cancel it ends what runs and what is queued, also after a close that waits", async () => {
+Deno.test("close(): with cancel it ends running and queued tasks, also after a close that waits", async () => {
   const pool = new TaskPool(1);
-  const handles = [pool.submit(heeding), pool.submit(() => 1)];
+  const handles = [pool.submit(obeying), pool.submit(() => 1)];
   await microtasks();
   const closing = pool.close();
   await pool.close({ cancel: true });

@@ -9,13 +9,13 @@ import { microtasks, Outcome } from "../support/scene.ts";
 function walk(pages: number[]) {
   return async function next(pool: TaskPool, depth: number): Promise<void> {
     await pool.run(() => delay(1));
-    for (let layer = 0; layer < 200; layer++) await null; // what is between a result and the next call
+    for (let layer = 0; layer < 200; layer++) await null; // microtasks between a result and the next call
     pages.push(depth);
     if (depth < 5) await next(pool, depth + 1);
   };
 }
 
-Deno.test("join(): it waits for what the results of tasks lead to", async () => {
+Deno.test("join(): it waits for tasks that the results of tasks lead to", async () => {
   const pool = new TaskPool(2);
   const pages: number[] = [];
   walk(pages)(pool, 0);
@@ -23,7 +23,7 @@ Deno.test("join(): it waits for what the results of tasks lead to", async () => 
   assertEquals([pages.length, pool.isIdle], [6, true]);
 });
 
-Deno.test("scope() and await using: they wait for what the results of tasks lead to", async () => {
+Deno.test("scope() and await using: they wait for tasks that the results of tasks lead to", async () => {
   const [scoped, used]: number[][] = [[], []];
   await TaskPool.scope(2, (pool) => void walk(scoped!)(pool, 0));
   assertEquals(scoped!.length, 6);
@@ -34,7 +34,7 @@ Deno.test("scope() and await using: they wait for what the results of tasks lead
   assertEquals(used!.length, 6);
 });
 
-Deno.test("join(): it waits for what maps and streams lead to, too", async () => {
+Deno.test("join(): it waits for tasks that maps and streams lead to", async () => {
   const pool = new TaskPool(2);
   let steps = 0;
   const chain = async (): Promise<void> => {
@@ -67,7 +67,7 @@ Deno.test("scope(): a pool that one of its tasks pauses does not hang", async ()
   assertEquals(done, [1, 2, 3, 4]);
 });
 
-Deno.test("await using: what its tasks submit meanwhile is taken, and nothing afterwards", async () => {
+Deno.test("await using: tasks submitted by its tasks meanwhile are accepted, and none afterwards", async () => {
   const pool = new TaskPool(1);
   let last = 0;
   const chain = (n: number) => async () => {
@@ -83,7 +83,7 @@ Deno.test("await using: what its tasks submit meanwhile is taken, and nothing af
   await assertRejects(() => pool.run(() => 1), TaskPoolClosedError);
 });
 
-Deno.test("mapSettled(): it answers when every outcome is known, though bodies overstay", async () => {
+Deno.test("mapSettled(): it resolves when every outcome is known, even if bodies still run", async () => {
   using time = new FakeTime();
   const clock = { now: () => time.now, wall: () => time.now };
   const pool = new TaskPool({ size: 3, timeout: 50, clock });
@@ -106,7 +106,7 @@ Deno.test("mapSettled(): it answers when every outcome is known, though bodies o
   assertEquals([pool.stats.running, pool.stats.overdue, pool.stats.rejected], [0, 0, 2]);
 });
 
-Deno.test("settled outcomes carry the number of their item, in whatever order they come", async () => {
+Deno.test("settled outcomes have the index of their item, in whatever order they come", async () => {
   const pool = new TaskPool(3);
   const stream = pool.streamSettled([30, 1, 15], (n) => delay(n).then(() => n), {
     order: "completion",
@@ -119,7 +119,7 @@ Deno.test("settled outcomes carry the number of their item, in whatever order th
   ]);
 });
 
-Deno.test("progress: it tells of each item that has ended, of failures, and of the total where it is known", async () => {
+Deno.test("progress: it reports each ended item, failures, and the total if it is known", async () => {
   const pool = new TaskPool(1);
   const odd = (n: number) => n % 2 === 1 ? n : Promise.reject(new Error("even"));
   const seen: unknown[] = [];
@@ -146,7 +146,7 @@ Deno.test("progress: it tells of each item that has ended, of failures, and of t
   await pool.join();
 });
 
-Deno.test("progress and hooks: what they throw or reject with is told by join(), and does no harm", async () => {
+Deno.test("progress and hooks: their errors are reported by join(), and have no other effect", async () => {
   const reason = new Error("hook");
   const pool = new TaskPool({
     size: 2,
@@ -167,7 +167,7 @@ Deno.test("progress and hooks: what they throw or reject with is told by join(),
   assertEquals(pool.stats.running, 0);
 });
 
-Deno.test("hooks: they are told of each start and end, with times, and stats add them up", async () => {
+Deno.test("hooks: they are called at each start and end, with times, and stats add them up", async () => {
   using time = new FakeTime();
   const clock = { now: () => time.now, wall: () => time.now };
   const events: unknown[] = [];
@@ -213,7 +213,7 @@ Deno.test("hooks: they are told of each start and end, with times, and stats add
   assertEquals(handles[0]!.state, "fulfilled");
 });
 
-Deno.test("timeouts go by monotonic time, whatever is done to the date", async () => {
+Deno.test("timeouts use monotonic time, even if the date changes", async () => {
   const { now } = Date;
   const pool = new TaskPool({ size: 2, timeout: 60_000 });
   const gate = held<number>();
@@ -233,7 +233,7 @@ Deno.test("timeouts go by monotonic time, whatever is done to the date", async (
   }
 });
 
-Deno.test("cancel(): a handle in the place of the reason is a TypeError, and cancels nothing", async () => {
+Deno.test("cancel(): a handle in place of the reason is a TypeError, and cancels nothing", async () => {
   const pool = new TaskPool(1);
   const gate = held<number>();
   const handle = pool.submit(gate.task);
@@ -249,7 +249,7 @@ Deno.test("cancel(): a handle in the place of the reason is a TypeError, and can
   await pool.join();
 });
 
-Deno.test("toString() and inspection give one line", () => {
+Deno.test("toString() and inspect give one line", () => {
   const pool = new TaskPool(3);
   assertEquals(Deno.inspect(pool), `${pool}`);
   assert(!`${pool}`.includes("\n"));

@@ -1,17 +1,18 @@
 import { assert, assertEquals, assertLess, assertRejects, assertStrictEquals } from "@std/assert";
 import { delay } from "@std/async";
 import { TaskPool } from "../../tasks/mod.ts";
-import { held, REASON, RejectionSpy } from "../support/held.ts";
+import { held, REASON } from "../support/held.ts";
+import { RejectionSpy } from "../support/spies.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
 import { Numbers, stalled } from "../support/inputs.ts";
 
-Deno.test("map(): the results are in the order of the items, whatever ends first", async () => {
+Deno.test("map(): the results are in the order of the items, whichever ends first", async () => {
   const pool = new TaskPool(3);
   const task = async (n: number, index: number) => (await microtasks(n * 9), [n, index]);
   assertEquals(await pool.map([3, 1, 2], task), [[3, 0], [1, 1], [2, 2]]);
 });
 
-Deno.test("map(): of nothing it gives nothing", async () => {
+Deno.test("map(): an empty input gives an empty result", async () => {
   const pool = new TaskPool(3);
   async function* none() {}
   assertEquals(await pool.map([], () => 1), []);
@@ -44,7 +45,7 @@ Deno.test("map(): it fails fast, aborts its siblings, and closes its input", asy
   await pool.join();
 });
 
-Deno.test("mapSettled(): a failure is a result like any other", async () => {
+Deno.test("mapSettled(): a failure is one of the results", async () => {
   const pool = new TaskPool(2);
   const task = (n: number) => n === 2 ? Promise.reject(REASON) : n;
   assertEquals(await pool.mapSettled([1, 2, 3], task), [
@@ -55,7 +56,7 @@ Deno.test("mapSettled(): a failure is a result like any other", async () => {
 });
 
 for (const kind of ["sync", "async"] as const) {
-  Deno.test(`map(): of an infinite ${kind} input it pulls no more than it works on`, async () => {
+  Deno.test(`map(): of an infinite ${kind} input it pulls no more items than are running`, async () => {
     const pool = new TaskPool(3);
     const numbers = new Numbers();
     const gate = held();
@@ -93,7 +94,7 @@ for (const kind of ["sync", "async"] as const) {
   }
 }
 
-Deno.test("stream(): of 1000 items, one taken, no more than size + 1 have started, where pooledMap starts 460", async () => {
+Deno.test("stream(): when one of 1000 results is taken, at most size + 1 items have started; pooledMap starts 460", async () => {
   const pool = new TaskPool(4);
   let started = 0;
   const stream = pool.stream(Array(1_000).keys(), async (n) => {
@@ -140,7 +141,7 @@ Deno.test("stream(): a throw in the loop closes the input and aborts the bodies"
   await pool.join();
 });
 
-Deno.test("stream(): results come as they are ready, or in the order of the items", async () => {
+Deno.test("stream(): results come in order of completion, or in the order of the items", async () => {
   const pool = new TaskPool(3);
   const wait = async (n: number) => (await microtasks(n * 20), n);
   assertEquals(await Array.fromAsync(pool.stream([3, 1, 2], wait)), [3, 1, 2]);
@@ -148,7 +149,7 @@ Deno.test("stream(): results come as they are ready, or in the order of the item
   assertEquals(completed, [1, 2, 3]);
 });
 
-Deno.test("stream(): one slow item holds up those after it in the order of input, within the window", async () => {
+Deno.test("stream(): in input order one slow item delays those after it, within the window", async () => {
   const pool = new TaskPool(3);
   const slow = held<number>();
   let started = 0;
@@ -168,7 +169,7 @@ Deno.test("stream(): one slow item holds up those after it in the order of input
   ]);
 });
 
-Deno.test("stream(): it ends with the first failure, after the results before it; a settled one goes on", async () => {
+Deno.test("stream(): it ends with the first failure, after the results before it; a settled stream goes on", async () => {
   const pool = new TaskPool(3);
   const task = (n: number) => n === 3 ? Promise.reject(REASON) : n;
   const seen: number[] = [];
@@ -186,7 +187,7 @@ Deno.test("stream(): it ends with the first failure, after the results before it
   ]);
 });
 
-Deno.test("stream(): after a failure nothing more is begun, while the results before it are awaited", async () => {
+Deno.test("stream(): after a failure no item is begun while the results before it are awaited", async () => {
   const pool = new TaskPool(2);
   const numbers = new Numbers();
   const slow = held<number>();
@@ -201,7 +202,7 @@ Deno.test("stream(): after a failure nothing more is begun, while the results be
   assertStrictEquals(await assertRejects(() => stream.next()), REASON);
 });
 
-Deno.test("stream(): several may ask at once; each gets its own, and the surplus the end", async () => {
+Deno.test("stream(): several next() may be pending; each gets its own result, and the surplus the end", async () => {
   const pool = new TaskPool(2);
   const stream = pool.stream([1, 2, 3], async (n) => (await delay(3 - n), n));
   const steps = await Promise.all(Array.from({ length: 40 }, () => stream.next()));
@@ -212,7 +213,7 @@ Deno.test("stream(): several may ask at once; each gets its own, and the surplus
   assertEquals(outcomes.map((each) => each.status), ["rejected", "fulfilled", "fulfilled"]);
 });
 
-Deno.test("stream(): one that rests holds no slot, and one that is never begun holds nothing", async () => {
+Deno.test("stream(): a stream between two results holds no slot, and one that is never begun holds nothing", async () => {
   const pool = new TaskPool(1);
   const stream = pool.stream([1, 2, 3], (n) => n);
   pool.stream(new Numbers().sync(), (n) => n);
@@ -250,7 +251,7 @@ Deno.test("return(): before the first next() it closes the input and begins noth
   assertEquals([closed, ran], [1, 0]);
 });
 
-Deno.test("return(): what the input throws when it is closed reaches whoever leaves the loop", async () => {
+Deno.test("return(): an error of the input's return() reaches the code that leaves the loop", async () => {
   const pool = new TaskPool(1);
   function* items() {
     try {
@@ -308,7 +309,7 @@ Deno.test("an input that stalls holds no slot, and can be cancelled", async () =
   await pool.join();
 });
 
-Deno.test("an input whose next() throws synchronously, or is stalled at return(), does no harm", async () => {
+Deno.test("an input whose next() throws synchronously, or stalls at return(), does no harm", async () => {
   const pool = new TaskPool(1);
   const throwing = {
     [Symbol.asyncIterator]: () => ({

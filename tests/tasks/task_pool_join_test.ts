@@ -7,7 +7,8 @@ import {
 } from "@std/assert";
 import { delay } from "@std/async";
 import { TaskPool } from "../../tasks/mod.ts";
-import { heeding, held, REASON, RejectionSpy } from "../support/held.ts";
+import { held, obeying, REASON } from "../support/held.ts";
+import { RejectionSpy } from "../support/spies.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
 import { turn } from "./_support.ts";
 
@@ -28,7 +29,7 @@ Deno.test("after: it runs in the same slot, and its value becomes the result", a
   assertEquals(seen.slice(6), ["fulfilled", "e", 1, "fulfilled", "e", 1]);
 });
 
-Deno.test("after: what it throws is the failure", async () => {
+Deno.test("after: its error is the failure of the task", async () => {
   const pool = new TaskPool(1);
   const after = (outcome: PromiseSettledResult<number>): string => {
     assertEquals(outcome, { status: "fulfilled", value: 1 });
@@ -39,7 +40,7 @@ Deno.test("after: what it throws is the failure", async () => {
   assertEquals(outcome, { index: 0, status: "rejected", reason: REASON });
 });
 
-Deno.test("join(): it waits for whatever is queued, running or mapped", async () => {
+Deno.test("join(): it waits for queued, running and mapped tasks", async () => {
   const pool = new TaskPool(1);
   const gates = [held(), held()];
   pool.submit(gates[0]!.task);
@@ -56,7 +57,7 @@ Deno.test("join(): it waits for whatever is queued, running or mapped", async ()
   await new TaskPool(1).join();
 });
 
-Deno.test("join(): it rejects, once, with the failures that nobody has read", async () => {
+Deno.test("join(): it rejects once with the unread failures", async () => {
   const pool = new TaskPool(2);
   const read = pool.submit(() => Promise.reject(new Error("read")));
   const readLate = pool.submit(() => Promise.reject(new Error("read late")));
@@ -74,14 +75,14 @@ Deno.test("join(): it rejects, once, with the failures that nobody has read", as
   await pool.join();
 });
 
-Deno.test("join(): of a million failures that nobody reads a thousand are kept, and all are counted", async () => {
+Deno.test("join(): of 2,500 unread failures a thousand are kept, and all are counted", async () => {
   const pool = new TaskPool(10);
   for (let i = 0; i < 2_500; i++) pool.submit(() => Promise.reject(REASON));
   const error = await assertRejects(() => pool.join(), AggregateError, "2500 tasks have failed");
   assertEquals(error.errors.length, 1_000);
 });
 
-Deno.test("no rejection of the pool's is ever an unhandled one", async () => {
+Deno.test("no rejection of a pool is unhandled", async () => {
   using spy = new RejectionSpy();
   const pool = new TaskPool(2);
   const fail = () => Promise.reject(REASON);
@@ -98,14 +99,14 @@ Deno.test("no rejection of the pool's is ever an unhandled one", async () => {
   pool.map([1], () => new Promise(() => {}), { signal: AbortSignal.abort() });
   await assertRejects(() => pool.join(), AggregateError);
   await cancelled;
-  const queued = [pool.run(heeding), pool.run(heeding), pool.run(heeding)];
+  const queued = [pool.run(obeying), pool.run(obeying), pool.run(obeying)];
   await pool.cancel(REASON);
   await Promise.allSettled(queued);
   await delay(5);
   assertEquals(spy.unhandled, []);
 });
 
-Deno.test("no call that nobody awaits leaves an unhandled rejection, whatever becomes of it", async () => {
+Deno.test("a call that is not awaited leaves no unhandled rejection, whatever its outcome", async () => {
   using spy = new RejectionSpy();
   const calls: Record<string, (pool: TaskPool) => unknown> = {
     "a spawn that is cancelled": (pool) => {

@@ -31,9 +31,9 @@ for (const nested of ["queue", "inline"] as const) {
     ...needs(name, PROCESS),
     async fn() {
       const { heaps, times } = (await measured())[nested];
-      // What the first part leaves is code; each task that was kept would be 50 B at least.
+      // The first part leaves compiled code; each kept task would take at least 50 B.
       assertLess(heaps.at(-1)! - heaps[0]!, 90_000 * 10);
-      // A step's time does not grow with the length of the chain; the machine may be busy.
+      // The time of a step must not grow with the length of the chain; the machine may be busy.
       assertLess(Math.min(...times.slice(5)), 2 * Math.max(...times.slice(0, 5)));
     },
   });
@@ -41,7 +41,7 @@ for (const nested of ["queue", "inline"] as const) {
 
 Deno.test({
   ...needs(
-    "memory: streams that were begun and forgotten are collected, and the pool is idle",
+    "memory: streams that were begun and dropped are collected, and the pool is idle",
     PROCESS,
   ),
   async fn() {

@@ -4,7 +4,7 @@ import { type StandstillEvent, TaskDeadlockError, TaskPool } from "../../tasks/m
 import { held } from "../support/held.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
 
-/** Every call that gives the pool work and waits for it. */
+/** Every call that submits work and waits for it. */
 const calls: Record<string, (pool: TaskPool) => Promise<unknown>> = {
   "run()": (pool) => pool.run(() => 1),
   "spawn()": (pool) => pool.spawn(() => 1),
@@ -16,7 +16,7 @@ const calls: Record<string, (pool: TaskPool) => Promise<unknown>> = {
   "batches()": (pool) => pool.batches([1], () => 1).next(),
 };
 
-/** Records what is reported of stalls. */
+/** Records the reported standstills. */
 function standstills() {
   const events: StandstillEvent[] = [];
   const { promise: first, resolve } = Promise.withResolvers<void>();
@@ -30,7 +30,7 @@ function standstills() {
 for (const nested of ["queue", "inline"] as const) {
   for (const size of [1, 4]) {
     for (const how of ["run()", "submit()", "map()", "stream()"] as const) {
-      Deno.test(`nested ${nested}: a crawl by ${how} that nobody awaits loses no page at size ${size}`, async () => {
+      Deno.test(`nested ${nested}: a crawl by ${how} without awaiting loses no page at size ${size}`, async () => {
         const { events, hooks } = standstills();
         const pool = new TaskPool({ size, nested, hooks });
         let pages = 0;
@@ -54,7 +54,7 @@ for (const nested of ["queue", "inline"] as const) {
 }
 
 for (const [name, call] of Object.entries(calls)) {
-  Deno.test(`nested "queue": tasks that each await ${name} stand still, which is told once, and nothing fails`, async () => {
+  Deno.test(`nested "queue": tasks that each await ${name} stand still, which is reported once, and nothing fails`, async () => {
     for (const before of [() => undefined, () => delay(1)]) {
       const { events, hooks } = standstills();
       const pool = new TaskPool({ size: 2, hooks });
@@ -85,7 +85,7 @@ for (const [name, call] of Object.entries(calls)) {
     assertEquals([pool.stats.running, pool.stats.queued, events], [0, 0, []]);
   });
 
-  Deno.test(`nested "throw": ${name} is refused, whether or not there is room`, async () => {
+  Deno.test(`nested "throw": ${name} is refused with and without free slots`, async () => {
     const pool = new TaskPool({ size: 9, nested: "throw" });
     const nest = [async () => await call(pool), () => delay(1).then(() => call(pool))];
     for (const task of nest) {
@@ -98,7 +98,7 @@ for (const [name, call] of Object.entries(calls)) {
   });
 }
 
-Deno.test('nested "inline": never more than size run beside those that wait, one after the other in each slot', async () => {
+Deno.test('nested "inline": no more than size run, not counting their waiting parents, one after the other in each slot', async () => {
   const pool = new TaskPool({ size: 2, nested: "inline" });
   let [leaves, most] = [0, 0];
   const leaf = async () => {
@@ -114,7 +114,7 @@ Deno.test('nested "inline": never more than size run beside those that wait, one
   assertEquals([most, leaves, pool.isIdle], [2, 0, true]);
 });
 
-Deno.test('nested "inline": a slot is held until the work that nobody awaits has ended in it', async () => {
+Deno.test('nested "inline": a slot is held until unawaited nested work has ended in it', async () => {
   const pool = new TaskPool({ size: 1, nested: "inline" });
   const gate = held();
   await pool.run(() => void pool.run(gate.task));
@@ -127,7 +127,7 @@ Deno.test('nested "inline": a slot is held until the work that nobody awaits has
   await pool.join();
 });
 
-Deno.test('nested "inline": an item of a map waits for what it has given before the next begins', async () => {
+Deno.test('nested "inline": the next item of a map begins after the nested work of the one before', async () => {
   const pool = new TaskPool({ size: 1, nested: "inline" });
   const order: string[] = [];
   await pool.map([1, 2], (n) => {
@@ -153,7 +153,7 @@ Deno.test("nested: a pool with long tasks and a queue does not stand still", asy
   const pool = new TaskPool({ size: 2, hooks });
   const gate = held();
   pool.submit(() => pool.run(() => 1));
-  pool.submit(gate.task); // waits for something else
+  pool.submit(gate.task); // does not wait for the pool
   pool.submit(() => 2);
   const join = new Outcome(pool.join());
   await delay(300);
@@ -163,7 +163,7 @@ Deno.test("nested: a pool with long tasks and a queue does not stand still", asy
   assertEquals(pool.stats.standstills, 0);
 });
 
-Deno.test("nested: a standstill of tasks that are not all known is told too, after a second", async () => {
+Deno.test("nested: a standstill with tasks of unknown state is reported after a second", async () => {
   const { events, hooks } = standstills();
   const pool = new TaskPool({ size: 6, hooks });
   const runs = Array.from(
@@ -203,7 +203,7 @@ Deno.test("nested: a busy event loop is no standstill", async () => {
   assertEquals([await outer.result, pool.stats.standstills], [undefined, 0]);
 });
 
-Deno.test("nested: a scope and a disposal wait on where the pool stands still, as others may move it", async () => {
+Deno.test("nested: a scope and a disposal go on waiting at a standstill, as other code may end it", async () => {
   const { events, first, hooks } = standstills();
   let inner!: TaskPool;
   const ending = TaskPool.scope({ size: 1, hooks }, (pool) => {
@@ -218,7 +218,7 @@ Deno.test("nested: a scope and a disposal wait on where the pool stands still, a
   assertEquals(scope.state, "fulfilled");
 });
 
-Deno.test("nested: another pool's task may wait, and what a task has left behind may too", async () => {
+Deno.test("nested: a task of another pool may wait, and so may code that outlives its task", async () => {
   const [outer, inner] = [
     new TaskPool({ size: 1, nested: "throw" }),
     new TaskPool({ size: 1, nested: "throw" }),
@@ -237,7 +237,7 @@ Deno.test("nested: another pool's task may wait, and what a task has left behind
   assertEquals(await left, 2);
 });
 
-Deno.test('nested "throw": a refused submission throws, and one that nobody reads is told by join()', async () => {
+Deno.test('nested "throw": a refused submission throws, and an unread one is reported by join()', async () => {
   const pool = new TaskPool({ size: 2, nested: "throw" });
   await pool.run(() => {
     assertThrows(() => pool.submit(() => 1), TaskDeadlockError);

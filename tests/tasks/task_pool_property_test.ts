@@ -29,12 +29,12 @@ const KINDS = [
 const step = fc.record({
   kind: fc.constantFrom(...KINDS),
   n: fc.nat({ max: 6 }),
-  /** How much of what follows has happened before the next step. */
+  /** The number of microtasks before the next step. */
   pause: fc.constantFrom(0, 1, 2, 3, 5, 8, 64),
 });
 type Step = typeof step extends fc.Arbitrary<infer S> ? S : never;
 
-/** A pool, what has been asked of it, and the bodies that really run. */
+/** A pool, the calls made to it, and the bodies that are running. */
 class World {
   readonly pool: TaskPool;
   readonly #bodies: { end(): void; fail(reason: unknown): void }[] = [];
@@ -62,7 +62,7 @@ class World {
     }
   }
 
-  /** Ends all, and sees that nothing is left hanging, and nothing was lost. */
+  /** Ends everything, and checks that nothing hangs and nothing was lost. */
   async finish(): Promise<void> {
     this.pool.resume();
     for (const stream of this.#streams) this.#await(stream.return!());
@@ -193,7 +193,7 @@ class World {
 }
 
 for (const nested of ["throw", "inline", undefined] as const) {
-  Deno.test(`TaskPool, nested ${nested}: whatever is done to it, no more than size run, and everything settles`, async () => {
+  Deno.test(`TaskPool, nested ${nested}: in random sequences of operations no more than size run, and everything settles`, async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
         const world = new World(nested);

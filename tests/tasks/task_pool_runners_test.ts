@@ -4,7 +4,7 @@ import { type Run, type Runner, Runners } from "../../tasks/_runner.ts";
 
 const run: Run = { weight: 1, ended: () => {} };
 
-Deno.test("the runners: those that are busy are known, in whatever order they end", () => {
+Deno.test("the runners: the busy ones are known, in whatever order they end", () => {
   fc.assert(fc.property(fc.array(fc.nat(), { maxLength: 500 }), (ends) => {
     const runners = new Runners<Run>();
     const busy = new Map<Run, Runner<Run>>();
@@ -22,7 +22,7 @@ Deno.test("the runners: those that are busy are known, in whatever order they en
   }));
 });
 
-Deno.test("the runners: after a burst few are kept, and they keep nothing of what has run", () => {
+Deno.test("the runners: after a burst few are kept, and these hold no reference to ended tasks", () => {
   const runners = new Runners<Run>();
   const burst = Array.from({ length: 10_000 }, () => runners.take({ ...run }, undefined));
   for (const runner of burst) runners.release(runner);

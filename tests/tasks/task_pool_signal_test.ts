@@ -9,7 +9,7 @@ import {
 import { FakeTime } from "@std/testing/time";
 import { type TaskHandle, TaskPool, TaskTimeoutError } from "../../tasks/mod.ts";
 import { assertCheap, processorTime } from "../support/cpu.ts";
-import { heeding, held, REASON } from "../support/held.ts";
+import { held, obeying, REASON } from "../support/held.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
 import { ListenerSpy, TimerSpy } from "../support/spies.ts";
 import { clockOf } from "./_support.ts";
@@ -36,7 +36,7 @@ Deno.test("signal: an aborted map rejects with the reason, starts no more, and c
   assertEquals([started, pool.stats.overdue, pool.stats.cancelled], [2, 0, 2]);
 });
 
-Deno.test("signal: one that is aborted before has nothing run", async () => {
+Deno.test("signal: with a signal that is already aborted nothing runs", async () => {
   const pool = new TaskPool(2);
   const signal = AbortSignal.abort(REASON);
   let ran = 0;
@@ -55,11 +55,11 @@ Deno.test("signal: one that is aborted before has nothing run", async () => {
   await pool.join();
 });
 
-Deno.test("signal: the pool's own cancels everything, and refuses what comes later", async () => {
+Deno.test("signal: the pool's signal cancels everything, and refuses later tasks", async () => {
   const controller = new AbortController();
   const pool = new TaskPool({ size: 2, signal: controller.signal });
-  const running = pool.submit(heeding);
-  const map = new Outcome(pool.map([1, 2], (_n, _i, context) => heeding(context)));
+  const running = pool.submit(obeying);
+  const map = new Outcome(pool.map([1, 2], (_n, _i, context) => obeying(context)));
   const queued = pool.submit(() => 1);
   const stream = pool.stream([1, 2, 3], (n) => n);
   const next = new Outcome(stream.next());
@@ -72,7 +72,7 @@ Deno.test("signal: the pool's own cancels everything, and refuses what comes lat
   assertStrictEquals(await assertRejects(() => pool.run(() => 1)), REASON);
 });
 
-Deno.test("signal: the pool's own reaches a stream that rests between two items", async () => {
+Deno.test("signal: the pool's signal reaches a stream between two items", async () => {
   const controller = new AbortController();
   const pool = new TaskPool({ size: 1, signal: controller.signal });
   const stream = pool.stream([1, 2, 3], (n) => n);
@@ -83,7 +83,7 @@ Deno.test("signal: the pool's own reaches a stream that rests between two items"
   assertEquals((await stream.next()).done, true);
 });
 
-Deno.test("signal: the pool's own has a listener only while there is something to stop", async () => {
+Deno.test("signal: the pool's signal has a listener only while there is work to stop", async () => {
   using spy = new ListenerSpy();
   const { signal } = new AbortController();
   const pool = new TaskPool({ size: 2, signal });
@@ -96,11 +96,11 @@ Deno.test("signal: the pool's own has a listener only while there is something t
   assertEquals([spy.on(signal), spy.added], [0, 1]);
 });
 
-Deno.test("signal: 20,000 tasks on one are aborted in linear time, with one listener, and none is left", async () => {
+Deno.test("signal: 20,000 tasks on one signal are aborted in linear time, with one listener, which is removed", async () => {
   await assertCheap(abortMany, 20_000);
 });
 
-/** What it costs to abort so many queued tasks by their one signal. */
+/** The cost of aborting `count` queued tasks by one signal. */
 async function abortMany(count: number): Promise<number> {
   const pool = new TaskPool(1);
   const gate = held();
@@ -122,7 +122,7 @@ async function abortMany(count: number): Promise<number> {
   return total;
 }
 
-Deno.test("signal: when the tasks have ended, no listener is left on it", async () => {
+Deno.test("signal: when the tasks have ended, it has no listener", async () => {
   using spy = new ListenerSpy();
   const { signal } = new AbortController();
   const pool = new TaskPool(2);
@@ -159,7 +159,7 @@ Deno.test("timeout: a task keeps its slot until its body has ended, so that no m
   assertEquals([most, pool.stats.overdue, pool.stats.running], [2, 0, 0]);
 });
 
-Deno.test("timeout: the caller is told at once, the body by its signal, and it counts as overdue", async () => {
+Deno.test("timeout: the caller rejects at once, the body is told by its signal, and it counts as overdue", async () => {
   using time = new FakeTime();
   const pool = new TaskPool({ size: 1, timeout: 50, ...clockOf(time) });
   const slow = held<number>();
@@ -177,7 +177,7 @@ Deno.test("timeout: the caller is told at once, the body by its signal, and it c
   assertEquals([first.state, pool.stats.overdue, pool.stats.rejected], ["rejected", 0, 1]);
 });
 
-Deno.test("timeout: a task's own comes before the pool's, and Infinity is for ever", async () => {
+Deno.test("timeout: a task's timeout overrides the pool's, and Infinity means none", async () => {
   using time = new FakeTime();
   const pool = new TaskPool({ size: 3, timeout: 50, ...clockOf(time) });
   const gate = held<number>();
@@ -215,7 +215,7 @@ Deno.test("timeout: it counts from the call of the body, not from the submission
   await pool.join();
 });
 
-Deno.test("timeout: an item of a map keeps its slot too, and only it fails in mapSettled()", async () => {
+Deno.test("timeout: an item of a map also keeps its slot, and only this item fails in mapSettled()", async () => {
   using time = new FakeTime();
   const pool = new TaskPool({ size: 1, ...clockOf(time) });
   const slow = held<number>();
@@ -231,7 +231,7 @@ Deno.test("timeout: an item of a map keeps its slot too, and only it fails in ma
   assertEquals(pool.stats.overdue, 0);
 });
 
-Deno.test("timeout: an item's ends a map, and the next of a stream", async () => {
+Deno.test("timeout: the timeout of an item ends a map, and rejects the next() of a stream", async () => {
   using time = new FakeTime();
   const pool = new TaskPool({ size: 4, ...clockOf(time) });
   const gate = held();

@@ -5,13 +5,13 @@ import { StallServer } from "../support/stall_server.ts";
 
 const LIMIT = 150;
 
-/** Holds up the event loop. */
+/** Blocks the event loop. */
 function stall(duration: number): void {
   const end = performance.now() + duration;
   while (performance.now() < end);
 }
 
-Deno.test("a stall of the event loop longer than the timeout fails no task whose reply came in time", async () => {
+Deno.test("a stall longer than the timeout fails no task whose reply came in time", async () => {
   using server = await StallServer.start("tcp", { delay: 20 });
   await using pool = new Pool(tcp({ port: server.port }), { maxSize: 5 });
   await pool.warm(5);
@@ -21,14 +21,14 @@ Deno.test("a stall of the event loop longer than the timeout fails no task whose
       Array.from({ length: 5 }, (_, id) => `${round}.${id}`),
       (text) => pool.use((conn) => roundTrip(conn, text)),
     );
-    await new Promise((resolve) => setTimeout(resolve, 0)); // the requests are on their way
+    await new Promise((resolve) => setTimeout(resolve, 0)); // the requests have been sent
     stall(400);
     const outcomes = await replies;
     assertEquals(outcomes.map(({ status }) => status), Array(5).fill("fulfilled"));
   }
 });
 
-Deno.test("a task that has no reply is ended by its timeout, also after a stall", async () => {
+Deno.test("a task without a reply is ended by its timeout, also after a stall", async () => {
   await using tasks = new TaskPool({ size: 1, timeout: LIMIT, onDispose: "cancel" });
   const never = tasks.run(({ signal }) =>
     new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)))

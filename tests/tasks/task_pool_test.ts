@@ -16,15 +16,17 @@ for (const size of [0, 1.5, NaN, -1]) {
   });
 }
 
-Deno.test("TaskPool(): what is no size is a TypeError", () => {
+Deno.test("TaskPool(): an invalid size is a TypeError", () => {
   assertThrows(() => new TaskPool("3" as unknown as number), TypeError, "Cannot create");
+  assertThrows(() => new TaskPool(undefined as unknown as number), TypeError, "'size'");
   assertThrows(() => new TaskPool({} as TaskPoolOptions), TypeError, "'size'");
   assertThrows(() => new TaskPool({ size: "3" as unknown as number }), TypeError, "'size'");
 });
 
-Deno.test("TaskPool(): an unknown option, or one of the wrong kind, is refused by name", () => {
+Deno.test("TaskPool(): an unknown option, or one of the wrong type, is refused by name", () => {
   const make = (options: object) => () => new TaskPool({ size: 1, ...options } as TaskPoolOptions);
   assertThrows(make({ sizes: 2 }), TypeError, "'sizes' is not an option");
+  assertThrows(make({ size: undefined, limit: 2 }), TypeError, "'limit' is not an option");
   assertThrows(make({ maxQueued: -1 }), RangeError, "'maxQueued'");
   assertThrows(make({ timeout: 0 }), RangeError, "'timeout'");
   assertThrows(make({ signal: {} }), TypeError, "'signal'");
@@ -32,7 +34,7 @@ Deno.test("TaskPool(): an unknown option, or one of the wrong kind, is refused b
   assertThrows(make({ nested: true }), TypeError, "'nested'");
 });
 
-Deno.test("TaskPool(): one of size Infinity runs all at once", async () => {
+Deno.test("TaskPool(): with size Infinity all tasks run at once", async () => {
   const pool = new TaskPool(Infinity);
   const gate = held();
   const map = pool.map(Array.from({ length: 100 }).keys(), gate.task);
@@ -42,7 +44,7 @@ Deno.test("TaskPool(): one of size Infinity runs all at once", async () => {
   assertEquals((await map).length, 100);
 });
 
-Deno.test("submit(): what is no function, and options that are none, are refused at once", async () => {
+Deno.test("submit(): an invalid task and invalid options are refused at once", async () => {
   const pool = new TaskPool(1);
   const none = "task" as unknown as () => void;
   assertThrows(() => pool.submit(none), TypeError, "'task' must be a function: received \"task\"");
@@ -68,7 +70,7 @@ Deno.test("submit(): it returns at once, and the body is called later", async ()
   assertStrictEquals(handle.result, handle.result);
 });
 
-Deno.test("submit(): no more than size run at once, first come, first served", async () => {
+Deno.test("submit(): no more than size run at once, in order of arrival", async () => {
   const pool = new TaskPool(2);
   const tasks = [held<number>(), held<number>(), held<number>()];
   const handles = tasks.map(({ task }) => pool.submit(task));
@@ -124,7 +126,7 @@ Deno.test("submit(): each body runs in the async context of its caller", async (
   }
 });
 
-Deno.test("submit(): a rejection with undefined, a synchronous throw and a returned Error are what they are", async () => {
+Deno.test("submit(): a rejection with undefined, a synchronous throw and a returned Error are passed on unchanged", async () => {
   const pool = new TaskPool(1);
   const outcomes = [
     pool.submit(() => Promise.reject(undefined)),
@@ -142,7 +144,7 @@ Deno.test("submit(): a rejection with undefined, a synchronous throw and a retur
   assertEquals(await pool.run(() => 1), 1);
 });
 
-Deno.test("map(): a rejection with undefined is a rejection there too", async () => {
+Deno.test("map(): a rejection with undefined rejects", async () => {
   const pool = new TaskPool(1);
   const map = new Outcome(pool.map([1], () => Promise.reject(undefined)));
   const results = await Array.fromAsync(pool.streamSettled([1], () => Promise.reject(undefined)));
@@ -153,7 +155,7 @@ Deno.test("map(): a rejection with undefined is a rejection there too", async ()
   assertEquals([stream.state, stream.error], ["rejected", undefined]);
 });
 
-Deno.test("submit(): what a task returns may be any thenable", async () => {
+Deno.test("submit(): a task may return any thenable", async () => {
   const pool = new TaskPool(1);
   const thenable: PromiseLike<number> = {
     then: (resolve) => Promise.resolve(7).then(resolve),
@@ -162,7 +164,7 @@ Deno.test("submit(): what a task returns may be any thenable", async () => {
   assertEquals(await pool.map([1, 2], () => thenable), [7, 7]);
 });
 
-Deno.test("submit(): the signal is made when it is first read, one for each task", async () => {
+Deno.test("submit(): the signal is created when it is first read, one for each task", async () => {
   const pool = new TaskPool(2);
   const made = AbortController;
   let count = 0;
@@ -187,7 +189,7 @@ Deno.test("submit(): the signal is made when it is first read, one for each task
   }
 });
 
-Deno.test("spawn(): it gives the handle, which is no thenable, once the body is called", async () => {
+Deno.test("spawn(): it resolves to the handle, which is no thenable, once the body is called", async () => {
   const pool = new TaskPool(1);
   const gate = held<number>();
   const first = await pool.spawn(gate.task);
@@ -201,13 +203,13 @@ Deno.test("spawn(): it gives the handle, which is no thenable, once the body is 
   assertEquals("then" in first, false);
 });
 
-Deno.test("spawn(): it gives the handle of a task that fails, too", async () => {
+Deno.test("spawn(): it resolves to the handle of a task that fails", async () => {
   const pool = new TaskPool(1);
   const handle = await pool.spawn(() => Promise.reject(REASON));
   assertEquals(await handle.outcome(), { status: "rejected", reason: REASON });
 });
 
-Deno.test("trySubmit(): it takes a task only if there is room now, and nobody before it", async () => {
+Deno.test("trySubmit(): it takes a task only if there is a free slot and no task waits", async () => {
   const pool = new TaskPool(1);
   const gate = held();
   const handle = pool.trySubmit(gate.task);
@@ -221,7 +223,7 @@ Deno.test("trySubmit(): it takes a task only if there is room now, and nobody be
   assertEquals(await pool.trySubmit(() => 1)?.result, 1);
 });
 
-Deno.test("submitAll(): a handle for each item, in order", async () => {
+Deno.test("submitAll(): it returns a handle for each item, in order", async () => {
   const pool = new TaskPool(2);
   const handles = pool.submitAll(new Set(["a", "b", "c"]), (item, index) => item + index);
   assertEquals(handles.map((each) => each.state), ["queued", "queued", "queued"]);
@@ -242,7 +244,7 @@ Deno.test("submitAll(): it queues all or none", async () => {
   assertEquals(await Promise.all(handles.map((each) => each.result)), [1, 2, 3]);
 });
 
-Deno.test("priority: higher ones start first, and keep their order among themselves", async () => {
+Deno.test("priority: higher ones start first, in order of arrival within a priority", async () => {
   const pool = new TaskPool(1);
   pool.pause();
   const ran: string[] = [];
@@ -254,7 +256,7 @@ Deno.test("priority: higher ones start first, and keep their order among themsel
   assertEquals(ran.join(""), "bcaed");
 });
 
-Deno.test("priority: a map and single tasks of one priority are served in one line", async () => {
+Deno.test("priority: a map and single tasks of one priority share one queue", async () => {
   const pool = new TaskPool(1);
   const ran: string[] = [];
   pool.pause();
@@ -268,7 +270,7 @@ Deno.test("priority: a map and single tasks of one priority are served in one li
   assertEquals(ran.join(""), "abcdz");
 });
 
-Deno.test("priority: ten thousand different ones keep their order, and cost no level each", async () => {
+Deno.test("priority: ten thousand different priorities are served in order", async () => {
   const pool = new TaskPool(3);
   pool.pause();
   const ran: number[] = [];

@@ -1,4 +1,4 @@
-/** What OTLP says of one series. */
+/** The data of one series in OTLP. */
 export interface Point {
   readonly attributes: Readonly<Record<string, string | number | boolean>>;
   /** Of a sum or a gauge. */
@@ -10,7 +10,7 @@ export interface Point {
   readonly buckets?: readonly number[];
 }
 
-/** A metric as it was received last. */
+/** The latest state of a metric. */
 export interface ReceivedMetric {
   readonly name: string;
   readonly unit: string;
@@ -20,7 +20,7 @@ export interface ReceivedMetric {
   readonly points: readonly Point[];
 }
 
-/** A span that has ended. Times are in milliseconds since 1970. */
+/** An ended span. Times are in milliseconds since 1970. */
 export interface ReceivedSpan {
   readonly name: string;
   readonly id: string;
@@ -33,7 +33,7 @@ export interface ReceivedSpan {
   readonly attributes: Point["attributes"];
 }
 
-/** A real receiver of OTLP over HTTP, as JSON, on loopback. Disposing of it ends it. */
+/** A receiver of OTLP over HTTP with JSON on loopback. Disposing of it ends it. */
 export class OtlpReceiver implements AsyncDisposable {
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
   readonly #metrics = new Map<string, ReceivedMetric>();
@@ -52,7 +52,7 @@ export class OtlpReceiver implements AsyncDisposable {
     return new OtlpReceiver();
   }
 
-  /** What makes Deno export to it, often. */
+  /** The environment that makes Deno export to it at short intervals. */
   get env(): Record<string, string> {
     return {
       OTEL_DENO: "true",
@@ -64,7 +64,7 @@ export class OtlpReceiver implements AsyncDisposable {
     };
   }
 
-  /** How often metrics have come. */
+  /** The number of received exports of metrics. */
   get exports(): number {
     return this.#exports;
   }
@@ -73,14 +73,14 @@ export class OtlpReceiver implements AsyncDisposable {
     return this.#metrics.get(name);
   }
 
-  /** The one point of a metric that has all of these attributes. */
+  /** The only point of a metric with all of these attributes. */
   point(name: string, attributes: Point["attributes"]): Point | undefined {
     return this.#metrics.get(name)?.points.find((point) =>
       Object.entries(attributes).every(([key, value]) => point.attributes[key] === value)
     );
   }
 
-  /** Waits until a condition holds after something has been received. */
+  /** Waits until a condition holds after an export. */
   async until(holds: () => boolean): Promise<void> {
     if (holds()) return;
     await new Promise<void>((resolve) => this.#waiting.push({ holds, resolve }));
@@ -100,7 +100,7 @@ export class OtlpReceiver implements AsyncDisposable {
     return Response.json({});
   }
 
-  /** Each export has all there is: what is not in it has gone. */
+  /** Each export is complete: a series that is not in it has gone. */
   #takeMetrics({ resourceMetrics }: { resourceMetrics: Group<"scopeMetrics", "metrics">[] }): void {
     this.#exports++;
     this.#metrics.clear();

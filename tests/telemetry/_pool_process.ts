@@ -1,6 +1,6 @@
 /**
- * Pools that are instrumented, in a process whose telemetry is on. It does what is
- * to be counted, says `ready`, and keeps its state until its input ends.
+ * Instrumented pools, in a process whose telemetry is on. It makes the calls to be
+ * counted, prints `ready`, and keeps its state until its input ends.
  *
  *     deno run --allow-net tests/telemetry/_pool_process.ts metrics|spans|off
  *
@@ -17,7 +17,7 @@ const server = EchoServer.listen();
 const { port } = server;
 const connector = tcp({ hostname: "127.0.0.1", port });
 
-/** What the pool itself says of its times, in milliseconds. */
+/** The pool's own times, in milliseconds. */
 let durations = {};
 
 async function metrics(): Promise<Disposable[]> {

@@ -3,7 +3,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { KeyedPool, Pool, TaskPool } from "../../mod.ts";
 import { instrument } from "../../telemetry/mod.ts";
 
-/** Hears what is published on channels. */
+/** Records the messages of channels. */
 class Messages implements Disposable {
   readonly #channels: [name: string, listener: (message: unknown) => void][];
   readonly all: [name: string, message: Record<string, unknown>][] = [];
@@ -48,7 +48,7 @@ Deno.test("telemetry: channels of node:diagnostics_channel have the events of a 
   ]);
 });
 
-Deno.test("telemetry: channels say which key it was", async () => {
+Deno.test("telemetry: channels have the key", async () => {
   using messages = new Messages("acquire");
   await using pool = new KeyedPool((_key: string) => ({ connect: () => ({}), close: () => {} }), {
     name: "hosts",
@@ -76,7 +76,7 @@ Deno.test("telemetry: channels have the events of a task pool", async () => {
   assertEquals(messages.all[1]![1].outcome, "fulfilled");
 });
 
-Deno.test("telemetry: options that are not valid are refused, and named", async () => {
+Deno.test("telemetry: invalid options are refused by name", async () => {
   await using pool = new Pool(() => ({}));
   assertThrows(() => instrument(pool, { maxKeys: -1 }), RangeError, "maxKeys");
   assertThrows(() => instrument(pool, { meters: {} } as never), TypeError, "meters");

@@ -17,7 +17,7 @@ import {
   TracerProvider,
 } from "./_npm.ts";
 
-/** OpenTelemetry's own SDK, which keeps what it gets. */
+/** OpenTelemetry's SDK with exporters in memory. */
 class Sdk implements AsyncDisposable {
   readonly #exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
   readonly #spans = new InMemorySpanExporter();
@@ -39,7 +39,7 @@ class Sdk implements AsyncDisposable {
     return this.#spans.getFinishedSpans();
   }
 
-  /** All values of a metric that are there now, by their labels as JSON. */
+  /** The present values of a metric, by their labels as JSON. */
   async collect(name: string): Promise<Record<string, unknown>> {
     this.#exporter.reset();
     await this.meters.forceFlush();
@@ -88,7 +88,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...needs("telemetry: what is registered with OpenTelemetry's API is found", PROCESS),
+  ...needs("telemetry: providers registered with OpenTelemetry's API are found", PROCESS),
   async fn() {
     await using sdk = new Sdk();
     metrics.setGlobalMeterProvider(sdk.meters);
@@ -117,7 +117,10 @@ Deno.test({
 });
 
 Deno.test({
-  ...needs("telemetry: pools of one name are told apart, and off is off", PROCESS),
+  ...needs(
+    "telemetry: pools of one name get different names, and a disposed one is not measured",
+    PROCESS,
+  ),
   async fn() {
     await using sdk = new Sdk();
     const meter: Meter = sdk.meters.getMeter("app");
@@ -135,7 +138,7 @@ Deno.test({
     one.resize(7);
     await one.use(() => {});
     assertEquals(await sdk.collect("db.client.connection.wait_time"), { '["things"]': 1 });
-    // The SDK repeats what it was given last; it is given nothing any more.
+    // The SDK repeats the last values; it gets no new ones.
     assertEquals((await sdk.collect("db.client.connection.max"))['["things"]'], 10);
     using _again = instrument(one, { meter });
     assertEquals((await sdk.collect("db.client.connection.max"))['["things"]'], 7);
@@ -160,7 +163,7 @@ Deno.test({
 
 Deno.test({
   ...needs(
-    "telemetry: without tracer the methods of a pool are not touched, and with it, are given back",
+    "telemetry: without a tracer the methods of a pool stay unchanged, and with one they are restored",
     PROCESS,
   ),
   async fn() {

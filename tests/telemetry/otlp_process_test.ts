@@ -3,12 +3,12 @@ import type { PoolDurations } from "../../pool/mod.ts";
 import { needs, PROCESS } from "../support/needs.ts";
 import { OtlpReceiver } from "./_otlp_receiver.ts";
 
-/** The process of `_pool_process.ts`, which keeps its state until it is disposed of. */
+/** The process of `_pool_process.ts`, which keeps its state until disposed. */
 class PoolProcess implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #output: ReadableStreamDefaultReader<string>;
   port = 0;
-  /** What the pool itself says of its times, in milliseconds. */
+  /** The pool's own times, in milliseconds. */
   durations!: PoolDurations;
 
   private constructor(child: Deno.ChildProcess) {
@@ -59,7 +59,7 @@ Deno.test({
     await using receiver = OtlpReceiver.listen();
     await using process = await PoolProcess.start("metrics", receiver.env);
     const exports = receiver.exports;
-    await receiver.until(() => receiver.exports >= exports + 2); // one is of all that is there now
+    await receiver.until(() => receiver.exports >= exports + 2); // one of them has the present state
     const cache = pool("cache", { zone: "a" });
     const value = (name: string, attributes: Record<string, string>) =>
       receiver.point(name, attributes)?.value;
@@ -84,7 +84,7 @@ Deno.test({
       }
     });
 
-    await t.step("with how many are idle, used and waited for", () => {
+    await t.step("with the counts of idle, used and awaited connections", () => {
       const states = (name: string) =>
         ["idle", "used"].map((state) =>
           value("db.client.connection.count", pool(name, { "db.client.connection.state": state }))
@@ -95,7 +95,7 @@ Deno.test({
       assertEquals(value("db.client.connection.pending_requests", pool("spare")), 0);
     });
 
-    await t.step("with the bounds, where there are some", () => {
+    await t.step("with the bounds, if there are any", () => {
       assertEquals(value("db.client.connection.max", cache), 3);
       assertEquals(value("db.client.connection.idle.max", cache), 2);
       assertEquals(value("db.client.connection.idle.min", cache), 1);
@@ -103,7 +103,7 @@ Deno.test({
       assertEquals(value("db.client.connection.idle.min", pool("spare")), 0);
     });
 
-    await t.step("with a number after a name that is taken", () => {
+    await t.step("with a number after a duplicate name", () => {
       assertEquals(value("db.client.connection.max", pool("spare#2")), 10);
     });
 
@@ -143,7 +143,7 @@ Deno.test({
       assert(receiver.point("sockpool.lease.age.max", cache)!.value! > 0);
     });
 
-    await t.step("with a label for each of so many keys, and one for all others", () => {
+    await t.step("with a label for each of the first keys, and one for all others", () => {
       const used = (key: string) =>
         value(
           "db.client.connection.count",
@@ -158,7 +158,7 @@ Deno.test({
       assertEquals(counts.sort(), [["a", 1], ["b", 2], ["other", 2]]);
     });
 
-    await t.step("with tasks that run, wait and have ended", () => {
+    await t.step("with running, waiting and ended tasks", () => {
       const tasks = { "sockpool.task.pool.name": "thumbnails" };
       const count = (state: string) =>
         value("sockpool.task.count", { ...tasks, "sockpool.task.state": state });
@@ -175,7 +175,7 @@ Deno.test({
 
 Deno.test({
   ...needs(
-    "telemetry: a span of each acquire is within its caller's, and a dial's within that",
+    "telemetry: the span of an acquire is a child of its caller's, and the span of a dial a child of that",
     PROCESS,
   ),
   async fn() {
@@ -195,7 +195,7 @@ Deno.test({
       assertEquals(acquireOf(name).length, 1, name);
       assertEquals(acquireOf(name)[0]!.traceId, request(name).traceId);
     }
-    assertEquals(named("sockpool.acquire").length, 6); // one is that of no request
+    assertEquals(named("sockpool.acquire").length, 6); // one is outside of a request
     const [first, second, third, fourth, fifth] = REQUESTS.map((name) => acquireOf(name)[0]!);
     assertEquals(first!.attributes["sockpool.lease.reused"], false);
     assertEquals(second!.attributes["sockpool.lease.reused"], true);
@@ -217,7 +217,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...needs("telemetry: nothing is measured any more when the instrument is disposed of", PROCESS),
+  ...needs("telemetry: disposing of the instrument ends all measurements", PROCESS),
   async fn() {
     await using receiver = OtlpReceiver.listen();
     await using _process = await PoolProcess.start("off", receiver.env);

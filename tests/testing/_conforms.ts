@@ -2,10 +2,10 @@ import type { Connector, Lease } from "../../pool/mod.ts";
 import { type ConnectorSubject, testConnector } from "../../testing/mod.ts";
 import type { EchoServer } from "../support/echo_server.ts";
 
-/** A connector, what can be done to its other side, and the server that is there. */
+/** A connector, the ways to act on its peer, and the server. */
 export type Served<T, L extends Lease<T>> = ConnectorSubject<T, L> & AsyncDisposable;
 
-/** Registers the scenarios of the kit as tests, each with a server of its own; those apart for which something lacks. */
+/** Registers the scenarios of the kit as tests, each with its own server, except those that need something missing. */
 export function conforms<T, L extends Lease<T>>(
   what: string,
   lacks: readonly string[],
@@ -23,13 +23,13 @@ export function conforms<T, L extends Lease<T>>(
   }
 }
 
-/** A lease on a socket, as far as these tests use it. */
+/** The part of a socket lease that these tests use. */
 type ConnLease = Lease<unknown> & {
   writeAll(data: string): Promise<void>;
   readUntil(delimiter: string): Promise<Uint8Array>;
 };
 
-/** A connector of sockets, whose servers send back what comes. */
+/** A connector of sockets to echo servers. */
 export function socketSubject<T, L extends Lease<T> & ConnLease>(
   connector: Connector<T, L>,
   servers: readonly EchoServer<Deno.Addr>[],
@@ -52,7 +52,7 @@ export function socketSubject<T, L extends Lease<T> & ConnLease>(
   return silent === undefined ? subject : { ...subject, ...stalling(connector, silent.connector) };
 }
 
-/** A connector whose dials can be made to go to where nobody answers. */
+/** A connector whose dials can be directed to a port without a listener. */
 export function stalling<T, L extends Lease<T>>(
   connector: Connector<T, L>,
   silent: Connector<T, L>,

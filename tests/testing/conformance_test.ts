@@ -7,14 +7,14 @@ import {
   testConnector,
 } from "../../testing/mod.ts";
 
-/** What the connectors of these tests open. */
+/** The resource of the connectors in these tests. */
 class Line {
   broken = false;
   session: string | undefined;
   watcher: WatchContext | undefined;
 }
 
-/** Where lines go to; it counts those that are open. */
+/** The peer of the lines; it counts the open ones. */
 class Exchange {
   readonly open = new Set<Line>();
   isSilent = false;
@@ -36,7 +36,7 @@ const aborted = ({ signal }: { signal: AbortSignal }) =>
     signal.addEventListener("abort", () => reject(signal.reason));
   });
 
-/** A connector that is as it should be, but for what is overridden. */
+/** A correct connector with overridden methods. */
 function subjectOf(override: Overrides = () => ({})): ConnectorSubject<Line> {
   const exchange = new Exchange();
   const connector: Connector<Line> = {
@@ -90,23 +90,23 @@ async function failures(subject: ConnectorSubject<Line>): Promise<Map<string, st
   return failed;
 }
 
-Deno.test("a connector that is as it should be passes every scenario", async () => {
+Deno.test("a correct connector passes every scenario", async () => {
   assertEquals(await failures(subjectOf()), new Map());
 });
 
-Deno.test("a connector that has only connect passes every scenario that can be run", async () => {
+Deno.test("a connector with connect() only passes every scenario that can run", async () => {
   for (const { missing, run } of testConnector({ make: () => ({ connect: () => ({}) }) })) {
     if (missing === undefined) await run();
   }
 });
 
-Deno.test("a connector of a class passes: its methods are called as methods", async () => {
+Deno.test("a connector that is a class instance passes: its methods are called as methods", async () => {
   for (const { missing, run } of testConnector({ make: () => new ScriptedConnector() })) {
     if (missing === undefined) await run();
   }
 });
 
-Deno.test("what a subject lacks for a scenario is named", () => {
+Deno.test("a missing requirement of a scenario is named", () => {
   const { make } = subjectOf();
   const missing = new Set(testConnector({ make }).map((scenario) => scenario.missing));
   assertEquals(missing, new Set([undefined, "stall", "break"]));
@@ -160,7 +160,7 @@ const boom = () => {
   throw new Error("boom");
 };
 
-/** Connectors that are wrong, with a scenario that each fails, and what it is told. */
+/** Incorrect connectors, each with a scenario that it fails and the message. */
 const wrong: Record<string, [Overrides, scenario: string, message: string]> = {
   "closes nothing": [
     () => ({ close: () => {} }),
@@ -313,7 +313,7 @@ const wrong: Record<string, [Overrides, scenario: string, message: string]> = {
 };
 
 for (const [what, [override, scenario, message]] of Object.entries(wrong)) {
-  Deno.test(`a connector that ${what} fails, and is told so`, async () => {
+  Deno.test(`a connector that ${what} fails with a message`, async () => {
     const found = testConnector(subjectOf(override)).find(({ name }) => name === scenario);
     const error = await assertRejects(() => found!.run(), ConformanceError);
     assertStringIncludes(error.message, message);

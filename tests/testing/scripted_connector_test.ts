@@ -4,7 +4,7 @@ import { ManualClock, ScriptedConnector } from "../../testing/mod.ts";
 
 const OPTIONS = { maxSize: 1, checkAfter: 0, connectTimeout: 20, checkTimeout: 20 };
 
-Deno.test("a scripted connector answers truly unless it is told otherwise", async () => {
+Deno.test("a scripted connector behaves correctly by default", async () => {
   const connector = new ScriptedConnector();
   await using pool = new Pool(connector, OPTIONS);
   (await pool.acquire()).release();
@@ -13,7 +13,7 @@ Deno.test("a scripted connector answers truly unless it is told otherwise", asyn
   assertEquals([lease.value.id, lease.value.initialised, connector.open.length], [1, true, 1]);
 });
 
-Deno.test("a script gives answers in turn, and the last one stays", async () => {
+Deno.test("a script gives its answers in turn, and repeats the last one", async () => {
   const connector = new ScriptedConnector({ connect: ["fail", "throw", "ok"] });
   await using pool = new Pool(connector, OPTIONS);
   await assertRejects(() => pool.acquire(), Error, "connect() fails by script");
@@ -31,7 +31,7 @@ Deno.test("a call that hangs ignores its signal, and is answered by hand", async
   const [call] = connector.calls;
   assertEquals([call!.signal!.aborted, connector.resources.length], [true, 0]);
   call!.succeed();
-  call!.fail(); // it has been answered
+  call!.fail(); // has no effect: the call has settled
   using _lease = await pool.acquire();
   assertEquals(connector.resources.map(({ closes }) => closes), [1, 0]);
 });
@@ -46,7 +46,7 @@ Deno.test("a call can be answered by hand with an error", async () => {
   assertEquals(connector.open, []);
 });
 
-Deno.test("a call may end at its signal, or answer after it", async () => {
+Deno.test("a call may end at the abort of its signal, or answer after it", async () => {
   for (const [answer, made] of [["abort", 0], ["late", 1]] as const) {
     const connector = new ScriptedConnector({ connect: [answer, "ok"] });
     const pool = new Pool(connector, OPTIONS);
@@ -65,19 +65,19 @@ Deno.test("a call may take its time", async () => {
   assertEquals(lease.value.id, 1);
 });
 
-Deno.test("a check that lies says the opposite, and a dial that lies gives what it gave", async () => {
+Deno.test("a lying check answers the opposite, and a lying dial gives a previous resource", async () => {
   const connector = new ScriptedConnector({ check: "lie" });
   await using pool = new Pool(connector, OPTIONS);
   (await pool.acquire()).release();
   using lease = await pool.acquire();
-  assertEquals(lease.value.id, 2); // the first is well, and was called unfit
+  assertEquals(lease.value.id, 2); // the check of the healthy first one answered false
   connector.script = { connect: "lie", close: "lie" };
   await using other = new Pool(connector, OPTIONS);
   using first = await other.acquire();
   assertStrictEquals(first.value, connector.resources[0]);
 });
 
-Deno.test("a resource that is broken while idle is lost, and one in use is broken at its release", async () => {
+Deno.test("a resource broken while idle is lost, and one broken in use is retired at its release", async () => {
   const connector = new ScriptedConnector();
   await using pool = new Pool(connector, OPTIONS);
   const lease = await pool.acquire();
@@ -90,7 +90,7 @@ Deno.test("a resource that is broken while idle is lost, and one in use is broke
   assertEquals(pool.stats.retired.lost, 1);
 });
 
-Deno.test("a clock that is set by hand tells when a resource is too old", async () => {
+Deno.test("a manual clock expires a resource", async () => {
   const clock = new ManualClock(1_000);
   await using pool = new Pool(() => ({}), { clock, maxLifetime: 100, lifetimeJitter: 0 });
   (await pool.acquire()).release();
@@ -102,12 +102,12 @@ Deno.test("a clock that is set by hand tells when a resource is too old", async 
   assertEquals([pool.stats.dials.ok, clock.now(), clock.wall()], [2, 1_099, 1_101]);
 });
 
-Deno.test("a clock that stands still bears being asked by its functions alone", () => {
+Deno.test("the functions of a manual clock work without `this`", () => {
   const { now, wall } = new ManualClock(5);
   assertEquals([now(), wall()], [5, 5]);
 });
 
-Deno.test("a clock is not set back, and not to what is no time", () => {
+Deno.test("a manual clock refuses to go back, and invalid times", () => {
   for (const duration of [-1, NaN, Infinity]) {
     assertThrows(() => new ManualClock().advance(duration), RangeError, "duration");
   }

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { progressText } from "../../tools/_progress.ts";
 
-Deno.test("progress: a line has a bar, the percentage, and the time that is left", () => {
+Deno.test("progress: a line has a bar, the percentage, and the remaining time", () => {
   assertEquals(progressText(0, 1_000), `${"░".repeat(24)}   0 %`);
   assertEquals(progressText(0.25, 10_000), `${"█".repeat(6)}${"░".repeat(18)}  25 %  30 s left`);
   assertEquals(

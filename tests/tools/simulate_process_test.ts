@@ -25,7 +25,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...needs("simulate gives all figures as JSON, for each value of what is varied", PROCESS),
+  ...needs("simulate prints all figures as JSON, for each varied value", PROCESS),
   async fn() {
     const { code, stdout } = await simulate("--json", "--duration=1s", "--against=rate=50,100");
     const results = JSON.parse(stdout);
@@ -36,7 +36,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...needs("simulate says in one line what is wrong with a flag, and exits with 2", PROCESS),
+  ...needs("simulate prints one line about an invalid flag, and exits with 2", PROCESS),
   async fn() {
     const { code, stdout, stderr } = await simulate("--set", "maxSize=0");
     assertEquals([code, stdout], [2, ""]);
@@ -46,7 +46,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...needs("simulate --help tells of every flag", PROCESS),
+  ...needs("simulate --help lists every flag", PROCESS),
   async fn() {
     const { stderr } = await simulate("--unknown");
     const { code, stdout } = await simulate("--help");

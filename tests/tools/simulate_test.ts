@@ -9,7 +9,7 @@ import { table } from "../../tools/simulate/table.ts";
 
 const USE = 20;
 const SIZE = 10;
-/** How many callers ten resources can serve in a second, at 20 ms each. */
+/** The capacity of ten resources at 20 ms each, in callers per second. */
 const CAPACITY = 1_000 * SIZE / USE;
 const TARGET = 50;
 const DEADLINE = 1_000;
@@ -34,7 +34,7 @@ const calm: Scenario = {
 /** Callers come at twice the rate that the pool can serve. */
 const doubled: Scenario = { ...calm, arrivals: poisson(2 * CAPACITY) };
 
-/** The mean wait in a line with Poisson arrivals and exponential times of service, by Erlang. */
+/** The mean wait in a queue with Poisson arrivals and exponential service times, by Erlang. */
 function erlangWait(servers: number, load: number, mean: number): number {
   let term = 1;
   let sum = 1; // of load^k / k!, for k below the number of servers
@@ -74,7 +74,7 @@ Deno.test("simulate halves the wait where every use takes the same time, as Poll
   assertWithin(waits.mean, erlangWait(1, 0.5, USE) / 2, 0.06);
 });
 
-Deno.test("simulate has uses share a server, each twice as long at half its load, as theory says of any distribution", async () => {
+Deno.test("simulate lets uses share a server: at half load each takes twice as long, for any distribution", async () => {
   for (const use of [constant(USE), exponentialTime(USE), lognormal(USE, 1)]) {
     const scenario = { ...calm, arrivals: poisson(25), duration: 2_000_000, use, cores: 1 };
     const { waits, totals } = await simulate(scenario, { maxSize: Infinity });
@@ -83,14 +83,14 @@ Deno.test("simulate has uses share a server, each twice as long at half its load
   }
 });
 
-Deno.test("simulate serves no more over many connections than the server can", async () => {
+Deno.test("simulate serves no more than the capacity of the server, over however many connections", async () => {
   const few = await simulate({ ...doubled, cores: SIZE }, { maxSize: SIZE, overload });
   const many = await simulate({ ...doubled, cores: SIZE }, { maxSize: 10 * SIZE, overload });
   for (const { goodput } of [few, many]) assertWithin(goodput, CAPACITY, 0.1);
   assert(many.totals.p50 > 2 * few.totals.p50);
 });
 
-Deno.test("simulate does the same for the same seed, and something else for another", async () => {
+Deno.test("simulate gives the same figures for the same seed, and others for another", async () => {
   const one = await simulate({ ...doubled, failing: 0.1 }, { maxSize: SIZE, overload });
   const again = await simulate({ ...doubled, failing: 0.1 }, { maxSize: SIZE, overload });
   const other = await simulate({ ...doubled, failing: 0.1, seed: 2 }, { maxSize: SIZE, overload });
@@ -98,25 +98,25 @@ Deno.test("simulate does the same for the same seed, and something else for anot
   assertNotEquals(other, one);
 });
 
-Deno.test("simulate has the same callers come, whatever the options", async () => {
+Deno.test("simulate has the same callers for all options", async () => {
   const few = await simulate(doubled, { maxSize: 2, acquireTimeout: DEADLINE });
   const many = await simulate(doubled, { maxSize: 100 });
   assertEquals(few.arrived, many.arrived);
 });
 
-Deno.test("simulate gives the platform's timers and chances back", async () => {
+Deno.test("simulate restores the platform's timers and Math.random", async () => {
   const before = [setTimeout, clearTimeout, Math.random];
   await simulate(calm, {});
   assertEquals([setTimeout, clearTimeout, Math.random], before);
 });
 
-Deno.test("a pool at twice its capacity has callers wait to their deadline without `overload`", async () => {
+Deno.test("without `overload` a pool at twice its capacity lets callers wait to their deadline", async () => {
   const { waits, goodput } = await simulate(doubled, { maxSize: SIZE, acquireTimeout: DEADLINE });
   assert(waits.p50 > 0.9 * DEADLINE, `${waits.p50}`);
   assert(goodput >= 0.9 * CAPACITY, `${goodput}`);
 });
 
-Deno.test("a pool at twice its capacity serves at capacity with short waits with `overload`", async () => {
+Deno.test("with `overload` a pool at twice its capacity serves at capacity with short waits", async () => {
   const { waits, goodput, shed, timedOut, arrived, served } = await simulate(doubled, {
     maxSize: SIZE,
     acquireTimeout: DEADLINE,
@@ -128,14 +128,14 @@ Deno.test("a pool at twice its capacity serves at capacity with short waits with
   assert(timedOut < shed / 10, `${timedOut} timed out, ${shed} were shed`);
 });
 
-Deno.test("a keyed pool at twice its capacity serves at capacity with short waits with `overload`", async () => {
+Deno.test("with `overload` a keyed pool at twice its capacity serves at capacity with short waits", async () => {
   const options = { maxSize: SIZE, maxPerKey: SIZE, acquireTimeout: DEADLINE, overload };
   const { waits, goodput } = await simulate({ ...doubled, keys: 3 }, options);
   assert(waits.p50 < 4 * TARGET, `${waits.p50}`);
   assert(goodput >= 0.9 * CAPACITY, `${goodput}`);
 });
 
-Deno.test("a pool below its capacity refuses nobody with `overload`", async () => {
+Deno.test("with `overload` a pool below its capacity rejects no caller", async () => {
   const scenario = { ...calm, arrivals: merged(poisson(0.7 * CAPACITY), bursts(40, 2_000)) };
   const { arrived, served } = await simulate(scenario, { maxSize: SIZE, overload });
   assertEquals(served, arrived);
@@ -164,7 +164,7 @@ Deno.test("callers of a higher priority hide no overload from the others", async
   assert(goodput >= 0.9 * CAPACITY, `${goodput}`);
 });
 
-Deno.test("a pause is no overload: callers that waited for its end are served", async () => {
+Deno.test("a pause does not count as overload: callers that waited for its end are served", async () => {
   const pauses = [{ from: 3_000, to: 6_000 }];
   const scenario = { ...calm, arrivals: poisson(CAPACITY / 10), pauses };
   const { arrived, served, longestQueue } = await simulate(scenario, { maxSize: SIZE, overload });
@@ -172,7 +172,7 @@ Deno.test("a pause is no overload: callers that waited for its end are served", 
   assert(longestQueue > 100, `${longestQueue}`);
 });
 
-Deno.test("a replacement of all resources under load fails nobody", async () => {
+Deno.test("a replacement of all resources under load fails no caller", async () => {
   const scenario = { ...calm, dial: constant(5), recycles: [{ at: 3_000, over: 2_000 }] };
   const { arrived, served, failed, dials } = await simulate(scenario, { maxSize: SIZE });
   assertEquals([served, failed], [arrived, 0]);
@@ -182,7 +182,7 @@ Deno.test("a replacement of all resources under load fails nobody", async () => 
 Deno.test("a server that was down fails the callers of that time, and the pool recovers", async () => {
   const scenario = { ...calm, dial: constant(5), outages: [{ from: 4_000, to: 5_000 }] };
   const { arrived, served, failed, goodput, dials } = await simulate(scenario, { maxSize: SIZE });
-  const lost = served + failed - arrived; // served, and then lost in use
+  const lost = served + failed - arrived; // served, then lost in use
   assert(lost > 0 && lost <= SIZE, `${lost}`);
   assert(dials.failed > 0 && dials.ok > SIZE, JSON.stringify(dials));
   assertWithin(goodput, 0.9 * CAPACITY / 2, 0.05);
@@ -200,7 +200,7 @@ Deno.test("a dial that fails costs its caller", async () => {
   assertEquals([failed, served], [arrived, 0]);
 });
 
-Deno.test("a simulation in which callers wait for ever ends with an error", async () => {
+Deno.test("a simulation in which callers wait without end fails with an error", async () => {
   const options = { acquireTimeout: Infinity, retry: { attempts: Infinity } };
   const scenario = { ...calm, duration: 100, failing: 1 };
   await assertRejects(() => simulate(scenario, options), EndlessError, "callers wait for ever");
@@ -215,7 +215,7 @@ Deno.test("distributions have the mean that they are given", () => {
   }
 });
 
-Deno.test("times have quantiles, also when there are many or none", () => {
+Deno.test("times have quantiles, including of many and of none", () => {
   const times = new Times();
   assertEquals([times.mean, times.quantile(0.5)], [0, 0]);
   for (let i = 5_000; i > 0; i--) times.add(i);
@@ -226,7 +226,7 @@ const noFile = (path: string): string => {
   throw new Error(`there is no ${path}`);
 };
 
-Deno.test("flags say what happens and what is compared", () => {
+Deno.test("flags set the scenario and the compared options", () => {
   const { scenario, sets, against, svg, json } = parseFlags(
     "--rate 200 --duration 2m --warm-up=5s --use lognormal:20ms,1 --dial 3 --failing 0.1 --down 10s-11s --down 20s-21s"
       .concat(
@@ -293,7 +293,7 @@ for (const [args, said] of bad) {
   });
 }
 
-Deno.test("a line of a trace that is no time is named", () => {
+Deno.test("an invalid line of a trace is named", () => {
   for (const line of ["soon", "-1", "1,2,3", "1,x"]) {
     const read = () => `5\n${line}\n`;
     const said = `calls.csv, line 2: expected "time" or "time,use" in ms: received ${line}`;

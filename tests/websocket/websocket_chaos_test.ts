@@ -14,9 +14,9 @@ const WAYS = 7;
 const PING = "ping";
 
 /**
- * A server that answers, and then does something else each time: closes, goes on
- * talking, or says what may not be dropped. After a ping it does not: nobody waits
- * for more before the WebSocket is lent.
+ * A server that answers, then acts differently each time: closes, sends a late message,
+ * or sends one that may not be dropped. After a ping it only answers, since the
+ * WebSocket is lent right after the answer.
  */
 function moodyServer(): WebSocketServer {
   let count = 0;
@@ -36,21 +36,21 @@ function moodyServer(): WebSocketServer {
   });
 }
 
-/** Asks with a number of its own; leaves in one of several ways. Answers what came back. */
+/** Makes a request with its own number, and ends the lease in one of several ways. Returns the reply. */
 async function ask(ws: WebSocketLease, id: number): Promise<unknown> {
   ws.send(`${id}`);
   const reply = await ws.receive();
   if (id % 11 === 0) ws.close(3000, "changed my mind");
-  if (id % 13 === 0 && !ws.ended) ws.receive().catch(() => {}); // leaves it waiting
+  if (id % 13 === 0 && !ws.ended) ws.receive().catch(() => {}); // leaves it pending
   return reply;
 }
 
-Deno.test("webSocket(): whatever a server does, nobody gets another's messages, and no slot is lost", async () => {
+Deno.test("webSocket(): with an unpredictable server no borrower gets messages of another, and no slot is lost", async () => {
   await using server = moodyServer();
   const connector = webSocket({
     url: server.url,
     drain: {
-      quiet: 300, // what the server says 5 ms later is in time, however busy the machine is
+      quiet: 300, // long enough for the message after 5 ms on a busy machine
       timeout: 3_000,
       accept: (message) => message === "late" || typeof message !== "string",
     },
@@ -76,7 +76,7 @@ Deno.test("webSocket(): whatever a server does, nobody gets another's messages, 
   await until(() => pool.stats.size === 0);
 });
 
-Deno.test("webSocket(): behind roundRobin, each WebSocket is drained as its own connector says", async () => {
+Deno.test("webSocket(): behind roundRobin, each WebSocket is drained by its own connector", async () => {
   await using talkative = new WebSocketServer(trailing(2, 10));
   await using terse = new WebSocketServer(echo);
   const connectors = [

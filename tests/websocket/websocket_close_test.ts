@@ -6,7 +6,7 @@ import { echo, mute } from "../support/websocket_server.ts";
 
 // The peer closes
 
-Deno.test("WebSocketLease: a peer that closes rejects a receive, naming code and reason", () =>
+Deno.test("WebSocketLease: a close by the peer rejects a receive with code and reason", () =>
   withLease(closing(3001, "maintenance"), async (ws, { pool }) => {
     const received = ws.receive();
     ws.send("?");
@@ -17,7 +17,7 @@ Deno.test("WebSocketLease: a peer that closes rejects a receive, naming code and
     assertEquals(pool.stats.leased, 1);
   }));
 
-Deno.test("WebSocketLease.send() throws once the peer has closed, and the slot is free afterwards", () =>
+Deno.test("WebSocketLease.send() throws after a close by the peer, and the slot is free afterwards", () =>
   withLease(
     closing(1000),
     async (ws, { pool }) => {
@@ -35,7 +35,7 @@ Deno.test("WebSocketLease.send() throws once the peer has closed, and the slot i
     { maxSize: 1 },
   ));
 
-Deno.test("WebSocketLease: what came before the close can still be received", () =>
+Deno.test("WebSocketLease: messages from before the close can still be received", () =>
   withLease(({ socket }) => {
     for (const text of ["a", "b"]) socket.send(text);
     socket.close(1000);
@@ -57,14 +57,14 @@ for (const code of [1000, 1001, undefined]) {
     }));
 }
 
-Deno.test("WebSocketLease: iterating throws when the peer closes with a complaint", () =>
+Deno.test("WebSocketLease: iterating throws when the peer closes with an error code", () =>
   withLease(closing(1011, "on fire"), async (ws) => {
     ws.send("?");
     const error = await assertRejects(() => gather(ws), WebSocketClosedError, "1011");
     assertEquals([error.code, error.wasClean, error.isOrderly], [1011, true, false]);
   }));
 
-Deno.test("A peer that closes an idle WebSocket has it retired at once, with no acquire", () =>
+Deno.test("A close by the peer retires an idle WebSocket at once, without an acquire", () =>
   withLease(echo, async (ws, { server, pool }) => {
     ws.release();
     assertEquals(pool.stats.idle, 1);
@@ -77,7 +77,7 @@ Deno.test("A peer that closes an idle WebSocket has it retired at once, with no 
     next.release();
   }));
 
-Deno.test("A peer that closes an idle WebSocket: the hook is told code and reason", async () => {
+Deno.test("A close of an idle WebSocket by the peer: the hook gets code and reason", async () => {
   const retired: unknown[] = [];
   const hooks: PoolOptions["hooks"] = {
     onRetire: ({ reason, detail }) => retired.push(reason, detail),
@@ -99,7 +99,7 @@ Deno.test("A peer that closes an idle WebSocket: the hook is told code and reaso
 
 // The lease ends
 
-Deno.test("WebSocketLease: every use of an ended lease throws, also while somebody else has the WebSocket", () =>
+Deno.test("WebSocketLease: every use of an ended lease throws, also while another borrower has the WebSocket", () =>
   withLease(
     echo,
     async (ws, { pool }) => {
@@ -123,7 +123,7 @@ Deno.test("WebSocketLease: every use of an ended lease throws, also while somebo
     { maxSize: 1 },
   ));
 
-Deno.test("WebSocketLease.release() while a receive waits rejects it, and retires the WebSocket", () =>
+Deno.test("WebSocketLease.release() rejects a pending receive, and retires the WebSocket", () =>
   withLease(mute, async (ws, { server, pool }) => {
     const waiting = [ws.receive(), ws.receive()].map((call) =>
       assertRejects(() => call, LeaseReleasedError)
@@ -134,7 +134,7 @@ Deno.test("WebSocketLease.release() while a receive waits rejects it, and retire
     await server.peer.closed;
   }));
 
-Deno.test("WebSocketLease.discard() while a receive waits rejects it", () =>
+Deno.test("WebSocketLease.discard() rejects a pending receive", () =>
   withLease(mute, async (ws, { pool }) => {
     const waiting = assertRejects(() => ws.receive(), LeaseReleasedError);
     ws.discard();
@@ -142,7 +142,7 @@ Deno.test("WebSocketLease.discard() while a receive waits rejects it", () =>
     assertEquals(pool.stats.retired.discarded, 1);
   }));
 
-Deno.test("WebSocketLease.release() with a message unread retires the WebSocket", () =>
+Deno.test("WebSocketLease.release() with an unread message retires the WebSocket", () =>
   withLease(counting(2), async (ws, { server, pool }) => {
     ws.send("?");
     await ws.receive();
@@ -152,7 +152,7 @@ Deno.test("WebSocketLease.release() with a message unread retires the WebSocket"
     await server.peer.closed;
   }));
 
-Deno.test("WebSocketLease.close() tells the peer code and reason, and frees the slot", () =>
+Deno.test("WebSocketLease.close() sends code and reason to the peer, and frees the slot", () =>
   withLease(mute, async (ws, { server, pool }) => {
     const waiting = assertRejects(() => ws.receive(), LeaseReleasedError);
     ws.close(4000, "done with you");
@@ -163,7 +163,7 @@ Deno.test("WebSocketLease.close() tells the peer code and reason, and frees the 
     assertEquals(pool.stats.retired.discarded, 1);
   }));
 
-Deno.test("WebSocketLease.close() says 1000 unless told otherwise", () =>
+Deno.test("WebSocketLease.close() sends code 1000 by default", () =>
   withLease(mute, async (ws, { server }) => {
     ws.close();
     assertEquals((await server.peer.closed).code, 1000);
@@ -182,7 +182,7 @@ Deno.test("WebSocketLease.close() refuses a code or reason that can't be sent, a
     assertEquals(await received, "still here");
   }));
 
-Deno.test("WebSocketLease.detach() gives the WebSocket away, which works on and is not the pool's to close", () =>
+Deno.test("WebSocketLease.detach() takes the WebSocket out of the pool: it goes on working, and the pool does not close it", () =>
   withLease(echo, async (ws, { server, pool }) => {
     const waiting = assertRejects(() => ws.receive(), LeaseReleasedError);
     using connection = ws.detach();

@@ -26,7 +26,7 @@ import type { WebSocketPool } from "../support/websocket_scene.ts";
 import { echo, mute, WebSocketServer } from "../support/websocket_server.ts";
 import { contextOf } from "../support/connect_context.ts";
 
-/** Runs something with a pool whose server receives its callers so. */
+/** Runs a function with a pool whose server answers upgrade requests like this. */
 async function withRaw(
   reception: Reception,
   body: (pool: WebSocketPool, server: RawWebSocketServer) => Promise<void>,
@@ -67,7 +67,7 @@ Deno.test("webSocket(): the URL may be an object, and one sub-protocol a string"
   assertEquals(server.peer.headers.get("sec-websocket-protocol"), "solo");
 });
 
-Deno.test("webSocket(): a refused connection rejects the acquire, and leaves nothing", async () => {
+Deno.test("webSocket(): a refused connection rejects the acquire, and leaves nothing behind behind behind behind", async () => {
   const port = unusedPort();
   await using pool = new Pool(webSocket({ url: `ws://127.0.0.1:${port}/a?key=secret` }));
   const error = await assertRejects(() => pool.acquire(), WebSocketConnectError);
@@ -80,7 +80,7 @@ Deno.test("webSocket(): a refused connection rejects the acquire, and leaves not
 });
 
 for (const status of [200, 302, 401, 403, 404]) {
-  Deno.test(`webSocket(): status ${status} rejects the acquire with it, and is not tried again`, () =>
+  Deno.test(`webSocket(): status ${status} rejects the acquire with it, and is not retried`, () =>
     withRaw(decline(status), async (pool, server) => {
       const error = await assertRejects(() => pool.acquire(), WebSocketConnectError, `${status}`);
       assertEquals([error.status, server.peers.length, pool.stats.size], [status, 1, 0]);
@@ -88,7 +88,7 @@ for (const status of [200, 302, 401, 403, 404]) {
 }
 
 for (const status of [408, 429, 500, 503]) {
-  Deno.test(`webSocket(): status ${status} is tried again, as often as the pool is told to`, () =>
+  Deno.test(`webSocket(): status ${status} is retried by the pool's retry option`, () =>
     withRaw(decline(status), async (pool, server) => {
       const error = await assertRejects(() => pool.acquire(), WebSocketConnectError);
       assertEquals([error.status, server.peers.length], [status, 3]);
@@ -109,7 +109,7 @@ Deno.test("webSocket(): a server that hangs up during the handshake rejects the 
     await assertRejects(() => pool.acquire(), WebSocketConnectError, "Cannot connect");
   }));
 
-Deno.test("webSocket(): a server that is no web server rejects the acquire, and is not tried again", () =>
+Deno.test("webSocket(): a server without HTTP rejects the acquire, and is not retried", () =>
   withRaw(
     (peer) => peer.write(new TextEncoder().encode("220 mail\r\n\r\n")),
     async (pool, server) => {
@@ -119,7 +119,7 @@ Deno.test("webSocket(): a server that is no web server rejects the acquire, and 
     THREE,
   ));
 
-Deno.test("webSocket(): a handshake without an answer ends at connectTimeout, and frees the socket", () =>
+Deno.test("webSocket(): an unanswered handshake ends at connectTimeout, and frees the socket", () =>
   withRaw(ignore, async (pool, server) => {
     let error: unknown;
     await assertTakes([90, 400], async () => {
@@ -139,7 +139,7 @@ Deno.test("webSocket(): close() during the handshake ends it at once, and frees 
     await until(() => server.peer.isEnded, { within: 200 });
   }));
 
-Deno.test("webSocket(): when the caller gives up, the dial goes on for the next", () =>
+Deno.test("webSocket(): when the caller is aborted, the dial goes on for the next caller", () =>
   withRaw(ignore, async (pool, server) => {
     const controller = new AbortController();
     const acquired = pool.acquire({ signal: controller.signal });
@@ -163,7 +163,7 @@ Deno.test("webSocket(): a message in the same segment as the handshake is not lo
     assertEquals(await ws.receive(), "welcome");
   }));
 
-Deno.test("webSocket(): connect() rejects with the signal's reason, when the platform has stopped", () =>
+Deno.test("webSocket(): connect() rejects with the signal's reason, after the platform has ended the dial", () =>
   withRaw(ignore, async (_pool, server) => {
     const controller = new AbortController();
     const connector = webSocket({ url: server.url });
@@ -179,7 +179,7 @@ Deno.test("webSocket(): connect() rejects with the signal's reason, when the pla
     assertEquals(server.peers.length, 1);
   }));
 
-Deno.test("webSocket(): connect() leaves no listener on the signal, and an abort afterwards does nothing", async () => {
+Deno.test("webSocket(): connect() leaves no listener on the signal, and a later abort has no effect", async () => {
   await using server = new WebSocketServer();
   using spy = new ListenerSpy();
   const controller = new AbortController();
@@ -193,9 +193,9 @@ Deno.test("webSocket(): connect() leaves no listener on the signal, and an abort
   await connection.closed;
 });
 
-// The functions among the options
+// Options that are functions
 
-Deno.test("webSocket(): url and headers may be functions, which are asked at each dial", async () => {
+Deno.test("webSocket(): url and headers may be functions, called at each dial", async () => {
   await using first = new WebSocketServer();
   await using second = new WebSocketServer();
   const urls = [first.url, new URL(second.url)];
@@ -216,7 +216,7 @@ Deno.test("webSocket(): url and headers may be functions, which are asked at eac
   ]);
 });
 
-Deno.test("webSocket(): what such a function throws rejects the acquire, and the next dial asks again", async () => {
+Deno.test("webSocket(): an error of such a function rejects the acquire, and the next dial calls it again", async () => {
   await using server = new WebSocketServer();
   for (const option of ["url", "headers"]) {
     let asked = 0;
@@ -231,7 +231,7 @@ Deno.test("webSocket(): what such a function throws rejects the acquire, and the
   }
 });
 
-Deno.test("webSocket(): what such a function returns is checked, and no secret is told", async () => {
+Deno.test("webSocket(): the result of such a function is validated, and errors show no secret", async () => {
   const bad: [object, string][] = [
     [{ url: () => 1 }, "'url' must be a ws: or wss: URL with no fragment: received 1"],
     [{ url: () => "ws://u:secret@h/#secret" }, 'received "ws://h/#…"'],
@@ -244,7 +244,7 @@ Deno.test("webSocket(): what such a function returns is checked, and no secret i
     await using pool = new Pool(connector, THREE);
     const error = await assertRejects(() => pool.acquire(), Error, text);
     assert(!Deno.inspect(error).includes("secret"));
-    assertEquals(pool.stats.dials.failed, 1); // what is a mistake is not tried again
+    assertEquals(pool.stats.dials.failed, 1); // a mistake is not retried
   }
 });
 
@@ -264,7 +264,7 @@ Deno.test("webSocket(): a function that hangs is ended by connectTimeout, and by
 
 // Sub-protocols
 
-/** Grants the upgrade with this sub-protocol. */
+/** Accepts the upgrade with this sub-protocol. */
 function choose(protocol: string): Reception {
   return async (peer) => {
     const write = peer.write;
@@ -299,7 +299,7 @@ for (const protocols of [undefined, ["one", "two"]]) {
     ));
 }
 
-Deno.test("webSocket(): a server that chooses none of the protocols rejects the acquire, unless told otherwise", async () => {
+Deno.test("webSocket(): by default a server that chooses none of the protocols rejects the acquire", async () => {
   await using server = new WebSocketServer();
   const options = { url: server.url, protocols: ["one", "two"] };
   await using pool = new Pool(webSocket(options), THREE);
@@ -313,7 +313,7 @@ Deno.test("webSocket(): a server that chooses none of the protocols rejects the 
 
 // init
 
-Deno.test("webSocket({ init }): it takes the greeting, so that a warm WebSocket stays", async () => {
+Deno.test("webSocket({ init }): it can receive a greeting, so that a warm WebSocket stays", async () => {
   await using server = new WebSocketServer(echo, { greeting: "welcome" });
   const greetings: unknown[] = [];
   const init = async (connection: WebSocketConnection) => {
@@ -328,7 +328,7 @@ Deno.test("webSocket({ init }): it takes the greeting, so that a warm WebSocket 
   assertEquals(greetings, ["welcome", "welcome", "login", "login"]);
 });
 
-Deno.test("webSocket(): without it, a greeting retires a warm WebSocket as unsolicited", async () => {
+Deno.test("webSocket(): without init, a greeting retires a warm WebSocket as unsolicited", async () => {
   await using server = new WebSocketServer(echo, { greeting: "welcome" });
   await using pool = new Pool(webSocket({ url: server.url }));
   await pool.warm(1);
@@ -336,7 +336,7 @@ Deno.test("webSocket(): without it, a greeting retires a warm WebSocket as unsol
   assertEquals(pool.stats.retired.lost, 1);
 });
 
-Deno.test("webSocket({ init }): what it returns is the state of every lease, and of what is detached", async () => {
+Deno.test("webSocket({ init }): its result is the state of every lease, and of a detached WebSocket", async () => {
   await using server = new WebSocketServer();
   let logins = 0;
   const init = async (ws: WebSocketConnection) => {
@@ -364,7 +364,7 @@ Deno.test("webSocket(): without init the state is undefined", async () => {
   assertEquals(state, undefined);
 });
 
-Deno.test("webSocket({ init }): a receive that it gave up fails the dial, as a borrower might get the message", async () => {
+Deno.test("webSocket({ init }): a receive that it leaves pending fails the dial, as a borrower might get its message", async () => {
   await using server = new WebSocketServer(mute);
   const ways = [
     (ws: WebSocketConnection) => ws.receive({ timeout: 1 }).catch(() => {}),
@@ -378,7 +378,7 @@ Deno.test("webSocket({ init }): a receive that it gave up fails the dial, as a b
   }
 });
 
-Deno.test("webSocket({ init }): when it throws, the dial has failed, and the WebSocket is closed", async () => {
+Deno.test("webSocket({ init }): its rejection fails the dial, and the WebSocket is closed", async () => {
   await using server = new WebSocketServer();
   const init = () => Promise.reject(new Error("wrong password"));
   await using pool = new Pool(webSocket({ url: server.url, init }));
@@ -388,14 +388,14 @@ Deno.test("webSocket({ init }): when it throws, the dial has failed, and the Web
   assertEquals(pool.stats.dials.failed, 1);
 });
 
-Deno.test("webSocket({ init }): a synchronous throw does the same", async () => {
+Deno.test("webSocket({ init }): a synchronous throw fails the dial as well", async () => {
   await using server = new WebSocketServer();
   const init = () => {
     throw new RangeError("at once");
   };
   await using pool = new Pool(webSocket({ url: server.url, init }), THREE);
   await assertRejects(() => pool.acquire(), RangeError, "at once");
-  assertEquals(server.accepts, 1); // what is a mistake is not tried again
+  assertEquals(server.accepts, 1); // a mistake is not retried
   await server.peer.closed;
 });
 
@@ -408,7 +408,7 @@ Deno.test("webSocket({ init }): connectTimeout bounds it, and the WebSocket is c
   await until(() => pool.stats.size === 0);
 });
 
-Deno.test("webSocket({ init }): close() in the middle of it does not hang, also if it ignores its signal", async () => {
+Deno.test("webSocket({ init }): close() during init does not hang, even if init ignores its signal", async () => {
   await using server = new WebSocketServer(mute);
   const init = () => new Promise(() => {});
   await using pool = new Pool(webSocket({ url: server.url, init }));
@@ -419,7 +419,7 @@ Deno.test("webSocket({ init }): close() in the middle of it does not hang, also 
   await server.peer.closed;
 });
 
-Deno.test("webSocket({ init }): a WebSocket that is closed when it returns is not kept", async () => {
+Deno.test("webSocket({ init }): a WebSocket that is closed when init returns is not kept", async () => {
   await using server = new WebSocketServer(echo);
   const init = async (connection: WebSocketConnection) => {
     server.peer.socket.close(1013, "full");

@@ -14,13 +14,13 @@ import { type Answer, echo, trailing, WebSocketServer } from "../support/websock
 interface Scene {
   server: WebSocketServer;
   pool: WebSocketPool;
-  /** What was retired, and why: reason and detail in turn. */
+  /** The reason and detail of each retirement, in turn. */
   retired: unknown[];
-  /** What the pool's onError was told. */
+  /** The errors reported to `onError`. */
   errors: unknown[];
 }
 
-/** Runs something with a pool that drains. */
+/** Runs a function with a pool that drains. */
 async function withPool(
   answer: Answer,
   drain: WebSocketDrainOptions,
@@ -40,19 +40,19 @@ async function withPool(
 }
 
 /**
- * A silence, in milliseconds, that is not over before a message comes that the server
- * sends within 30: the machine may be busy, and both ends share one event loop.
+ * A silence, in milliseconds, long enough for a message that the server sends within 30:
+ * the machine may be busy, and both ends share one event loop.
  */
 const SILENCE = 500;
 
-/** Asks once. What the server sends after its answer comes after the release. */
+/** Makes one request. Messages after the reply come after the release. */
 async function ask(pool: WebSocketPool): Promise<unknown> {
   using ws = await pool.acquire();
   ws.send("question");
   return await ws.receive();
 }
 
-/** Sends back what comes, then the others, all at once. */
+/** Sends back each message, then the others, all at once. */
 function following(...others: string[]): Answer {
   return ({ socket }, message) => {
     socket.send(message);
@@ -60,7 +60,7 @@ function following(...others: string[]): Answer {
   };
 }
 
-Deno.test("Drain: late messages that are accepted are dropped, then the WebSocket is reused", () => {
+Deno.test("Drain: accepted late messages are dropped, then the WebSocket is reused", () => {
   const seen: unknown[] = [];
   const accept = (message: unknown) => seen.push(message) > 0;
   return withPool(
@@ -77,7 +77,7 @@ Deno.test("Drain: late messages that are accepted are dropped, then the WebSocke
   );
 });
 
-Deno.test("Drain: what lay unread at the release is dropped as well", () =>
+Deno.test("Drain: unread messages at the release are dropped as well", () =>
   withPool(following("a", "b"), { quiet: 20 }, async ({ server, pool }) => {
     using ws = await pool.acquire();
     ws.send("question");
@@ -89,7 +89,7 @@ Deno.test("Drain: what lay unread at the release is dropped as well", () =>
     assertEquals(server.accepts, 1);
   }));
 
-Deno.test("Drain: it lasts until the peer has been quiet, and no longer", () =>
+Deno.test("Drain: it lasts until the peer is quiet, and no longer", () =>
   withPool(trailing(4, 30), { quiet: SILENCE, timeout: 20_000 }, async ({ pool }) => {
     const talk = 4 * 30 - 30; // early by a timer's width each time
     await assertTakes([talk + SILENCE, talk + 2 * SILENCE], async () => {
@@ -123,7 +123,7 @@ Deno.test("Drain: an unread message that is not accepted closes the WebSocket", 
     assertEquals(pool.stats.retired.reset, 1);
   }));
 
-Deno.test("Drain: a condition that throws closes the WebSocket, and its error is told", () => {
+Deno.test("Drain: an accept() that throws closes the WebSocket, and its error is reported", () => {
   const accept = () => {
     throw new Error("no idea");
   };
@@ -135,7 +135,7 @@ Deno.test("Drain: a condition that throws closes the WebSocket, and its error is
   });
 });
 
-Deno.test("Drain: a condition that returns a promise closes the WebSocket, since that is neither yes nor no", () => {
+Deno.test("Drain: an accept() that returns a promise closes the WebSocket", () => {
   const accept = (() => Promise.reject(new Error("too late"))) as unknown as () => boolean;
   return withPool(following("x"), { accept }, async ({ server, pool, errors }) => {
     await ask(pool);
@@ -163,7 +163,7 @@ Deno.test("Drain: a peer that is never quiet is closed at the timeout", () =>
     },
   ));
 
-Deno.test("Drain: a short timeout alone shortens the silence that it waits for, and is kept", () =>
+Deno.test("Drain: a short timeout alone shortens the silence, and is obeyed", () =>
   withPool(trailing(100_000, 10), { timeout: SILENCE }, async ({ server, pool }) => {
     await assertTakes([SILENCE - 10, 2 * SILENCE], async () => {
       await ask(pool);
@@ -205,14 +205,14 @@ Deno.test("Drain: a peer that closes meanwhile frees the slot at once", () =>
     },
   ));
 
-Deno.test("Drain: it does not hold up another borrower", () =>
+Deno.test("Drain: it does not delay another borrower", () =>
   withPool(echo, { timeout: 4_000, quiet: 3_000 }, async ({ server, pool }) => {
     await ask(pool);
     await assertTakes([0, 500], () => ask(pool));
     assertEquals([server.accepts, pool.stats.preparing], [2, 2]);
   }, { maxSize: 2 }));
 
-Deno.test("Drain: a borrower who waits gets the WebSocket when it is drained, and none of its messages", () =>
+Deno.test("Drain: a waiting caller gets the WebSocket when it is drained, and none of its messages", () =>
   withPool(trailing(2, 20), { quiet: SILENCE }, async ({ server, pool }) => {
     await Promise.all([1, 2, 3].map(async (n) => {
       using ws = await pool.acquire();
@@ -222,7 +222,7 @@ Deno.test("Drain: a borrower who waits gets the WebSocket when it is drained, an
     assertEquals(server.accepts, 1);
   }, { maxSize: 1 }));
 
-Deno.test("Drain: close() in the middle of it does not hang", () =>
+Deno.test("Drain: close() during a drain does not hang", () =>
   withPool(
     trailing(100_000, 10),
     { timeout: 5_000, quiet: 4_000 },
@@ -236,7 +236,7 @@ Deno.test("Drain: close() in the middle of it does not hang", () =>
     { checkTimeout: 60_000 },
   ));
 
-Deno.test("Drain: a message that comes to an idle WebSocket is dropped if it is accepted", () => {
+Deno.test("Drain: a message to an idle WebSocket is dropped if it is accepted", () => {
   const seen: unknown[] = [];
   return withPool(
     echo,
@@ -253,7 +253,7 @@ Deno.test("Drain: a message that comes to an idle WebSocket is dropped if it is 
   );
 });
 
-Deno.test("Drain: a message that comes to an idle WebSocket closes it if it is not accepted", () =>
+Deno.test("Drain: a message to an idle WebSocket closes it if it is not accepted", () =>
   withPool(
     echo,
     { quiet: 20, accept: () => false },
@@ -267,7 +267,7 @@ Deno.test("Drain: a message that comes to an idle WebSocket closes it if it is n
     },
   ));
 
-Deno.test("Drain: a release while a receive waits closes the WebSocket all the same", () =>
+Deno.test("Drain: a release with a pending receive closes the WebSocket", () =>
   withPool(trailing(0, 1), {}, async ({ server, pool }) => {
     using ws = await pool.acquire();
     const waiting = assertRejects(() => ws.receive());
@@ -277,7 +277,7 @@ Deno.test("Drain: a release while a receive waits closes the WebSocket all the s
     await server.peer.closed;
   }));
 
-Deno.test("Without a drain, a message that comes to an idle WebSocket closes it at once", async () => {
+Deno.test("Without a drain, a message to an idle WebSocket closes it at once", async () => {
   await using server = new WebSocketServer(trailing(1, 20));
   await using pool = new Pool(webSocket({ url: server.url }));
   await ask(pool);

@@ -4,7 +4,7 @@ import { until } from "../support/until.ts";
 import type { WebSocketPool } from "../support/websocket_scene.ts";
 import { WebSocketServer } from "../support/websocket_server.ts";
 
-/** A server that keeps its replies until the test has them sent. */
+/** A server that holds back its replies until the test sends them. */
 class SlowServer extends WebSocketServer {
   readonly #replies: (() => void)[] = [];
 
@@ -14,14 +14,14 @@ class SlowServer extends WebSocketServer {
     });
   }
 
-  /** Sends the replies to all that has come, which is so many messages. */
+  /** Sends the replies to all received messages, after checking their number. */
   async reply(count: number): Promise<void> {
     await until(() => this.#replies.length === count);
     for (const send of this.#replies.splice(0)) send();
   }
 }
 
-/** Ways to give up a receive before its message has come. */
+/** Ways to give up a receive before its message arrives. */
 const WAYS: Record<string, (ws: WebSocketLease) => Promise<unknown>> = {
   "whose signal was aborted": (ws) => {
     const controller = new AbortController();
@@ -41,7 +41,7 @@ const CONNECTORS: Record<string, Partial<WebSocketConnectorOptions>> = {
   "a drain that accepts anything": { drain: { quiet: 5 } },
 };
 
-/** Asks as the README does, with `using`, or with `use` and an error that is not fatal. */
+/** Makes a request with `using`, or with `use` and an error that is not fatal. */
 const BORROWERS: Record<
   string,
   (pool: WebSocketPool, body: (ws: WebSocketLease) => Promise<unknown>) => Promise<unknown>
@@ -77,7 +77,7 @@ for (const [way, giveUp] of Object.entries(WAYS)) {
   }
 }
 
-Deno.test("The message of a receive that was given up goes to the next receive of the same lease", async () => {
+Deno.test("The message of an abandoned receive goes to the next receive of the same lease", async () => {
   await using server = new SlowServer();
   await using pool = new Pool(webSocket({ url: server.url }));
   using ws = await pool.acquire();
@@ -86,16 +86,29 @@ Deno.test("The message of a receive that was given up goes to the next receive o
   await server.reply(1);
   assertEquals(await ws.receive({ timeout: 5_000 }), "reply to first");
   ws.release();
-  assertEquals(pool.stats.retired.broken, 1); // another may follow: nobody can know
+  assertEquals(pool.stats.retired.broken, 1); // another message may follow
 });
 
-Deno.test("A receive with a timeout that gets its message leaves the WebSocket fit for reuse", async () => {
+Deno.test("A WebSocket is reused after a receive with a timeout that got its message", async () => {
   await using server = new WebSocketServer();
   await using pool = new Pool(webSocket({ url: server.url }));
   for (let i = 0; i < 3; i++) {
     using ws = await pool.acquire();
     ws.send(`${i}`);
     assertEquals(await ws.receive({ timeout: 5_000 }), `${i}`);
+  }
+  assertEquals([server.accepts, pool.stats.idle], [1, 1]);
+});
+
+Deno.test("A receive whose signal was aborted while its message lay there leaves the WebSocket fit for reuse", async () => {
+  await using server = new WebSocketServer();
+  await using pool = new Pool(webSocket({ url: server.url }));
+  for (let i = 0; i < 2; i++) {
+    using ws = await pool.acquire();
+    ws.send(`${i}`);
+    await until(() => ws.unread === 1);
+    await assertRejects(() => ws.receive({ signal: AbortSignal.abort(new Error("given up")) }));
+    assertEquals(await ws.receive(), `${i}`);
   }
   assertEquals([server.accepts, pool.stats.idle], [1, 1]);
 });

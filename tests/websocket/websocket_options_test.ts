@@ -8,7 +8,7 @@ import {
 } from "../../mod.ts";
 
 type ErrorType = typeof RangeError | typeof TypeError;
-/** A value that is refused, the error's class, and how the value is shown. */
+/** An invalid value, the error's class, and how the value is shown. */
 type Bad = readonly [value: unknown, error: ErrorType, shown: string];
 
 const url = "ws://127.0.0.1:1/";
@@ -32,7 +32,7 @@ const NOT_MESSAGES: readonly Bad[] = [[3, TypeError, "3"], [null, TypeError, "nu
 
 const NO_URL = "a string of 7 characters that is no such URL";
 
-/** An object that nothing can be made of. */
+/** An object that cannot be converted to text. */
 const HOSTILE = {
   get constructor(): never {
     throw new Error("no");

@@ -16,7 +16,7 @@ interface Scene {
   errors: unknown[];
 }
 
-/** Runs something with a pool that pings whatever it lends for the second time, and has one idle. */
+/** Runs a function with a pool that pings every reused WebSocket and has one idle. */
 async function withIdle(
   answer: Answer,
   ping: WebSocketPingOptions,
@@ -37,14 +37,14 @@ async function withIdle(
 
 const PING: WebSocketPingOptions = { message: "ping", answer: "pong" };
 
-/** Answers each message with those that the table has for it. */
+/** Answers each message with the messages that the table has for it. */
 function table(replies: Record<string, (string | Uint8Array)[]>): Answer {
   return ({ socket }, message) => {
     for (const reply of replies[message as string] ?? []) socket.send(reply as string);
   };
 }
 
-Deno.test("Ping: a WebSocket that answers is lent, and its borrower sees nothing of that", () =>
+Deno.test("Ping: a WebSocket that answers is lent, and its borrower does not see the answer", () =>
   withIdle(table({ ping: ["pong"], hello: ["world"] }), PING, async ({ server, pool }) => {
     const reply = await pool.use((ws) => {
       ws.send("hello");
@@ -54,7 +54,7 @@ Deno.test("Ping: a WebSocket that answers is lent, and its borrower sees nothing
     assertEquals(server.peer.messages, ["ping", "hello"]);
   }));
 
-Deno.test("Ping: one that does not answer in time is closed, and another opened", () =>
+Deno.test("Ping: a WebSocket that does not answer in time is closed, and another is opened", () =>
   withIdle(table({}), { ...PING, timeout: 100 }, async ({ server, pool, errors }) => {
     let reused: boolean | undefined;
     await assertTakes([90, 400], async () => {
@@ -65,20 +65,20 @@ Deno.test("Ping: one that does not answer in time is closed, and another opened"
     assertInstanceOf(errors[0], Deno.errors.TimedOut);
   }));
 
-Deno.test("Ping: something else than the answer closes the WebSocket", () =>
+Deno.test("Ping: a message other than the answer closes the WebSocket", () =>
   withIdle(table({ ping: ["what?"] }), PING, async ({ server, pool, errors }) => {
     using _ws = await pool.acquire();
     assertEquals([server.accepts, pool.stats.retired.unhealthy], [2, 1]);
     assertInstanceOf(errors[0], Deno.errors.InvalidData);
   }));
 
-Deno.test("Ping: what the drain accepts may come before the answer", () =>
+Deno.test("Ping: messages that the drain accepts may come before the answer", () =>
   withIdle(table({ ping: ["news", "pong"] }), PING, async ({ server, pool }) => {
     using _ws = await pool.acquire();
     assertEquals([server.accepts, pool.stats.retired.unhealthy], [1, 0]);
   }, { drain: { quiet: 10, accept: (message) => message === "news" } }));
 
-Deno.test("Ping: what comes right after the answer does not reach the borrower", () =>
+Deno.test("Ping: a message right after the answer does not reach the borrower", () =>
   withIdle(table({ ping: ["pong", "stray"], hello: ["world"] }), PING, async ({ server, pool }) => {
     const reply = await pool.use((ws) => {
       ws.send("hello");
@@ -99,7 +99,7 @@ Deno.test("Ping: message and answer may be bytes", () =>
   ));
 
 for (const answer of [[1, 3], [1, 2, 3], [1]]) {
-  Deno.test(`Ping: bytes that differ are no answer: ${answer}`, () =>
+  Deno.test(`Ping: different bytes are no answer: ${answer}`, () =>
     withIdle(
       ({ socket }, message) => socket.send(message),
       { message: Uint8Array.of(1, 2), answer: Uint8Array.from(answer) },
@@ -110,7 +110,7 @@ for (const answer of [[1, 3], [1, 2, 3], [1]]) {
     ));
 }
 
-Deno.test("Ping: a function may tell the answer", () =>
+Deno.test("Ping: a function may recognise the answer", () =>
   withIdle(
     table({ ping: ['{"type":"pong"}'] }),
     { message: "ping", answer: (message) => JSON.parse(String(message)).type === "pong" },
@@ -130,13 +130,13 @@ Deno.test("Ping: a function that throws closes the WebSocket", () =>
     },
   ));
 
-Deno.test("Ping: a peer that closes instead has its slot freed at once", () =>
+Deno.test("Ping: a peer that closes instead frees its slot at once", () =>
   withIdle(({ socket }) => socket.close(), PING, async ({ server, pool }) => {
     await assertTakes([0, 500], async () => (await pool.acquire()).release());
     assertEquals([server.accepts, pool.stats.size], [2, 1]);
   }));
 
-Deno.test("Ping: one lent again within checkAfter is not asked", () =>
+Deno.test("Ping: a WebSocket lent again within checkAfter is not pinged", () =>
   withIdle(
     table({}),
     PING,
@@ -148,7 +148,7 @@ Deno.test("Ping: one lent again within checkAfter is not asked", () =>
     { checkAfter: 60_000 },
   ));
 
-Deno.test("Ping: close() in the middle of it does not hang", () =>
+Deno.test("Ping: close() during a ping does not hang", () =>
   withIdle(
     table({}),
     { ...PING, timeout: 60_000 },

@@ -24,7 +24,7 @@ Deno.test("webSocket(): ten echoes one after the other use one connection", asyn
   assertEquals([server.accepts, pool.stats.idle], [1, 1]);
 });
 
-Deno.test("webSocket(): 50 borrowers of 5 connections each get their own replies", async () => {
+Deno.test("webSocket(): 50 borrowers of 5 connections get their own replies", async () => {
   await using server = new WebSocketServer();
   await using pool = new Pool(webSocket({ url: server.url }), { maxSize: 5 });
   await Promise.all(Array.from({ length: 50 }, async (_, borrower) => {
@@ -40,7 +40,7 @@ Deno.test("webSocket(): 50 borrowers of 5 connections each get their own replies
   assertEquals([server.accepts, pool.stats.idle], [5, 5]);
 });
 
-Deno.test("webSocket(): warm(), fresh and discard() do as with any resource", async () => {
+Deno.test("webSocket(): warm(), fresh and discard() work as with any resource", async () => {
   await using server = new WebSocketServer();
   await using pool = new Pool(webSocket({ url: server.url }), { maxSize: 3 });
   assertEquals(await pool.warm(2), 2);
@@ -56,7 +56,7 @@ Deno.test("webSocket(): minIdle is refilled when the peer closes one", async () 
   await using pool = new Pool(webSocket({ url: server.url }), { minIdle: 2 });
   await until(() => pool.stats.idle === 2);
   const lost = server.peers[0]!;
-  using ws = await pool.acquire(); // it has proved to last
+  using ws = await pool.acquire(); // a used one counts as lasting
   ws.release();
   lost.socket.close();
   await until(() => server.accepts === 3 && pool.stats.idle === 2);
@@ -80,7 +80,7 @@ Deno.test("webSocket(): a throw in use() closes the WebSocket", async () => {
   await until(() => pool.stats.size === 0);
 });
 
-Deno.test("webSocket({ isFatal }): what it calls harmless leaves the WebSocket open, and all else closes it", async () => {
+Deno.test("webSocket({ isFatal }): a harmless error leaves the WebSocket open, and any other closes it", async () => {
   class NoSuchThing extends Error {}
   const asked: unknown[] = [];
   const isFatal = (error: unknown, ws: WebSocketConnection) => {
@@ -96,7 +96,7 @@ Deno.test("webSocket({ isFatal }): what it calls harmless leaves the WebSocket o
   assertEquals(pool.stats.retired.discarded, 1);
 });
 
-Deno.test("webSocket({ isFatal }): one that throws or returns a promise has the WebSocket closed", async () => {
+Deno.test("webSocket({ isFatal }): if it throws or returns a promise, the WebSocket is closed", async () => {
   const odd = [
     () => {
       throw new Error("no idea");
@@ -111,7 +111,7 @@ Deno.test("webSocket({ isFatal }): one that throws or returns a promise has the 
   }
 });
 
-Deno.test("webSocket(): no plumbing can be reached through a lease or what it holds", async () => {
+Deno.test("webSocket(): leases and connections expose no internals", async () => {
   await using server = new WebSocketServer();
   await using pool = new Pool(webSocket({ url: server.url }));
   using ws = await pool.acquire();
@@ -141,7 +141,7 @@ Deno.test("webSocket(): retryStale runs the body again when the peer closed befo
   assertEquals([sent, server.accepts], [4, 2]);
 });
 
-Deno.test("webSocket(): retryStale does not run the body again once something came back", async () => {
+Deno.test("webSocket(): retryStale does not run the body again once a message has come", async () => {
   let runs = 0;
   await using server = new WebSocketServer(({ socket }, message) => {
     socket.send(message);
@@ -162,7 +162,7 @@ Deno.test("webSocket(): retryStale does not run the body again once something ca
   assertEquals(runs, 1);
 });
 
-Deno.test("webSocket(): closing the pool rejects a receive under its borrower at the timeout", () =>
+Deno.test("webSocket(): close() of the pool rejects a pending receive at its timeout", () =>
   withLease(mute, async (ws, { pool, server }) => {
     const told = "This side has closed the WebSocket, as the pool was closed: 1000";
     const received = assertRejects(() => ws.receive(), WebSocketClosedError, told);
@@ -175,7 +175,7 @@ Deno.test("webSocket(): closing the pool rejects a receive under its borrower at
     assertEquals(pool.stats.size, 0);
   }));
 
-Deno.test("webSocket(): retryStale does not run the body again when it was the pool that closed", async () => {
+Deno.test("webSocket(): retryStale does not run the body again when the pool closed the WebSocket", async () => {
   let runs = 0;
   await using server = new WebSocketServer(mute);
   await using pool = new Pool(webSocket({ url: server.url }));

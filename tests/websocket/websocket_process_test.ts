@@ -5,7 +5,7 @@ import { WebSocketServer } from "../support/websocket_server.ts";
 
 const mod = new URL("../../mod.ts", import.meta.url).href;
 
-/** Starts a program that leaves its pool of WebSockets open. At its end it says how long it has lived after that. */
+/** Starts a program that leaves its pool of WebSockets open. At its end it prints how long it ran after that. */
 async function leaveOpen(url: string, idleTimeout: number): Promise<Deno.ChildProcess> {
   const program = `import { Pool, webSocket } from ${JSON.stringify(mod)};
     const options = { idleTimeout: ${idleTimeout} };
@@ -45,7 +45,7 @@ Deno.test({
       assertEquals([code, reply], [0, "done"]);
       assert(Number(life) >= idleTimeout - 1, `ended after ${life} of ${idleTimeout} ms`);
     }
-    assertEquals(server.open, 1, "the other one lives on");
+    assertEquals(server.open, 1, "the other one stays open");
     control.kill("SIGKILL");
     const { signal, stdout } = await control.output();
     assertEquals([signal, stdout.length], ["SIGKILL", 0]);

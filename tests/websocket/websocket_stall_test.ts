@@ -11,7 +11,7 @@ import { until } from "../support/until.ts";
 import { say, stall, WebSocketWorker } from "../support/websocket_worker.ts";
 import type { WebSocketPool } from "../support/websocket_scene.ts";
 
-/** Runs something with a pool whose server is on another thread. */
+/** Runs a function with a pool whose server is on another thread. */
 async function withWorker(
   options: Partial<WebSocketConnectorOptions>,
   body: (pool: WebSocketPool, worker: WebSocketWorker) => Promise<void>,
@@ -25,7 +25,7 @@ async function withWorker(
   await body(pool, worker);
 }
 
-/** Asks for these replies; returns the first. */
+/** Requests these replies; returns the first. */
 async function ask(ws: WebSocketLease, ...replies: [string | null, number][]): Promise<unknown> {
   ws.send(say(...replies));
   return await ws.receive();
@@ -36,7 +36,7 @@ const QUIET = 30;
 
 for (const command of ["stray", "close"] as const) {
   const what = command === "stray" ? "A message that comes to" : "A close of";
-  Deno.test(`${what} an idle WebSocket during a stall is never lent over`, () =>
+  Deno.test(`${what} an idle WebSocket during a stall is noticed before it is lent`, () =>
     withWorker({}, async (pool, worker) => {
       const received: unknown[] = [];
       for (let round = 0; round < 50; round++) {
@@ -47,11 +47,11 @@ for (const command of ["stray", "close"] as const) {
       }
       assertEquals(received.filter((reply) => reply !== "B"), []);
       const { lost, broken } = pool.stats.retired;
-      assertEquals(lost + broken, 50); // the platform may know of the close before it tells
+      assertEquals(lost + broken, 50); // the platform may know of the close before its event
     }));
 }
 
-Deno.test("Drain: what comes in a stall over the end of the silence never reaches the next borrower", () =>
+Deno.test("Drain: messages in a stall that outlasts the silence never reach the next borrower", () =>
   withWorker({ drain: { quiet: QUIET } }, async (pool) => {
     const received: unknown[] = [];
     for (let round = 0; round < 50; round++) {
@@ -64,7 +64,7 @@ Deno.test("Drain: what comes in a stall over the end of the silence never reache
       received.push(await pool.use((ws) => ask(ws, ["B", 0])));
     }
     assertEquals(received.filter((reply) => reply !== "B"), []);
-    assertEquals(pool.stats.dials.ok, 1); // the rest was dropped, not the WebSocket
+    assertEquals(pool.stats.dials.ok, 1); // the messages were dropped, not the WebSocket
   }));
 
 Deno.test("Drain: a stall longer than its timeout does not close the WebSocket", () =>
@@ -93,11 +93,11 @@ Deno.test("Ping: a stall longer than its timeout does not close a WebSocket that
     { checkAfter: 0 },
   ));
 
-Deno.test("A stall longer than closeTimeout has no closed WebSocket counted as lingering", () =>
+Deno.test("A stall longer than closeTimeout does not count a closed WebSocket as lingering", () =>
   withWorker({ closeTimeout: 50, maxLingering: 1 }, async (pool) => {
     for (let round = 0; round < 10; round++) {
       const ws = await pool.acquire();
-      const next = pool.acquire(); // is refused if one lingers
+      const next = pool.acquire(); // rejects if one lingers
       ws.close();
       stall(150);
       (await next).release();
@@ -117,7 +117,7 @@ Deno.test("WebSocketLease.receive(): a stall longer than its timeout loses no me
     }
   }));
 
-Deno.test("WebSocketLease.receive(): without a stall its timeout is kept, whatever comes too late", () =>
+Deno.test("WebSocketLease.receive(): without a stall its timeout is obeyed, and a late message does not count", () =>
   withWorker({}, async (pool) => {
     using ws = await pool.acquire();
     ws.send(say(["late", 200]));
@@ -126,7 +126,7 @@ Deno.test("WebSocketLease.receive(): without a stall its timeout is kept, whatev
   }));
 
 for (const limit of ["connectTimeout", "acquireTimeout"] as const) {
-  Deno.test(`webSocket(): a stall longer than ${limit} fails no dial that the server has answered`, async () => {
+  Deno.test(`webSocket(): a stall longer than ${limit} fails no dial that the server answered in time`, async () => {
     using worker = await WebSocketWorker.start();
     for (let round = 0; round < 10; round++) {
       await using pool = new Pool(webSocket({ url: worker.url }), { [limit]: 80 });

@@ -17,7 +17,7 @@ Deno.test("WebSocketLease: text comes back as text, and bytes as bytes", () =>
     assertEquals(await ws.receive(), new Uint8Array());
   }));
 
-Deno.test("WebSocketLease.send() sends the bytes as they are at the call", () =>
+Deno.test("WebSocketLease.send() sends the bytes as they are at the time of the call", () =>
   withLease(echo, async (ws) => {
     const bytes = Uint8Array.of(1, 2, 3, 4).subarray(1, 3);
     ws.send(bytes);
@@ -25,7 +25,7 @@ Deno.test("WebSocketLease.send() sends the bytes as they are at the call", () =>
     assertEquals(await ws.receive(), Uint8Array.of(2, 3));
   }));
 
-Deno.test("WebSocketLease: a message of 8 MB comes whole", () =>
+Deno.test("WebSocketLease: a message of 8 MB arrives whole", () =>
   withLease(echo, async (ws, { pool }) => {
     const bytes = new Uint8Array(8_000_000).map((_, i) => i * 31 + (i >> 8));
     ws.send(bytes);
@@ -37,7 +37,7 @@ Deno.test("WebSocketLease: a message of 8 MB comes whole", () =>
     assertEquals(pool.stats.idle, 1);
   }));
 
-Deno.test("WebSocketLease.send() refuses what is no message", () =>
+Deno.test("WebSocketLease.send() refuses an invalid message", () =>
   withLease(echo, async (ws) => {
     for (const message of [1, null, undefined, {}, new ArrayBuffer(1)]) {
       assertThrows(() => ws.send(message as string), TypeError, "Cannot send as 'message'");
@@ -46,7 +46,7 @@ Deno.test("WebSocketLease.send() refuses what is no message", () =>
     assertEquals(await ws.receive(), "fine");
   }));
 
-Deno.test("WebSocketLease.receive() keeps 1,000 messages that come before it, in order", () =>
+Deno.test("WebSocketLease.receive() returns 1,000 earlier messages in order", () =>
   withLease(counting(1_000), async (ws) => {
     ws.send("?");
     await until(() => ws.unread === 1_000);
@@ -54,7 +54,7 @@ Deno.test("WebSocketLease.receive() keeps 1,000 messages that come before it, in
     assertEquals(ws.unread, 0);
   }));
 
-Deno.test("WebSocketLease.receive(): calls that wait are served in their order", () =>
+Deno.test("WebSocketLease.receive(): pending calls are served in order", () =>
   withLease(counting(3), async (ws) => {
     const order: string[] = [];
     const calls = ["a", "b", "c"].map(async (name) => order.push(`${name}${await ws.receive()}`));
@@ -75,7 +75,7 @@ Deno.test("WebSocketLease.receive(): an abort rejects with its reason, and loses
     assertEquals(server.peer.messages.length, 1);
   }));
 
-Deno.test("WebSocketLease.receive(): the abort settles in its turn, and leaves no listener", () =>
+Deno.test("WebSocketLease.receive(): an abort rejects in its turn, and leaves no listener", () =>
   withLease(mute, async (ws) => {
     using spy = new ListenerSpy();
     const controller = new AbortController();
@@ -86,7 +86,7 @@ Deno.test("WebSocketLease.receive(): the abort settles in its turn, and leaves n
     assertEquals([error, spy.on(controller.signal)], ["now", 0]);
   }));
 
-Deno.test("WebSocketLease.receive(): an aborted signal touches no message", () =>
+Deno.test("WebSocketLease.receive(): with an aborted signal it takes no message", () =>
   withLease(counting(1), async (ws) => {
     ws.send("?");
     await until(() => ws.unread === 1);
@@ -95,7 +95,7 @@ Deno.test("WebSocketLease.receive(): an aborted signal touches no message", () =
     assertEquals(await ws.receive(), "0");
   }));
 
-Deno.test("WebSocketLease.receive(): a signal that many calls share is left without listeners", () =>
+Deno.test("WebSocketLease.receive(): many calls leave no listener on a shared signal", () =>
   withLease(counting(3), async (ws) => {
     using spy = new ListenerSpy();
     const { signal } = new AbortController();
@@ -116,7 +116,7 @@ Deno.test("WebSocketLease.receive() refuses an unknown option", () =>
     }
   }));
 
-Deno.test("WebSocketLease: iterating gives the messages, and leaving the loop loses none", () =>
+Deno.test("WebSocketLease: iterating yields the messages, and leaving the loop loses none", () =>
   withLease(counting(4), async (ws, { pool }) => {
     ws.send("?");
     for await (const message of ws) if (message === "1") break;
@@ -139,7 +139,7 @@ Deno.test("WebSocketLease: iterating on an ended lease throws LeaseReleasedError
 
 // Limits
 
-Deno.test("webSocket({ maxUnread }): one message too many closes it, and what lies there can be had", () =>
+Deno.test("webSocket({ maxUnread }): one message too many closes it, and the unread ones can be received", () =>
   withLease(counting(10), async (ws, { server, pool }) => {
     ws.send("?");
     await server.peer.closed;
@@ -156,7 +156,7 @@ Deno.test("webSocket({ maxUnread }): one message too many closes it, and what li
     await until(() => pool.stats.size === 0);
   }, { maxUnread: 5 }));
 
-Deno.test("webSocket({ maxUnread }): what is received as it comes does not count", () =>
+Deno.test("webSocket({ maxUnread }): a message that is received at once does not count", () =>
   withLease(counting(1_000), async (ws) => {
     const calls = Array.from({ length: 999 }, () => ws.receive());
     ws.send("?");
@@ -174,7 +174,7 @@ Deno.test("webSocket({ maxUnreadBytes }): one message always fits, a second beyo
     await assertRejects(() => ws.receive(), RangeError, "More than 1000 bytes came");
   }, { maxUnreadBytes: 1_000 }));
 
-Deno.test("webSocket({ maxUnreadBytes }): what has been received makes room", () =>
+Deno.test("webSocket({ maxUnreadBytes }): a received message makes room", () =>
   withLease(echo, async (ws) => {
     for (let i = 0; i < 5; i++) {
       ws.send("a".repeat(500));

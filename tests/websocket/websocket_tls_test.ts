@@ -5,7 +5,7 @@ import cert from "../support/certs/server.pem" with { type: "text" };
 import key from "../support/certs/server_key.pem" with { type: "text" };
 import { WebSocketServer } from "../support/websocket_server.ts";
 
-Deno.test("webSocket({ client }): a wss: server with a certificate of one's own authority is reached", async () => {
+Deno.test("webSocket({ client }): a wss: server with a certificate of a private authority can be reached", async () => {
   await using server = new WebSocketServer(undefined, { tls: { cert, key } });
   using client = Deno.createHttpClient({ caCerts: [ca] });
   await using pool = new Pool(webSocket({ url: server.url, client }));
@@ -16,14 +16,14 @@ Deno.test("webSocket({ client }): a wss: server with a certificate of one's own 
   assertEquals([server.url.slice(0, 4), reply], ["wss:", "over TLS"]);
 });
 
-Deno.test("webSocket(): an unknown certificate rejects the acquire, and is not tried again", async () => {
+Deno.test("webSocket(): an unknown certificate rejects the acquire, and is not retried", async () => {
   await using server = new WebSocketServer(undefined, { tls: { cert, key } });
   await using pool = new Pool(webSocket({ url: server.url }), { retry: { attempts: 3 } });
   await assertRejects(() => pool.acquire(), WebSocketConnectError, "invalid peer certificate");
   assertEquals([pool.stats.dials.failed, pool.stats.size], [1, 0]);
 });
 
-Deno.test("webSocket(): a peer that never begins TLS costs connectTimeout, and the socket is freed", async () => {
+Deno.test("webSocket(): a peer that never begins TLS takes connectTimeout, and the socket is freed", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const url = `wss://127.0.0.1:${listener.addr.port}/`;
   await using pool = new Pool(webSocket({ url }), { connectTimeout: 100 });
@@ -31,11 +31,11 @@ Deno.test("webSocket(): a peer that never begins TLS costs connectTimeout, and t
   await assertRejects(() => pool.acquire(), Error, "No connection was established within 100 ms");
   using conn = await accepted;
   const buffer = new Uint8Array(65_536);
-  while (await conn.read(buffer) !== null); // the client's hello, and then its end
+  while (await conn.read(buffer) !== null); // the ClientHello, then the end
   assertEquals([pool.stats.size, pool.stats.lingering], [0, 0]);
 });
 
-// What a peer without TLS may do with the client's hello
+// What a peer without TLS may do with the ClientHello
 
 const PLAIN: Record<string, (conn: Deno.Conn) => Promise<unknown>> = {
   "answers in plain HTTP": async (conn) => {
@@ -65,7 +65,7 @@ for (const [name, act] of Object.entries(PLAIN)) {
     {
       await using pool = new Pool(webSocket({ url }), { retry: { attempts: 3, minDelay: 1 } });
       await assertRejects(() => pool.acquire(), WebSocketConnectError, `Cannot connect to ${url}`);
-      // In one dial the platform tries HTTP/1.1, and then HTTP/2.
+      // In one dial the platform tries HTTP/1.1, then HTTP/2.
       assertEquals([pool.stats.dials.failed, accepts <= 2], [1, true]);
     }
     listener.close();

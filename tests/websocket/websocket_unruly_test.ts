@@ -28,7 +28,7 @@ interface Scene {
   ws: WebSocketLease;
 }
 
-/** Runs something with a lease on a connection whose peer does only what it is told. */
+/** Runs a function with a lease on a connection whose peer does only what the test says. */
 async function withPeer(
   body: (scene: Scene) => Promise<void>,
   options: PoolOptions = {},
@@ -41,7 +41,7 @@ async function withPeer(
   try {
     await body({ server, peer: server.peer, pool, ws });
   } finally {
-    // Only a peer that ends frees what lingers.
+    // A lingering WebSocket is freed only when its peer ends.
     for (const peer of server.peers) peer.end();
     await pool.close({ force: true });
     await until(() => pool.stats.lingering === 0);
@@ -69,7 +69,7 @@ for (const [name, act] of Object.entries(ways)) {
       assertEquals(pool.stats.retired.broken, 1);
     }));
 
-  Deno.test(`A peer that ${name} while idle has the WebSocket retired within 100 ms`, () =>
+  Deno.test(`A peer that ${name} while idle retires the WebSocket within 100 ms`, () =>
     withPeer(async ({ peer, pool, ws }) => {
       ws.release();
       assertEquals(pool.stats.idle, 1);
@@ -79,7 +79,7 @@ for (const [name, act] of Object.entries(ways)) {
     }));
 }
 
-Deno.test("A close frame without a code is told as 1005", () =>
+Deno.test("A close frame without a code is reported as 1005", () =>
   withPeer(async ({ peer, ws }) => {
     const received = ws.receive();
     peer.write(closeFrame());
@@ -87,7 +87,7 @@ Deno.test("A close frame without a code is told as 1005", () =>
     assertEquals([error.code, error.wasClean, error.isOrderly], [1005, true, true]);
   }));
 
-Deno.test("A reason that holds control characters is told in one line, escaped", () =>
+Deno.test("A reason with control characters is shown in one line, escaped", () =>
   withPeer(async ({ peer, ws }) => {
     const received = ws.receive();
     peer.write(closeFrame(3000, "a\r\n\u001b[2J\u2028b"));
@@ -96,14 +96,14 @@ Deno.test("A reason that holds control characters is told in one line, escaped",
     assert(error.message.endsWith('3000 "a\\r\\n\\u001b[2J\\u2028b"'), error.message);
   }));
 
-Deno.test("A message in several frames comes as one", () =>
+Deno.test("A message in several frames is received as one", () =>
   withPeer(async ({ peer, ws }) => {
     peer.write(frame(1, "one ", false), frame(0, "two ", false));
     peer.write(frame(0, "three"), text("next"));
     assertEquals([await ws.receive(), await ws.receive()], ["one two three", "next"]);
   }));
 
-Deno.test("A second message in the same segment never reaches the next borrower, who waits already", () =>
+Deno.test("A second message in the same segment never reaches a waiting caller", () =>
   withPeer(async ({ server, peer, pool, ws }) => {
     const next = pool.acquire();
     const received = ws.receive();
@@ -115,7 +115,7 @@ Deno.test("A second message in the same segment never reaches the next borrower,
     assertEquals(pool.stats.retired.lost, 1);
   }, { maxSize: 1 }));
 
-Deno.test("A second message in the same segment never reaches who comes in the tick of the release", () =>
+Deno.test("A second message in the same segment never reaches a caller in the tick of the release", () =>
   withPeer(async ({ server, peer, pool, ws }) => {
     const received = ws.receive();
     peer.write(text("mine"), text("EXTRA"));
@@ -137,7 +137,7 @@ Deno.test("A close in the same segment as the reply does not reach the next borr
     assertEquals([other.reused, server.peers.length], [false, 2]);
   }, { maxSize: 1 }));
 
-Deno.test("With nothing behind the reply, the next borrower gets the same WebSocket", () =>
+Deno.test("After a reply without further frames, the next borrower gets the same WebSocket", () =>
   withPeer(async ({ server, peer, pool, ws }) => {
     const next = pool.acquire();
     const received = ws.receive();
@@ -148,7 +148,7 @@ Deno.test("With nothing behind the reply, the next borrower gets the same WebSoc
     assertEquals([other.reused, server.peers.length], [true, 1]);
   }, { maxSize: 1 }));
 
-Deno.test("A close that came while the event loop was held up is seen before the WebSocket is lent", () =>
+Deno.test("A close that came during a stall is noticed before the WebSocket is lent", () =>
   withPeer(async ({ server, peer, pool, ws }) => {
     const received = ws.receive();
     peer.write(text("reply"));
@@ -157,14 +157,14 @@ Deno.test("A close that came while the event loop was held up is seen before the
     await new Promise((resolve) => setTimeout(resolve, 30));
     peer.write(closeFrame(1001));
     const start = performance.now();
-    while (performance.now() - start < 150); // the frame is there, but nobody has looked
+    while (performance.now() - start < 150); // the frame has arrived and is not processed yet
     using other = await pool.acquire();
     assertEquals([other.reused, server.peers.length], [false, 2]);
   }, { maxSize: 1 }));
 
 // The closing handshake
 
-Deno.test("A peer that does not answer the close costs closeTimeout, and lingers until it ends", () =>
+Deno.test("A peer that does not answer a close takes closeTimeout, and lingers until it ends", () =>
   withPeer(async ({ peer, pool, ws }) => {
     await assertTakes([80, 400], async () => {
       ws.close(1000, "bye");
@@ -177,14 +177,14 @@ Deno.test("A peer that does not answer the close costs closeTimeout, and lingers
     await until(() => pool.stats.lingering === 0);
   }));
 
-Deno.test("close() of a pool is not held up by a peer that does not answer", () =>
+Deno.test("close() of a pool does not wait for a peer that does not answer", () =>
   withPeer(async ({ pool, ws }) => {
     ws.release();
     await assertTakes([80, 500], () => pool.close());
     assertEquals([pool.stats.size, pool.stats.lingering], [0, 1]);
   }));
 
-Deno.test("close({ force }) of a pool waits no closeTimeout for such a peer", () =>
+Deno.test("close({ force }) of a pool does not wait closeTimeout for such a peer", () =>
   withPeer(
     async ({ pool, ws }) => {
       ws.release();
@@ -195,7 +195,7 @@ Deno.test("close({ force }) of a pool waits no closeTimeout for such a peer", ()
     { closeTimeout: 500 },
   ));
 
-Deno.test("webSocket({ maxLingering }): so many that linger refuse a dial, until one is gone", () =>
+Deno.test("webSocket({ maxLingering }): at this number of lingering WebSockets a dial is refused, until one is gone", () =>
   withPeer(
     async ({ server, peer, pool, ws }) => {
       ws.close();
@@ -211,7 +211,7 @@ Deno.test("webSocket({ maxLingering }): so many that linger refuse a dial, until
     { maxLingering: 1 },
   ));
 
-Deno.test("What a peer sends after our close is not told to anybody", () =>
+Deno.test("Messages of a peer after our close are ignored", () =>
   withPeer(async ({ peer, pool, ws }) => {
     const connection = ws.detach();
     connection.close();
@@ -222,7 +222,7 @@ Deno.test("What a peer sends after our close is not told to anybody", () =>
     assertEquals(pool.stats.size, 0);
   }));
 
-// A peer that takes nothing in
+// A peer that does not read
 
 const MEGABYTE = new Uint8Array(1_000_000);
 
@@ -250,19 +250,19 @@ Deno.test("bufferedAmount grows with a peer that reads nothing, and send goes on
   withPeer(async ({ peer, pool, ws }) => {
     peer.pause();
     for (let i = 0; i < 20; i++) ws.send(MEGABYTE);
-    await new Promise((resolve) => setTimeout(resolve, 50)); // the system takes in what it can
+    await new Promise((resolve) => setTimeout(resolve, 50)); // the buffers of the system fill
     assert(ws.bufferedAmount > 5_000_000, `${ws.bufferedAmount}`);
     ws.discard();
     await until(() => pool.stats.size === 0);
   }));
 
-/** Sends so much that it stays with this side, since the peer reads nothing. */
+/** Sends more than the buffers of the system hold, since the peer does not read. */
 function overfill(ws: WebSocketLease, peer: RawPeer): void {
   peer.pause();
   for (let i = 0; i < 28; i++) ws.send(MEGABYTE);
 }
 
-Deno.test("A WebSocket whose backlog does not go is not lent again, and its peer need not answer", () =>
+Deno.test("A WebSocket whose backlog stays is not lent again, even if its peer is silent", () =>
   withPeer(async ({ server, peer, pool, ws }) => {
     overfill(ws, peer);
     ws.release();
@@ -272,7 +272,7 @@ Deno.test("A WebSocket whose backlog does not go is not lent again, and its peer
     assertEquals(pool.stats.retired.lost, 1);
   }, { maxSize: 1 }));
 
-Deno.test("A WebSocket whose backlog does not go is retired also while nobody asks for it", () =>
+Deno.test("A WebSocket whose backlog stays is retired also without an acquire", () =>
   withPeer(async ({ peer, pool, ws }) => {
     overfill(ws, peer);
     ws.release();
@@ -280,7 +280,7 @@ Deno.test("A WebSocket whose backlog does not go is retired also while nobody as
     assertEquals(pool.stats.retired.lost, 1);
   }));
 
-Deno.test("Drain: a backlog that does not go is no silence", () =>
+Deno.test("Drain: a backlog that stays does not count as silence", () =>
   withPeer(
     async ({ peer, pool, ws }) => {
       overfill(ws, peer);
@@ -297,7 +297,7 @@ Deno.test("flushed() waits until the peer has read enough, and then the WebSocke
     overfill(ws, peer);
     let isFlushed = false;
     const flushed = ws.flushed().then(() => isFlushed = true);
-    await until(() => ws.bufferedAmount < 28 * MEGABYTE.length); // the system takes what it can
+    await until(() => ws.bufferedAmount < 28 * MEGABYTE.length); // the buffers of the system fill
     assertEquals([isFlushed, ws.bufferedAmount > 0], [false, true]);
     peer.discard();
     await flushed;
@@ -308,13 +308,13 @@ Deno.test("flushed() waits until the peer has read enough, and then the WebSocke
     assertEquals(again.reused, true);
   }));
 
-Deno.test("flushed() resolves at once when nothing waits to be sent", () =>
+Deno.test("flushed() resolves at once when nothing is buffered", () =>
   withPeer(async ({ ws }) => {
     await ws.flushed();
     await ws.flushed({ timeout: 0 });
   }));
 
-Deno.test("flushed() is ended by its signal, its timeout, the end of the lease, and of the connection", () =>
+Deno.test("flushed() ends with its signal, its timeout, the lease and the connection", () =>
   withPeer(async ({ peer, ws }) => {
     overfill(ws, peer);
     const controller = new AbortController();
@@ -344,7 +344,7 @@ Deno.test("flushed() rejects when the lease ends first", () =>
     await flushed;
   }));
 
-Deno.test("Frames of control and messages alternate: order is kept", () =>
+Deno.test("Messages between control frames keep their order", () =>
   withPeer(async ({ peer, ws }) => {
     peer.write(concat(text("a"), frame(9, "ping"), text("b"), frame(10, "pong"), text("c")));
     assertEquals([await ws.receive(), await ws.receive(), await ws.receive()], ["a", "b", "c"]);

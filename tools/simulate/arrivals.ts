@@ -1,17 +1,17 @@
 import { exponential, type Random } from "./random.ts";
 
-/** A caller that comes. Times are in milliseconds. */
+/** The arrival of a caller. Times are in milliseconds. */
 export interface Arrival {
-  /** When it comes. */
+  /** The time of the arrival. */
   readonly at: number;
   /** How long it uses the resource, if a trace says so. */
   readonly use?: number;
 }
 
-/** Callers in the order in which they come. */
+/** Callers in order of arrival. */
 export type Arrivals = (random: Random) => Iterable<Arrival>;
 
-/** A Poisson process: callers that come independently of each other, so many in a second. */
+/** A Poisson process: independent callers at a mean rate per second. */
 export function poisson(rate: number): Arrivals {
   return function* (random) {
     let at = 0;
@@ -19,14 +19,14 @@ export function poisson(rate: number): Arrivals {
   };
 }
 
-/** So many callers at once, again and again. */
+/** A number of callers at once, repeatedly. */
 export function bursts(size: number, every: number): Arrivals {
   return function* () {
     for (let at = every;; at += every) for (let i = 0; i < size; i++) yield { at };
   };
 }
 
-/** What has been measured. */
+/** Recorded arrivals. */
 export function trace(arrivals: readonly Arrival[]): Arrivals {
   return () => arrivals;
 }
@@ -47,7 +47,7 @@ export function merged(one: Arrivals, other: Arrivals): Arrivals {
   };
 }
 
-/** Reads a trace: a time on each line, in milliseconds, and after it how long the resource is used, if known. */
+/** Reads a trace: on each line a time in milliseconds, optionally followed by how long the resource is used. */
 export function parseTrace(text: string, name: string): Arrival[] {
   const arrivals: Arrival[] = [];
   for (const [index, line] of text.split(/\r?\n/).entries()) {

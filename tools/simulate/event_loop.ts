@@ -1,9 +1,9 @@
 import { setImmediate } from "node:timers";
 
-/** Steps in one turn of the event loop: a turn of its own for each would take ten times as long. */
+/** Steps per turn of the event loop; one step per turn would take ten times as long. */
 const BATCH = 64;
 
-/** Takes a step again and again until one returns false. After each, all promises settle that can. */
+/** Takes steps until one returns false. After each step all microtasks run. */
 export function repeat(step: () => boolean): Promise<void> {
   return new Promise((resolve, reject) => {
     let isOver = false;

@@ -11,29 +11,29 @@ import {
 import { constant, type Distribution, exponentialTime, lognormal } from "./distribution.ts";
 import { checkPoolOptions, type Scenario, type SimulatedOptions, type Span } from "./simulation.ts";
 
-/** A flag that can't be understood. */
+/** An invalid flag. */
 export class FlagError extends Error {
   override readonly name = "FlagError";
 }
 
-/** The options of a pool, and what they are called in the table. */
+/** The options of a pool, and their name in the table. */
 export interface OptionSet {
   readonly name: string;
   readonly options: SimulatedOptions;
 }
 
-/** What is varied: the rate of arrivals, or an option of the pool. */
+/** The varied value: the rate of arrivals, or an option of the pool. */
 export interface Variation {
   readonly name: string;
   readonly values: readonly number[];
 }
 
-/** What the command line asks for. */
+/** The parsed command line. */
 export interface Request {
   readonly scenario: Scenario;
   readonly sets: readonly OptionSet[];
   readonly against: Variation | undefined;
-  /** Where the plot goes. */
+  /** The file of the plot. */
   readonly svg: string | undefined;
   readonly json: boolean;
 }
@@ -112,7 +112,7 @@ export function parseFlags(args: readonly string[], read: (path: string) => stri
   return { scenario, sets, against, svg, json: "json" in values };
 }
 
-/** The scenario and the options with another value of what is varied. */
+/** The scenario and the options with another varied value. */
 export function varied(
   { name }: Variation,
   value: number,
@@ -280,7 +280,7 @@ function variation(text: string, name: string): Variation {
   return { name: what, values };
 }
 
-/** Has the pool itself say what it thinks of the options. */
+/** Lets the pool validate the options. */
 function checkSets(sets: readonly OptionSet[], against: Variation | undefined, keys: number): void {
   const variants = against === undefined || against.name === "rate"
     ? sets

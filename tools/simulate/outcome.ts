@@ -1,4 +1,4 @@
-/** Times in milliseconds, as many as come. */
+/** A collection of times in milliseconds. */
 export class Times {
   #values = new Float64Array(1_024);
   #count = 0;
@@ -24,14 +24,14 @@ export class Times {
     return this.#count === 0 ? 0 : sum / this.#count;
   }
 
-  /** The time that so large a share does not exceed; 0 if there is none. */
+  /** The quantile for a share; 0 without times. */
   quantile(share: number): number {
     this.#sorted ??= this.#values.slice(0, this.#count).sort();
     return this.#sorted[Math.max(0, Math.ceil(share * this.#count) - 1)] ?? 0;
   }
 }
 
-/** How times are spread, in milliseconds. */
+/** The distribution of times, in milliseconds. */
 export interface Spread {
   readonly mean: number;
   readonly p50: number;
@@ -39,30 +39,30 @@ export interface Spread {
   readonly p99: number;
 }
 
-/** What came of a simulation. Callers are counted by when they came. */
+/** The outcome of a simulation. Callers are counted by their arrival. */
 export interface Outcome {
-  /** How many callers came. */
+  /** The number of callers. */
   readonly arrived: number;
   /** How many got a resource. */
   readonly served: number;
-  /** How long those waited. */
+  /** The waits of served callers. */
   readonly waits: Spread;
-  /** How long they took, wait and use together. */
+  /** Wait and use together. */
   readonly totals: Spread;
-  /** Uses that ended well, in a second. */
+  /** Successful uses per second. */
   readonly goodput: number;
   /** Callers refused with `PoolOverloadedError`. */
   readonly shed: number;
-  /** Callers whose time ran out. */
+  /** Callers that timed out. */
   readonly timedOut: number;
   /** Callers refused with `PoolExhaustedError`. */
   readonly exhausted: number;
   /** Callers whose dial failed, or whose connection was lost in use. */
   readonly failed: number;
   readonly dials: { readonly ok: number; readonly failed: number };
-  /** Those with priority 1: how many came, and how many were not served. */
+  /** Callers with priority 1: all, and those that were not served. */
   readonly urgent: { readonly arrived: number; readonly refused: number };
-  /** The largest number of callers that waited at once. */
+  /** The largest number of waiting callers. */
   readonly longestQueue: number;
 }
 

@@ -7,7 +7,7 @@ const HEIGHT = 260;
 const LEGEND_HEIGHT = 22;
 const GAP = 8;
 
-// Of middling lightness, so that they show on white and on black.
+// Of medium lightness, so that they are visible on white and on black.
 const COLOURS = ["#e8590c", "#4c8fd6", "#2b9a66", "#a66cc4", "#b8860b", "#868e96"];
 
 interface Point {
@@ -16,7 +16,7 @@ interface Point {
   readonly y: number;
 }
 
-/** How long callers wait and how many are served, over what is varied: a line for each option set. */
+/** Waits and served callers over the varied value, with a line for each option set. */
 export function plot(results: readonly Result[], varied: string): string {
   const sets = [...new Set(results.map(({ set }) => set))];
   const points = (figure: (result: Result) => number): Point[] =>

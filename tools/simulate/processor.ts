@@ -1,19 +1,19 @@
 interface Job {
-  /** How much has been done for each job when this one ends. */
+  /** The work done per job when this one ends. */
   readonly end: number;
   readonly onEnd: () => void;
 }
 
 /**
- * What works on the uses: as many as it has cores at full speed. When there are
- * more, they share it equally, and each takes longer.
+ * The processor of the server: it works on as many uses as it has cores at full speed.
+ * More uses share it equally, and each takes longer.
  */
 export class Processor {
   readonly #cores: number;
   readonly #now: () => number;
-  /** The job that ends first comes first. */
+  /** Ordered by the end. */
   readonly #jobs: Job[] = [];
-  /** How much has been done, until `#updated`, for a job that was there all the time. */
+  /** The work done until `#updated` for a job that was there all the time. */
   #done = 0;
   #updated = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -23,7 +23,7 @@ export class Processor {
     this.#now = now;
   }
 
-  /** Works on a job that takes so many milliseconds at full speed. */
+  /** Works on a job that takes `duration` milliseconds at full speed. */
   run(work: number, onEnd: () => void): void {
     this.#update();
     const jobs = this.#jobs;
@@ -54,7 +54,7 @@ export class Processor {
 
   #end({ end, onEnd }: Job): void {
     this.#update();
-    this.#done = Math.max(this.#done, end); // or rounding might leave a little
+    this.#done = Math.max(this.#done, end); // else rounding could leave a rest
     this.#jobs.shift();
     this.#awaitNext();
     onEnd();

@@ -1,8 +1,8 @@
 const INTERVAL = 200;
-/** Where nobody watches a line change. */
+/** Without a terminal. */
 const QUIET_INTERVAL = 5_000;
 
-/** Shows on stderr how much of the work is done, and how long the rest will take. */
+/** Shows on stderr the finished share and the remaining time. */
 export class Progress {
   readonly #runs: number;
   readonly #isTerminal = Deno.stderr.isTerminal();
@@ -14,7 +14,7 @@ export class Progress {
     this.#runs = runs;
   }
 
-  /** So large a share of the run with this number, from 0, is done. */
+  /** Reports the finished share of the run with this number, from 0. */
   show(run: number, done: number): void {
     const now = performance.now();
     if (now - this.#shown < (this.#isTerminal ? INTERVAL : QUIET_INTERVAL)) return;

@@ -12,7 +12,7 @@ export function seededRandom(seed: number): Random {
   };
 }
 
-/** A time that is exponentially distributed: what is between two arrivals of a Poisson process. */
+/** An exponentially distributed time, as between two arrivals of a Poisson process. */
 export function exponential(mean: number, random: Random): number {
   return -mean * Math.log(1 - random());
 }

@@ -2,23 +2,23 @@ import type { ConnectContext, Connector } from "../../pool/mod.ts";
 import type { Distribution } from "./distribution.ts";
 import type { Random } from "./random.ts";
 
-/** How dials go. */
+/** The behaviour of dials. */
 export interface DialOptions {
-  /** How long one takes. */
+  /** The duration of a dial. */
   readonly dial: Distribution;
-  /** Which share of them fails. */
+  /** The share of dials that fail. */
   readonly failing: number;
 }
 
-/** What is pooled: a connection to the simulated server. */
+/** The pooled resource: a connection to the simulated server. */
 export class Connection {
-  /** Whether the server went down under it. */
+  /** Whether the server went down while it was open. */
   lost = false;
 
   constructor(readonly retire: ConnectContext["retire"]) {}
 }
 
-/** The other end of the connections: it can be down, and dials take their time. */
+/** The peer of the connections: it can be down, and dials take time. */
 export class Server implements Connector<Connection> {
   readonly place = "simulated";
   readonly #options: DialOptions;

@@ -22,26 +22,26 @@ import { type Connection, type DialOptions, Server } from "./server.ts";
 /** Steps between two reports of progress. */
 const REPORT_STEPS = 4_096;
 
-/** Callers that still wait so long after the last one came will wait for ever. In milliseconds. */
+/** Callers that still wait this long after the last arrival will wait for ever. In milliseconds. */
 const LONGEST_END = 24 * 3_600_000;
 
-/** A simulation that has no end. */
+/** The error of a simulation without an end. */
 export class EndlessError extends Error {
   override readonly name = "EndlessError";
 }
 
-/** A time from and to, in milliseconds. */
+/** A span, in milliseconds. */
 export interface Span {
   readonly from: number;
   readonly to: number;
 }
 
-/** What happens to a pool. Times are in milliseconds. */
+/** The events of a simulation. Times are in milliseconds. */
 export interface Scenario extends DialOptions {
   readonly arrivals: Arrivals;
-  /** Callers come until then. */
+  /** Until when callers arrive. */
   readonly duration: number;
-  /** Callers that come earlier are not counted: the pool is not in its stride yet. */
+  /** Earlier callers are not counted, since the pool is still warming up. */
   readonly warmUp: number;
   /** How long a resource is used. */
   readonly use: Distribution;
@@ -49,26 +49,26 @@ export interface Scenario extends DialOptions {
   readonly cores: number;
   /** How long a caller waits, if not for the pool's `acquireTimeout`. */
   readonly patience?: Distribution | undefined;
-  /** Which share of the callers has priority 1 instead of 0. */
+  /** The share of callers with priority 1 instead of 0. */
   readonly urgent: number;
   /** When the server is down. */
   readonly outages: readonly Span[];
   /** When the pool is paused. */
   readonly pauses: readonly Span[];
-  /** When and over which time all resources are replaced. */
+  /** When all resources are replaced, and over which time. */
   readonly recycles: readonly { readonly at: number; readonly over: number }[];
-  /** With so many keys it is a KeyedPool; with 0 a Pool. */
+  /** The number of keys of a KeyedPool; 0 for a Pool. */
   readonly keys: number;
   readonly seed: number;
 }
 
-/** The options that a pool is tried with. */
+/** The options of a pool. */
 export type SimulatedOptions = PoolOptions & Pick<KeyedPoolOptions<number>, "maxPerKey">;
 
-/** Is called with the share that is done. */
+/** Called with the finished share. */
 export type OnProgress = (done: number) => void;
 
-/** What a simulation needs of a Pool or a KeyedPool. */
+/** The common part of a Pool and a KeyedPool. */
 interface SimulatedPool {
   acquire(options: { timeout?: number; priority: number }): Promise<Lease<Connection>>;
   pause(): void;
@@ -95,13 +95,13 @@ export async function simulate(
   return simulation.outcome;
 }
 
-/** Throws what the pool would say of its options. */
+/** Throws the pool's error for invalid options. */
 export function checkPoolOptions(options: SimulatedOptions, keys: number): void {
   if (keys === 0) resolvePoolOptions(options);
   else resolveKeyedPoolOptions(options);
 }
 
-/** Each kind of chance has numbers of its own, so that all option sets meet the same callers. */
+/** Each kind of randomness has its own numbers, so that all option sets have the same callers. */
 interface Chances {
   readonly arrivals: Random;
   readonly uses: Random;
@@ -160,7 +160,7 @@ class Simulation {
     };
   }
 
-  /** Goes to the next event. Returns false when nothing is left to happen. */
+  /** Goes to the next event. Returns false when there is none. */
   step(): boolean {
     this.#longestQueue = Math.max(this.#longestQueue, this.#waiting);
     if (this.#state === "ending" && this.#waiting + this.#using === 0) this.#close();
@@ -228,7 +228,7 @@ class Simulation {
     this.#awaitNext();
   }
 
-  /** `began`: when the caller came, if it is counted. */
+  /** `began`: the arrival of the caller, if it is counted. */
   #use(lease: Lease<Connection>, work: number, began: number | undefined): void {
     const connection = lease.value;
     this.#using++;

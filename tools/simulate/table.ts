@@ -1,6 +1,6 @@
 import type { Outcome } from "./outcome.ts";
 
-/** What came of one option set, with one value of what is varied if anything is. */
+/** The outcome of one option set, with one varied value if there is one. */
 export interface Result {
   readonly set: string;
   readonly value?: number;
@@ -23,7 +23,7 @@ const COLUMNS: Record<string, (outcome: Outcome) => string> = {
     dials.failed === 0 ? whole(dials.ok) : `${whole(dials.ok)} + ${whole(dials.failed)} failed`,
 };
 
-/** Results in columns, a line each. `varied` names what is varied. */
+/** Results in columns, a line each. `varied` names the varied value. */
 export function table(results: readonly Result[], varied?: string): string {
   const heads = ["options", ...(varied === undefined ? [] : [varied]), ...Object.keys(COLUMNS)];
   const lines = results.map(({ set, value, outcome }) => [

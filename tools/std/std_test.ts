@@ -1,4 +1,4 @@
-// What the tests rely on in the std modules, wherever those come from.
+// The behaviour of the std modules that the tests rely on, from JSR or from tools/std.
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import { deadline, delay } from "@std/async";
 import { FakeTime, TimeError } from "@std/testing/time";

@@ -1,6 +1,6 @@
 /**
- * `FakeTime` as in `jsr:@std/testing/time`, which no npm package carries: the
- * same names, and the same behaviour but for `FakeTimeOptions`.
+ * `FakeTime` as in `jsr:@std/testing/time`, which no npm package has: the same names and
+ * behaviour, except `FakeTimeOptions`.
  *
  * @module
  */
@@ -27,7 +27,7 @@ const realTimeoutSignal = AbortSignal.timeout;
 let current: FakeTime | undefined;
 let now: number;
 let lastId: number;
-/** In the order in which they fire. */
+/** In order of firing. */
 let timers: Timer[];
 
 /** A call that the state of the fake time does not allow. */
@@ -35,7 +35,7 @@ export class TimeError extends Error {
   override name = "TimeError";
 }
 
-/** Stands in for the clock and the timers until it is restored. */
+/** Replaces the clock and the timers until it is restored. */
 export class FakeTime implements Disposable {
   readonly start: number;
 
@@ -57,7 +57,7 @@ export class FakeTime implements Disposable {
     current.restore();
   }
 
-  /** Runs something in real time. Afterwards the fakes are in place again, and nothing over them. */
+  /** Runs a function in real time. Afterwards the fakes are installed again, without anything over them. */
   static async restoreFor<T>(
     callback: (...args: unknown[]) => Promise<T> | T,
     ...args: unknown[]
@@ -80,7 +80,7 @@ export class FakeTime implements Disposable {
     return now;
   }
 
-  /** Fires on the way whatever is due by then, in order. */
+  /** Fires all timers that are due by then, in order. */
   set now(value: number) {
     if (value < now) {
       throw new RangeError(
@@ -187,7 +187,7 @@ function uninstall(): void {
   AbortSignal.timeout = realTimeoutSignal;
 }
 
-/** Gives a number, as a browser does: no `ref`, no `unref`. */
+/** Returns a number, like a browser, without `ref` and `unref`. */
 function set(
   name: string,
   callback: Callback,
@@ -204,7 +204,7 @@ function set(
   return lastId;
 }
 
-/** Behind those that are due at the same time. */
+/** After those that are due at the same time. */
 function insert(timer: Timer): void {
   timers.splice(timers.findLastIndex(({ due }) => due <= timer.due) + 1, 0, timer);
 }
@@ -215,7 +215,7 @@ function clear(id?: unknown): void {
   if (index >= 0) timers.splice(index, 1);
 }
 
-/** The platform's counts real time whatever `setTimeout` is. */
+/** The platform's uses real time even if `setTimeout` is replaced. */
 function timeoutSignal(ms: number): AbortSignal {
   const controller = new AbortController();
   const reason = new DOMException("Signal timed out.", "TimeoutError");

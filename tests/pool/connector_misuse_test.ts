@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
-import { type Connector, KeyedPool, Pool, type PoolHooks } from "../../pool/mod.ts";
-import { RejectionSpy } from "../support/held.ts";
+import { type Connector, KeyedPool, Lease, Pool, type PoolHooks } from "../../pool/mod.ts";
+import { RejectionSpy } from "../support/spies.ts";
 import { eachCase, LIMIT, microtasks, Outcome, Scene } from "../support/scene.ts";
 import { ScriptedConnector, type Thing } from "../support/scripted_connector.ts";
 
@@ -13,10 +13,21 @@ function fails(): never {
 /** Methods of a connector that the pool calls in the middle of a decision. */
 const SYNCHRONOUS = ["lease", "watch", "probe", "unwatch", "isBroken", "isRetryable"] as const;
 
-Deno.test("a synchronous method of the connector that throws, whichever, costs no slot", async () => {
+/** A pool learns which methods a connector has when it dials. */
+const HARMLESS: Pick<Connector<Thing>, typeof SYNCHRONOUS[number]> = {
+  lease: (slot) => new Lease(slot),
+  watch: () => {},
+  probe: () => undefined,
+  unwatch: () => {},
+  isBroken: () => false,
+  isRetryable: () => true,
+};
+
+Deno.test("a synchronous connector method that throws costs no slot", async () => {
   await eachCase(SYNCHRONOUS, String, async (method) => {
-    using scene = new Scene(new ScriptedConnector(), { maxSize: 2 });
-    const connector = scene.connector as Connector<Thing>;
+    const scripted = new ScriptedConnector();
+    const connector: Connector<Thing> = Object.assign(scripted, { [method]: HARMLESS[method] });
+    using scene = new Scene(scripted, { maxSize: 2 });
     (await scene.take()).release();
     await microtasks();
     connector[method] = fails;
@@ -39,7 +50,7 @@ Deno.test("a synchronous method of the connector that throws, whichever, costs n
   });
 });
 
-Deno.test("an asynchronous function in place of a synchronous one is told, and no unhandled rejection", async () => {
+Deno.test("an asynchronous function in place of a synchronous connector method is reported, and its rejection is handled", async () => {
   const methods = ["lease", "watch", "unwatch", "isBroken", "isRetryable", "lingering"] as const;
   await eachCase(methods, String, async (method) => {
     const errors: unknown[] = [];
@@ -54,13 +65,13 @@ Deno.test("an asynchronous function in place of a synchronous one is told, and n
       await pool.acquire().then((lease) => lease.release(), () => {});
     }
     assertEquals(pool.stats.lingering, 0);
-    // By now the runtime would have told of a rejection that nobody handles.
+    // By now the runtime would have reported an unhandled rejection.
     await new Promise((resolve) => setTimeout(resolve, 0));
     assertEquals(errors.includes(ERROR), method !== "lingering");
   });
 });
 
-Deno.test("a watch that throws has the resource retired with the error, and the pool goes on", async () => {
+Deno.test("a watch() that throws retires the resource with the error", async () => {
   const retired: unknown[] = [];
   const hooks: PoolHooks = {
     onRetire: ({ reason, detail }) => retired.push([reason, detail]),
@@ -80,7 +91,7 @@ Deno.test("a watch that throws has the resource retired with the error, and the 
   await scene.end();
 });
 
-Deno.test("a caller awaits what has to settle; if it rejects, throws or hangs, he gets another resource", async () => {
+Deno.test("a caller awaits probe(); if it rejects, throws or hangs, the caller gets another resource", async () => {
   const ways: [string, () => Promise<void> | undefined, boolean][] = [
     ["nothing", () => undefined, true],
     ["settles", () => Promise.resolve(), true],
@@ -105,10 +116,10 @@ Deno.test("a caller awaits what has to settle; if it rejects, throws or hangs, h
   });
 });
 
-Deno.test("a resource whose lease cannot be made is closed in that turn, and the caller gets the error", async () => {
+Deno.test("a resource for which lease() throws is closed in that turn, and the caller gets the error", async () => {
   await eachCase(["lease", "unwatch"] as const, String, async (method) => {
     const connector = new ScriptedConnector({}, ["check", "reset"]);
-    (connector as Connector<Thing>).watch = () => {};
+    Object.assign(connector, { watch: HARMLESS.watch, [method]: HARMLESS[method] });
     using scene = new Scene(connector, { maxSize: 1 });
     (await scene.take()).release();
     (connector as Connector<Thing>)[method] = fails;
@@ -122,7 +133,7 @@ Deno.test("a resource whose lease cannot be made is closed in that turn, and the
   });
 });
 
-Deno.test("a resource with a then that throws is a failure of connect, and the pool goes on", async () => {
+Deno.test("a resource whose then() throws counts as a failed dial", async () => {
   const cursed = {
     get then(): never {
       throw ERROR;
@@ -139,7 +150,7 @@ Deno.test("a resource with a then that throws is a failure of connect, and the p
   await pool.close({ force: true });
 });
 
-Deno.test("a thenable of its own kind is awaited, and one that answers twice is heard once", async () => {
+Deno.test("a thenable is awaited like a promise, and only its first answer counts", async () => {
   const thing = { closes: 0 };
   const connector: Connector<{ closes: number }> = {
     connect: () => ({
@@ -160,7 +171,7 @@ Deno.test("a thenable of its own kind is awaited, and one that answers twice is 
   assertEquals(thing.closes, 1);
 });
 
-Deno.test("lost counts once, and only while the resource is idle or made ready", async () => {
+Deno.test("lost() counts once, and only while the resource is idle or being prepared", async () => {
   let lost: (reason: unknown) => void = () => {};
   using scene = new Scene(new ScriptedConnector({}, ["reset"]), { maxSize: 1 });
   const connector = scene.connector as Connector<Thing>;
@@ -187,7 +198,7 @@ Deno.test("lost counts once, and only while the resource is idle or made ready",
   await scene.end();
 });
 
-Deno.test("lost from within watch retires the resource at once", async () => {
+Deno.test("lost() called from within watch() retires the resource at once", async () => {
   using scene = new Scene(new ScriptedConnector(), { maxSize: 1 });
   (scene.connector as Connector<Thing>).watch = (_thing, { lost }) => lost("already");
   (await scene.take()).release();
@@ -198,7 +209,7 @@ Deno.test("lost from within watch retires the resource at once", async () => {
   await scene.end();
 });
 
-Deno.test("a connector may call the pool from each of its methods", async () => {
+Deno.test("a connector may call its pool from each of its methods", async () => {
   const methods = ["connect", "check", "reset", "close"] as const;
   await eachCase(methods, String, async (method) => {
     using scene = new Scene(new ScriptedConnector(), { maxSize: 2 });
@@ -227,7 +238,7 @@ Deno.test("a connector may call the pool from each of its methods", async () => 
   });
 });
 
-/** Releases whatever is granted until nobody waits any more. */
+/** Releases every granted lease until no caller waits. */
 async function drain(scene: Scene): Promise<void> {
   for (let i = 0; i < 30; i++) {
     for (const lease of scene.held) lease.release();
@@ -235,7 +246,7 @@ async function drain(scene: Scene): Promise<void> {
   }
 }
 
-Deno.test("warm is done when all are idle that it counts, and rejects if one of them cannot be opened", async () => {
+Deno.test("warm resolves when all resources it counts are idle, and rejects if one cannot be opened", async () => {
   for (const maxConnecting of [1, Infinity]) {
     using scene = new Scene(new ScriptedConnector(), { maxSize: 3, maxConnecting });
     const warming = new Outcome(scene.pool.warm(3));
@@ -254,7 +265,7 @@ Deno.test("warm is done when all are idle that it counts, and rejects if one of 
   await scene.end();
 });
 
-Deno.test("a caller whose dial is tried again keeps its place, and is told when all have failed", async () => {
+Deno.test("a caller whose dial is retried keeps its place, and rejects when all attempts have failed", async () => {
   using scene = new Scene(new ScriptedConnector({ connect: "error" }), {
     maxSize: 1,
     acquireTimeout: Infinity,
@@ -276,12 +287,12 @@ Deno.test("a caller whose dial is tried again keeps its place, and is told when 
   await scene.end();
 });
 
-/** Lets the runtime look for rejections that nobody handles. */
+/** Lets the runtime report unhandled rejections. */
 async function turns(): Promise<void> {
   for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setTimeout(resolve, 0));
 }
 
-Deno.test("an asynchronous function in place of a synchronous one of the connector, or its permit's, is no unhandled rejection", async () => {
+Deno.test("an asynchronous function in place of a synchronous one of a connector or permit causes no unhandled rejection", async () => {
   using spy = new RejectionSpy();
   const errors: string[] = [];
   const fails = () => Promise.reject(ERROR) as never;
@@ -303,7 +314,7 @@ Deno.test("an asynchronous function in place of a synchronous one of the connect
   assertEquals([...new Set(errors)].sort(), expected.sort());
 });
 
-Deno.test("a probe that loses its resource and then throws is no unhandled rejection", async () => {
+Deno.test("a probe() that loses its resource and then throws causes no unhandled rejection", async () => {
   using spy = new RejectionSpy();
   let lose = () => {};
   await using pool = new Pool<object>({
@@ -320,7 +331,7 @@ Deno.test("a probe that loses its resource and then throws is no unhandled rejec
   assertEquals([spy.unhandled, pool.stats.retired.lost], [[], 1]);
 });
 
-Deno.test("KeyedPool: asynchronous functions where synchronous ones are expected are refused, and no unhandled rejections", async () => {
+Deno.test("KeyedPool rejects asynchronous functions where synchronous ones are expected, without unhandled rejections", async () => {
   using spy = new RejectionSpy();
   const fails = () => Promise.reject(ERROR) as never;
   const connect = () => ({});
@@ -330,6 +341,44 @@ Deno.test("KeyedPool: asynchronous functions where synchronous ones are expected
   }
   await using pool = new KeyedPool<string, object>(fails);
   await assertRejects(() => pool.acquire("key"), TypeError, "connectorOf(key)");
+  await turns();
+  assertEquals(spy.unhandled, []);
+});
+
+Deno.test("an asynchronous isBroken counts as yes and an asynchronous isRetryable as no, whatever they answer", async () => {
+  const told: string[] = [];
+  const hooks: PoolHooks = {
+    onError: ({ error, source }) => void told.push(`${source}: ${(error as Error).message}`),
+  };
+  let isDown = false;
+  const connector = {
+    connect: () => isDown ? Promise.reject(ERROR) : {},
+    isBroken: () => Promise.resolve(false),
+    isRetryable: () => Promise.resolve(true),
+  };
+  const options = { hooks, retry: { attempts: 3, minDelay: 1 } };
+  await using pool = new Pool<object>(connector as unknown as Connector<object>, options);
+  (await pool.acquire()).release();
+  assertEquals([pool.stats.retired.broken, pool.stats.idle], [1, 0]);
+  isDown = true;
+  assertStrictEquals(await assertRejects(() => pool.acquire()), ERROR);
+  assertEquals(pool.stats.dials.failed, 1);
+  assertEquals(told, [
+    "isBroken: isBroken() must not be asynchronous",
+    "isRetryable: isRetryable() must not be asynchronous",
+    "connect: misbehaves",
+  ]);
+});
+
+Deno.test("a probe that rejects is no unhandled rejection where nobody waits for it", async () => {
+  using spy = new RejectionSpy();
+  await using pool = new Pool<object>({
+    connect: () => ({}),
+    watch: () => {},
+    probe: () => Promise.reject(ERROR),
+  });
+  (await pool.acquire()).release();
+  assertEquals(pool.tryAcquire(), undefined);
   await turns();
   assertEquals(spy.unhandled, []);
 });

@@ -8,13 +8,12 @@ import {
 } from "@std/assert";
 import { delay } from "@std/async";
 import { FakeTime } from "@std/testing/time";
-import { DeadlineQueue } from "../../internal/deadline_queue.ts";
 import { Pool, type PoolOptions, PoolTimeoutError } from "../../pool/mod.ts";
 import { assertCheap, costs, processorTime } from "../support/cpu.ts";
 import { microtasks, Outcome, Scene } from "../support/scene.ts";
 import { ScriptedConnector } from "../support/scripted_connector.ts";
 import { ListenerSpy, TimerSpy } from "../support/spies.ts";
-import { clockOf } from "../support/clock_of.ts";
+import { clockOf } from "../support/clocks.ts";
 
 const REASON = new Error("enough");
 const WEEKS = 2 ** 31 + 1_000;
@@ -23,12 +22,12 @@ function sceneOf(options: PoolOptions = {}): Scene {
   return new Scene(new ScriptedConnector(), { maxSize: 1, ...options });
 }
 
-/** A small sequence of numbers that looks random and is always the same. */
+/** A fixed sequence of scattered numbers. */
 function* scattered(count: number, limit: number): Generator<number> {
   for (let i = 1; i <= count; i++) yield (i * 7_919) % limit;
 }
 
-Deno.test("1,000 waiters with the pool's own timeout share a handful of timers", async () => {
+Deno.test("1,000 waiters with the pool's timeout share a few timers", async () => {
   const pool = new Pool(() => ({}), { maxSize: 1 });
   const lease = await pool.acquire();
   using timers = new TimerSpy();
@@ -45,7 +44,7 @@ Deno.test("1,000 waiters with the pool's own timeout share a handful of timers",
   assertEquals(timers.pending, 0);
 });
 
-Deno.test("a timeout of one's own keeps the process alive no longer than the wait", async () => {
+Deno.test("a caller's own timeout keeps the process alive no longer than the wait", async () => {
   using timers = new TimerSpy();
   const pool = new Pool(() => ({}), { maxSize: 1 });
   const lease = await pool.acquire();
@@ -74,7 +73,7 @@ Deno.test("an acquire after an acquire makes no timer", async () => {
   assertEquals(timers.pending, 0);
 });
 
-Deno.test("the timer of the deadlines keeps the process alive only while somebody waits", async () => {
+Deno.test("the timer of the deadlines keeps the process alive only while a caller waits", async () => {
   using timers = new TimerSpy();
   const pool = new Pool(() => ({}), { maxSize: 1 });
   const lease = await pool.acquire();
@@ -98,7 +97,7 @@ Deno.test("the timer of the deadlines keeps the process alive only while somebod
   assertEquals(timers.pending, 0);
 });
 
-Deno.test("distinct timeouts expire each at its time, in order", async () => {
+Deno.test("different timeouts expire at their times, in order", async () => {
   using scene = sceneOf();
   await scene.take();
   const expired: number[] = [];
@@ -144,7 +143,7 @@ Deno.test("waiters that leave early do not disturb the deadlines of the others",
   await scene.end();
 });
 
-Deno.test("the earliest deadline counts, whenever its waiter came", async () => {
+Deno.test("the earliest deadline expires first, whenever its waiter arrived", async () => {
   using scene = sceneOf();
   await scene.take();
   const late = scene.acquire({ timeout: 500 });
@@ -157,7 +156,7 @@ Deno.test("the earliest deadline counts, whenever its waiter came", async () => 
   await scene.end();
 });
 
-Deno.test("a timeout that is infinite or longer than a timer can be overflows none", async () => {
+Deno.test("a timeout that is infinite or beyond the range of a timer overflows no timer", async () => {
   for (const timeout of [Infinity, WEEKS, Number.MAX_VALUE]) {
     using scene = sceneOf({ acquireTimeout: timeout, connectTimeout: timeout });
     using timers = new TimerSpy();
@@ -172,7 +171,7 @@ Deno.test("a timeout that is infinite or longer than a timer can be overflows no
   }
 });
 
-Deno.test("a timeout longer than a timer can be expires all the same", async () => {
+Deno.test("a timeout beyond the range of a timer still expires", async () => {
   using scene = sceneOf();
   await scene.take();
   const waiter = scene.acquire({ timeout: WEEKS });
@@ -185,7 +184,7 @@ Deno.test("a timeout longer than a timer can be expires all the same", async () 
   await scene.end();
 });
 
-Deno.test("idle and life times that are infinite or longer than a timer can be overflow none", async () => {
+Deno.test("idle and life times that are infinite or beyond the range of a timer overflow no timer", async () => {
   for (const time of [Infinity, WEEKS]) {
     using scene = sceneOf({ idleTimeout: time, maxLifetime: time, lifetimeJitter: 0 });
     using timers = new TimerSpy();
@@ -209,7 +208,7 @@ Deno.test("a timer that fires a little early by the pool's clock still ends the 
   await pool.close();
 });
 
-Deno.test("the clock decides, not the timer: nobody is turned away before his time", async () => {
+Deno.test("the clock decides, not the timer: no caller times out early", async () => {
   let now = 0;
   using time = new FakeTime();
   const pool = new Pool(() => ({}), { maxSize: 1, clock: clockOf(() => now) });
@@ -229,7 +228,7 @@ Deno.test("the clock decides, not the timer: nobody is turned away before his ti
   await pool.close();
 });
 
-Deno.test("a clock that leaps an hour ahead has nothing stale lent", async () => {
+Deno.test("after the clock leaps an hour ahead no stale resource is lent", async () => {
   for (const bound of ["idleTimeout", "maxLifetime"]) {
     let now = 0;
     const never = { idleTimeout: Infinity, maxLifetime: Infinity };
@@ -249,7 +248,7 @@ Deno.test("10,000 waiters of a pool on one signal are aborted in linear time, an
   await assertCheap(abortMany, 40_000);
 });
 
-/** The cost of having `count` callers wait with one signal, and of aborting it. */
+/** The cost of `count` callers that wait with one signal, and of aborting it. */
 async function abortMany(count: number): Promise<number> {
   const pool = new Pool(() => ({}), { maxSize: 1 });
   const lease = await pool.acquire();
@@ -258,7 +257,7 @@ async function abortMany(count: number): Promise<number> {
   using spy = new ListenerSpy();
   const cost = processorTime();
   const waiters = Array.from({ length: count }, () => pool.acquire({ signal }));
-  const settled = Promise.allSettled(waiters); // what rejects unheard of costs the runtime a search
+  const settled = Promise.allSettled(waiters); // unhandled rejections would cost the runtime a search
   assertEquals([pool.stats.waiting, spy.on(signal)], [count, 1]);
   controller.abort(REASON);
   assertEquals(pool.stats.waiting, 0);
@@ -274,7 +273,7 @@ async function abortMany(count: number): Promise<number> {
   return total;
 }
 
-Deno.test("1,000 waiters cost less than 1,000 callers of whom each looks once in 50 ms", async () => {
+Deno.test("1,000 waiters cost less than 1,000 callers that each poll every 50 ms", async () => {
   const pool = new Pool(() => ({}), { maxSize: 1 });
   const lease = await pool.acquire();
   const controller = new AbortController();
@@ -292,13 +291,13 @@ Deno.test("1,000 waiters cost less than 1,000 callers of whom each looks once in
   assertLess(
     2 * waiting[0]!,
     looking[3]!,
-    "while some look, waiting callers cost what they cost otherwise",
+    "waiting costs less than polling",
   );
   lease.release();
   await pool.close({ force: true });
 });
 
-Deno.test("a pool leaves no timer after its close, whatever it was doing", async () => {
+Deno.test("a busy pool leaves no timer after its close", async () => {
   const pool = new Pool(() => ({}), { maxSize: 2, minIdle: 1, retry: { attempts: 3 } });
   using timers = new TimerSpy();
   const leases = [await pool.acquire(), await pool.acquire()];
@@ -310,26 +309,4 @@ Deno.test("a pool leaves no timer after its close, whatever it was doing", async
   for (const lease of [waiters[0]!.value!, leases[1]!]) lease.release();
   await closing;
   assertEquals(timers.pending, 0);
-});
-
-Deno.test("deadlines keep order and count through a thousand comings and goings", () => {
-  using time = new FakeTime(0);
-  const due: number[] = [];
-  const waiters = [...scattered(1_000, 997)].map((deadline) => ({ deadline, settled: false }));
-  const deadlines = new DeadlineQueue<typeof waiters[number]>(() => time.now, (waiter) => {
-    waiter.settled = true;
-    deadlines.drop(waiter);
-    due.push(waiter.deadline);
-  });
-  for (const waiter of waiters) deadlines.add(waiter, time.now);
-  for (const [i, waiter] of waiters.entries()) {
-    if (i % 4 === 0) continue;
-    waiter.settled = true;
-    deadlines.drop(waiter);
-  }
-  time.tick(1_000);
-  const expected = waiters.filter((_, i) => i % 4 === 0).map(({ deadline }) => deadline);
-  assertEquals(due, expected.toSorted((a, b) => a - b));
-  deadlines.clear();
-  assertEquals(time.next(), false);
 });

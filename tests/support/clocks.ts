@@ -1,11 +1,11 @@
 import type { Clock } from "../../pool/mod.ts";
 
-/** A clock of which both times are the same. */
+/** A clock with the same monotonic and wall time. */
 export function clockOf(now: () => number): Clock {
   return { now, wall: now };
 }
 
-/** A clock whose wall time is this, as when the machine sleeps; deadlines go by the platform's. */
+/** A clock with this wall time and the platform's monotonic time, as after a sleep of the machine. */
 export function sleepingClock(wall: () => number): Clock {
   return { now: () => performance.now(), wall };
 }

@@ -9,7 +9,7 @@ import { turn } from "./_support.ts";
 for (const how of ["its signal", "cancel()", "return()"] as const) {
   for (const call of ["map()", "stream()"] as const) {
     if (call === "map()" && how === "return()") continue;
-    Deno.test(`an input that ends its own ${call} by ${how} while it is pulled is closed, and no body is called any more`, async () => {
+    Deno.test(`an input that ends its own ${call} by ${how} while it is pulled is closed, and no further body is called`, async () => {
       const pool = new TaskPool(1);
       const abort = new AbortController();
       const bodies: number[] = [];
@@ -45,7 +45,7 @@ for (const how of ["its signal", "cancel()", "return()"] as const) {
   }
 }
 
-Deno.test("a stalled ReadableStream is cancelled on break, though a read of it is pending", async () => {
+Deno.test("a stalled ReadableStream is cancelled on break while a read is pending", async () => {
   const pool = new TaskPool(2);
   let cancelled = 0;
   const input = new ReadableStream<number>({
@@ -84,7 +84,7 @@ Deno.test("a stalled iterator is closed on break", async () => {
   await pool.join();
 });
 
-Deno.test("a native promise with a then of its own costs no slot, and gives its own value to its own task", async () => {
+Deno.test("a native promise with an overridden then() costs no slot, and its task gets its value", async () => {
   const pool = new TaskPool(1);
   const odd = (then: unknown) => Object.assign(Promise.resolve("own"), { then });
   const handles = [
@@ -110,7 +110,7 @@ Deno.test("a native promise with a then of its own costs no slot, and gives its 
   assertEquals([pool.stats.running, await pool.run(() => 7)], [0, 7]);
 });
 
-Deno.test("an iterator whose next() gives no object is refused, as by `for`", async () => {
+Deno.test("an iterator whose next() returns no object is refused, as by a `for` loop", async () => {
   const pool = new TaskPool(2);
   const inputs = [
     { [Symbol.iterator]: () => ({ next: () => 5 }) },
@@ -125,7 +125,7 @@ Deno.test("an iterator whose next() gives no object is refused, as by `for`", as
   await pool.join();
 });
 
-Deno.test("an endless synchronous input with a synchronous task leaves timers, signals and sockets their turns", async () => {
+Deno.test("an endless synchronous input with a synchronous task does not starve timers, signals and sockets", async () => {
   const pool = new TaskPool(4);
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const [client, server] = await Promise.all([

@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { TaskPool, TaskPoolClosedError } from "../../tasks/mod.ts";
-import { heeding, held, REASON } from "../support/held.ts";
+import { held, obeying, REASON } from "../support/held.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
 
-Deno.test("size: it can be changed while tasks run, both ways", async () => {
+Deno.test("size: it can be raised and lowered while tasks run", async () => {
   const pool = new TaskPool(1);
   const tasks = Array.from({ length: 4 }, () => held());
   for (const { task } of tasks) pool.submit(task);
@@ -21,7 +21,7 @@ Deno.test("size: it can be changed while tasks run, both ways", async () => {
   await pool.join();
 });
 
-Deno.test("size: maps and streams follow it both ways too", async () => {
+Deno.test("size: maps and streams follow a raised and a lowered size", async () => {
   const pool = new TaskPool(1);
   const gates = Array.from({ length: 9 }, () => held());
   const map = pool.map(gates, ({ task }) => task());
@@ -47,7 +47,7 @@ Deno.test("size: maps and streams follow it both ways too", async () => {
   await stream.return!();
 });
 
-Deno.test("size: a stream that may pull far ahead gives up slots when it is set lower", async () => {
+Deno.test("size: a stream that pulls far ahead gives up slots when the size is lowered", async () => {
   const pool = new TaskPool(4);
   let [running, most] = [0, 0];
   const task = async () => {
@@ -65,7 +65,7 @@ Deno.test("size: a stream that may pull far ahead gives up slots when it is set 
   assertEquals(most, 1);
 });
 
-Deno.test("pause(): nothing starts until resume(), and what runs goes on", async () => {
+Deno.test("pause(): nothing starts until resume(), and running tasks go on", async () => {
   const pool = new TaskPool(1);
   const gate = held();
   const first = pool.submit(gate.task);
@@ -83,7 +83,7 @@ Deno.test("pause(): nothing starts until resume(), and what runs goes on", async
   assertEquals(map.value, [1, 2, 3]);
 });
 
-Deno.test("pause(): a map that is under way stops between two items", async () => {
+Deno.test("pause(): a running map stops between two items", async () => {
   const pool = new TaskPool(1);
   let done = 0;
   const map = pool.map([1, 2, 3], (n) => {
@@ -96,7 +96,7 @@ Deno.test("pause(): a map that is under way stops between two items", async () =
   assertEquals(await map, [0, 1, 2]);
 });
 
-Deno.test("scope(): it waits for what was submitted, and gives what the body returns", async () => {
+Deno.test("scope(): it waits for submitted tasks, and resolves to the result of its body", async () => {
   const done: number[] = [];
   const value = await TaskPool.scope(1, (pool) => {
     pool.submit(async () => (await microtasks(), done.push(1)));
@@ -110,8 +110,8 @@ Deno.test("scope(): when the body throws, its siblings are cancelled, and its er
   let reason: unknown;
   const scope = TaskPool.scope(2, async (pool) => {
     pool.submit(() => Promise.reject(new Error("a sibling's")));
-    pool.submit((context) => heeding(context).catch((error) => Promise.reject(reason = error)));
-    pool.submit(heeding);
+    pool.submit((context) => obeying(context).catch((error) => Promise.reject(reason = error)));
+    pool.submit(obeying);
     await microtasks();
     throw REASON;
   });
@@ -119,7 +119,7 @@ Deno.test("scope(): when the body throws, its siblings are cancelled, and its er
   assertStrictEquals(reason, REASON);
 });
 
-Deno.test("scope(): what failed and was not read is reported, and the pool is closed in the end", async () => {
+Deno.test("scope(): unread failures are reported, and the pool is closed at the end", async () => {
   let escaped!: TaskPool;
   const scope = TaskPool.scope({ size: 2 }, (pool) => {
     escaped = pool;
@@ -129,7 +129,7 @@ Deno.test("scope(): what failed and was not read is reported, and the pool is cl
   assertThrows(() => escaped.submit(() => 1), TaskPoolClosedError);
 });
 
-Deno.test("await using: it waits for the tasks, and the pool takes nothing afterwards", async () => {
+Deno.test("await using: it waits for the tasks, and the pool accepts none afterwards", async () => {
   const pool = new TaskPool(1);
   let done = false;
   const resting = pool.stream([1, 2], (n) => n);
@@ -150,9 +150,9 @@ Deno.test("await using: it waits for the tasks, and the pool takes nothing after
   await assertRejects(() => resting.next(), TaskPoolClosedError);
 });
 
-Deno.test('await using: with onDispose "cancel" it cancels what is left', async () => {
+Deno.test('await using: with onDispose "cancel" it cancels the remaining tasks', async () => {
   const pool = new TaskPool({ size: 1, onDispose: "cancel" });
-  const running = pool.submit(heeding);
+  const running = pool.submit(obeying);
   const queued = pool.submit(() => 1);
   await microtasks();
   await pool[Symbol.asyncDispose]();
@@ -161,7 +161,7 @@ Deno.test('await using: with onDispose "cancel" it cancels what is left', async 
   assertEquals([running.state, queued.state, pool.isIdle], ["cancelled", "cancelled", true]);
 });
 
-Deno.test("stats: they count what was, and what is", async () => {
+Deno.test("stats: they count past and present tasks", async () => {
   const pool = new TaskPool(1);
   const gate = held();
   await pool.run(() => 1);

@@ -7,21 +7,21 @@ interface Member {
   readonly rank: number;
 }
 
-/** A queue, and a plain array of those who should stand in it. */
+/** A queue, and a plain array of its expected members. */
 class World {
   readonly queue = new RemovableQueue<Member>();
   readonly model: Member[] = [];
   #arrivals = 0;
   #cuts = 0;
 
-  /** As in a line: numbers rise, but others may have had some of them. */
+  /** Adds a member at the end; ranks may be skipped. */
   join(skipped: number): void {
     const member = { rank: this.#arrivals += 1 + skipped };
     this.queue.push(member);
     this.model.push(member);
   }
 
-  /** As one with a priority: its rank is anywhere between those of two others, or before all. */
+  /** Adds a member with a rank between two others, or before all. */
   cutIn(choice: number): void {
     const index = choice % (this.model.length + 1);
     const behind = this.model[index]?.rank ?? this.#arrivals + 1;
@@ -48,7 +48,7 @@ class World {
     assertEquals(this.queue.after(this.model[index]!), this.model[index + 1]);
   }
 
-  /** One that is met may leave at that. */
+  /** Iterates; every n-th member is removed when it is reached. */
   walk(every: number): void {
     const met: Member[] = [];
     const expected = [...this.model];
@@ -82,7 +82,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.nat(4).map((n): Step => (world) => world.walk(n)) },
 );
 
-Deno.test("RemovableQueue keeps the order of an array, whichever member leaves it", () => {
+Deno.test("RemovableQueue keeps the order of an array, whichever members are removed", () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 80, size: "max" }), (steps) => {
       const world = new World();
@@ -102,11 +102,11 @@ Deno.test("RemovableQueue keeps the order of an array, whichever member leaves i
   );
 });
 
-Deno.test("RemovableQueue finds the member behind one that stays, while all behind it leave one by one, in linear time", async () => {
+Deno.test("RemovableQueue.after() takes linear time while all members behind one are removed one by one", async () => {
   await assertLinear(depart, 20_000, 160_000);
 });
 
-/** What it costs that `count` members behind two who stay leave, each found by the one before him. */
+/** The cost of removing `count` members behind two that stay, each found by `after()`. */
 function depart(count: number): number {
   const queue = new RemovableQueue<Member>();
   for (let rank = 0; rank < count + 2; rank++) queue.push({ rank });

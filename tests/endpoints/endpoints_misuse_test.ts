@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type Connector, failover, Pool, roundRobin, tcp } from "../../mod.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
 import { unusedPort } from "../support/echo_server.ts";
-import { Stage } from "../support/stage.ts";
+import { Stage } from "../support/endpoint_stage.ts";
 import { contextOf } from "../support/connect_context.ts";
 
 const { signal } = new AbortController();
@@ -13,7 +13,7 @@ class Unprintable extends Error {
   }
 }
 
-/** Things that may be thrown, though they have no text, and what is said of them. */
+/** Values that cannot be converted to text but may be thrown, and how messages show them. */
 const ODD: [unknown, string][] = [
   [Symbol("down"), "Symbol(down)"],
   [Object.create(null), "object"],
@@ -42,12 +42,12 @@ const ODD: [unknown, string][] = [
 
 const members = ["admit", "connect", "init"] as const;
 
-/** A connector that fails in one of its members. */
+/** A connector with one member that fails. */
 function failing(member: typeof members[number], fail: () => never): Connector<object> {
   return { connect: () => ({}), close() {}, [member]: fail };
 }
 
-Deno.test("endpoints: an error without a text is told like any other, and has the next dialled", async () => {
+Deno.test("endpoints: an error without a text is reported like any other, and the next endpoint is dialled", async () => {
   for (const [odd, text] of ODD) {
     for (const combine of [roundRobin, failover]) {
       for (const member of members) {
@@ -77,7 +77,7 @@ Deno.test("endpoints: an error without a text is told like any other, and has th
   }
 });
 
-Deno.test("endpoints: a caller of a pool gets errors without a text", async () => {
+Deno.test("endpoints: a caller of a pool gets an error without a text", async () => {
   for (const [odd] of ODD) {
     await using pool = new Pool(roundRobin(failing("connect", () => {
       throw odd;
@@ -130,7 +130,7 @@ Deno.test("endpoints: the error names each place in one line", async () => {
   assert(connector.place!.startsWith("failover(tcp://127.0.0.1:"));
 });
 
-Deno.test("endpoints: a place that can't be had, or is no text, is none", () => {
+Deno.test("endpoints: a `place` that throws or is no string is ignored", () => {
   const broken = {
     get place(): string {
       throw new Error("nowhere");
@@ -145,7 +145,7 @@ Deno.test("endpoints: a place that can't be had, or is no text, is none", () => 
   );
 });
 
-Deno.test("endpoints: asynchronous functions in place of synchronous members lose nothing", async () => {
+Deno.test("endpoints: asynchronous functions in place of synchronous members lose no resource", async () => {
   const reject = () => Promise.reject(new Error("not asynchronous"));
   const closed: object[] = [];
   const odd = {
@@ -166,7 +166,7 @@ Deno.test("endpoints: asynchronous functions in place of synchronous members los
   assert(down.isRetryable!(await assertRejects(dial, AggregateError)));
 });
 
-Deno.test("endpoints: a member that can't be had any more fails the dial, and hangs none", async () => {
+Deno.test("endpoints: a member whose getter throws fails the dial, and no dial hangs", async () => {
   for (const member of members) {
     let isGone = false;
     const connector = failover(
@@ -186,7 +186,7 @@ Deno.test("endpoints: a member that can't be had any more fails the dial, and ha
   }
 });
 
-Deno.test("endpoints: what lingers is counted where it can be", () => {
+Deno.test("endpoints: an invalid count of lingering dials is ignored", () => {
   const counting = (lingering: () => unknown) =>
     ({ connect: () => ({}), lingering }) as Connector<object>;
   const connector = roundRobin(
@@ -201,7 +201,7 @@ Deno.test("endpoints: what lingers is counted where it can be", () => {
   assertEquals(connector.lingering!(), 3);
 });
 
-Deno.test("endpoints: what close() throws reaches the pool, and the count is right", async () => {
+Deno.test("endpoints: an error of close() reaches the pool, and the count of open resources is right", async () => {
   const error = new Error("would not close");
   const connector = roundRobin({
     connect: () => ({}),
@@ -217,7 +217,7 @@ Deno.test("endpoints: what close() throws reaches the pool, and the count is rig
   assertEquals(connector.endpoints[0]!.open, 0);
 });
 
-Deno.test("endpoints: a clock that throws, or is none, stops no dial", async () => {
+Deno.test("endpoints: an invalid clock, or one that throws, stops no dial", async () => {
   const clocks = [
     () => NaN,
     () => Symbol("noon"),
@@ -235,7 +235,7 @@ Deno.test("endpoints: a clock that throws, or is none, stops no dial", async () 
   }
 });
 
-Deno.test("endpoints: what is no connector is refused by name, with what was received", () => {
+Deno.test("endpoints: an invalid connector is refused by name, with the received value", () => {
   const wrong = roundRobin as unknown as (...given: unknown[]) => unknown;
   const classless = {
     get constructor() {
@@ -268,7 +268,7 @@ Deno.test("endpoints: what is no connector is refused by name, with what was rec
   );
 });
 
-Deno.test("endpoints: a property that all objects have is no option and no method", async () => {
+Deno.test("endpoints: an inherited property of Object is no option and no method", async () => {
   const polluted = Object.prototype as unknown as Record<string, unknown>;
   polluted.stray = 5;
   try {
@@ -280,7 +280,7 @@ Deno.test("endpoints: a property that all objects have is no option and no metho
   }
 });
 
-Deno.test("endpoints: a text that can't be pooled twice is not shown", async () => {
+Deno.test("endpoints: the error about a duplicate string does not show the string", async () => {
   const connector = roundRobin(() => "secret token", () => "secret token");
   assertEquals(await connector.connect(contextOf(signal)), "secret token");
   const dial = async () => await connector.connect(contextOf(signal));

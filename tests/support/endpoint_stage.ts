@@ -11,11 +11,11 @@ import {
 import { microtasks, Outcome } from "./scene.ts";
 import { ScriptedConnector, type Thing } from "./scripted_connector.ts";
 import { contextOf } from "./connect_context.ts";
-import { clockOf } from "./clock_of.ts";
+import { clockOf } from "./clocks.ts";
 
 const DELAYS: EndpointOptions = { minDelay: 100, maxDelay: 400, attemptDelay: 1_000 };
 
-/** Three endpoints in fake time, one connector for them, and the dials of it. */
+/** Three endpoints in fake time, a connector of them, and its dials. */
 export class Stage implements Disposable {
   readonly time = new FakeTime();
   readonly clock = () => this.time.now;
@@ -28,7 +28,7 @@ export class Stage implements Disposable {
   readonly c = this.members[2]!;
   readonly connector: EndpointsConnector<Thing>;
 
-  /** `prepare` may give the endpoints more methods. */
+  /** `prepare` may add methods to the endpoints. */
   constructor(
     combine: typeof failover,
     options: EndpointOptions = {},
@@ -52,14 +52,14 @@ export class Stage implements Disposable {
     );
   }
 
-  /** The first endpoint fails, and its delay passes: the next dial is the probe. */
+  /** Fails the first endpoint and waits for its delay, so that the next dial is a probe. */
   async losePreferred(): Promise<void> {
     this.a.script.connect = "error";
     await this.dialNow();
     await this.elapse(100, 100);
   }
 
-  /** Dials, and answers who has answered at once: "a", "b", "c", or "" if nobody has. */
+  /** Dials, and returns the endpoint that answered at once: "a", "b", "c" or "". */
   async dialNow(): Promise<string> {
     const outcome = this.dial();
     await microtasks();
@@ -80,7 +80,7 @@ export class Stage implements Disposable {
       : "abc"[this.members.findIndex((m) => m.things.includes(value))]!;
   }
 
-  /** How often each has been dialled. */
+  /** The number of dials of each endpoint. */
   get dials(): number[] {
     return this.members.map((member) => member.count("connect"));
   }
