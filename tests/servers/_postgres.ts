@@ -11,7 +11,16 @@ import {
   unix,
 } from "@x/sockpool";
 import { concat } from "./_bytes.ts";
-import { asUser, certificates, folderForAll, giveTo, pathOf, run, Server } from "./_process.ts";
+import {
+  asUser,
+  certificates,
+  folderForAll,
+  giveTo,
+  pathOf,
+  run,
+  Server,
+  until,
+} from "./_process.ts";
 import { saslFinal, saslFirst } from "./_scram.ts";
 
 /** The system user that runs the server, which refuses to run as root. */
@@ -56,8 +65,19 @@ export class PostgresServer extends Server {
 
   /** Ends the sessions of the user `app`; returns their number. */
   async terminateClients(): Promise<number> {
-    const sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'";
-    return (await this.query(sql)).length;
+    return (await this.terminateSessions()).length;
+  }
+
+  /** Has the sessions of the user `app` end; gives their process ids. */
+  async terminateSessions(): Promise<number[]> {
+    const sql = "SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'";
+    return (await this.query(sql)).map(([pid]) => Number(pid));
+  }
+
+  /** Waits until none of these sessions is left: each has said farewell before that. */
+  async sessionsEnded(pids: readonly number[]): Promise<void> {
+    const sql = `SELECT count(*) FROM pg_stat_activity WHERE pid IN (${pids})`;
+    await until(async () => (await this.query(sql))[0]![0] === "0", "the sessions have ended");
   }
 
   protected override async prepare(): Promise<void> {
