@@ -124,7 +124,7 @@ const FORCE = "a forced close of the pool closes what is leased";
 const IDLE = "an idle resource that has lost its other side is not lent for long";
 const LEASED = "a leased resource that has lost its other side is not lent again";
 const BROKEN = "a resource that has lost its other side can be closed";
-const DECIDE = "what decides answers at once, whatever was thrown";
+const DECIDE = "isRetryable(), isFatal() and isStale() answer at once for any thrown value";
 const PLACE = "its place is one line, without a secret";
 
 class KeepingLease extends Lease<Line> {
