@@ -152,6 +152,25 @@ Deno.test("semaphore: one that answers later is awaited, and asked with a signal
   assertEquals(permits.available, 1);
 });
 
+Deno.test("semaphore: work queued after a withdrawal asks anew, though the former request is not rejected yet", async () => {
+  const requests: AbortSignal[] = [];
+  const permit = { release() {}, [Symbol.dispose]() {} };
+  const semaphore = {
+    async acquire({ signal }: { signal: AbortSignal }) {
+      requests.push(signal);
+      await microtasks();
+      signal.throwIfAborted();
+      return permit;
+    },
+  };
+  const pool = new TaskPool({ size: 2, semaphore });
+  pool.submit(() => 1).cancel();
+  const second = new Outcome(pool.map([2], (n) => n));
+  assertEquals(requests.map(({ aborted }) => aborted), [true, false]);
+  await microtasks(200);
+  assertEquals(second.value, [2]);
+});
+
 Deno.test("semaphore: when no permit can be had, what is next fails for it, and the rest is asked for anew", async () => {
   let asked = 0;
   const semaphore = {
