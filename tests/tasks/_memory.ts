@@ -58,10 +58,29 @@ async function abandonedStreams(part: number, parts: number) {
   return { heaps, isIdle: pool.isIdle };
 }
 
+/** How many results of tasks and of a map that had a priority are left when all is over. */
+async function keptResults(count: number): Promise<number> {
+  const pool = new TaskPool(2);
+  const results: WeakRef<object>[] = [];
+  const work = () => {
+    const result = {};
+    results.push(new WeakRef(result));
+    return result;
+  };
+  for (let n = 0; n < count; n++) pool.submit(work, { priority: n % 5 - 2 });
+  pool.map(Array(count).keys(), work, { priority: 1 });
+  await pool.join();
+  await new Promise((resolve) => setTimeout(resolve));
+  gc();
+  const left = results.filter((each) => each.deref() !== undefined).length;
+  return pool.isIdle ? left : Infinity;
+}
+
 await chain("queue", 1_000, 3);
 await abandonedStreams(500, 1);
 console.log(JSON.stringify({
   queue: await chain("queue", 10_000, 10),
   inline: await chain("inline", 10_000, 10),
   streams: await abandonedStreams(2_000, 4),
+  keptResults: await keptResults(100),
 }));
