@@ -29,7 +29,7 @@ export abstract class QueueEntry {
   answer!: Promise<unknown>;
   /** There from the moment that its answer can be settled until it is. */
   resolver: Resolver | undefined = undefined;
-  /** Has it called in its async context, if it keeps that by a promise of its own. */
+  /** Has it called in its async context, if it keeps that alone. */
   wake: ((entry: QueueEntry) => void) | undefined = undefined;
   /** Waits for a slot; has one, and is to be called; or neither any more. */
   abstract readonly status: "waiting" | "granted" | "over";
@@ -51,6 +51,8 @@ export abstract class QueueEntry {
 export class Resolver implements PromiseLike<unknown> {
   resolve: ((value: unknown) => void) | undefined = undefined;
   reject: ((reason: unknown) => void) | undefined = undefined;
+  /** Has the entry called in its async context, if its turn had not come. Not the entry's: that may be old. */
+  wake: ((entry: QueueEntry) => void) | undefined = undefined;
   readonly #entry: QueueEntry;
 
   constructor(entry: QueueEntry) {
@@ -101,13 +103,13 @@ class Chunk extends ListNode<Chunk> {
     else this.#entries.push(entry);
     if (!entry.isCalled) return;
     if (this.queue.size > MOST_ALONE) entry.answer = this.#gate.then(readyNext);
-    else entry.answer = keepContext(entry, beginAlone);
+    else keepAlone(entry);
   }
 
   /** Adds one that keeps its context by itself and is found by others. */
   pushSingle(entry: QueueEntry): void {
     this.add(entry);
-    if (entry.isCalled) entry.answer = keepContext(entry, beginAlone);
+    if (entry.isCalled) keepAlone(entry);
   }
 
   add(entry: QueueEntry): void {
@@ -177,14 +179,10 @@ class Chunk extends ListNode<Chunk> {
 // Not closures of a chunk: V8 drops what it has optimised for one when that chunk is gone.
 const readyNext = (chunk: Chunk) => chunk.readyNext();
 
-/** Keeps the present async context by a promise of the entry's own, for the reaction. */
-function keepContext(
-  entry: QueueEntry,
-  reaction: (entry: QueueEntry) => Resolver | void,
-): Promise<unknown> {
-  const kept = newPromise<QueueEntry>().then(reaction);
+/** Has an entry keep the present async context by a promise of its own from now on. */
+function keepAlone(entry: QueueEntry): void {
+  entry.answer = newPromise<QueueEntry>().then(beginAlone);
   entry.wake = latestResolve();
-  return kept;
 }
 
 const begin = (entry: QueueEntry) => entry.chunk.queue.begin(entry);
@@ -270,19 +268,21 @@ export class AdmissionQueue {
   }
 
   /** To be told, in its async context, when an entry can be called. */
-  ready(entry: QueueEntry): void {
+  ready(entry: QueueEntry, resolver: Resolver): void {
     if (entry.wake !== undefined) return;
-    if (this.#calling === undefined && this.#nextToCall() === entry) this.#callNext();
-    else keepContext(entry, begin);
+    if (this.#calling === undefined && this.#nextToCall() === entry) return this.#callNext();
+    newPromise<QueueEntry>().then(begin);
+    resolver.wake = latestResolve();
   }
 
   /** To be told when the first that is to be called may have changed. */
   advance(): void {
     if (this.#calling !== undefined) return;
     const entry = this.#nextToCall();
-    if (entry?.wake === undefined) return;
+    const wake = entry?.wake ?? entry?.resolver?.wake;
+    if (wake === undefined) return;
     this.#calling = entry;
-    entry.wake(entry);
+    wake(entry!);
   }
 
   /** Calls the entry, in its async context, if its turn has come. */

@@ -145,7 +145,7 @@ export class TaskRun<R> extends QueueEntry implements Run, TaskHandle<R> {
   }
 
   onReady(resolver: Resolver): void {
-    if (this.#isOpen) this.chunk.queue.ready(this);
+    if (this.#isOpen) this.chunk.queue.ready(this, resolver);
     else this.#answer(resolver);
   }
 

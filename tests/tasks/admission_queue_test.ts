@@ -34,7 +34,7 @@ class Call extends QueueEntry {
 
   onReady(resolver: Resolver): void {
     if (this.isWithdrawn) resolver.resolve!(undefined);
-    else this.chunk.queue.ready(this);
+    else this.chunk.queue.ready(this, resolver);
   }
 
   call(): void {
