@@ -202,10 +202,13 @@ Deno.test("priority: what a task costs does not grow with the number of differen
     const { user, system } = cpuUsage(began);
     return (user + system) / count;
   };
-  const [same, different]: number[][] = [[], []];
+  const [same, rising, mixed]: number[][] = [[], [], []];
   for (let round = 0; round < 4; round++) {
     same!.push(await cost(40_000, () => 1));
-    different!.push(await cost(40_000, (i) => (i * 7_919) % 40_000));
+    rising!.push(await cost(40_000, (i) => i + 1));
+    mixed!.push(await cost(40_000, (i) => (i * 7_919) % 40_000));
   }
-  assertLess(Math.min(...different!), 6 * Math.min(...same!));
+  assertLess(Math.min(...rising!), 2 * Math.min(...same!));
+  // In another order than they were made in, tasks are not in the processor's cache: that alone is a factor of 3.
+  assertLess(Math.min(...mixed!), 6 * Math.min(...same!));
 });
