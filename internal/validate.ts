@@ -11,9 +11,9 @@ function message(subject: string, name: string, demand: string, value: unknown):
 
 function numeric(demand: string, holds: (value: number) => boolean): Rule {
   return (value, name, subject) => {
-    const text = message(subject, name, demand, value);
-    if (typeof value !== "number") throw new TypeError(text);
-    if (!holds(value)) throw new RangeError(text);
+    if (typeof value === "number" && holds(value)) return;
+    const ErrorType = typeof value === "number" ? RangeError : TypeError;
+    throw new ErrorType(message(subject, name, demand, value));
   };
 }
 
@@ -53,6 +53,9 @@ export const port: Rule = numeric(
 
 /** A number from 0 to 1. */
 export const share: Rule = numeric("a number from 0 to 1", (value) => value >= 0 && value <= 1);
+
+/** Any number but NaN. */
+export const anyNumber: Rule = numeric("a number", (value) => !Number.isNaN(value));
 
 /** A value of the given `typeof`. */
 export function typed(type: "function" | "boolean" | "string"): Rule {

@@ -1,4 +1,5 @@
 import { LinkedList, ListNode } from "../internal/linked_list.ts";
+import { PriorityQueue } from "../internal/priority_queue.ts";
 import { latestResolve, newPromise } from "./_promises.ts";
 
 // A promise reaction keeps the async context of the code that made it, at 88 B and a tenth of a
@@ -15,7 +16,8 @@ import { latestResolve, newPromise } from "./_promises.ts";
 //    costs next to nothing, which is why the entries are in chunks.
 //
 // In a queue of up to a thousand, where what waits may well be larger, an entry keeps its context by a
-// promise of its own from the beginning: that is faster by a sixth.
+// promise of its own from the beginning: that is faster by a sixth. So does one that is the first of its
+// priority: with a chunk for each of many priorities, a task cost twice as much.
 const CHUNK_LENGTH = 256;
 const MOST_ALONE = 1_000;
 
@@ -25,11 +27,11 @@ export abstract class QueueEntry {
   chunk!: Chunk;
   /** The promise of its outcome, created when it is queued. */
   answer!: Promise<unknown>;
-  /** Set from the moment when it can be called until its answer is settled. */
+  /** There from the moment that its answer can be settled until it is. */
   resolver: Resolver | undefined = undefined;
-  /** Whether it keeps its async context by its own promise from the beginning. */
-  isAlone = false;
-  /** Waiting for a slot; granted one and still to be called; or neither any more. */
+  /** Has it called in its async context, if it keeps that alone. */
+  wake: ((entry: QueueEntry) => void) | undefined = undefined;
+  /** Waits for a slot; has one, and is to be called; or neither any more. */
   abstract readonly status: "waiting" | "granted" | "over";
   /** Whether it must be called in the async context in which it was queued. */
   abstract readonly isCalled: boolean;
@@ -49,8 +51,8 @@ export abstract class QueueEntry {
 export class Resolver implements PromiseLike<unknown> {
   resolve: ((value: unknown) => void) | undefined = undefined;
   reject: ((reason: unknown) => void) | undefined = undefined;
-  /** Calls the entry in its async context. Undefined as long as that is not possible. */
-  begin: ((entry: QueueEntry) => void) | undefined = undefined;
+  /** Has the entry called in its async context, if its turn had not come. Not the entry's: that may be old. */
+  wake: ((entry: QueueEntry) => void) | undefined = undefined;
   readonly #entry: QueueEntry;
 
   constructor(entry: QueueEntry) {
@@ -62,13 +64,6 @@ export class Resolver implements PromiseLike<unknown> {
     this.reject = reject as (reason: unknown) => void;
     this.#entry.onReady(this);
     return undefined as never; // unused
-  }
-
-  /** Keeps the present async context for `call`. */
-  await(): Promise<unknown> {
-    const answer = newPromise<QueueEntry>().then(begin);
-    this.begin = latestResolve();
-    return answer;
   }
 }
 
@@ -103,18 +98,23 @@ class Chunk extends ListNode<Chunk> {
   }
 
   push(entry: QueueEntry): void {
-    entry.chunk = this;
-    this.#pending++;
+    this.add(entry);
     if (this.#entries === NO_ENTRIES) this.#entries = Array.of(entry); // one that has grown takes more
     else this.#entries.push(entry);
     if (!entry.isCalled) return;
-    if (this.queue.size > MOST_ALONE) {
-      entry.answer = this.#gate.then(readyNext);
-    } else {
-      entry.isAlone = true;
-      entry.resolver = new Resolver(entry);
-      entry.answer = entry.resolver.await();
-    }
+    if (this.queue.size > MOST_ALONE) entry.answer = this.#gate.then(readyNext);
+    else keepAlone(entry);
+  }
+
+  /** Adds one that keeps its context by itself and is found by others. */
+  pushSingle(entry: QueueEntry): void {
+    this.add(entry);
+    if (entry.isCalled) keepAlone(entry);
+  }
+
+  add(entry: QueueEntry): void {
+    entry.chunk = this;
+    this.#pending++;
   }
 
   /** The first waiting entry. */
@@ -141,7 +141,7 @@ class Chunk extends ListNode<Chunk> {
   /** Must be called when an entry is finished. */
   withdrawn(entry: QueueEntry): void {
     this.#pending--;
-    if (entry.isAlone) entry.resolver?.begin?.(entry);
+    entry.wake?.(entry);
     this.#open();
     if (this.#pending === 0) this.#list?.remove(this);
     this.queue.advance();
@@ -160,7 +160,7 @@ class Chunk extends ListNode<Chunk> {
   /** Drops entries as soon as they are not needed, since a handle keeps its chunk. */
   #forget(index: number): void {
     if (index >= this.#nextToGrant) return;
-    if (index < this.#nextToReady || this.#entries[index]?.isAlone) {
+    if (index < this.#nextToReady || this.#entries[index]?.wake !== undefined) {
       this.#entries[index] = undefined;
     }
   }
@@ -168,7 +168,7 @@ class Chunk extends ListNode<Chunk> {
   /** Called in the async context of each of the entries, one after the other. */
   readyNext(): Resolver {
     let entry = this.#entries[this.#nextToReady];
-    while (entry === undefined || !entry.isCalled || entry.isAlone) {
+    while (entry === undefined || !entry.isCalled || entry.wake !== undefined) {
       entry = this.#entries[++this.#nextToReady];
     }
     this.#forget(this.#nextToReady++);
@@ -179,28 +179,24 @@ class Chunk extends ListNode<Chunk> {
 // Not closures of a chunk: V8 drops what it has optimised for one when that chunk is gone.
 const readyNext = (chunk: Chunk) => chunk.readyNext();
 
-/** Called in the entry's async context. What it returns settles the answer of an entry that is alone. */
-const begin = (entry: QueueEntry) => {
-  entry.chunk.queue.begin(entry);
-  return entry.isAlone ? entry.resolver : undefined;
+/** Has an entry keep the present async context by a promise of its own from now on. */
+function keepAlone(entry: QueueEntry): void {
+  entry.answer = newPromise<QueueEntry>().then(beginAlone);
+  entry.wake = latestResolve();
+}
+
+const begin = (entry: QueueEntry) => entry.chunk.queue.begin(entry);
+
+/** What it returns settles the answer. */
+const beginAlone = (entry: QueueEntry) => {
+  begin(entry);
+  return entry.resolver = new Resolver(entry);
 };
-
-/** An entry with a priority, and its number among them. */
-interface Prioritized {
-  readonly entry: QueueEntry;
-  readonly priority: number;
-  readonly number: number;
-}
-
-function goesBefore(one: Prioritized, other: Prioritized): boolean {
-  if (one.priority !== other.priority) return one.priority > other.priority;
-  return one.number < other.number;
-}
 
 // Where there are more priorities than this, entries of one hardly follow each other.
 const MOST_OPEN = 32;
-// A shorter heap is not worth compacting.
-const SHORTEST_TIDIED = 64;
+// A shorter queue is not worth compacting.
+const SHORTEST_COMPACTED = 64;
 
 /**
  * The entries of a pool: by priority, then by arrival. Slots are granted in that order, and
@@ -211,11 +207,12 @@ export class AdmissionQueue {
   size = 0;
   /** The entries of priority 0. */
   readonly #ordinary = new LinkedList<Chunk>();
-  /** Those of other priorities that may wait: a binary heap. */
-  #heap: Prioritized[] = [];
-  /** The chunks to which new entries are added, by priority. */
+  /** Those of other priorities; some of them may have been withdrawn. */
+  #prioritized: PriorityQueue<QueueEntry> | undefined = undefined;
+  /** The chunk of those that keep their context alone: in a long queue, the first of each priority. */
+  #singles: Chunk | undefined = undefined;
+  /** The chunks that others of the same priority join. */
   readonly #open = new Map<number, Chunk>();
-  #lastNumber = 0;
   /** Entries that have their slots and are to be called: a queue, and where its head is. */
   readonly #toCall: (QueueEntry | undefined)[] = NO_ENTRIES.slice();
   #head = 0;
@@ -230,33 +227,33 @@ export class AdmissionQueue {
   push(entry: QueueEntry, priority: number): void {
     this.size++;
     if (priority === 0) return this.#pushOrdinary(entry);
-    let chunk = this.#open.get(priority);
-    if (chunk === undefined || chunk.isFull) {
-      chunk = new Chunk(this, undefined);
-      if (this.#open.size === MOST_OPEN) this.#open.clear();
-      this.#open.set(priority, chunk);
-    }
-    chunk.push(entry);
-    this.#prioritize({ entry, priority, number: ++this.#lastNumber });
+    const chunk = this.#chunkFor(entry, priority);
+    if (chunk === this.#singles) chunk.pushSingle(entry);
+    else chunk.push(entry);
+    this.#prioritized ??= new PriorityQueue();
+    this.#prioritized.push(entry, priority);
   }
 
   /** The next entry. */
   peek(): QueueEntry | undefined {
-    while (this.#heap.length > 0 && this.#heap[0]!.entry.status !== "waiting") this.#removeTop();
-    const top = this.#heap[0];
-    if (top !== undefined && top.priority > 0) return top.entry;
+    const queue = this.#prioritized;
+    while (queue?.top !== undefined && queue.top.status !== "waiting") queue.pop();
+    const top = queue?.top;
+    if (top !== undefined && queue!.topPriority > 0) return top;
     for (let chunk = this.#ordinary.head; chunk !== undefined; chunk = chunk.next) {
       const entry = chunk.peek();
       if (entry !== undefined) return entry;
     }
-    return top?.entry;
+    return top;
   }
 
   /** Must be called when an entry no longer waits, granted or not. */
   left(): void {
     this.size--;
-    const { length } = this.#heap;
-    if (length > SHORTEST_TIDIED && this.size < length / 2) this.#tidy();
+    const capacity = this.#prioritized?.capacity ?? 0;
+    if (capacity > SHORTEST_COMPACTED && this.size < capacity / 4) {
+      this.#prioritized!.compact((entry) => entry.status === "waiting");
+    }
   }
 
   /** Must be called when an entry has its slots and is to be called. */
@@ -271,18 +268,20 @@ export class AdmissionQueue {
 
   /** Must be called in its async context when an entry can be called. */
   ready(entry: QueueEntry, resolver: Resolver): void {
-    if (entry.isAlone) return;
-    if (this.#calling === undefined && this.#nextToCall() === entry) this.#callNext();
-    else resolver.await();
+    if (entry.wake !== undefined) return;
+    if (this.#calling === undefined && this.#nextToCall() === entry) return this.#callNext();
+    newPromise<QueueEntry>().then(begin);
+    resolver.wake = latestResolve();
   }
 
   /** Must be called when the first granted entry may have changed. */
   advance(): void {
     if (this.#calling !== undefined) return;
     const entry = this.#nextToCall();
-    if (entry?.resolver?.begin === undefined) return;
+    const wake = entry?.wake ?? entry?.resolver?.wake;
+    if (wake === undefined) return;
     this.#calling = entry;
-    entry.resolver.begin(entry);
+    wake(entry!);
   }
 
   /** Calls the entry, in its async context, if its turn has come. */
@@ -305,11 +304,23 @@ export class AdmissionQueue {
     for (const entry of this.#toCall.slice(this.#head)) {
       if (entry?.status === "granted") yield entry;
     }
-    const heap = this.#heap.toSorted((one, other) => goesBefore(one, other) ? -1 : 1);
-    const isFirst = ({ priority }: Prioritized) => priority > 0;
-    yield* waiting(heap.filter(isFirst).map(({ entry }) => entry));
+    const prioritized = this.#prioritized?.sorted() ?? [];
+    const first = prioritized.filter(({ priority }) => priority > 0);
+    const last = prioritized.slice(first.length);
+    yield* waiting(first.map(({ item }) => item));
     for (const chunk of this.#ordinary) yield* waiting(chunk);
-    yield* waiting(heap.filter((each) => !isFirst(each)).map(({ entry }) => entry));
+    yield* waiting(last.map(({ item }) => item));
+  }
+
+  #chunkFor(entry: QueueEntry, priority: number): Chunk {
+    const singles = this.#singles ??= new Chunk(this, undefined);
+    if (!entry.isCalled || this.size <= MOST_ALONE) return singles;
+    const open = this.#open.get(priority);
+    if (open !== undefined && open !== singles && !open.isFull) return open;
+    if (this.#open.size === MOST_OPEN) this.#open.clear();
+    const chunk = open === undefined ? singles : new Chunk(this, undefined);
+    this.#open.set(priority, chunk);
+    return chunk;
   }
 
   #pushOrdinary(entry: QueueEntry): void {
@@ -328,41 +339,6 @@ export class AdmissionQueue {
       this.#toCall[this.#head++] = undefined;
     }
     this.#toCall.length = this.#head = 0;
-  }
-
-  #prioritize(added: Prioritized): void {
-    const heap = this.#heap;
-    let index = heap.length;
-    while (index > 0) {
-      const parent = (index - 1) >> 1;
-      if (goesBefore(heap[parent]!, added)) break;
-      heap[index] = heap[parent]!;
-      index = parent;
-    }
-    heap[index] = added;
-  }
-
-  #removeTop(): void {
-    const heap = this.#heap;
-    const last = heap.pop()!;
-    if (heap.length === 0) return;
-    let index = 0;
-    for (;;) {
-      let child = 2 * index + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && goesBefore(heap[child + 1]!, heap[child]!)) child++;
-      if (goesBefore(last, heap[child]!)) break;
-      heap[index] = heap[child]!;
-      index = child;
-    }
-    heap[index] = last;
-  }
-
-  /** Drops the entries that no longer wait. */
-  #tidy(): void {
-    const left = this.#heap.filter(({ entry }) => entry.status === "waiting");
-    this.#heap = [];
-    for (const each of left) this.#prioritize(each);
   }
 }
 

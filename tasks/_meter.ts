@@ -21,7 +21,7 @@ export class Meter {
   /** Unused permits, and permits of running entries. */
   #spare: Permit[] = [];
   readonly #used: Permit[] = [];
-  /** The number of pending permit requests. */
+  /** How many permits are asked for with the present signal. */
   #pending = 0;
   #asking = new AbortController();
   #timer: Timer | undefined;
@@ -68,6 +68,8 @@ export class Meter {
     if (this.#pending > 0) {
       this.#asking.abort(new DOMException("Nothing waits for the permit any more", "AbortError"));
       this.#asking = new AbortController();
+      // What is queued before these have been rejected has to ask for itself.
+      this.#pending = 0;
     }
     for (const permit of this.#spare.splice(0)) permit.release();
   }
@@ -97,12 +99,13 @@ export class Meter {
     this.#pending++;
     try {
       const permit = await permits.acquire({ signal });
-      this.#pending--;
+      if (!signal.aborted) this.#pending--;
       this.#spare.push(permit);
       this.#slots.dispatch();
     } catch (reason) {
+      if (signal.aborted) return;
       this.#pending--;
-      if (!signal.aborted) this.#slots.queue.peek()?.refuse(reason);
+      this.#slots.queue.peek()?.refuse(reason);
     }
     if (this.#slots.queue.size === 0) this.rest();
   }

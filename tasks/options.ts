@@ -1,5 +1,6 @@
 import {
   abortSignal,
+  anyNumber,
   checkOptions,
   countFrom,
   duration,
@@ -209,12 +210,6 @@ export interface ResolvedTaskPoolOptions {
   readonly clock: { now(): number; wall(): number } | undefined;
 }
 
-const priority: Rule = (value, name, subject) => {
-  const text = `Cannot ${subject} as '${name}' must be a number: received ${shown(value)}`;
-  if (typeof value !== "number") throw new TypeError(text);
-  if (Number.isNaN(value)) throw new RangeError(text);
-};
-
 /** An object that has the given methods, and perhaps the optional ones. */
 function withMethods(required: readonly string[], optional: readonly string[] = []): Rule {
   return (value, name, subject) => {
@@ -253,7 +248,7 @@ const CLOSE_RULES: Record<keyof TaskPoolCloseOptions, Rule> = { cancel: typed("b
 const TASK_RULES: Record<keyof TaskOptions, Rule> = {
   signal: abortSignal,
   timeout: positiveDuration,
-  priority,
+  priority: anyNumber,
   weight: finiteCountFrom(1),
   after: typed("function"),
   ctx: anything,

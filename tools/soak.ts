@@ -26,8 +26,8 @@ import { soakTasks } from "../tests/tasks/model.ts";
 const BATCH = 200;
 /** Steps of a batch over real sockets. */
 const SOCKET_STEPS = 2_000;
-const TASK_STEPS = 20_000;
-/** The longest block of the event loop. */
+const TASK_STEPS = 100_000;
+/** For how long the loop is held up at most. */
 const STALL = 120;
 const REPORT_INTERVAL = 10_000;
 

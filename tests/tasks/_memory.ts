@@ -23,23 +23,50 @@ function cpuTime(): number {
   return (user + system) / 1_000;
 }
 
-/** A chain of tasks that each submit the next: the heap after each part, and the least time of a part. */
-async function chain(nested: "queue" | "inline", part: number, parts: number) {
+/** The processor time of so many tasks, each of which submits the next, in a new pool. */
+async function shortChain(nested: "queue" | "inline", length: number): Promise<number> {
   const pool = new TaskPool({ size: 2, nested });
-  const heaps: number[] = [];
-  const times: number[] = [];
-  let [step, began] = [0, cpuTime()];
+  const began = cpuTime();
   const work = () => {
-    if (++step % part === 0) {
-      times.push(cpuTime() - began);
-      heaps.push(heap());
-      began = cpuTime();
-    }
-    if (step < part * parts) pool.submit(work);
+    if (--length > 0) pool.submit(work);
   };
   pool.submit(work);
   await pool.join();
-  return { heaps, times };
+  return cpuTime() - began;
+}
+
+/**
+ * A task that submits its successor, and so on: the heap after each part; and the times of windows of
+ * it, between which a short chain in a new pool is timed, outside the async context of the long one.
+ */
+async function chain(nested: "queue" | "inline", part: number, parts: number) {
+  const pool = new TaskPool({ size: 2, nested });
+  const window = part / 10;
+  const heaps: number[] = [];
+  const times: number[] = [];
+  const controls: number[] = [];
+  let [step, began] = [0, cpuTime()];
+  let reached = Promise.withResolvers<() => void>();
+  const next = () => {
+    if (step < part * parts) pool.submit(work);
+  };
+  const rest = async () => {
+    times.push(cpuTime() - began);
+    await new Promise<void>((goOn) => reached.resolve(goOn));
+    began = cpuTime();
+    next();
+  };
+  const work = () => ++step % window === 0 ? rest() : next();
+  pool.submit(work);
+  while (times.length < 10 * parts) {
+    const goOn = await reached.promise;
+    reached = Promise.withResolvers();
+    controls.push(await shortChain(nested, window));
+    if (step % part === 0) heaps.push(heap());
+    goOn();
+  }
+  await pool.join();
+  return { heaps, times, controls };
 }
 
 /** Streams that are dropped after one result: the heap after each part. */
@@ -58,10 +85,29 @@ async function abandonedStreams(part: number, parts: number) {
   return { heaps, isIdle: pool.isIdle };
 }
 
+/** How many results of tasks and of a map that had a priority are left when all is over. */
+async function keptResults(count: number): Promise<number> {
+  const pool = new TaskPool(2);
+  const results: WeakRef<object>[] = [];
+  const work = () => {
+    const result = {};
+    results.push(new WeakRef(result));
+    return result;
+  };
+  for (let n = 0; n < count; n++) pool.submit(work, { priority: n % 5 - 2 });
+  pool.map(Array(count).keys(), work, { priority: 1 });
+  await pool.join();
+  await new Promise((resolve) => setTimeout(resolve));
+  gc();
+  const left = results.filter((each) => each.deref() !== undefined).length;
+  return pool.isIdle ? left : Infinity;
+}
+
 await chain("queue", 1_000, 3);
 await abandonedStreams(500, 1);
 console.log(JSON.stringify({
   queue: await chain("queue", 10_000, 10),
   inline: await chain("inline", 10_000, 10),
   streams: await abandonedStreams(2_000, 4),
+  keptResults: await keptResults(100),
 }));

@@ -152,7 +152,26 @@ Deno.test("semaphore: an asynchronous acquire() is awaited, and its signal is ab
   assertEquals(permits.available, 1);
 });
 
-Deno.test("semaphore: when acquire() rejects, the next task fails with its error, and the others acquire anew", async () => {
+Deno.test("semaphore: work queued after a withdrawal asks anew, though the former request is not rejected yet", async () => {
+  const requests: AbortSignal[] = [];
+  const permit = { release() {}, [Symbol.dispose]() {} };
+  const semaphore = {
+    async acquire({ signal }: { signal: AbortSignal }) {
+      requests.push(signal);
+      await microtasks();
+      signal.throwIfAborted();
+      return permit;
+    },
+  };
+  const pool = new TaskPool({ size: 2, semaphore });
+  pool.submit(() => 1).cancel();
+  const second = new Outcome(pool.map([2], (n) => n));
+  assertEquals(requests.map(({ aborted }) => aborted), [true, false]);
+  await microtasks(200);
+  assertEquals(second.value, [2]);
+});
+
+Deno.test("semaphore: when no permit can be had, what is next fails for it, and the rest is asked for anew", async () => {
   let asked = 0;
   const semaphore = {
     acquire: () =>
@@ -183,10 +202,13 @@ Deno.test("priority: the cost of a task does not grow with the number of differe
     const { user, system } = cpuUsage(began);
     return (user + system) / count;
   };
-  const [same, different]: number[][] = [[], []];
+  const [same, rising, mixed]: number[][] = [[], [], []];
   for (let round = 0; round < 4; round++) {
     same!.push(await cost(40_000, () => 1));
-    different!.push(await cost(40_000, (i) => (i * 7_919) % 40_000));
+    rising!.push(await cost(40_000, (i) => i + 1));
+    mixed!.push(await cost(40_000, (i) => (i * 7_919) % 40_000));
   }
-  assertLess(Math.min(...different!), 6 * Math.min(...same!));
+  assertLess(Math.min(...rising!), 2 * Math.min(...same!));
+  // In another order than they were made in, tasks are not in the processor's cache: that alone is a factor of 3.
+  assertLess(Math.min(...mixed!), 6 * Math.min(...same!));
 });
