@@ -22,6 +22,9 @@ const NONE: readonly never[] = [];
 /** So many entries of one session may be in the engine's queue; later callers wait here. */
 const MAX_ENTRIES = 32;
 
+/** So much later is a release sent, as its caller's next acquire mostly comes in that time. */
+const RELEASE_MICROTASKS = 8;
+
 const MIN_RETRY_DELAY = 50;
 const MAX_RETRY_DELAY = 1_000;
 
@@ -131,6 +134,7 @@ export class Session implements PermitHolder {
   #inFlight: InFlight | undefined;
   /** Aborted when the exchange in flight is given up; the same for all until then, as few are. */
   #giveUp = new AbortController();
+  #exchangeOptions = { signal: this.#giveUp.signal };
   /** When the last successful exchange was begun: all permits are valid from then. */
   #renewedAt: Mark = { now: -Infinity, wall: -Infinity };
   /** When the next exchange is due without anybody asking for it, by `now`. */
@@ -191,7 +195,7 @@ export class Session implements PermitHolder {
       if (signal !== undefined) this.#aborts.add(signal, waiter);
       this.#earliestDeadline = Math.min(this.#earliestDeadline, deadline);
       this.#plan();
-      this.#setTimer();
+      if (!this.#isPlanned) this.#setTimer();
     });
   }
 
@@ -242,7 +246,7 @@ export class Session implements PermitHolder {
   giveBack(permit: HeldPermit): void {
     this.#held.delete(permit.token);
     this.#releases.add(permit.token);
-    this.#plan();
+    this.#plan(RELEASE_MICROTASKS);
   }
 
   /** From its next exchange on the session may be asked for a permit: something here can give one up. */
@@ -292,12 +296,17 @@ export class Session implements PermitHolder {
 
   // What is sent ------------------------------------------------------------------------------
 
-  /** Begins an exchange in a microtask, with all that is asked for until then; when the engine fails, a timer does. */
-  #plan(): void {
+  /** Begins an exchange some microtasks later, with all that is asked for until then; when the engine fails, a timer does. */
+  #plan(microtasks = 1): void {
     if (this.#isPlanned || this.#inFlight !== undefined || this.#downSince !== undefined) return;
     if (this.#state !== "open") return;
     this.#isPlanned = true;
+    this.#beginAfter(microtasks);
+  }
+
+  #beginAfter(microtasks: number): void {
     queueMicrotask(() => {
+      if (microtasks > 1) return this.#beginAfter(microtasks - 1);
       this.#isPlanned = false;
       if (this.#inFlight === undefined && this.#state === "open") this.#begin();
     });
@@ -321,9 +330,7 @@ export class Session implements PermitHolder {
 
   #exchange(request: ExchangeRequest): Promise<ExchangeReply> {
     try {
-      return this.#options.engine.exchange(this.#options.key, request, {
-        signal: this.#giveUp.signal,
-      });
+      return this.#options.engine.exchange(this.#options.key, request, this.#exchangeOptions);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -345,7 +352,8 @@ export class Session implements PermitHolder {
       attempt,
       offer: this.#offer && this.#held.size + this.#waiting > 0,
       reconcile: reconciles ? known.map(({ id }) => id) : undefined,
-      leave: this.#held.size === 0 && this.#waiting === 0,
+      leave: this.#held.size === 0 && this.#waiting === 0 &&
+        (this.isClosed || elapsedBetween(this.#renewedAt, now) >= this.#renewEvery),
     };
   }
 
@@ -510,12 +518,9 @@ export class Session implements PermitHolder {
       else this.#rest();
       return;
     }
-    this.#nextAt = this.#held.size + this.#entries.size === 0 ? Infinity : Math.max(
-      now,
-      this.#renewedAt.now + this.#renewEvery,
-    );
+    this.#nextAt = this.#joined ? Math.max(now, this.#renewedAt.now + this.#renewEvery) : Infinity;
     if (this.#entries.size > 0) this.#nextAt = Math.min(this.#nextAt, now + reply.nextExpiry + 1);
-    if (this.#hasNews || (!this.#hasStake && this.#joined)) this.#plan();
+    if (this.#hasNews) this.#plan();
     this.#watchIfNeeded();
     this.#setTimer();
   }
@@ -652,6 +657,7 @@ export class Session implements PermitHolder {
     const error = this.#lateError();
     const controller = this.#giveUp;
     this.#giveUp = new AbortController();
+    this.#exchangeOptions = { signal: this.#giveUp.signal };
     controller.abort(error);
     this.#onFailure(inFlight, error);
   }
