@@ -1,8 +1,7 @@
-import { SignalRegistry } from "../internal/signal_registry.ts";
 import { Backoff } from "../internal/backoff.ts";
-import { LinkedList, ListNode } from "../internal/linked_list.ts";
 import { LONGEST_DELAY, type Timer } from "../internal/timer.ts";
 import { type ClusterClock, elapsedBetween, type Mark, mark } from "./_clock.ts";
+import { Waiters } from "./_waiters.ts";
 import type { ClusterStatus, Engine, ExchangeReply, ExchangeRequest, Grant } from "./engine.ts";
 import {
   ClusterClosedError,
@@ -18,9 +17,6 @@ const VALID_SHARE = 0.8;
 const TTL_SHARE = 0.85;
 
 const NONE: readonly never[] = [];
-
-/** So many entries of one session may be in the engine's queue; later callers wait here. */
-const MAX_ENTRIES = 32;
 
 /** So much later is a release sent, as its caller's next acquire mostly comes in that time. */
 const RELEASE_MICROTASKS = 8;
@@ -42,44 +38,6 @@ export interface SessionOptions {
 export interface Yielder {
   /** Gives up one, if it can; its release follows. */
   giveUp(): boolean;
-}
-
-/** A caller that waits. */
-class Waiter extends ListNode<Waiter> {
-  /** What it has been sent with: nothing yet, or an entry of the engine's queue. */
-  entry: Entry | undefined = undefined;
-  readonly signal: AbortSignal | undefined;
-  readonly timeout: number;
-  readonly deadline: number;
-  readonly resolve: (permit: HeldPermit) => void;
-  readonly reject: (reason: unknown) => void;
-
-  constructor(
-    call: { signal: AbortSignal | undefined; timeout: number; deadline: number },
-    resolve: (permit: HeldPermit) => void,
-    reject: (reason: unknown) => void,
-  ) {
-    super();
-    this.signal = call.signal;
-    this.timeout = call.timeout;
-    this.deadline = call.deadline;
-    this.resolve = resolve;
-    this.reject = reject;
-  }
-}
-
-/** An entry of the engine's queue, and its waiters. */
-class Entry {
-  readonly id: number;
-  readonly waiters = new LinkedList<Waiter>();
-  /** How many permits the engine still owes it, as far as is known. */
-  owed = 0;
-  /** How many of these no caller waits for any more; the engine has not heard of it yet. */
-  unwanted = 0;
-
-  constructor(id: number) {
-    this.id = id;
-  }
 }
 
 interface Attempt {
@@ -114,17 +72,12 @@ export class Session implements PermitHolder {
   readonly #options: SessionOptions;
   readonly #id: string = crypto.randomUUID();
   readonly #held = new Map<number, HeldPermit>();
-  /** Waiters that have not been sent to the engine yet, in order. */
-  readonly #fresh = new LinkedList<Waiter>();
-  readonly #entries = new Map<number, Entry>();
+  readonly #waiters = new Waiters(() => this.#plan());
   readonly #attempts: Attempt[] = [];
   readonly #releases = new Set<number>();
   readonly #yielders = new Set<Yielder>();
-  readonly #aborts = new SignalRegistry<Waiter>((waiter, reason) => this.#give(waiter, reason));
   readonly #backoff: Backoff;
   readonly #watchBackoff: Backoff;
-  #lastEntry = 0;
-  #waiting = 0;
   #state: "open" | "closing" | "closed" = "open";
   /** Whether the engine may have something of this session. */
   #joined = false;
@@ -151,7 +104,6 @@ export class Session implements PermitHolder {
   #watchAt = -Infinity;
   #timer: Timer | undefined;
   #timerDue = Infinity;
-  #earliestDeadline = Infinity;
   /** Whether limits that are exceeded have been given one more turn of the event loop. */
   #hasLooked = false;
   #granted = 0;
@@ -170,7 +122,7 @@ export class Session implements PermitHolder {
   get counts(): SessionCounts {
     return {
       held: this.#held.size,
-      waiting: this.#waiting,
+      waiting: this.#waiters.count,
       waitingElsewhere: this.#waitingElsewhere,
       granted: this.#granted,
       lost: this.#lost,
@@ -189,11 +141,7 @@ export class Session implements PermitHolder {
     if (timeout === 0) return this.#acquireAtOnce(signal);
     return new Promise((resolve, reject) => {
       const deadline = timeout === Infinity ? Infinity : this.#options.clock.now() + timeout;
-      const waiter = new Waiter({ signal, timeout, deadline }, resolve, reject);
-      this.#fresh.push(waiter);
-      this.#waiting++;
-      if (signal !== undefined) this.#aborts.add(signal, waiter);
-      this.#earliestDeadline = Math.min(this.#earliestDeadline, deadline);
+      this.#waiters.add({ signal, timeout, deadline }, resolve, reject);
       this.#plan();
       if (!this.#isPlanned) this.#setTimer();
     });
@@ -201,7 +149,7 @@ export class Session implements PermitHolder {
 
   attempt(): Promise<HeldPermit | undefined> {
     if (this.isClosed) return Promise.reject(this.#closedError());
-    if (this.#waiting > 0) return Promise.resolve(undefined);
+    if (this.#waiters.count > 0) return Promise.resolve(undefined);
     return new Promise((resolve, reject) => {
       this.#attempts.push({ resolve, reject });
       this.#plan();
@@ -281,7 +229,7 @@ export class Session implements PermitHolder {
     this.#closed = { promise, resolve };
     this.#state = "closing";
     const error = this.#closedError();
-    for (const waiter of this.#allWaiters()) this.#give(waiter, error);
+    this.#waiters.rejectAll(() => error);
     for (const attempt of this.#attempts.splice(0)) attempt.reject(error);
     for (const attempt of this.#inFlight?.attempts ?? []) attempt.reject(error);
     this.#loseAll(() => error);
@@ -291,7 +239,7 @@ export class Session implements PermitHolder {
   }
 
   get summary(): string {
-    return `held ${this.#held.size}, waiting ${this.#waiting}, permits ${this.#options.permits}`;
+    return `held ${this.#held.size}, waiting ${this.#waiters.count}, permits ${this.#options.permits}`;
   }
 
   // What is sent ------------------------------------------------------------------------------
@@ -338,55 +286,35 @@ export class Session implements PermitHolder {
 
   #compose(attempt: number, now: Mark): ExchangeRequest {
     const reconciles = this.#unsure || this.#isRenewalDue(now);
-    const known = this.#entries.size === 0 ? NONE : [...this.#entries.values()];
-    const acquire = this.#nextEntry();
+    const known = reconciles ? this.#waiters.ids : undefined;
+    // A cancel is not to be counted twice: after a doubt the engine's count tells what is left to cancel.
+    const cancel = reconciles ? NONE : this.#waiters.cancels;
+    const hasNothing = this.#held.size === 0 && this.#waiters.count === 0;
     return {
       session: this.#id,
       permits: this.#options.permits,
-      ttl: Math.round(this.#options.leaseTime * TTL_SHARE),
+      ttl: this.#ttl,
       release: this.#releases.size === 0 ? NONE : [...this.#releases],
-      // A cancel is not to be counted twice: after a doubt the engine's count tells what is left to cancel.
-      cancel: reconciles || known === NONE ? NONE : known.filter(({ unwanted }) => unwanted > 0)
-        .map(({ id, unwanted }) => ({ entry: id, count: unwanted })),
-      acquire: acquire && { entry: acquire.id, count: acquire.owed },
+      cancel,
+      acquire: this.#waiters.send(),
       attempt,
-      offer: this.#offer && this.#held.size + this.#waiting > 0,
-      reconcile: reconciles ? known.map(({ id }) => id) : undefined,
-      leave: this.#held.size === 0 && this.#waiting === 0 &&
-        (this.isClosed || elapsedBetween(this.#renewedAt, now) >= this.#renewEvery),
+      offer: this.#offer && !hasNothing,
+      reconcile: known,
+      leave: hasNothing && (this.isClosed || this.#isSilentFor(this.#renewEvery, now)),
     };
   }
 
   #isRenewalDue(now: Mark): boolean {
-    return this.#joined && this.#hasStake &&
-      elapsedBetween(this.#renewedAt, now) >= this.#renewEvery;
-  }
-
-  /** All waiters that have not been sent yet, as one entry. */
-  #nextEntry(): Entry | undefined {
-    if (this.#fresh.size === 0 || this.#entries.size >= MAX_ENTRIES) return undefined;
-    const entry = new Entry(++this.#lastEntry);
-    entry.owed = this.#fresh.size;
-    for (const waiter of this.#fresh) {
-      this.#fresh.remove(waiter);
-      entry.waiters.push(waiter);
-      waiter.entry = entry;
-    }
-    this.#entries.set(entry.id, entry);
-    return entry;
+    return this.#joined && this.#hasStake && this.#isSilentFor(this.#renewEvery, now);
   }
 
   get #hasStake(): boolean {
-    return this.#held.size > 0 || this.#entries.size > 0 || this.#fresh.size > 0 ||
-      this.#attempts.length > 0;
+    return this.#held.size > 0 || !this.#waiters.isEmpty || this.#attempts.length > 0;
   }
 
   /** Whether the engine is to be told something now. */
   get #hasNews(): boolean {
-    if (this.#releases.size > 0 || this.#attempts.length > 0) return true;
-    if (this.#fresh.size > 0 && this.#entries.size < MAX_ENTRIES) return true;
-    for (const { unwanted } of this.#entries.values()) if (unwanted > 0) return true;
-    return false;
+    return this.#releases.size > 0 || this.#attempts.length > 0 || this.#waiters.hasNews;
   }
 
   // What comes back ---------------------------------------------------------------------------
@@ -401,52 +329,36 @@ export class Session implements PermitHolder {
     this.#unsure = false;
     if (request.release.length > 0) this.#isYielding = false;
     for (const token of request.release) this.#releases.delete(token);
-    for (const { entry, count } of request.cancel) this.#settleCancel(entry, count);
+    this.#waiters.onCancelled(request.cancel);
     const open = attempts.length === 0 ? [] : [...attempts];
     for (const grant of reply.granted) this.#accept(grant, open, now);
     if (reply.held !== undefined) {
       this.#reconcileHeld(reply.held, open, now);
-      this.#reconcileQueue(reply, request);
+      this.#waiters.reconcile(reply, request);
     }
     for (const attempt of open) attempt.resolve(undefined);
-    let owed = 0;
-    for (const entry of this.#entries.values()) owed += entry.owed;
-    this.#waitingElsewhere = Math.max(0, reply.waiting - owed);
-    if (request.leave && this.#held.size + this.#entries.size === 0) this.#joined = false;
+    this.#waitingElsewhere = Math.max(0, reply.waiting - this.#waiters.owed);
+    if (request.leave && this.#held.size === 0 && !this.#waiters.isQueued) this.#joined = false;
     if (reply.asked && !this.#isYielding) this.#yieldOne();
     this.#planNext(reply, now.now);
   }
 
-  #settleCancel(id: number, count: number): void {
-    const entry = this.#entries.get(id);
-    if (entry === undefined) return;
-    entry.unwanted -= count;
-    entry.owed -= count;
-    this.#dropIfDone(entry);
-  }
-
-  #accept({ token, entry: id }: Grant, attempts: Attempt[], now: Mark): void {
+  #accept({ token, entry }: Grant, attempts: Attempt[], now: Mark): void {
     if (this.#held.has(token) || this.#releases.has(token)) return;
-    const entry = this.#entries.get(id);
-    const waiter = entry?.waiters.head;
-    if (entry !== undefined) {
-      entry.owed--;
-      if (waiter === undefined) entry.unwanted = Math.max(0, entry.unwanted - 1);
-    }
-    const attempt = id === 0 ? attempts.shift() : undefined;
+    const waiter = this.#waiters.pay(entry);
+    const attempt = entry === 0 ? attempts.shift() : undefined;
     const isWanted = waiter !== undefined || attempt !== undefined;
     if (!isWanted || this.isClosed || !this.#isRenewed(now)) {
       this.#releases.add(token);
       if (attempt !== undefined) attempt.resolve(undefined);
-      if (waiter !== undefined) this.#sendAgain(waiter);
-    } else {
-      const permit = new HeldPermit(token, this);
-      this.#held.set(token, permit);
-      this.#granted++;
-      if (waiter !== undefined) this.#take(waiter).resolve(permit);
-      else attempt!.resolve(permit);
+      if (waiter !== undefined) this.#waiters.putBack(waiter);
+      return;
     }
-    if (entry !== undefined) this.#dropIfDone(entry);
+    const permit = new HeldPermit(token, this);
+    this.#held.set(token, permit);
+    this.#granted++;
+    if (waiter !== undefined) this.#waiters.resolve(waiter, permit);
+    else attempt!.resolve(permit);
   }
 
   /** Whether what is held here is what the engine says is held. */
@@ -459,33 +371,6 @@ export class Session implements PermitHolder {
     for (const grant of held) this.#accept(grant, attempts, now);
   }
 
-  /** Has the entries hold what the engine says they hold; those it does not know are sent again. */
-  #reconcileQueue(reply: ExchangeReply, request: ExchangeRequest): void {
-    const counts = new Map(reply.queued?.map(({ entry, count }) => [entry, count]));
-    const sent = new Set(request.reconcile);
-    if (request.acquire !== undefined) sent.add(request.acquire.entry);
-    for (const entry of [...this.#entries.values()].reverse()) {
-      // After a reply to a session that was not known, nothing is left of what came before.
-      if (!sent.has(entry.id) && reply.known) continue;
-      const count = counts.get(entry.id) ?? 0;
-      while (entry.waiters.size > count) this.#sendAgain(entry.waiters.tail!);
-      entry.owed = count;
-      entry.unwanted = count - entry.waiters.size;
-      this.#dropIfDone(entry);
-    }
-  }
-
-  #dropIfDone(entry: Entry): void {
-    if (entry.owed <= 0 && entry.waiters.size === 0) this.#entries.delete(entry.id);
-  }
-
-  /** Back to the head of the waiters that have not been sent. */
-  #sendAgain(waiter: Waiter): void {
-    waiter.entry?.waiters.remove(waiter);
-    waiter.entry = undefined;
-    this.#fresh.insert(waiter, this.#fresh.head);
-  }
-
   #onFailure({ attempts }: InFlight, error: unknown): void {
     this.#inFlight = undefined;
     this.#failures++;
@@ -496,13 +381,12 @@ export class Session implements PermitHolder {
     for (const attempt of attempts) attempt.reject(this.#engineError());
     for (const attempt of this.#attempts.splice(0)) attempt.reject(this.#engineError());
     if (now - this.#downSince >= this.#options.engineTimeout) {
-      for (const waiter of this.#allWaiters()) this.#give(waiter, this.#engineError());
+      this.#waiters.rejectAll(() => this.#engineError());
     }
     // What nobody renews any more the engine takes away by itself.
     if (this.#state === "closing") return this.#rest();
     this.#nextAt = now + this.#backoff.next();
-    const silence = elapsedBetween(this.#renewedAt, mark(this.#options.clock));
-    const isForgotten = silence >= this.#options.leaseTime;
+    const isForgotten = this.#isSilentFor(this.#options.leaseTime, mark(this.#options.clock));
     if (!this.#hasStake && isForgotten) {
       this.#releases.clear();
       this.#joined = false;
@@ -519,7 +403,7 @@ export class Session implements PermitHolder {
       return;
     }
     this.#nextAt = this.#joined ? Math.max(now, this.#renewedAt.now + this.#renewEvery) : Infinity;
-    if (this.#entries.size > 0) this.#nextAt = Math.min(this.#nextAt, now + reply.nextExpiry + 1);
+    if (this.#waiters.isQueued) this.#nextAt = Math.min(this.#nextAt, now + reply.nextExpiry + 1);
     if (this.#hasNews) this.#plan();
     this.#watchIfNeeded();
     this.#setTimer();
@@ -540,7 +424,7 @@ export class Session implements PermitHolder {
   #watchIfNeeded(): void {
     if (this.#watch !== undefined || this.#state !== "open") return;
     const mayBeAsked = this.#yielders.size > 0 && this.#held.size > 0;
-    if (this.#entries.size === 0 && !mayBeAsked) return;
+    if (!this.#waiters.isQueued && !mayBeAsked) return;
     if (this.#options.clock.now() < this.#watchAt) return;
     const controller = new AbortController();
     this.#watch = { controller, ended: this.#awaitWake(controller.signal) };
@@ -553,7 +437,7 @@ export class Session implements PermitHolder {
       this.#watch = undefined;
       this.#watchBackoff.reset();
       if (this.#state !== "open") return;
-      if (this.#entries.size > 0 || this.#yielders.size > 0) this.#plan();
+      if (this.#waiters.isQueued || this.#yielders.size > 0) this.#plan();
     } catch (error) {
       this.#watch = undefined;
       this.#failures++;
@@ -583,6 +467,10 @@ export class Session implements PermitHolder {
     return this.#options.leaseTime * VALID_SHARE;
   }
 
+  get #ttl(): number {
+    return Math.round(this.#options.leaseTime * TTL_SHARE);
+  }
+
   get #renewEvery(): number {
     return this.#options.leaseTime * RENEW_SHARE;
   }
@@ -595,7 +483,7 @@ export class Session implements PermitHolder {
 
   #setTimer(): void {
     if (this.#state === "closed") return;
-    let due = this.#earliestDeadline;
+    let due = this.#waiters.earliestDeadline;
     const inFlight = this.#inFlight;
     if (inFlight !== undefined) due = Math.min(due, inFlight.sentAt.now + this.#exchangeLimit);
     else due = Math.min(due, this.#nextAt);
@@ -616,7 +504,7 @@ export class Session implements PermitHolder {
   /** A caller that waits keeps the process alive; a permit that is only held does not. */
   #holdProcess(): void {
     const timer = this.#timer as unknown as { ref?(): void; unref?(): void } | undefined;
-    const isAwaited = this.#waiting > 0 || this.#attempts.length > 0 ||
+    const isAwaited = this.#waiters.count > 0 || this.#attempts.length > 0 ||
       (this.#inFlight?.attempts.length ?? 0) > 0 || this.#state === "closing";
     if (isAwaited) timer?.ref?.();
     else timer?.unref?.();
@@ -630,13 +518,14 @@ export class Session implements PermitHolder {
 
   #onTimer(): void {
     this.#timer = undefined;
-    const now = Math.max(this.#options.clock.now(), this.#timerDue);
+    const { key, clock } = this.#options;
+    const now = Math.max(clock.now(), this.#timerDue);
     this.#timerDue = Infinity;
     this.#loseIfOver();
     if (this.#state === "closed") return;
     const inFlight = this.#inFlight;
     const isLate = inFlight !== undefined && now >= inFlight.sentAt.now + this.#exchangeLimit;
-    if ((isLate || now >= this.#earliestDeadline) && !this.#hasLooked) {
+    if ((isLate || now >= this.#waiters.earliestDeadline) && !this.#hasLooked) {
       // The loop may have been held up: what has come meanwhile is heard first.
       this.#hasLooked = true;
       this.#timerDue = now;
@@ -645,7 +534,9 @@ export class Session implements PermitHolder {
     }
     this.#hasLooked = false;
     if (isLate) this.#giveUpOn(inFlight);
-    this.#expireWaiters(now);
+    this.#waiters.expire(now, (timeout) => {
+      return new ClusterTimeoutError(key, timeout, this.summary, this.#lastErrorNow());
+    });
     if (this.#inFlight === undefined && now >= this.#nextAt) {
       this.#nextAt = Infinity;
       if (this.#hasStake || this.#joined) this.#begin();
@@ -662,23 +553,14 @@ export class Session implements PermitHolder {
     this.#onFailure(inFlight, error);
   }
 
-  #expireWaiters(now: number): void {
-    if (now < this.#earliestDeadline) return;
-    this.#earliestDeadline = Infinity;
-    for (const waiter of this.#allWaiters()) {
-      if (waiter.deadline > now) {
-        this.#earliestDeadline = Math.min(this.#earliestDeadline, waiter.deadline);
-        continue;
-      }
-      const { key } = this.#options;
-      const cause = this.#lastErrorNow();
-      this.#give(waiter, new ClusterTimeoutError(key, waiter.timeout, this.summary, cause));
-    }
-  }
-
   /** Whether what is held is valid, by its last renewal. */
   #isRenewed(now: Mark): boolean {
-    return elapsedBetween(this.#renewedAt, now) < this.#validFor;
+    return !this.#isSilentFor(this.#validFor, now);
+  }
+
+  /** Whether no exchange that was begun within the duration has succeeded. */
+  #isSilentFor(duration: number, now: Mark): boolean {
+    return elapsedBetween(this.#renewedAt, now) >= duration;
   }
 
   #loseIfOver(now: Mark = mark(this.#options.clock)): void {
@@ -697,34 +579,6 @@ export class Session implements PermitHolder {
     this.#releases.add(permit.token);
     if (!this.isClosed) this.#lost++;
     permit.lose(reason);
-  }
-
-  // Waiters -----------------------------------------------------------------------------------
-
-  #allWaiters(): Waiter[] {
-    const all: Waiter[] = [];
-    for (const { waiters } of this.#entries.values()) all.push(...waiters);
-    all.push(...this.#fresh);
-    return all;
-  }
-
-  /** Takes a waiter out of wherever it stands: it is being answered. */
-  #take(waiter: Waiter): Waiter {
-    (waiter.entry?.waiters ?? this.#fresh).remove(waiter);
-    this.#waiting--;
-    if (waiter.signal !== undefined) this.#aborts.delete(waiter.signal, waiter);
-    if (this.#waiting === 0) this.#earliestDeadline = Infinity;
-    return waiter;
-  }
-
-  /** Rejects a waiter; the engine is told that its permit is not wanted. */
-  #give(waiter: Waiter, reason: unknown): void {
-    const { entry } = waiter;
-    this.#take(waiter).reject(reason);
-    if (entry === undefined) return;
-    entry.unwanted++;
-    this.#dropIfDone(entry);
-    this.#plan();
   }
 
   // Errors ------------------------------------------------------------------------------------
