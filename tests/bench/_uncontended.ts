@@ -1,4 +1,4 @@
-import type { Contender } from "./_bench.ts";
+import { type Contender, timed } from "./_bench.ts";
 import { type ClusterPermit, ClusterSemaphore, type Engine } from "../../cluster/mod.ts";
 
 /** How many are acquired one after the other before all are released, off the clock. */
@@ -6,12 +6,7 @@ const BATCH = 10;
 
 /** Acquires where nobody else does; only that is timed. */
 export function uncontended(engine: Engine): Omit<Contender, "name" | "role"> {
-  const semaphore = new ClusterSemaphore({
-    engine,
-    key: `bench ${crypto.randomUUID()}`,
-    permits: 1_000_000,
-    leaseTime: 60_000,
-  });
+  const semaphore = semaphoreOver(engine);
   return {
     async measure({ sampleTime }) {
       let elapsed = 0;
@@ -29,4 +24,23 @@ export function uncontended(engine: Engine): Omit<Contender, "name" | "role"> {
     },
     close: () => semaphore.close(),
   };
+}
+
+/** Holds one permit after the other, as a program does that has one thing to do at a time. */
+export function inTurn(engine: Engine): Omit<Contender, "name" | "role"> {
+  const semaphore = semaphoreOver(engine);
+  const hold = async () => {
+    using _permit = await semaphore.acquire();
+  };
+  const { measure } = timed("", "ours", 1, hold);
+  return { measure, close: () => semaphore.close() };
+}
+
+function semaphoreOver(engine: Engine): ClusterSemaphore {
+  return new ClusterSemaphore({
+    engine,
+    key: `bench ${crypto.randomUUID()}`,
+    permits: 1_000_000,
+    leaseTime: 60_000,
+  });
 }
