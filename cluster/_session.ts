@@ -1,20 +1,11 @@
 import { Backoff } from "../internal/backoff.ts";
 import { LONGEST_DELAY, type Timer } from "../internal/timer.ts";
-import { type ClusterClock, elapsedBetween, type Mark, mark } from "./_clock.ts";
+import { type ClusterClock, type Mark, mark } from "./_clock.ts";
+import { HeldPermits } from "./_held_permits.ts";
 import { Waiters } from "./_waiters.ts";
 import type { ClusterStatus, Engine, ExchangeReply, ExchangeRequest, Grant } from "./engine.ts";
-import {
-  ClusterClosedError,
-  ClusterEngineError,
-  ClusterPermitLostError,
-  ClusterTimeoutError,
-} from "./errors.ts";
-import { HeldPermit, type PermitHolder } from "./permit.ts";
-
-/** Shares of `leaseTime`: when it is renewed, until when a permit is valid, when the engine takes it away. */
-const RENEW_SHARE = 1 / 3;
-const VALID_SHARE = 0.8;
-const TTL_SHARE = 0.85;
+import { ClusterClosedError, ClusterEngineError, ClusterTimeoutError } from "./errors.ts";
+import type { HeldPermit } from "./permit.ts";
 
 const NONE: readonly never[] = [];
 
@@ -68,13 +59,12 @@ export interface SessionCounts {
  * what the engine is still to be told. One exchange is in flight at a time; what
  * is asked for meanwhile goes into the next.
  */
-export class Session implements PermitHolder {
+export class Session {
   readonly #options: SessionOptions;
   readonly #id: string = crypto.randomUUID();
-  readonly #held = new Map<number, HeldPermit>();
+  readonly #held: HeldPermits;
   readonly #waiters = new Waiters(() => this.#plan());
   readonly #attempts: Attempt[] = [];
-  readonly #releases = new Set<number>();
   readonly #yielders = new Set<Yielder>();
   readonly #backoff: Backoff;
   readonly #watchBackoff: Backoff;
@@ -88,8 +78,6 @@ export class Session implements PermitHolder {
   /** Aborted when the exchange in flight is given up; the same for all until then, as few are. */
   #giveUp = new AbortController();
   #exchangeOptions = { signal: this.#giveUp.signal };
-  /** When the last successful exchange was begun: all permits are valid from then. */
-  #renewedAt: Mark = { now: -Infinity, wall: -Infinity };
   /** When the next exchange is due without anybody asking for it, by `now`. */
   #nextAt = Infinity;
   /** When the engine began to fail. */
@@ -106,14 +94,16 @@ export class Session implements PermitHolder {
   #timerDue = Infinity;
   /** Whether limits that are exceeded have been given one more turn of the event loop. */
   #hasLooked = false;
-  #granted = 0;
-  #lost = 0;
   #failures = 0;
   #waitingElsewhere = 0;
   #closed: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
 
   constructor(options: SessionOptions) {
     this.#options = options;
+    this.#held = new HeldPermits(options, {
+      onRelease: () => this.#plan(RELEASE_MICROTASKS),
+      onOver: () => this.#loseIfOver(),
+    });
     const maxDelay = Math.max(MIN_RETRY_DELAY, Math.min(MAX_RETRY_DELAY, options.leaseTime / 6));
     this.#backoff = new Backoff({ minDelay: MIN_RETRY_DELAY, maxDelay });
     this.#watchBackoff = new Backoff({ minDelay: MIN_RETRY_DELAY, maxDelay });
@@ -124,8 +114,8 @@ export class Session implements PermitHolder {
       held: this.#held.size,
       waiting: this.#waiters.count,
       waitingElsewhere: this.#waitingElsewhere,
-      granted: this.#granted,
-      lost: this.#lost,
+      granted: this.#held.granted,
+      lost: this.#held.lost,
       failures: this.#failures,
       lastError: this.#lastError,
       isDown: this.#downSince !== undefined,
@@ -184,19 +174,6 @@ export class Session implements PermitHolder {
     }
   }
 
-  isInTime(): boolean {
-    if (this.#isRenewed(mark(this.#options.clock))) return true;
-    // What listeners of `lost` do is not for a getter to do.
-    if (this.#held.size > 0) queueMicrotask(() => this.#loseIfOver());
-    return false;
-  }
-
-  giveBack(permit: HeldPermit): void {
-    this.#held.delete(permit.token);
-    this.#releases.add(permit.token);
-    this.#plan(RELEASE_MICROTASKS);
-  }
-
   /** From its next exchange on the session may be asked for a permit: something here can give one up. */
   offer(): void {
     this.#offer ??= true;
@@ -212,7 +189,7 @@ export class Session implements PermitHolder {
   }
 
   get leaseTime(): number {
-    return this.#options.leaseTime;
+    return this.#held.leaseTime;
   }
 
   /** A yielder that had nothing to give up has something now. */
@@ -232,7 +209,7 @@ export class Session implements PermitHolder {
     this.#waiters.rejectAll(() => error);
     for (const attempt of this.#attempts.splice(0)) attempt.reject(error);
     for (const attempt of this.#inFlight?.attempts ?? []) attempt.reject(error);
-    this.#loseAll(() => error);
+    this.#held.close(error);
     this.#watch?.controller.abort();
     if (this.#inFlight === undefined) this.#begin();
     return promise;
@@ -262,7 +239,7 @@ export class Session implements PermitHolder {
 
   #begin(): void {
     if (this.#isPlanned && this.#state === "open") return;
-    if (!this.#hasStake && !this.#joined && this.#releases.size === 0) return this.#rest();
+    if (!this.#hasStake && !this.#joined && !this.#held.hasReleases) return this.#rest();
     const attempts = this.#attempts.splice(0);
     const sentAt = mark(this.#options.clock);
     const request = this.#compose(attempts.length, sentAt);
@@ -293,19 +270,19 @@ export class Session implements PermitHolder {
     return {
       session: this.#id,
       permits: this.#options.permits,
-      ttl: this.#ttl,
-      release: this.#releases.size === 0 ? NONE : [...this.#releases],
+      ttl: this.#held.ttl,
+      release: this.#held.releases,
       cancel,
       acquire: this.#waiters.send(),
       attempt,
       offer: this.#offer && !hasNothing,
       reconcile: known,
-      leave: hasNothing && (this.isClosed || this.#isSilentFor(this.#renewEvery, now)),
+      leave: hasNothing && (this.isClosed || this.#held.isSilentFor(this.#held.renewEvery, now)),
     };
   }
 
   #isRenewalDue(now: Mark): boolean {
-    return this.#joined && this.#hasStake && this.#isSilentFor(this.#renewEvery, now);
+    return this.#joined && this.#hasStake && this.#held.isSilentFor(this.#held.renewEvery, now);
   }
 
   get #hasStake(): boolean {
@@ -314,7 +291,7 @@ export class Session implements PermitHolder {
 
   /** Whether the engine is to be told something now. */
   get #hasNews(): boolean {
-    return this.#releases.size > 0 || this.#attempts.length > 0 || this.#waiters.hasNews;
+    return this.#held.hasReleases || this.#attempts.length > 0 || this.#waiters.hasNews;
   }
 
   // What comes back ---------------------------------------------------------------------------
@@ -325,15 +302,16 @@ export class Session implements PermitHolder {
     this.#loseIfOver(now);
     this.#downSince = undefined;
     this.#backoff.reset();
-    this.#renewedAt = sentAt;
+    this.#held.renewed(sentAt);
     this.#unsure = false;
     if (request.release.length > 0) this.#isYielding = false;
-    for (const token of request.release) this.#releases.delete(token);
+    this.#held.onReleased(request.release);
     this.#waiters.onCancelled(request.cancel);
     const open = attempts.length === 0 ? [] : [...attempts];
     for (const grant of reply.granted) this.#accept(grant, open, now);
     if (reply.held !== undefined) {
-      this.#reconcileHeld(reply.held, open, now);
+      this.#held.reconcile(reply.held);
+      for (const grant of reply.held) this.#accept(grant, open, now);
       this.#waiters.reconcile(reply, request);
     }
     for (const attempt of open) attempt.resolve(undefined);
@@ -344,31 +322,19 @@ export class Session implements PermitHolder {
   }
 
   #accept({ token, entry }: Grant, attempts: Attempt[], now: Mark): void {
-    if (this.#held.has(token) || this.#releases.has(token)) return;
+    if (this.#held.knows(token)) return;
     const waiter = this.#waiters.pay(entry);
     const attempt = entry === 0 ? attempts.shift() : undefined;
     const isWanted = waiter !== undefined || attempt !== undefined;
-    if (!isWanted || this.isClosed || !this.#isRenewed(now)) {
-      this.#releases.add(token);
+    if (!isWanted || this.isClosed || !this.#held.isValid(now)) {
+      this.#held.decline(token);
       if (attempt !== undefined) attempt.resolve(undefined);
       if (waiter !== undefined) this.#waiters.putBack(waiter);
       return;
     }
-    const permit = new HeldPermit(token, this);
-    this.#held.set(token, permit);
-    this.#granted++;
+    const permit = this.#held.add(token);
     if (waiter !== undefined) this.#waiters.resolve(waiter, permit);
     else attempt!.resolve(permit);
-  }
-
-  /** Whether what is held here is what the engine says is held. */
-  #reconcileHeld(held: readonly Grant[], attempts: Attempt[], now: Mark): void {
-    const tokens = new Set(held.map(({ token }) => token));
-    for (const permit of [...this.#held.values()]) {
-      if (tokens.has(permit.token)) continue;
-      this.#lose(permit, this.#lostError(permit, "the engine no longer has it"));
-    }
-    for (const grant of held) this.#accept(grant, attempts, now);
   }
 
   #onFailure({ attempts }: InFlight, error: unknown): void {
@@ -386,9 +352,9 @@ export class Session implements PermitHolder {
     // What nobody renews any more the engine takes away by itself.
     if (this.#state === "closing") return this.#rest();
     this.#nextAt = now + this.#backoff.next();
-    const isForgotten = this.#isSilentFor(this.#options.leaseTime, mark(this.#options.clock));
+    const isForgotten = this.#held.isSilentFor(this.leaseTime, mark(this.#options.clock));
     if (!this.#hasStake && isForgotten) {
-      this.#releases.clear();
+      this.#held.forgetReleases();
       this.#joined = false;
       this.#downSince = undefined;
       this.#nextAt = Infinity;
@@ -402,7 +368,7 @@ export class Session implements PermitHolder {
       else this.#rest();
       return;
     }
-    this.#nextAt = this.#joined ? Math.max(now, this.#renewedAt.now + this.#renewEvery) : Infinity;
+    this.#nextAt = this.#joined ? Math.max(now, this.#held.renewAt) : Infinity;
     if (this.#waiters.isQueued) this.#nextAt = Math.min(this.#nextAt, now + reply.nextExpiry + 1);
     if (this.#hasNews) this.#plan();
     this.#watchIfNeeded();
@@ -463,31 +429,19 @@ export class Session implements PermitHolder {
 
   // Time --------------------------------------------------------------------------------------
 
-  get #validFor(): number {
-    return this.#options.leaseTime * VALID_SHARE;
-  }
-
-  get #ttl(): number {
-    return Math.round(this.#options.leaseTime * TTL_SHARE);
-  }
-
-  get #renewEvery(): number {
-    return this.#options.leaseTime * RENEW_SHARE;
-  }
-
   /** How long one exchange may take, before it is taken for failed. */
   get #exchangeLimit(): number {
-    const limit = Math.min(this.#options.engineTimeout, this.#renewEvery);
-    return limit > 0 ? limit : this.#renewEvery;
+    const { renewEvery } = this.#held;
+    const limit = Math.min(this.#options.engineTimeout, renewEvery);
+    return limit > 0 ? limit : renewEvery;
   }
 
   #setTimer(): void {
     if (this.#state === "closed") return;
-    let due = this.#waiters.earliestDeadline;
+    let due = Math.min(this.#waiters.earliestDeadline, this.#held.overAt);
     const inFlight = this.#inFlight;
     if (inFlight !== undefined) due = Math.min(due, inFlight.sentAt.now + this.#exchangeLimit);
     else due = Math.min(due, this.#nextAt);
-    if (this.#held.size > 0) due = Math.min(due, this.#renewedAt.now + this.#validFor);
     // An earlier timer is left standing: it looks, and is set again.
     if (due >= this.#timerDue) return this.#holdProcess();
     this.#clearTimer();
@@ -553,32 +507,8 @@ export class Session implements PermitHolder {
     this.#onFailure(inFlight, error);
   }
 
-  /** Whether what is held is valid, by its last renewal. */
-  #isRenewed(now: Mark): boolean {
-    return !this.#isSilentFor(this.#validFor, now);
-  }
-
-  /** Whether no exchange that was begun within the duration has succeeded. */
-  #isSilentFor(duration: number, now: Mark): boolean {
-    return elapsedBetween(this.#renewedAt, now) >= duration;
-  }
-
   #loseIfOver(now: Mark = mark(this.#options.clock)): void {
-    if (this.#held.size === 0 || this.#isRenewed(now)) return;
-    const why = "it could not be renewed in time";
-    this.#loseAll((permit) => this.#lostError(permit, why, this.#lastErrorNow()));
-    this.#plan();
-  }
-
-  #loseAll(reasonFor: (permit: HeldPermit) => unknown): void {
-    for (const permit of [...this.#held.values()]) this.#lose(permit, reasonFor(permit));
-  }
-
-  #lose(permit: HeldPermit, reason: unknown): void {
-    if (!this.#held.delete(permit.token)) return; // a listener of another one has released it
-    this.#releases.add(permit.token);
-    if (!this.isClosed) this.#lost++;
-    permit.lose(reason);
+    if (this.#held.loseIfOver(now, this.#lastErrorNow())) this.#plan();
   }
 
   // Errors ------------------------------------------------------------------------------------
@@ -601,10 +531,6 @@ export class Session implements PermitHolder {
 
   #closedError(): ClusterClosedError {
     return new ClusterClosedError(this.#options.key);
-  }
-
-  #lostError(permit: HeldPermit, why: string, cause?: unknown): ClusterPermitLostError {
-    return new ClusterPermitLostError(this.#options.key, permit.token, why, cause);
   }
 }
 
