@@ -92,6 +92,8 @@ export class Session {
   #watchAt = -Infinity;
   #timer: Timer | undefined;
   #timerDue = Infinity;
+  /** Whether the timer keeps the process alive; a new one does. */
+  #isTimerHeld = true;
   /** Whether limits that are exceeded have been given one more turn of the event loop. */
   #hasLooked = false;
   #failures = 0;
@@ -300,8 +302,10 @@ export class Session {
     this.#inFlight = undefined;
     const now = mark(this.#options.clock);
     this.#loseIfOver(now);
-    this.#downSince = undefined;
-    this.#backoff.reset();
+    if (this.#downSince !== undefined) {
+      this.#downSince = undefined;
+      this.#backoff.reset();
+    }
     this.#held.renewed(sentAt);
     this.#unsure = false;
     if (request.release.length > 0) this.#isYielding = false;
@@ -448,18 +452,25 @@ export class Session {
     if (due === Infinity) return;
     this.#timerDue = due;
     const delay = Math.ceil(due - this.#options.clock.now());
-    this.#timer = setTimeout(
-      () => this.#onTimer(),
-      Math.min(Math.max(delay, 0), LONGEST_DELAY),
-    );
+    this.#startTimer(Math.min(Math.max(delay, 0), LONGEST_DELAY));
     this.#holdProcess();
   }
 
-  /** A caller that waits keeps the process alive; a permit that is only held does not. */
+  #startTimer(delay: number): void {
+    this.#timer = setTimeout(() => this.#onTimer(), delay);
+    this.#isTimerHeld = true;
+  }
+
+  /**
+   * A caller that waits keeps the process alive, and an exchange in flight does so by
+   * itself; a permit that is only held does not.
+   */
   #holdProcess(): void {
+    const isAwaited = this.#state === "closing" ||
+      this.#inFlight === undefined && (this.#waiters.count > 0 || this.#attempts.length > 0);
+    if (isAwaited === this.#isTimerHeld) return;
+    this.#isTimerHeld = isAwaited;
     const timer = this.#timer as unknown as { ref?(): void; unref?(): void } | undefined;
-    const isAwaited = this.#waiters.count > 0 || this.#attempts.length > 0 ||
-      (this.#inFlight?.attempts.length ?? 0) > 0 || this.#state === "closing";
     if (isAwaited) timer?.ref?.();
     else timer?.unref?.();
   }
@@ -483,7 +494,7 @@ export class Session {
       // The loop may have been held up: what has come meanwhile is heard first.
       this.#hasLooked = true;
       this.#timerDue = now;
-      this.#timer = setTimeout(() => this.#onTimer(), 0);
+      this.#startTimer(0);
       return;
     }
     this.#hasLooked = false;

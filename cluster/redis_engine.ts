@@ -184,7 +184,7 @@ class RedisEngine implements Engine {
       attempt === 0 ? "" : `${attempt}`,
       offer === undefined ? "" : offer ? "1" : "0",
       leave ? "1" : "",
-      cancel.map(({ entry, count }) => `${entry}:${count}`).join(),
+      cancel.length === 0 ? "" : cancel.map(({ entry, count }) => `${entry}:${count}`).join(),
       reconcile === undefined ? "" : reconcile.join() || "-",
     ];
     while (args.at(-1) === "") args.pop();
