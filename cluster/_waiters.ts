@@ -51,7 +51,8 @@ class Entry extends LinkedList<Waiter> {
  */
 export class Waiters {
   #next = new Entry();
-  readonly #sent = new Map<number, Entry>();
+  /** In order. Few, mostly one: to look it up in a map would cost more. */
+  readonly #sent: Entry[] = [];
   readonly #aborts = new SignalRegistry<Waiter>((waiter, reason) => this.reject(waiter, reason));
   readonly #onUnwanted: () => void;
   #lastId = 0;
@@ -75,28 +76,23 @@ export class Waiters {
 
   /** Whether the engine has an entry in its queue. */
   get isQueued(): boolean {
-    return this.#sent.size > 0;
+    return this.#sent.length > 0;
   }
 
   /** Whether anything is waited for, or owed by the engine. */
   get isEmpty(): boolean {
-    return this.#count === 0 && this.#sent.size === 0;
+    return this.#count === 0 && this.#sent.length === 0;
   }
 
   /** Whether the engine is to be told something. */
   get hasNews(): boolean {
-    if (this.#next.size > 0 && this.#sent.size < MAX_ENTRIES) return true;
-    if (this.#sent.size === 0) return false;
-    for (const { unwanted } of this.#sent.values()) if (unwanted > 0) return true;
-    return false;
+    if (this.#next.size > 0 && this.#sent.length < MAX_ENTRIES) return true;
+    return this.#sent.some(({ unwanted }) => unwanted > 0);
   }
 
   /** How many permits the engine owes, as far as is known. */
   get owed(): number {
-    if (this.#sent.size === 0) return 0;
-    let owed = 0;
-    for (const entry of this.#sent.values()) owed += entry.owed;
-    return owed;
+    return this.#sent.reduce((sum, { owed }) => sum + owed, 0);
   }
 
   add(
@@ -115,24 +111,24 @@ export class Waiters {
 
   /** The entries that the engine has. */
   get ids(): readonly number[] {
-    return this.#sent.size === 0 ? NONE : [...this.#sent.keys()];
+    return this.#sent.map(({ id }) => id);
   }
 
   /** What the engine's entries are to be shortened by. */
   get cancels(): readonly QueueEntry[] {
-    if (this.#sent.size === 0) return NONE;
-    return [...this.#sent.values()].filter(({ unwanted }) => unwanted > 0)
+    if (this.#sent.length === 0) return NONE;
+    return this.#sent.filter(({ unwanted }) => unwanted > 0)
       .map(({ id, unwanted }) => ({ entry: id, count: unwanted }));
   }
 
   /** All that have not been sent yet, as one entry. */
   send(): QueueEntry | undefined {
     const entry = this.#next;
-    if (entry.size === 0 || this.#sent.size >= MAX_ENTRIES) return undefined;
+    if (entry.size === 0 || this.#sent.length >= MAX_ENTRIES) return undefined;
     this.#next = new Entry();
     entry.id = ++this.#lastId;
     entry.owed = entry.size;
-    this.#sent.set(entry.id, entry);
+    this.#sent.push(entry);
     return { entry: entry.id, count: entry.owed };
   }
 
@@ -140,7 +136,7 @@ export class Waiters {
 
   /** The engine has granted one permit to an entry: answers whose it is, if anybody waits for it still. */
   pay(id: number): Waiter | undefined {
-    const entry = this.#sent.get(id);
+    const entry = this.#entry(id);
     if (entry === undefined) return undefined;
     entry.owed--;
     const waiter = entry.head;
@@ -165,7 +161,7 @@ export class Waiters {
   /** The engine has shortened its entries. */
   onCancelled(cancelled: readonly QueueEntry[]): void {
     for (const { entry: id, count } of cancelled) {
-      const entry = this.#sent.get(id);
+      const entry = this.#entry(id);
       if (entry === undefined) continue;
       entry.unwanted -= count;
       entry.owed -= count;
@@ -178,7 +174,7 @@ export class Waiters {
     const counts = new Map(reply.queued?.map(({ entry, count }) => [entry, count]));
     const told = new Set(request.reconcile);
     if (request.acquire !== undefined) told.add(request.acquire.entry);
-    for (const entry of [...this.#sent.values()].reverse()) {
+    for (const entry of this.#sent.toReversed()) {
       // After a reply to a session that was not known, nothing is left of what came before.
       if (!told.has(entry.id) && reply.known) continue;
       const count = counts.get(entry.id) ?? 0;
@@ -222,7 +218,7 @@ export class Waiters {
   }
 
   #all(): Waiter[] {
-    return [...this.#sent.values(), this.#next].flatMap((entry) => [...entry]);
+    return [...this.#sent, this.#next].flatMap((entry) => [...entry]);
   }
 
   #settle(waiter: Waiter): void {
@@ -232,7 +228,13 @@ export class Waiters {
     if (signal !== undefined) this.#aborts.delete(signal, waiter);
   }
 
+  #entry(id: number): Entry | undefined {
+    return this.#sent.find((entry) => entry.id === id);
+  }
+
   #dropIfDone(entry: Entry): void {
-    if (entry.owed <= 0 && entry.size === 0) this.#sent.delete(entry.id);
+    if (entry.owed > 0 || entry.size > 0) return;
+    const index = this.#sent.indexOf(entry);
+    if (index >= 0) this.#sent.splice(index, 1);
   }
 }
