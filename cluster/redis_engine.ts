@@ -249,7 +249,7 @@ function toText(reply: unknown): string {
 function parseReply(text: string): ExchangeReply {
   const fields = text.split(";");
   if (fields.length !== 1 && fields.length !== 7) {
-    throw new SyntaxError(`Cannot use the reply of Redis: ${text.slice(0, 80)}`);
+    throw unusable(text);
   }
   const [
     granted = "",
@@ -281,8 +281,17 @@ function pairs<R>(list: string, make: (first: number, second: number) => R): R[]
   if (list === "") return [];
   return list.split(",").map((pair) => {
     const colon = pair.indexOf(":");
-    return make(Number(pair.slice(0, colon)), Number(pair.slice(colon + 1)));
+    const first = Number(pair.slice(0, colon));
+    const second = Number(pair.slice(colon + 1));
+    if (colon > 0 && Number.isSafeInteger(first) && Number.isSafeInteger(second)) {
+      return make(first, second);
+    }
+    throw unusable(list);
   });
+}
+
+function unusable(text: string): SyntaxError {
+  return new SyntaxError(`Cannot use the reply of Redis: ${text.slice(0, 80)}`);
 }
 
 function toGrant(token: number, entry: number): Grant {
