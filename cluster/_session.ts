@@ -1,26 +1,16 @@
-import { SignalRegistry } from "../internal/signal_registry.ts";
 import { Backoff } from "../internal/backoff.ts";
-import { LinkedList, ListNode } from "../internal/linked_list.ts";
 import { LONGEST_DELAY, type Timer } from "../internal/timer.ts";
-import { type ClusterClock, elapsedBetween, type Mark, mark } from "./_clock.ts";
+import { type ClusterClock, type Mark, mark } from "./_clock.ts";
+import { HeldPermits } from "./_held_permits.ts";
+import { Waiters } from "./_waiters.ts";
 import type { ClusterStatus, Engine, ExchangeReply, ExchangeRequest, Grant } from "./engine.ts";
-import {
-  ClusterClosedError,
-  ClusterEngineError,
-  ClusterPermitLostError,
-  ClusterTimeoutError,
-} from "./errors.ts";
-import { HeldPermit, type PermitHolder } from "./permit.ts";
-
-/** Shares of `leaseTime`: when it is renewed, until when a permit is valid, when the engine takes it away. */
-const RENEW_SHARE = 1 / 3;
-const VALID_SHARE = 0.8;
-const TTL_SHARE = 0.85;
+import { ClusterClosedError, ClusterEngineError, ClusterTimeoutError } from "./errors.ts";
+import type { HeldPermit } from "./permit.ts";
 
 const NONE: readonly never[] = [];
 
-/** The most entries of one session in the engine's queue; later callers wait here. */
-const MAX_ENTRIES = 32;
+/** So much later is a release sent, as its caller's next acquire mostly comes in that time. */
+const RELEASE_MICROTASKS = 8;
 
 const MIN_RETRY_DELAY = 50;
 const MAX_RETRY_DELAY = 1_000;
@@ -39,44 +29,6 @@ export interface SessionOptions {
 export interface Yielder {
   /** Gives up one, if it can; its release follows. */
   giveUp(): boolean;
-}
-
-/** A caller that waits. */
-class Waiter extends ListNode<Waiter> {
-  /** What it has been sent with: nothing yet, or an entry of the engine's queue. */
-  entry: Entry | undefined = undefined;
-  readonly signal: AbortSignal | undefined;
-  readonly timeout: number;
-  readonly deadline: number;
-  readonly resolve: (permit: HeldPermit) => void;
-  readonly reject: (reason: unknown) => void;
-
-  constructor(
-    call: { signal: AbortSignal | undefined; timeout: number; deadline: number },
-    resolve: (permit: HeldPermit) => void,
-    reject: (reason: unknown) => void,
-  ) {
-    super();
-    this.signal = call.signal;
-    this.timeout = call.timeout;
-    this.deadline = call.deadline;
-    this.resolve = resolve;
-    this.reject = reject;
-  }
-}
-
-/** An entry of the engine's queue, and its waiters. */
-class Entry {
-  readonly id: number;
-  readonly waiters = new LinkedList<Waiter>();
-  /** How many permits the engine still owes it, as far as is known. */
-  owed = 0;
-  /** How many of these no caller waits for any more, which the engine does not know yet. */
-  unwanted = 0;
-
-  constructor(id: number) {
-    this.id = id;
-  }
 }
 
 interface Attempt {
@@ -107,21 +59,15 @@ export interface SessionCounts {
  * what the engine is still to be told. One exchange is in flight at a time; what
  * is asked for meanwhile goes into the next.
  */
-export class Session implements PermitHolder {
+export class Session {
   readonly #options: SessionOptions;
   readonly #id: string = crypto.randomUUID();
-  readonly #held = new Map<number, HeldPermit>();
-  /** Waiters that have not been sent to the engine yet, in order. */
-  readonly #fresh = new LinkedList<Waiter>();
-  readonly #entries = new Map<number, Entry>();
+  readonly #held: HeldPermits;
+  readonly #waiters = new Waiters(() => this.#plan());
   readonly #attempts: Attempt[] = [];
-  readonly #releases = new Set<number>();
   readonly #yielders = new Set<Yielder>();
-  readonly #aborts = new SignalRegistry<Waiter>((waiter, reason) => this.#give(waiter, reason));
   readonly #backoff: Backoff;
   readonly #watchBackoff: Backoff;
-  #lastEntry = 0;
-  #waiting = 0;
   #state: "open" | "closing" | "closed" = "open";
   /** Whether the engine may have something of this session. */
   #joined = false;
@@ -131,9 +77,8 @@ export class Session implements PermitHolder {
   #inFlight: InFlight | undefined;
   /** Aborted when the exchange in flight is given up; the same for all until then, as few are. */
   #giveUp = new AbortController();
-  /** When the last successful exchange was begun: all permits are valid from then. */
-  #renewedAt: Mark = { now: -Infinity, wall: -Infinity };
-  /** When the next exchange is due even without a request, by `now`. */
+  #exchangeOptions = { signal: this.#giveUp.signal };
+  /** When the next exchange is due without anybody asking for it, by `now`. */
   #nextAt = Infinity;
   /** When the engine began to fail. */
   #downSince: number | undefined;
@@ -147,17 +92,20 @@ export class Session implements PermitHolder {
   #watchAt = -Infinity;
   #timer: Timer | undefined;
   #timerDue = Infinity;
-  #earliestDeadline = Infinity;
+  /** Whether the timer keeps the process alive; a new one does. */
+  #isTimerHeld = true;
   /** Whether limits that are exceeded have been given one more turn of the event loop. */
   #hasLooked = false;
-  #granted = 0;
-  #lost = 0;
   #failures = 0;
   #waitingElsewhere = 0;
   #closed: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
 
   constructor(options: SessionOptions) {
     this.#options = options;
+    this.#held = new HeldPermits(options, {
+      onRelease: () => this.#plan(RELEASE_MICROTASKS),
+      onOver: () => this.#loseIfOver(),
+    });
     const maxDelay = Math.max(MIN_RETRY_DELAY, Math.min(MAX_RETRY_DELAY, options.leaseTime / 6));
     this.#backoff = new Backoff({ minDelay: MIN_RETRY_DELAY, maxDelay });
     this.#watchBackoff = new Backoff({ minDelay: MIN_RETRY_DELAY, maxDelay });
@@ -166,10 +114,10 @@ export class Session implements PermitHolder {
   get counts(): SessionCounts {
     return {
       held: this.#held.size,
-      waiting: this.#waiting,
+      waiting: this.#waiters.count,
       waitingElsewhere: this.#waitingElsewhere,
-      granted: this.#granted,
-      lost: this.#lost,
+      granted: this.#held.granted,
+      lost: this.#held.lost,
       failures: this.#failures,
       lastError: this.#lastError,
       isDown: this.#downSince !== undefined,
@@ -185,19 +133,15 @@ export class Session implements PermitHolder {
     if (timeout === 0) return this.#acquireAtOnce(signal);
     return new Promise((resolve, reject) => {
       const deadline = timeout === Infinity ? Infinity : this.#options.clock.now() + timeout;
-      const waiter = new Waiter({ signal, timeout, deadline }, resolve, reject);
-      this.#fresh.push(waiter);
-      this.#waiting++;
-      if (signal !== undefined) this.#aborts.add(signal, waiter);
-      this.#earliestDeadline = Math.min(this.#earliestDeadline, deadline);
+      this.#waiters.add({ signal, timeout, deadline }, resolve, reject);
       this.#plan();
-      this.#setTimer();
+      if (!this.#isPlanned) this.#setTimer();
     });
   }
 
   attempt(): Promise<HeldPermit | undefined> {
     if (this.isClosed) return Promise.reject(this.#closedError());
-    if (this.#waiting > 0) return Promise.resolve(undefined);
+    if (this.#waiters.count > 0) return Promise.resolve(undefined);
     return new Promise((resolve, reject) => {
       this.#attempts.push({ resolve, reject });
       this.#plan();
@@ -232,19 +176,6 @@ export class Session implements PermitHolder {
     }
   }
 
-  isInTime(): boolean {
-    if (this.#isRenewed(mark(this.#options.clock))) return true;
-    // A getter must not run the listeners of `lost`.
-    if (this.#held.size > 0) queueMicrotask(() => this.#loseIfOver());
-    return false;
-  }
-
-  giveBack(permit: HeldPermit): void {
-    this.#held.delete(permit.token);
-    this.#releases.add(permit.token);
-    this.#plan();
-  }
-
   /** From its next exchange on the session may be asked for a permit: something here can give one up. */
   offer(): void {
     this.#offer ??= true;
@@ -260,7 +191,7 @@ export class Session implements PermitHolder {
   }
 
   get leaseTime(): number {
-    return this.#options.leaseTime;
+    return this.#held.leaseTime;
   }
 
   /** A yielder has something to give up again. */
@@ -277,27 +208,32 @@ export class Session implements PermitHolder {
     this.#closed = { promise, resolve };
     this.#state = "closing";
     const error = this.#closedError();
-    for (const waiter of this.#allWaiters()) this.#give(waiter, error);
+    this.#waiters.rejectAll(() => error);
     for (const attempt of this.#attempts.splice(0)) attempt.reject(error);
     for (const attempt of this.#inFlight?.attempts ?? []) attempt.reject(error);
-    this.#loseAll(() => error);
+    this.#held.close(error);
     this.#watch?.controller.abort();
     if (this.#inFlight === undefined) this.#begin();
     return promise;
   }
 
   get summary(): string {
-    return `held ${this.#held.size}, waiting ${this.#waiting}, permits ${this.#options.permits}`;
+    return `held ${this.#held.size}, waiting ${this.#waiters.count}, permits ${this.#options.permits}`;
   }
 
   // What is sent ------------------------------------------------------------------------------
 
-  /** Begins an exchange in a microtask, with all requests made until then. While the engine fails, a timer begins it. */
-  #plan(): void {
+  /** Begins an exchange some microtasks later, with all that is asked for until then; when the engine fails, a timer does. */
+  #plan(microtasks = 1): void {
     if (this.#isPlanned || this.#inFlight !== undefined || this.#downSince !== undefined) return;
     if (this.#state !== "open") return;
     this.#isPlanned = true;
+    this.#beginAfter(microtasks);
+  }
+
+  #beginAfter(microtasks: number): void {
     queueMicrotask(() => {
+      if (microtasks > 1) return this.#beginAfter(microtasks - 1);
       this.#isPlanned = false;
       if (this.#inFlight === undefined && this.#state === "open") this.#begin();
     });
@@ -305,7 +241,7 @@ export class Session implements PermitHolder {
 
   #begin(): void {
     if (this.#isPlanned && this.#state === "open") return;
-    if (!this.#hasStake && !this.#joined && this.#releases.size === 0) return this.#rest();
+    if (!this.#hasStake && !this.#joined && !this.#held.hasReleases) return this.#rest();
     const attempts = this.#attempts.splice(0);
     const sentAt = mark(this.#options.clock);
     const request = this.#compose(attempts.length, sentAt);
@@ -321,9 +257,7 @@ export class Session implements PermitHolder {
 
   #exchange(request: ExchangeRequest): Promise<ExchangeReply> {
     try {
-      return this.#options.engine.exchange(this.#options.key, request, {
-        signal: this.#giveUp.signal,
-      });
+      return this.#options.engine.exchange(this.#options.key, request, this.#exchangeOptions);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -331,54 +265,35 @@ export class Session implements PermitHolder {
 
   #compose(attempt: number, now: Mark): ExchangeRequest {
     const reconciles = this.#unsure || this.#isRenewalDue(now);
-    const known = this.#entries.size === 0 ? NONE : [...this.#entries.values()];
-    const acquire = this.#nextEntry();
+    const known = reconciles ? this.#waiters.ids : undefined;
+    // A cancel is not to be counted twice: after a doubt the engine's count tells what is left to cancel.
+    const cancel = reconciles ? NONE : this.#waiters.cancels;
+    const hasNothing = this.#held.size === 0 && this.#waiters.count === 0;
     return {
       session: this.#id,
       permits: this.#options.permits,
-      ttl: Math.round(this.#options.leaseTime * TTL_SHARE),
-      release: this.#releases.size === 0 ? NONE : [...this.#releases],
-      // A cancel is not to be counted twice: after a doubt the engine's count tells what is left to cancel.
-      cancel: reconciles || known === NONE ? NONE : known.filter(({ unwanted }) => unwanted > 0)
-        .map(({ id, unwanted }) => ({ entry: id, count: unwanted })),
-      acquire: acquire && { entry: acquire.id, count: acquire.owed },
+      ttl: this.#held.ttl,
+      release: this.#held.releases,
+      cancel,
+      acquire: this.#waiters.send(),
       attempt,
-      offer: this.#offer && this.#held.size + this.#waiting > 0,
-      reconcile: reconciles ? known.map(({ id }) => id) : undefined,
-      leave: this.#held.size === 0 && this.#waiting === 0,
+      offer: this.#offer && !hasNothing,
+      reconcile: known,
+      leave: hasNothing && (this.isClosed || this.#held.isSilentFor(this.#held.renewEvery, now)),
     };
   }
 
   #isRenewalDue(now: Mark): boolean {
-    return this.#joined && this.#hasStake &&
-      elapsedBetween(this.#renewedAt, now) >= this.#renewEvery;
-  }
-
-  /** All waiters that have not been sent yet, as one entry. */
-  #nextEntry(): Entry | undefined {
-    if (this.#fresh.size === 0 || this.#entries.size >= MAX_ENTRIES) return undefined;
-    const entry = new Entry(++this.#lastEntry);
-    entry.owed = this.#fresh.size;
-    for (const waiter of this.#fresh) {
-      this.#fresh.remove(waiter);
-      entry.waiters.push(waiter);
-      waiter.entry = entry;
-    }
-    this.#entries.set(entry.id, entry);
-    return entry;
+    return this.#joined && this.#hasStake && this.#held.isSilentFor(this.#held.renewEvery, now);
   }
 
   get #hasStake(): boolean {
-    return this.#held.size > 0 || this.#entries.size > 0 || this.#fresh.size > 0 ||
-      this.#attempts.length > 0;
+    return this.#held.size > 0 || !this.#waiters.isEmpty || this.#attempts.length > 0;
   }
 
   /** Whether the engine is to be told something now. */
   get #hasNews(): boolean {
-    if (this.#releases.size > 0 || this.#attempts.length > 0) return true;
-    if (this.#fresh.size > 0 && this.#entries.size < MAX_ENTRIES) return true;
-    for (const { unwanted } of this.#entries.values()) if (unwanted > 0) return true;
-    return false;
+    return this.#held.hasReleases || this.#attempts.length > 0 || this.#waiters.hasNews;
   }
 
   // What comes back ---------------------------------------------------------------------------
@@ -387,95 +302,43 @@ export class Session implements PermitHolder {
     this.#inFlight = undefined;
     const now = mark(this.#options.clock);
     this.#loseIfOver(now);
-    this.#downSince = undefined;
-    this.#backoff.reset();
-    this.#renewedAt = sentAt;
+    if (this.#downSince !== undefined) {
+      this.#downSince = undefined;
+      this.#backoff.reset();
+    }
+    this.#held.renewed(sentAt);
     this.#unsure = false;
     if (request.release.length > 0) this.#isYielding = false;
-    for (const token of request.release) this.#releases.delete(token);
-    for (const { entry, count } of request.cancel) this.#settleCancel(entry, count);
+    this.#held.onReleased(request.release);
+    this.#waiters.onCancelled(request.cancel);
     const open = attempts.length === 0 ? [] : [...attempts];
     for (const grant of reply.granted) this.#accept(grant, open, now);
     if (reply.held !== undefined) {
-      this.#reconcileHeld(reply.held, open, now);
-      this.#reconcileQueue(reply, request);
+      this.#held.reconcile(reply.held);
+      for (const grant of reply.held) this.#accept(grant, open, now);
+      this.#waiters.reconcile(reply, request);
     }
     for (const attempt of open) attempt.resolve(undefined);
-    let owed = 0;
-    for (const entry of this.#entries.values()) owed += entry.owed;
-    this.#waitingElsewhere = Math.max(0, reply.waiting - owed);
-    if (request.leave && this.#held.size + this.#entries.size === 0) this.#joined = false;
+    this.#waitingElsewhere = Math.max(0, reply.waiting - this.#waiters.owed);
+    if (request.leave && this.#held.size === 0 && !this.#waiters.isQueued) this.#joined = false;
     if (reply.asked && !this.#isYielding) this.#yieldOne();
     this.#planNext(reply, now.now);
   }
 
-  #settleCancel(id: number, count: number): void {
-    const entry = this.#entries.get(id);
-    if (entry === undefined) return;
-    entry.unwanted -= count;
-    entry.owed -= count;
-    this.#dropIfDone(entry);
-  }
-
-  #accept({ token, entry: id }: Grant, attempts: Attempt[], now: Mark): void {
-    if (this.#held.has(token) || this.#releases.has(token)) return;
-    const entry = this.#entries.get(id);
-    const waiter = entry?.waiters.head;
-    if (entry !== undefined) {
-      entry.owed--;
-      if (waiter === undefined) entry.unwanted = Math.max(0, entry.unwanted - 1);
-    }
-    const attempt = id === 0 ? attempts.shift() : undefined;
+  #accept({ token, entry }: Grant, attempts: Attempt[], now: Mark): void {
+    if (this.#held.knows(token)) return;
+    const waiter = this.#waiters.pay(entry);
+    const attempt = entry === 0 ? attempts.shift() : undefined;
     const isWanted = waiter !== undefined || attempt !== undefined;
-    if (!isWanted || this.isClosed || !this.#isRenewed(now)) {
-      this.#releases.add(token);
+    if (!isWanted || this.isClosed || !this.#held.isValid(now)) {
+      this.#held.decline(token);
       if (attempt !== undefined) attempt.resolve(undefined);
-      if (waiter !== undefined) this.#sendAgain(waiter);
-    } else {
-      const permit = new HeldPermit(token, this);
-      this.#held.set(token, permit);
-      this.#granted++;
-      if (waiter !== undefined) this.#take(waiter).resolve(permit);
-      else attempt!.resolve(permit);
+      if (waiter !== undefined) this.#waiters.putBack(waiter);
+      return;
     }
-    if (entry !== undefined) this.#dropIfDone(entry);
-  }
-
-  /** Whether what is held here is what the engine says is held. */
-  #reconcileHeld(held: readonly Grant[], attempts: Attempt[], now: Mark): void {
-    const tokens = new Set(held.map(({ token }) => token));
-    for (const permit of [...this.#held.values()]) {
-      if (tokens.has(permit.token)) continue;
-      this.#lose(permit, this.#lostError(permit, "the engine no longer has it"));
-    }
-    for (const grant of held) this.#accept(grant, attempts, now);
-  }
-
-  /** Makes the entries agree with the engine; entries that it does not know are sent again. */
-  #reconcileQueue(reply: ExchangeReply, request: ExchangeRequest): void {
-    const counts = new Map(reply.queued?.map(({ entry, count }) => [entry, count]));
-    const sent = new Set(request.reconcile);
-    if (request.acquire !== undefined) sent.add(request.acquire.entry);
-    for (const entry of [...this.#entries.values()].reverse()) {
-      // After a reply to a session that was not known, nothing is left of what came before.
-      if (!sent.has(entry.id) && reply.known) continue;
-      const count = counts.get(entry.id) ?? 0;
-      while (entry.waiters.size > count) this.#sendAgain(entry.waiters.tail!);
-      entry.owed = count;
-      entry.unwanted = count - entry.waiters.size;
-      this.#dropIfDone(entry);
-    }
-  }
-
-  #dropIfDone(entry: Entry): void {
-    if (entry.owed <= 0 && entry.waiters.size === 0) this.#entries.delete(entry.id);
-  }
-
-  /** Returns waiters to the head of those that have not been sent. */
-  #sendAgain(waiter: Waiter): void {
-    waiter.entry?.waiters.remove(waiter);
-    waiter.entry = undefined;
-    this.#fresh.insert(waiter, this.#fresh.head);
+    const permit = this.#held.add(token);
+    if (waiter !== undefined) this.#waiters.resolve(waiter, permit);
+    else attempt!.resolve(permit);
   }
 
   #onFailure({ attempts }: InFlight, error: unknown): void {
@@ -488,15 +351,14 @@ export class Session implements PermitHolder {
     for (const attempt of attempts) attempt.reject(this.#engineError());
     for (const attempt of this.#attempts.splice(0)) attempt.reject(this.#engineError());
     if (now - this.#downSince >= this.#options.engineTimeout) {
-      for (const waiter of this.#allWaiters()) this.#give(waiter, this.#engineError());
+      this.#waiters.rejectAll(() => this.#engineError());
     }
     // The engine takes away permits that are no longer renewed.
     if (this.#state === "closing") return this.#rest();
     this.#nextAt = now + this.#backoff.next();
-    const silence = elapsedBetween(this.#renewedAt, mark(this.#options.clock));
-    const isForgotten = silence >= this.#options.leaseTime;
+    const isForgotten = this.#held.isSilentFor(this.leaseTime, mark(this.#options.clock));
     if (!this.#hasStake && isForgotten) {
-      this.#releases.clear();
+      this.#held.forgetReleases();
       this.#joined = false;
       this.#downSince = undefined;
       this.#nextAt = Infinity;
@@ -510,12 +372,9 @@ export class Session implements PermitHolder {
       else this.#rest();
       return;
     }
-    this.#nextAt = this.#held.size + this.#entries.size === 0 ? Infinity : Math.max(
-      now,
-      this.#renewedAt.now + this.#renewEvery,
-    );
-    if (this.#entries.size > 0) this.#nextAt = Math.min(this.#nextAt, now + reply.nextExpiry + 1);
-    if (this.#hasNews || (!this.#hasStake && this.#joined)) this.#plan();
+    this.#nextAt = this.#joined ? Math.max(now, this.#held.renewAt) : Infinity;
+    if (this.#waiters.isQueued) this.#nextAt = Math.min(this.#nextAt, now + reply.nextExpiry + 1);
+    if (this.#hasNews) this.#plan();
     this.#watchIfNeeded();
     this.#setTimer();
   }
@@ -535,7 +394,7 @@ export class Session implements PermitHolder {
   #watchIfNeeded(): void {
     if (this.#watch !== undefined || this.#state !== "open") return;
     const mayBeAsked = this.#yielders.size > 0 && this.#held.size > 0;
-    if (this.#entries.size === 0 && !mayBeAsked) return;
+    if (!this.#waiters.isQueued && !mayBeAsked) return;
     if (this.#options.clock.now() < this.#watchAt) return;
     const controller = new AbortController();
     this.#watch = { controller, ended: this.#awaitWake(controller.signal) };
@@ -548,7 +407,7 @@ export class Session implements PermitHolder {
       this.#watch = undefined;
       this.#watchBackoff.reset();
       if (this.#state !== "open") return;
-      if (this.#entries.size > 0 || this.#yielders.size > 0) this.#plan();
+      if (this.#waiters.isQueued || this.#yielders.size > 0) this.#plan();
     } catch (error) {
       this.#watch = undefined;
       this.#failures++;
@@ -574,45 +433,44 @@ export class Session implements PermitHolder {
 
   // Time --------------------------------------------------------------------------------------
 
-  get #validFor(): number {
-    return this.#options.leaseTime * VALID_SHARE;
-  }
-
-  get #renewEvery(): number {
-    return this.#options.leaseTime * RENEW_SHARE;
-  }
-
   /** How long one exchange may take, before it is taken for failed. */
   get #exchangeLimit(): number {
-    const limit = Math.min(this.#options.engineTimeout, this.#renewEvery);
-    return limit > 0 ? limit : this.#renewEvery;
+    const { renewEvery } = this.#held;
+    const limit = Math.min(this.#options.engineTimeout, renewEvery);
+    return limit > 0 ? limit : renewEvery;
   }
 
   #setTimer(): void {
     if (this.#state === "closed") return;
-    let due = this.#earliestDeadline;
+    let due = Math.min(this.#waiters.earliestDeadline, this.#held.overAt);
     const inFlight = this.#inFlight;
     if (inFlight !== undefined) due = Math.min(due, inFlight.sentAt.now + this.#exchangeLimit);
     else due = Math.min(due, this.#nextAt);
-    if (this.#held.size > 0) due = Math.min(due, this.#renewedAt.now + this.#validFor);
     // An earlier timer is left standing: it looks, and is set again.
     if (due >= this.#timerDue) return this.#holdProcess();
     this.#clearTimer();
     if (due === Infinity) return;
     this.#timerDue = due;
     const delay = Math.ceil(due - this.#options.clock.now());
-    this.#timer = setTimeout(
-      () => this.#onTimer(),
-      Math.min(Math.max(delay, 0), LONGEST_DELAY),
-    );
+    this.#startTimer(Math.min(Math.max(delay, 0), LONGEST_DELAY));
     this.#holdProcess();
   }
 
-  /** A caller that waits keeps the process alive; a permit that is only held does not. */
+  #startTimer(delay: number): void {
+    this.#timer = setTimeout(() => this.#onTimer(), delay);
+    this.#isTimerHeld = true;
+  }
+
+  /**
+   * A caller that waits keeps the process alive, and an exchange in flight does so by
+   * itself; a permit that is only held does not.
+   */
   #holdProcess(): void {
+    const isAwaited = this.#state === "closing" ||
+      this.#inFlight === undefined && (this.#waiters.count > 0 || this.#attempts.length > 0);
+    if (isAwaited === this.#isTimerHeld) return;
+    this.#isTimerHeld = isAwaited;
     const timer = this.#timer as unknown as { ref?(): void; unref?(): void } | undefined;
-    const isAwaited = this.#waiting > 0 || this.#attempts.length > 0 ||
-      (this.#inFlight?.attempts.length ?? 0) > 0 || this.#state === "closing";
     if (isAwaited) timer?.ref?.();
     else timer?.unref?.();
   }
@@ -625,22 +483,25 @@ export class Session implements PermitHolder {
 
   #onTimer(): void {
     this.#timer = undefined;
-    const now = Math.max(this.#options.clock.now(), this.#timerDue);
+    const { key, clock } = this.#options;
+    const now = Math.max(clock.now(), this.#timerDue);
     this.#timerDue = Infinity;
     this.#loseIfOver();
     if (this.#state === "closed") return;
     const inFlight = this.#inFlight;
     const isLate = inFlight !== undefined && now >= inFlight.sentAt.now + this.#exchangeLimit;
-    if ((isLate || now >= this.#earliestDeadline) && !this.#hasLooked) {
-      // The event loop may have been blocked, so pending replies are handled first.
+    if ((isLate || now >= this.#waiters.earliestDeadline) && !this.#hasLooked) {
+      // The loop may have been held up: what has come meanwhile is heard first.
       this.#hasLooked = true;
       this.#timerDue = now;
-      this.#timer = setTimeout(() => this.#onTimer(), 0);
+      this.#startTimer(0);
       return;
     }
     this.#hasLooked = false;
     if (isLate) this.#giveUpOn(inFlight);
-    this.#expireWaiters(now);
+    this.#waiters.expire(now, (timeout) => {
+      return new ClusterTimeoutError(key, timeout, this.summary, this.#lastErrorNow());
+    });
     if (this.#inFlight === undefined && now >= this.#nextAt) {
       this.#nextAt = Infinity;
       if (this.#hasStake || this.#joined) this.#begin();
@@ -652,73 +513,13 @@ export class Session implements PermitHolder {
     const error = this.#lateError();
     const controller = this.#giveUp;
     this.#giveUp = new AbortController();
+    this.#exchangeOptions = { signal: this.#giveUp.signal };
     controller.abort(error);
     this.#onFailure(inFlight, error);
   }
 
-  #expireWaiters(now: number): void {
-    if (now < this.#earliestDeadline) return;
-    this.#earliestDeadline = Infinity;
-    for (const waiter of this.#allWaiters()) {
-      if (waiter.deadline > now) {
-        this.#earliestDeadline = Math.min(this.#earliestDeadline, waiter.deadline);
-        continue;
-      }
-      const { key } = this.#options;
-      const cause = this.#lastErrorNow();
-      this.#give(waiter, new ClusterTimeoutError(key, waiter.timeout, this.summary, cause));
-    }
-  }
-
-  /** Whether what is held is valid, by its last renewal. */
-  #isRenewed(now: Mark): boolean {
-    return elapsedBetween(this.#renewedAt, now) < this.#validFor;
-  }
-
   #loseIfOver(now: Mark = mark(this.#options.clock)): void {
-    if (this.#held.size === 0 || this.#isRenewed(now)) return;
-    const why = "it could not be renewed in time";
-    this.#loseAll((permit) => this.#lostError(permit, why, this.#lastErrorNow()));
-    this.#plan();
-  }
-
-  #loseAll(reasonFor: (permit: HeldPermit) => unknown): void {
-    for (const permit of [...this.#held.values()]) this.#lose(permit, reasonFor(permit));
-  }
-
-  #lose(permit: HeldPermit, reason: unknown): void {
-    if (!this.#held.delete(permit.token)) return; // a listener of another one has released it
-    this.#releases.add(permit.token);
-    if (!this.isClosed) this.#lost++;
-    permit.lose(reason);
-  }
-
-  // Waiters -----------------------------------------------------------------------------------
-
-  #allWaiters(): Waiter[] {
-    const all: Waiter[] = [];
-    for (const { waiters } of this.#entries.values()) all.push(...waiters);
-    all.push(...this.#fresh);
-    return all;
-  }
-
-  /** Takes a waiter out of wherever it stands: it is being answered. */
-  #take(waiter: Waiter): Waiter {
-    (waiter.entry?.waiters ?? this.#fresh).remove(waiter);
-    this.#waiting--;
-    if (waiter.signal !== undefined) this.#aborts.delete(waiter.signal, waiter);
-    if (this.#waiting === 0) this.#earliestDeadline = Infinity;
-    return waiter;
-  }
-
-  /** Rejects a waiter; the engine is told that its permit is not wanted. */
-  #give(waiter: Waiter, reason: unknown): void {
-    const { entry } = waiter;
-    this.#take(waiter).reject(reason);
-    if (entry === undefined) return;
-    entry.unwanted++;
-    this.#dropIfDone(entry);
-    this.#plan();
+    if (this.#held.loseIfOver(now, this.#lastErrorNow())) this.#plan();
   }
 
   // Errors ------------------------------------------------------------------------------------
@@ -741,10 +542,6 @@ export class Session implements PermitHolder {
 
   #closedError(): ClusterClosedError {
     return new ClusterClosedError(this.#options.key);
-  }
-
-  #lostError(permit: HeldPermit, why: string, cause?: unknown): ClusterPermitLostError {
-    return new ClusterPermitLostError(this.#options.key, permit.token, why, cause);
   }
 }
 

@@ -104,7 +104,7 @@ export interface Engine {
   readonly place?: string | undefined;
 
   /**
-   * One exchange.
+   * One exchange. It keeps the process alive for as long as it is in flight.
    *
    * @param key What the permits are for.
    * @param request What the session has to say.

@@ -7,7 +7,7 @@
 import { checkOptions, shown, typed } from "../internal/validate.ts";
 import { EXCHANGE, STATUS } from "./_redis_scripts.ts";
 import { RedisWaker } from "./_redis_waker.ts";
-import { RespError, type RespReply, roundTrip } from "./_resp.ts";
+import { type RespReply, roundTrip } from "./_resp.ts";
 import type {
   ClusterStatus,
   Engine,
@@ -103,16 +103,7 @@ export function redisEngine(
   }
   checkOptions(commands, COMMAND_RULES, "create a Redis engine", ["send", "block"]);
   const { send, block } = commands as RedisCommands;
-  return new RedisEngine(checked(send), checked(block), prefix);
-}
-
-/** Some clients resolve to an error that Redis has answered. */
-function checked(send: RedisSend): SendWithSignal {
-  return async (command) => {
-    const reply = await send(command);
-    if (reply instanceof Error) throw reply;
-    return reply;
-  };
+  return new RedisEngine(send, block, prefix);
 }
 
 function checkSize(pool: RedisSocketPool): void {
@@ -128,15 +119,21 @@ function checkSize(pool: RedisSocketPool): void {
 
 /** A blocking command does not keep the process alive: a caller that waits for a permit has a timer. */
 function overPool(pool: RedisSocketPool, blocks = false): SendWithSignal {
-  return async (command, signal) => {
-    const reply = await pool.use((conn) => {
+  return (command, signal) =>
+    pool.use((conn) => {
       if (blocks) conn.unref?.();
       return abortable(conn, command, signal);
     });
-    // Not inside `use`, which would close the connection.
-    if (reply instanceof RespError) throw reply;
-    return reply;
-  };
+}
+
+/** Some clients, and the pool above, resolve to an error that Redis has answered. */
+function rejecting(send: SendWithSignal): SendWithSignal {
+  return async (command) => thrownIfError(await send(command));
+}
+
+function thrownIfError(reply: unknown): unknown {
+  if (reply instanceof Error) throw reply;
+  return reply;
 }
 
 /** A round trip whose connection is closed when the reply is no longer awaited. */
@@ -164,42 +161,42 @@ class RedisEngine implements Engine {
 
   constructor(send: SendWithSignal, block: SendWithSignal, prefix: string) {
     this.#send = send;
-    this.#waker = new RedisWaker(send, block);
+    this.#waker = new RedisWaker(rejecting(send), rejecting(block));
     this.#prefix = prefix;
   }
 
-  async exchange(
+  exchange(
     key: string,
     request: ExchangeRequest,
     { signal }: { signal: AbortSignal },
   ): Promise<ExchangeReply> {
     const { session, permits, ttl, release, cancel, acquire, attempt, offer, reconcile, leave } =
       request;
-    const reply = await this.#run(EXCHANGE, this.#base(key), [
+    const args = [
+      "1",
+      this.#base(key),
       session,
       `${permits}`,
       `${ttl}`,
-      release.join(),
-      cancel.map(({ entry, count }) => `${entry}:${count}`).join(),
       `${acquire?.entry ?? 0}`,
       `${acquire?.count ?? 0}`,
-      `${attempt}`,
+      release.join(),
+      attempt === 0 ? "" : `${attempt}`,
       offer === undefined ? "" : offer ? "1" : "0",
-      reconcile === undefined ? "-" : reconcile.join(),
-      leave ? "1" : "0",
-    ], signal);
-    return parseReply(reply);
+      leave ? "1" : "",
+      cancel.length === 0 ? "" : cancel.map(({ entry, count }) => `${entry}:${count}`).join(),
+      reconcile === undefined ? "" : reconcile.join() || "-",
+    ];
+    while (args.at(-1) === "") args.pop();
+    return this.#run(EXCHANGE, args, parseReply, signal);
   }
 
   wake(key: string, session: string, { signal }: { signal: AbortSignal }): Promise<void> {
     return this.#waker.wait(`${this.#base(key)}:wake:${session}`, signal);
   }
 
-  async status(key: string): Promise<ClusterStatus> {
-    const text = await this.#run(STATUS, this.#base(key), []);
-    const [held = NaN, waiting = NaN, sessions = NaN, peak = NaN, fence = NaN] = text.split(";")
-      .map(Number);
-    return { held, waiting, sessions, peak, fence };
+  status(key: string): Promise<ClusterStatus> {
+    return this.#run(STATUS, ["1", this.#base(key)], parseStatus);
   }
 
   /** All names under a key are in one slot of a Redis Cluster. */
@@ -207,20 +204,20 @@ class RedisEngine implements Engine {
     return `${this.#prefix}:{${key}}`;
   }
 
-  async #run(
+  async #run<R>(
     script: string,
-    base: string,
     args: string[],
+    parse: (text: string) => R,
     signal?: AbortSignal,
-  ): Promise<string> {
+  ): Promise<R> {
     const digest = this.#digests.get(script) ?? await this.#digest(script);
     try {
-      return toText(await this.#send(["EVALSHA", digest, "1", base, ...args], signal));
+      return parse(toText(thrownIfError(await this.#send(["EVALSHA", digest, ...args], signal))));
     } catch (error) {
       // A server that was restarted has forgotten the script; it has done nothing.
       if (!isNoScript(error)) throw error;
-      return toText(await this.#send(["EVAL", script, "1", base, ...args], signal));
     }
+    return parse(toText(thrownIfError(await this.#send(["EVAL", script, ...args], signal))));
   }
 
   async #digest(script: string): Promise<string> {
@@ -248,40 +245,59 @@ function toText(reply: unknown): string {
   );
 }
 
+/** A reply of one field is the grants, where all else is as usual. */
 function parseReply(text: string): ExchangeReply {
   const fields = text.split(";");
-  if (fields.length !== 7) {
-    throw new SyntaxError(`Cannot use the reply of Redis: ${text.slice(0, 80)}`);
+  if (fields.length !== 1 && fields.length !== 7) {
+    throw unusable(text);
   }
-  const [known, waiting, asked, nextExpiry, granted, held, queued] = fields as [
-    string,
-    string,
-    string,
-    string,
-    string,
-    string,
-    string,
-  ];
+  const [
+    granted = "",
+    known = "1",
+    waiting = "0",
+    asked = "0",
+    nextExpiry = "",
+    held = "-",
+    queued = "-",
+  ] = fields;
   return {
     known: known === "1",
     waiting: Number(waiting),
     asked: asked === "1",
-    nextExpiry: nextExpiry === "-" ? Infinity : Number(nextExpiry),
-    granted: toPairs(granted).map(toGrant),
-    held: held === "-" ? undefined : toPairs(held).map(toGrant),
-    queued: queued === "-" ? undefined : toPairs(queued).map(toQueueEntry),
+    nextExpiry: nextExpiry === "" ? Infinity : Number(nextExpiry),
+    granted: pairs(granted, toGrant),
+    held: held === "-" ? undefined : pairs(held, toGrant),
+    queued: queued === "-" ? undefined : pairs(queued, toQueueEntry),
   };
 }
 
-function toPairs(list: string): [number, number][] {
-  if (list === "") return [];
-  return list.split(",").map((pair) => pair.split(":").map(Number) as [number, number]);
+function parseStatus(text: string): ClusterStatus {
+  const [held = NaN, waiting = NaN, sessions = NaN, peak = NaN, fence = NaN] = text.split(";")
+    .map(Number);
+  return { held, waiting, sessions, peak, fence };
 }
 
-function toGrant([token, entry]: [number, number]): Grant {
+function pairs<R>(list: string, make: (first: number, second: number) => R): R[] {
+  if (list === "") return [];
+  return list.split(",").map((pair) => {
+    const colon = pair.indexOf(":");
+    const first = Number(pair.slice(0, colon));
+    const second = Number(pair.slice(colon + 1));
+    if (colon > 0 && Number.isSafeInteger(first) && Number.isSafeInteger(second)) {
+      return make(first, second);
+    }
+    throw unusable(list);
+  });
+}
+
+function unusable(text: string): SyntaxError {
+  return new SyntaxError(`Cannot use the reply of Redis: ${text.slice(0, 80)}`);
+}
+
+function toGrant(token: number, entry: number): Grant {
   return { token, entry };
 }
 
-function toQueueEntry([entry, count]: [number, number]): QueueEntry {
+function toQueueEntry(entry: number, count: number): QueueEntry {
   return { entry, count };
 }

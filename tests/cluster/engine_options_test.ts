@@ -36,7 +36,7 @@ Deno.test("A script that Redis has forgotten is sent in full, and any other erro
   const sent: string[] = [];
   let reply = (name: string): unknown => {
     if (name === "EVALSHA") throw new Error("NOSCRIPT No matching script. Please use EVAL.");
-    return "1;0;0;-;17:1;-;-";
+    return "17:1";
   };
   const send: RedisSend = ([name]) => {
     sent.push(`${name}`);
@@ -49,12 +49,13 @@ Deno.test("A script that Redis has forgotten is sent in full, and any other erro
   const answers: [unknown, string][] = [
     [new Error("LOADING Redis is loading"), "LOADING"],
     ["what", "Cannot use the reply of Redis"],
+    ["17:1;1", "Cannot use the reply of Redis"],
     [42, "must be a string: received 42"],
   ];
   for (const [answer, message] of answers) {
     reply = () => answer;
     await assertRejects(() => semaphore.tryAcquire(), ClusterEngineError, message);
   }
-  reply = () => new TextEncoder().encode("1;0;0;-;;-;-");
+  reply = () => new TextEncoder().encode(";1;0;0;;-;-");
   await semaphore.close();
 });

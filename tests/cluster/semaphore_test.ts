@@ -68,7 +68,34 @@ Deno.test("An uncontended acquire is one exchange, and so is its release", async
   permit.release();
   await settle();
   assertEquals(scene.here.exchanges, 2);
+  assertEquals((await scene.a.status()).held, 0);
+  await scene.close();
+});
+
+Deno.test("A process that asks for nothing more leaves the engine after a third of leaseTime, by one exchange", async () => {
+  using scene = new Scene(2);
+  (await scene.a.acquire()).release();
+  await scene.pass(LEASE_TIME / 3 - 1);
+  assertEquals((await scene.a.status()).sessions, 1);
+  assertEquals(scene.here.exchanges, 2);
+  await scene.pass(1);
   assertEquals((await scene.a.status()).sessions, 0);
+  await scene.pass(LEASE_TIME * 3);
+  assertEquals(scene.here.exchanges, 3);
+  await scene.close();
+});
+
+Deno.test("A release goes together with the next acquire of a loop over an async function", async () => {
+  using scene = new Scene(1);
+  const hold = async () => {
+    using permit = await scene.a.acquire();
+    await Promise.resolve();
+    return permit.token;
+  };
+  const tokens = [await hold(), await hold(), await hold()];
+  assertEquals(tokens, tokens.toSorted((a, b) => a - b));
+  await settle();
+  assertEquals(scene.here.exchanges, 4);
   await scene.close();
 });
 
