@@ -91,7 +91,7 @@ export class HeldPermits implements PermitHolder {
 
   isInTime(): boolean {
     if (this.isValid(mark(this.#clock))) return true;
-    // What listeners of `lost` do is not for a getter to do.
+    // A getter must not run the listeners of `lost`.
     if (this.#held.size > 0) queueMicrotask(() => this.#events.onOver());
     return false;
   }

@@ -78,7 +78,7 @@ export class Session {
   /** Aborted when the exchange in flight is given up; the same for all until then, as few are. */
   #giveUp = new AbortController();
   #exchangeOptions = { signal: this.#giveUp.signal };
-  /** When the next exchange is due without anybody asking for it, by `now`. */
+  /** When the next exchange is due even without a request, by `now`. */
   #nextAt = Infinity;
   /** When the engine began to fail. */
   #downSince: number | undefined;
@@ -491,7 +491,7 @@ export class Session {
     const inFlight = this.#inFlight;
     const isLate = inFlight !== undefined && now >= inFlight.sentAt.now + this.#exchangeLimit;
     if ((isLate || now >= this.#waiters.earliestDeadline) && !this.#hasLooked) {
-      // The loop may have been held up: what has come meanwhile is heard first.
+      // The event loop may have been blocked, so pending replies are handled first.
       this.#hasLooked = true;
       this.#timerDue = now;
       this.#startTimer(0);

@@ -3,7 +3,7 @@ import { SignalRegistry } from "../internal/signal_registry.ts";
 import type { ExchangeReply, ExchangeRequest, QueueEntry } from "./engine.ts";
 import type { HeldPermit } from "./permit.ts";
 
-/** So many entries of one session may be in the engine's queue; later callers wait here. */
+/** The most entries of one session in the engine's queue; later callers wait here. */
 const MAX_ENTRIES = 32;
 
 const NONE: readonly never[] = [];
@@ -41,7 +41,7 @@ class Entry extends LinkedList<Waiter> {
   id = 0;
   /** How many permits the engine still owes it, as far as is known. */
   owed = 0;
-  /** How many of these no caller waits for any more; the engine has not heard of it yet. */
+  /** How many of these no caller waits for any more, which the engine does not know yet. */
   unwanted = 0;
 }
 
@@ -169,7 +169,7 @@ export class Waiters {
     }
   }
 
-  /** Has the entries hold what the engine says they hold; those it does not know are sent again. */
+  /** Makes the entries agree with the engine; entries that it does not know are sent again. */
   reconcile(reply: ExchangeReply, request: ExchangeRequest): void {
     const counts = new Map(reply.queued?.map(({ entry, count }) => [entry, count]));
     const told = new Set(request.reconcile);

@@ -31,7 +31,7 @@ export abstract class QueueEntry {
   resolver: Resolver | undefined = undefined;
   /** Has it called in its async context, if it keeps that alone. */
   wake: ((entry: QueueEntry) => void) | undefined = undefined;
-  /** Waits for a slot; has one, and is to be called; or neither any more. */
+  /** Waiting for a slot; granted one and still to be called; or neither any more. */
   abstract readonly status: "waiting" | "granted" | "over";
   /** Whether it must be called in the async context in which it was queued. */
   abstract readonly isCalled: boolean;

@@ -18,7 +18,7 @@ export class ProgressLine {
     this.#drawn = this.#isTerminal ? -Infinity : Date.now();
   }
 
-  /** Shows that so large a share is done. */
+  /** Shows the finished share. */
   update(share: number, text: string): void {
     const now = Date.now();
     if (now - this.#drawn < (this.#isTerminal ? INTERVAL : LINE_INTERVAL)) return;
@@ -27,13 +27,13 @@ export class ProgressLine {
     write(this.#isTerminal ? `\r\x1b[K${line}` : `${line}\n`);
   }
 
-  /** Makes room for other lines. */
+  /** Removes the line, for other output. */
   clear(): void {
     if (this.#isTerminal) write("\r\x1b[K");
   }
 }
 
-/** A bar, the percentage, and the time that is left if it goes on like that. */
+/** A bar, the percentage, and the remaining time at the present speed. */
 export function progressText(share: number, elapsed: number): string {
   const part = Math.min(1, Math.max(0, share));
   const full = Math.round(part * WIDTH);

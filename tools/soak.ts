@@ -27,7 +27,7 @@ const BATCH = 200;
 /** Steps of a batch over real sockets. */
 const SOCKET_STEPS = 2_000;
 const TASK_STEPS = 100_000;
-/** For how long the loop is held up at most. */
+/** The longest block of the event loop. */
 const STALL = 120;
 const REPORT_INTERVAL = 10_000;
 

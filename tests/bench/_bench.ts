@@ -1,20 +1,20 @@
 /**
- * How a benchmark is written, and how it is run.
+ * How to write and run a benchmark.
  *
  * A subject is a file here, `pool.ts` say, whose default export is a list of
- * cases. A case has two or more contenders do the same: sockpool, what a user
- * would take instead, and, where there is one, the floor, which is the least
- * that could do it, written in the benchmark.
+ * cases. In a case two or more contenders do the same: sockpool, the alternatives of a
+ * user and, if there is one, the floor, which is the smallest code that could do it,
+ * written in the benchmark.
  *
  * ```ts ignore
  * import { type Case, timed } from "./_bench.ts";
  *
  * export default [{
- *   name: "sequential", // short: goals and plots find the case by it
- *   per: "acquire and release", // what one operation is
+ *   name: "sequential", // short: goals and plots refer to it
+ *   per: "acquire and release", // one operation
  *   by: "cpu", // what is compared
- *   isQuick: true, // one of the selection of `--quick`
- *   contenders: () => [ // made when the case's turn has come
+ *   isQuick: true, // included in `--quick`
+ *   contenders: () => [ // created when the case begins
  *     timed("sockpool", "ours", 1_000, async () => { … }), // 1,000 operations a call
  *     timed("floor", "floor", 1_000, async () => { … }),
  *     timed("tarn", "peer", 1_000, async () => { … }, () => pool.destroy()),
@@ -56,9 +56,9 @@ export type { CaseResult, Measure, Role } from "./_results.ts";
 /** What one sample says of one operation. */
 export type Sample = { readonly [measure in Measure]?: number };
 
-/** How long and how often is measured. */
+/** The length and number of samples. */
 export interface Effort {
-  /** How long a sample of `timed` takes, in milliseconds. */
+  /** The length of a sample of `timed`, in milliseconds. */
   readonly sampleTime: number;
   readonly warmUps: number;
   readonly rounds: number;
@@ -72,27 +72,27 @@ export interface Contender {
   readonly isExtra?: boolean;
   /** Takes one sample, of one operation. */
   measure(effort: Effort): Sample | Promise<Sample>;
-  /** Is told that no more samples will be taken. */
+  /** Called after the last sample. */
   close?(): unknown;
 }
 
 /** One thing that is measured. */
 export interface Case {
   readonly name: string;
-  /** What one operation is. */
+  /** The name of one operation. */
   readonly per: string;
   /** What is compared. */
   readonly by: Measure;
-  /** Whether it is one of the selection of `--quick`. */
+  /** Whether it is included in `--quick`. */
   readonly isQuick?: boolean;
-  /** What is unlike other cases: more rounds where a small difference matters, say. */
+  /** Deviations from the usual effort, such as more rounds for a small difference. */
   readonly effort?: Partial<Effort>;
   /**
    * Makes the contenders; none if the case cannot be run here, for a reason that it prints.
    * If one is named, that one is enough.
    */
   contenders(only?: string): Contender[] | Promise<Contender[]>;
-  /** Is told that the contenders are closed. */
+  /** Called when the contenders are closed. */
   close?(): unknown;
 }
 
@@ -105,7 +105,7 @@ export const EFFORTS = {
 
 export type EffortName = keyof typeof EFFORTS;
 
-/** A contender whose function does so many operations a call, which are timed. */
+/** A contender whose timed function does `count` operations per call. */
 export function timed(
   name: string,
   role: Role,
@@ -132,15 +132,15 @@ export function timed(
   };
 }
 
-/** What is told while cases run. */
+/** Callbacks while cases run. */
 export interface Reports {
-  /** A case is done. */
+  /** Called after a case. */
   result(result: CaseResult): void;
-  /** So large a share of all is done, and this case is running. */
+  /** Called with the finished share and the running case. */
   progress?(share: number, name: string): void;
 }
 
-/** Runs the cases one after the other, and tells of each as it is done. */
+/** Runs the cases one after the other, and reports each. */
 export async function runCases(
   cases: readonly Case[],
   effort: EffortName,
@@ -202,8 +202,8 @@ function quartilesOf(samples: readonly Sample[]): Row["quartiles"] {
 }
 
 /**
- * The order of a round: over the rounds each comes after each other equally often, since
- * some leave the machine in a worse state than they found it (E. J. Williams, 1949).
+ * The order of a round: over all rounds each contender follows each other equally often,
+ * since some leave the machine in a worse state (E. J. Williams, 1949).
  */
 function inTurn<T>(items: readonly T[], round: number): T[] {
   const { length } = items;
@@ -212,7 +212,7 @@ function inTurn<T>(items: readonly T[], round: number): T[] {
   return Math.floor(round / length) % 2 === 0 ? order : order.reverse();
 }
 
-/** Lets timers and the garbage of the former have their turn. To force a collection slows down what comes after it. */
+/** Waits for timers and garbage collection of the previous contender. A forced collection would slow down the next. */
 export function nextTurn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve));
 }

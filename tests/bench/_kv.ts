@@ -34,7 +34,7 @@ export const kvCase: Case = {
   close: () => close(),
 };
 
-/** What a transaction costs by itself. */
+/** The cost of a transaction alone. */
 function bareRoundTrip(kv: KvStore): () => Promise<void> {
   const key = ["bare"];
   let versionstamp: string | null = null;

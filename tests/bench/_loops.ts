@@ -6,7 +6,7 @@
  * @module
  */
 
-/** A pool, by whatever names its methods go. */
+/** A pool, independent of the names of its methods. */
 export interface Borrowing<R> {
   acquire(): Promise<R>;
   acquireWith(signal: AbortSignal): Promise<R>;
@@ -16,7 +16,7 @@ export interface Borrowing<R> {
 
 const done = Promise.resolve();
 
-/** One borrower, again and again. */
+/** One borrower, repeatedly. */
 export async function sequential<R>(pool: Borrowing<R>, count: number): Promise<void> {
   for (let i = 0; i < count; i++) {
     const resource = await pool.acquire();
@@ -29,7 +29,7 @@ export async function uses<R>(pool: Borrowing<R>, count: number): Promise<void> 
   for (let i = 0; i < count; i++) await pool.use(() => done);
 }
 
-/** The same, with a signal from somewhere. */
+/** The same, with a signal. */
 export async function signalled<R>(
   pool: Borrowing<R>,
   count: number,
@@ -52,7 +52,7 @@ export function tries<R>(
   }
 }
 
-/** Several at once, each again and again, who keep the resource while they await something. */
+/** Several at once, repeatedly, each keeping the resource during an await. */
 export async function tasks<R>(pool: Borrowing<R>, count: number, turns: number): Promise<void> {
   await Promise.all(Array.from({ length: count }, async () => {
     for (let i = 0; i < turns; i++) {
@@ -63,7 +63,7 @@ export async function tasks<R>(pool: Borrowing<R>, count: number, turns: number)
   }));
 }
 
-/** Many at once, each only once. */
+/** Many at once, once each. */
 export async function crowd<R>(pool: Borrowing<R>, count: number): Promise<void> {
   await Promise.all(Array.from({ length: count }, async () => {
     const resource = await pool.acquire();
@@ -71,7 +71,7 @@ export async function crowd<R>(pool: Borrowing<R>, count: number): Promise<void>
   }));
 }
 
-/** The same, with a signal from somewhere. */
+/** The same, with a signal. */
 export async function signalledCrowd<R>(
   pool: Borrowing<R>,
   count: number,

@@ -1,7 +1,7 @@
 import { cpuTimeOf } from "./_cpu_time.ts";
 import { cpus, release, totalmem, type } from "node:os";
 
-/** Where something was measured, and with what. */
+/** The machine and the versions of a measurement. */
 export interface Machine {
   readonly cpu: string;
   readonly cores: number;
@@ -10,7 +10,7 @@ export interface Machine {
   readonly system: string;
   /** Whose CPU time was measured. */
   readonly cpuTimeOf: string;
-  /** Of the runtime and the peers, by name. */
+  /** The versions of the runtime and the peers, by name. */
   readonly versions: Record<string, string>;
 }
 
@@ -27,7 +27,7 @@ export function machine(): Machine {
   };
 }
 
-/** What is benchmarked beside sockpool, as `_npm.ts` has it. */
+/** The packages that are benchmarked beside sockpool, from `_npm.ts`. */
 function peers(): Record<string, string> {
   const source = Deno.readTextFileSync(new URL("_npm.ts", import.meta.url));
   const specifiers = source.matchAll(/"npm:(.+)@([^@"]+)"/g);

@@ -2,7 +2,7 @@
 
 import type { Machine } from "./_machine.ts";
 
-/** What a contender is. Several may be `ours`: the first is the one that ratios are about. */
+/** The role of a contender. Several may be `ours`; ratios are about the first. */
 export type Role = "ours" | "floor" | "peer";
 
 /** What is measured of one operation: nanoseconds of the CPU and of the clock, or bytes. */
@@ -18,7 +18,7 @@ export interface Row {
   readonly quartiles: { readonly [measure in Measure]?: Quartiles };
 }
 
-/** What has been measured of a case. */
+/** The results of a case. */
 export interface CaseResult {
   readonly name: string;
   readonly per: string;
@@ -26,7 +26,7 @@ export interface CaseResult {
   readonly rows: Row[];
 }
 
-/** What has been measured of each subject, by its name. */
+/** The results of each subject by name. */
 export type Results = Record<string, CaseResult[]>;
 
 /** What `results.json` has. */
@@ -45,7 +45,7 @@ export function figure({ name, quartiles }: Row, by: Measure): number {
   return by === "bytes" ? found[1] : found[0];
 }
 
-/** By how much one contender's figure is that of another: below 1 if it is better. */
+/** The ratio of one contender's figure to another's: below 1 if it is better. */
 export function ratio({ by }: CaseResult, one: Row, other: Row): number {
   return figure(one, by) / figure(other, by);
 }

@@ -8,12 +8,12 @@ import { createPool, LightningPool, TarnPool } from "./_npm.ts";
 export interface Rival extends Borrowing<unknown> {
   /** The pool itself. */
   readonly pool: unknown;
-  /** Borrows one right now, if there is one. */
+  /** Borrows a resource if one is idle. */
   tryAcquire?(): unknown;
   close(): unknown;
 }
 
-/** How a resource is opened and closed. */
+/** Opens and closes a resource. */
 export interface Trade<R> {
   open(): R | Promise<R>;
   close(resource: R): void;
@@ -80,7 +80,7 @@ function variant(name: string, make: Kind["make"]): Kind {
   return { name, role: "ours", isExtra: !IN_GOALS.includes(name), make };
 }
 
-/** Something that costs nothing to open. */
+/** A resource that costs nothing to open. */
 export function trivial(): Trade<{ id: number }> {
   let opened = 0;
   return { open: () => ({ id: opened++ }), close: () => {} };
@@ -159,7 +159,7 @@ export function generic<R>({ open, close }: Trade<R>, max: number): Rival {
 }
 
 export function lightning<R>({ open, close }: Trade<R>, max: number): Rival {
-  // By default it refuses the thousand-and-first who waits.
+  // By default it refuses more than a thousand waiters.
   const pool = new LightningPool({ create: open, destroy: close }, { max, maxQueue: 1e9 });
   const release = (resource: unknown) => pool.release(resource as R);
   return {
@@ -199,7 +199,7 @@ export function tarn<R>({ open, close }: Trade<R>, max: number): Rival {
   };
 }
 
-/** What users put around a pool that knows no signals. */
+/** A wrapper that adds signals to a pool without them. */
 function abortable<R>(
   acquiring: Promise<R>,
   signal: AbortSignal,

@@ -1,6 +1,6 @@
 /**
- * Runs the cases of one subject, or those named, in a process of its own, and
- * writes what was measured to a file:
+ * Runs the cases of one subject, or the named ones, in its own process, and writes the
+ * results to a file:
  *
  *     deno run -A tests/bench/_subject.ts ORDER
  *

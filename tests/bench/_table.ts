@@ -9,7 +9,7 @@ import {
   type Row,
 } from "./_results.ts";
 
-/** The case as a table: what each contender takes, and how that compares. */
+/** The case as a table: the figure of each contender, and the ratios. */
 export function table(result: CaseResult): string {
   const { by } = result;
   const reference = { floor: floor(result), peer: bestPeer(result) };
@@ -48,7 +48,7 @@ export function shown(value: number, measure: Measure): string {
   return `${rounded(value / scale)} ${name}`;
 }
 
-/** Three digits, or all before the point. */
+/** At least three digits. */
 export function rounded(value: number): string {
   const size = Math.abs(value);
   return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2);

@@ -4,7 +4,7 @@ import type { Role } from "./_bench.ts";
 import { LeastLimiter } from "./_least_limiter.ts";
 import { async, fastq, pLimit, pMap, pMapIterable, PQueue } from "./_npm.ts";
 
-/** What is done with each item: the least that is asynchronous. */
+/** The work on each item: the least that is asynchronous. */
 export type Work = (item: number) => Promise<number>;
 
 // deno-lint-ignore require-await
@@ -12,9 +12,8 @@ export const trivial: Work = async (item) => item;
 
 const one = () => trivial(1);
 
-// Before each sample the garbage is collected, and with the last object of a class V8 forgets its
-// hidden class and whatever code it has optimised for it. A service has a pool all the time; so
-// has this benchmark.
+// Garbage is collected before each sample. With the last object of a class V8 drops its hidden
+// class and the code optimised for it. A service always has a pool, so this benchmark keeps one.
 const never = () => new Promise<never>(() => {});
 export const residents = (["queue", "throw"] as const).map((nested) => {
   const pool = new TaskPool({ size: 9, nested });
@@ -29,12 +28,12 @@ export const residents = (["queue", "throw"] as const).map((nested) => {
   ];
 });
 
-/** Takes all of a stream, one after the other. */
+/** Takes all results of a stream, one after the other. */
 export async function drain(results: AsyncIterable<unknown>): Promise<void> {
   for await (const _ of results);
 }
 
-/** So many workers over a shared index: the least that bounds anything. */
+/** The floor for bounded concurrency: workers over a shared index. */
 async function work(items: readonly number[], concurrency: number): Promise<number[]> {
   const results: number[] = [];
   let next = 0;
@@ -50,7 +49,7 @@ async function work(items: readonly number[], concurrency: number): Promise<numb
 
 const workers: Contestant["make"] = (size) => (items) => work(items, size);
 
-/** Gives each item's call to a limiter, and waits for all. */
+/** Passes the call of each item to a limiter, and waits for all. */
 function all(items: readonly number[], run: () => Promise<unknown>): Promise<unknown> {
   return Promise.all(items.map(run));
 }

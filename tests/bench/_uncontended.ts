@@ -1,4 +1,5 @@
 import { type Contender, timed } from "./_bench.ts";
+import { Stopwatch } from "./_cpu_time.ts";
 import { type ClusterPermit, ClusterSemaphore, type Engine } from "../../cluster/mod.ts";
 
 /** How many are acquired one after the other before all are released, which is not timed. */

@@ -3,12 +3,12 @@ import type { Case, Contender, Effort } from "./_bench.ts";
 import { Stopwatch } from "./_cpu_time.ts";
 import { CancellableLine } from "./_cancellable.ts";
 
-/** Whose signals the waiters have: all the same one, or each its own. */
+/** The signals of the waiters: one for all, or one each. */
 type Whose = "one signal" | "own signals";
 
 type Acquire = (signal: AbortSignal) => Promise<unknown>;
 
-/** Times the abort of so many waiters, until all have been told. */
+/** Times the abort of `count` waiters, until all have rejected. */
 function cancelling(
   name: string,
   role: Contender["role"],
@@ -28,7 +28,7 @@ function cancelling(
         (_, i) => acquire(controllers[i % controllers.length]!.signal),
       );
       const told = Promise.allSettled(waiting);
-      await new Promise((resolve) => setTimeout(resolve)); // let them stand in line
+      await new Promise((resolve) => setTimeout(resolve)); // so that they wait
       const watch = new Stopwatch();
       watch.start();
       for (const controller of controllers) controller.abort();
@@ -56,7 +56,7 @@ function bare(whose: Whose, count: number): Contender {
   return cancelling("bare line", "floor", { whose, count, acquire });
 }
 
-/** The garbage of 100,000 is collected in some of the rounds: there must be enough of them, as far as there is time. */
+/** The garbage of 100,000 waiters is collected in some rounds only, so there must be enough rounds. */
 function effortOf(whose: Whose, count: number): Partial<Effort> {
   if (count < 100_000) return { warmUps: 3 };
   return whose === "one signal" ? { warmUps: 3, rounds: 15 } : { warmUps: 1, rounds: 5 };

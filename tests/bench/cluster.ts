@@ -3,7 +3,8 @@ import { roundTrip } from "../../cluster/_resp.ts";
 import { type Engine, redisEngine } from "../../cluster/mod.ts";
 import { Pool, tcp } from "../../mod.ts";
 import { MISSING, RedisClient, RedisServer } from "../cluster/_redis.ts";
-import { KvProcess } from "./_kv_process.ts";
+import { alone } from "./_alone.ts";
+import { KV_CONTESTANTS, kvCase } from "./_kv.ts";
 import { inTurn, uncontended } from "./_uncontended.ts";
 
 let server: RedisServer | undefined;
@@ -103,14 +104,14 @@ export default [
   {
     name: "Redis, by functions, one permit after the other",
     per: "acquire and release",
-    unit: "ns",
+    by: "wall",
     contenders: () => redis((port) => contenders(port, overFunctions, inTurn)),
     close: stop,
   },
   {
     name: "Redis, by a pool of sockets",
     per: "acquire",
-    unit: "ns",
+    by: "wall",
     contenders: () => redis((port) => contenders(port, overPool, uncontended)),
     close: stop,
   },

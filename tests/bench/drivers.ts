@@ -46,7 +46,7 @@ const subjects: Record<string, Subject> = {
   },
 };
 
-/** Callers who share the requests. */
+/** Callers that share the requests. */
 async function requests(callers: number, echo: (tag: string) => Promise<unknown>): Promise<void> {
   let left = REQUESTS;
   const caller = async () => {

@@ -9,19 +9,19 @@ import {
   type Row,
 } from "./_results.ts";
 
-/** What is hoped for. Less is better, always. */
+/** A goal. Less is always better. */
 export interface Goal {
   readonly subject: string;
-  /** The cases that it is about. */
+  /** The cases of the goal. */
   readonly cases: readonly string[];
-  /** What the figure is, for the report. */
+  /** The name of the figure in the report. */
   readonly title: string;
-  /** Answers undefined if what it takes was not measured. */
+  /** Returns undefined if the needed cases were not measured. */
   figure(results: Results): number | undefined;
   readonly atMost: number;
   /**
-   * By what factor the figure may be above that before `--quick` fails. The short
-   * runs of a noisy machine differ by so much.
+   * The factor by which the figure may exceed the goal before `--quick` fails, since short
+   * runs on a noisy machine differ.
    */
   readonly margin: number;
 }
@@ -76,15 +76,15 @@ function counted(borrowers: number): string {
   return `${borrowers} borrower${borrowers > 1 ? "s" : ""}`;
 }
 
-/** A goal and how far it was met. */
+/** A goal and its figure. */
 export interface Verdict {
   readonly goal: Goal;
   readonly figure: number;
-  /** Whether it is met, or would be by the margin. */
+  /** Whether it is met, with and without the margin. */
   readonly state: "met" | "nearly" | "missed";
 }
 
-/** Judges the goals of which something was measured. */
+/** Judges the goals whose cases were measured. */
 export function judge(results: Results, all: readonly Goal[] = goals): Verdict[] {
   return all.flatMap((goal) => {
     const figure = goal.figure(results);
@@ -98,7 +98,7 @@ export function judge(results: Results, all: readonly Goal[] = goals): Verdict[]
   });
 }
 
-/** Ours is at most so many times the other's: `"floor"`, `"best peer"`, or one by name. */
+/** Ours is at most a multiple of another's: `"floor"`, `"best peer"`, or one by name. */
 export function factor(
   subject: string,
   name: string,
@@ -134,7 +134,7 @@ function alsoAlone(
   return [name, `${name}, alone`].map((name) => factor("pool", name, than, atMost, margin, row));
 }
 
-/** From one case to another ours grows at most so much: times what the floor does, or by itself. */
+/** From one case to another ours grows at most by a factor, relative to the floor or absolutely. */
 function growth(
   subject: string,
   from: string,
@@ -163,7 +163,7 @@ function growth(
   };
 }
 
-/** Ours is at most so much, above that of another if one is named. */
+/** Ours is at most an amount, in excess of another's if one is named. */
 function amount(
   subject: string,
   name: string,

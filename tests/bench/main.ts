@@ -1,11 +1,11 @@
 /**
- * Runs the benchmarks, and says how they stand to the goals:
+ * Runs the benchmarks, and compares them with the goals:
  *
  *     deno task bench [SUBJECT…] [--quick | --trial] [--save]
  *
- * With `--save`, writes what was measured to `results.json`, from which
- * `deno task bench:plot` draws. With `--quick`, runs a selection for less than a
- * minute, and fails if a goal is missed by more than its margin, twice in a row.
+ * With `--save`, writes the results to `results.json`, from which `deno task bench:plot`
+ * draws. With `--quick`, runs a selection for less than a minute, and fails if a goal is
+ * missed by more than its margin twice in a row.
  * With `--trial`, runs everything in a few rounds, to try a benchmark.
  *
  * @module
@@ -20,10 +20,10 @@ import type { Order } from "./_subject.ts";
 import { rounded } from "./_table.ts";
 import { judge, type Verdict } from "./goals.ts";
 
-/** What `--quick` may take in all, in milliseconds. */
+/** The time limit of `--quick`, in milliseconds. */
 const QUICK_LIMIT = 60_000;
 
-/** What is not a subject has an underscore, but for these. */
+/** Files without an underscore that are not subjects. */
 const OTHERS = ["main.ts", "goals.ts"];
 
 /** What comes first, in case that the time does not suffice for all. */
@@ -131,7 +131,7 @@ async function runSubject(
   }
 }
 
-/** Measures once more what has missed its goal, for which a busy machine may be to blame. */
+/** Repeats cases that missed their goal, since the machine may have been busy. */
 async function confirm(verdicts: Verdict[]): Promise<Verdict[]> {
   const missed = verdicts.filter(({ state }) => state === "missed").map(({ goal }) => goal);
   if (missed.length === 0) return verdicts;

@@ -1,6 +1,6 @@
 /**
- * What it costs to look: hooks, `track`, a monitor, and OpenTelemetry's metrics, beside
- * a pool that nothing has ever observed. `off` has been instrumented once, and is not any more.
+ * The cost of observing: hooks, `track`, a monitor and OpenTelemetry's metrics, beside a
+ * pool that was never observed. `off` was instrumented once, and is not any more.
  *
  * @module
  */
@@ -19,10 +19,10 @@ type Loops = typeof import("./_loops.ts");
 const SIZE = 10;
 const TURNS = 1_000;
 const ECHOES = 10;
-/** A hundredth is to be told from nothing. */
+/** Precise enough to see a difference of a hundredth. */
 const EFFORT = { rounds: 80 };
 
-/** How a pool is observed: its options, and what is done with it. */
+/** A way to observe a pool: its options, and an action on it. */
 interface Observation {
   readonly name: string;
   readonly role: Role;
@@ -57,7 +57,7 @@ async function all(run: (loops: Loops, rival: Rival) => unknown): Promise<Conten
     const { open, close } = trivial();
     const pool = new Pool({ connect: open, close }, { maxSize: SIZE, ...options });
     const observing = observe?.(pool);
-    await pool.use(() => Promise.resolve()); // one is open from now on
+    await pool.use(() => Promise.resolve()); // opens one resource
     const rival = lending(pool);
     return timed(name, role, TURNS, () => run(loops, rival), async () => {
       observing?.[Symbol.dispose]();
@@ -66,7 +66,7 @@ async function all(run: (loops: Loops, rival: Rival) => unknown): Promise<Conten
   }));
 }
 
-/** Ten borrowers: each sends a message to a server in another process, and waits for its return. */
+/** Ten borrowers that each send a message to a server in another process and await its echo. */
 function echoes(port: number): Contender[] {
   return OBSERVATIONS.map(({ name, role, options = {}, observe }) => {
     const pool = new Pool(tcp({ port }), { maxSize: SIZE, ...options });

@@ -4,11 +4,11 @@ import { Stopwatch } from "./_cpu_time.ts";
 import { crowd, sequential, signalled, signalledCrowd, tasks, tries, uses } from "./_loops.ts";
 import { type Kind, KINDS, type Rival, VARIANTS } from "./_rivals.ts";
 
-// Of every pool here. All else is as each has it by default.
+// The size of every pool here. Other options are the defaults.
 const SIZE = 10;
 const TURNS = 1_000;
 
-// With more waiters, tarn takes seconds for what the others do in milliseconds.
+// With more waiters, tarn takes seconds where the others take milliseconds.
 const MOST_FOR_TARN = 20_000;
 
 const shared = new AbortController().signal;

@@ -6,12 +6,12 @@ import { generic } from "./_rivals.ts";
 import { releaseToWaiter, resting, TCP_CONTESTANTS } from "./_tcp_rivals.ts";
 import { type Route, transports } from "./_transports.ts";
 
-// What both pools are made with: what sockpool has by default.
+// The options of both pools: sockpool's defaults.
 const SIZE = 10;
 
 const messages: Record<string, number> = { "64 B": 64, "64 KiB": 65_536 };
 
-/** What all contenders of a case have in common. */
+/** The common part of all contenders of a case. */
 interface Task {
   readonly route: Route;
   readonly borrowers: number;
@@ -98,7 +98,7 @@ function sockpoolBare({ route }: Task): Source<Lease<Deno.Conn>, Lease<Deno.Conn
   };
 }
 
-/** No pool at all: every borrower has a connection for itself. */
+/** No pool: every borrower has its own connection. */
 async function dedicated({ route, borrowers }: Task): Promise<Source<Deno.Conn, ConnLease>> {
   const conns = await Promise.all(Array.from({ length: borrowers }, () => route.connect()));
   const release = () => {};

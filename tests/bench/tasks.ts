@@ -51,7 +51,7 @@ function heap<M>(
     name,
     per,
     by: "bytes",
-    effort: { warmUps: 1, rounds: 3 }, // it hardly differs from one time to another
+    effort: { warmUps: 1, rounds: 3 }, // the results hardly vary
     contenders: () =>
       Object.entries(subjects).map(([name, subject]) => ({
         name,

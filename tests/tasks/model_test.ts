@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { RejectionSpy } from "../support/held.ts";
+import { RejectionSpy } from "../support/spies.ts";
 import { soakTasks, walkPool } from "./model.ts";
 
 Deno.test("model: in random sequences of operations the laws hold, and nothing is lost or left behind", async () => {

@@ -171,7 +171,7 @@ Deno.test("semaphore: work queued after a withdrawal asks anew, though the forme
   assertEquals(second.value, [2]);
 });
 
-Deno.test("semaphore: when no permit can be had, what is next fails for it, and the rest is asked for anew", async () => {
+Deno.test("semaphore: when acquire() rejects, the next task fails with its error, and the others acquire anew", async () => {
   let asked = 0;
   const semaphore = {
     acquire: () =>

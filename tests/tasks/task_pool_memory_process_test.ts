@@ -43,7 +43,7 @@ for (const nested of ["queue", "inline"] as const) {
     ...needs(name, PROCESS),
     async fn() {
       const { heaps, times, controls } = (await measured())[nested];
-      // What the first part leaves is code; each task that was kept would be 50 B at least.
+      // The first part leaves compiled code; each kept task would take at least 50 B.
       assertLess(heaps.at(-1)! - heaps[0]!, 90_000 * 10);
       // No part of the chain is dearer than short chains are meanwhile.
       for (let from = 0; from < times.length; from += 10) {

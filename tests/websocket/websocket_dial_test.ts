@@ -67,7 +67,7 @@ Deno.test("webSocket(): the URL may be an object, and one sub-protocol a string"
   assertEquals(server.peer.headers.get("sec-websocket-protocol"), "solo");
 });
 
-Deno.test("webSocket(): a refused connection rejects the acquire, and leaves nothing behind behind behind behind", async () => {
+Deno.test("webSocket(): a refused connection rejects the acquire, and leaves nothing behind behind behind behind behind", async () => {
   const port = unusedPort();
   await using pool = new Pool(webSocket({ url: `ws://127.0.0.1:${port}/a?key=secret` }));
   const error = await assertRejects(() => pool.acquire(), WebSocketConnectError);
