@@ -122,11 +122,15 @@ function connect(port: number, callers: number): void {
 
 async function converse(pool: NonNullable<typeof clients>): Promise<void> {
   while (loops === "running") {
-    await pool.use(async (conn) => {
-      await conn.writeAll("ping");
-      await conn.readExactly(4);
-    });
-    say({ event: "used" });
+    try {
+      await pool.use(async (conn) => {
+        await conn.writeAll("ping");
+        await conn.readExactly(4);
+      });
+      say({ event: "used" });
+    } catch (error) { // on a busy machine a permit may be lost, and its connection is closed
+      say({ event: "failed", id: "client", error: String(error) });
+    }
     await new Promise((resolve) => setTimeout(resolve, 20 * Math.random()));
   }
 }
