@@ -190,7 +190,7 @@ export class Allocator<T, L extends Lease<T>>
     try {
       const lease = this.#lend(slot, now, undefined, site);
       this.#followUp();
-      void lease.ended; // what has been read has a known class, which spares `resolve` a search for `then`
+      void lease.reused; // what has been read has a known class, which spares `resolve` a search for `then`
       return Promise.resolve(lease);
     } catch (error) {
       this.#followUp();
@@ -572,7 +572,7 @@ export class Allocator<T, L extends Lease<T>>
     if (isBehind && this.queue.next !== waiter) this.#capacity.review();
     else this.proceed();
     if (this.options.maxWaiting < Infinity) this.#rejectIfTooMany(waiter);
-    if (!waiter.settled) this.#rejections.overload?.watch();
+    if (this.options.overload !== undefined && !waiter.settled) this.#rejections.overload!.watch();
   }
 
   #rejectIfTooMany(waiter: Waiter): void {
@@ -687,7 +687,7 @@ export class Allocator<T, L extends Lease<T>>
     const { size } = this.slots.idle;
     if (size >= maxIdle) this.retire(slot, "surplus");
     else if (idleTimeout === 0 && size >= minIdle) this.retire(slot, "idle");
-    else if (this.isServing && this.#capacity.mustYieldBefore(undefined, slot.openedAt)) {
+    else if (this.#capacity.mustYieldBefore(undefined, slot.openedAt) && this.isServing) {
       this.retire(slot, "replaced");
     } else this.#idle.add(slot, now, false);
   }
@@ -702,7 +702,9 @@ export class Allocator<T, L extends Lease<T>>
     if (slot.waiter !== undefined) this.queue.redirect(slot, waiter);
     const resolve = this.queue.take(waiter);
     const waited = this.options.clock.now() - waiter.since;
-    this.#rejections.overload?.recordWait(waited, waiter.request.priority);
+    if (this.options.overload !== undefined) {
+      this.#rejections.overload!.recordWait(waited, waiter.request.priority);
+    }
     try {
       resolve(this.#lend(slot, now, waited, waiter.request.site));
     } catch (error) {
@@ -717,7 +719,9 @@ export class Allocator<T, L extends Lease<T>>
     site: AcquireSite | undefined,
   ): L {
     if (++slot.uses === 1) this.opener.wasUsed();
-    if (waited === undefined) this.#rejections.overload?.recordNoWait();
+    if (waited === undefined && this.options.overload !== undefined) {
+      this.#rejections.overload!.recordNoWait();
+    }
     this.slots.lend(slot);
     slot.leasedAt = now;
     try {

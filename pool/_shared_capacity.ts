@@ -139,11 +139,17 @@ export class SharedCapacity {
 
   /** Gives the free room to the claims, and makes room for the others. */
   arrange(): void {
-    if (this.#state !== "resting") return; // the outer call goes on
+    if (this.#state !== "resting" || !this.#isContended) return; // the outer call goes on
     this.#state = "arranging";
     while (this.#grantNext() || this.#evictNext() || this.#dismissStranded());
     if (this.#claims.size === 0) this.#timer.clear(); // which would keep the process alive
     if (this.#state === "arranging") this.#state = "resting";
+  }
+
+  /** Whether a key lacks room or has a resource too many, or the timer must be cleared. */
+  get #isContended(): boolean {
+    return this.#claims.size > 0 || this.#stranded.size > 0 || this.isOverfull ||
+      this.#timer.due < Infinity;
   }
 
   #grantNext(): boolean {
@@ -340,8 +346,9 @@ export class KeyCapacity implements Capacity, HeapMember {
   /** Reports changes, which may affect other keys. */
   review(): void {
     const { user } = this;
-    this.#shared.closing += user.closingSlots - this.#closing;
-    this.#closing = user.closingSlots;
+    const { closingSlots } = user;
+    this.#shared.closing += closingSlots - this.#closing;
+    this.#closing = closingSlots;
     this.#reviewClaim();
     const { oldestIdle } = user;
     this.#shared.strand(this, user.hasStranded);
