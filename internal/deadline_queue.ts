@@ -79,8 +79,9 @@ export class DeadlineQueue {
     this.#timer = new SharedTimer(clock, (due) => this.#fire(due), true);
   }
 
-  add(waiter: Bounded, now: number): void {
-    const { deadline } = waiter;
+  // Entries are of many classes, in which it would take long to look up what is given here.
+
+  add(waiter: Bounded, deadline: number, now: number): void {
     if (deadline === Infinity) return;
     if (this.#live++ === 0) this.#timer.setRef(true);
     if (deadline >= this.#lastOfList) {
@@ -91,8 +92,8 @@ export class DeadlineQueue {
   }
 
   /** To be called once for an added waiter, after it has been settled. */
-  drop(waiter: Bounded): void {
-    if (waiter.deadline === Infinity) return;
+  drop(waiter: Bounded, deadline: number): void {
+    if (deadline === Infinity) return;
     if (--this.#live === 0) return this.#rest();
     if (this.#list[this.#first] === waiter) {
       // The usual case. What is left in the list would outlive a collection of young objects.

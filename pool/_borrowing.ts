@@ -118,10 +118,10 @@ export class Borrowing<L extends Lease<unknown>> {
       const use = new Use(begun + deadline, cut, late);
       const end = () => {
         use.settled = true;
-        this.#limits.drop(use);
+        this.#limits.drop(use, use.deadline);
         if (signal !== undefined) this.#aborts.delete(signal, use);
       };
-      this.#limits.add(use, this.#clock());
+      this.#limits.add(use, use.deadline, this.#clock());
       if (signal !== undefined) this.#aborts.add(signal, use);
       if (signal?.aborted) return use.cut(signal.reason);
       const settle = <V>(tell: (value: V) => void) => (value: V) => {

@@ -164,7 +164,7 @@ abstract class BoundedCall implements Bounded, PendingCall {
   protected end(): boolean {
     if (this.settled) return false;
     this.settled = true;
-    this.#limits.drop(this);
+    this.#limits.drop(this, this.deadline);
     return true;
   }
 
@@ -172,7 +172,7 @@ abstract class BoundedCall implements Bounded, PendingCall {
   protected limit(now: number, limit: number): void {
     if (this.settled) return;
     this.deadline = now + limit;
-    this.#limits.add(this, now);
+    this.#limits.add(this, this.deadline, now);
   }
 }
 

@@ -96,7 +96,7 @@ export class Shutdown {
     if (this.#limit !== undefined && this.#limit.deadline <= deadline) return;
     this.#lift();
     this.#limit = new Limit(deadline, () => this.#expire());
-    this.#limits.add(this.#limit, now);
+    this.#limits.add(this.#limit, deadline, now);
   }
 
   #lift(): void {
@@ -104,6 +104,6 @@ export class Shutdown {
     if (limit === undefined) return;
     this.#limit = undefined;
     limit.settled = true;
-    this.#limits.drop(limit);
+    this.#limits.drop(limit, limit.deadline);
   }
 }

@@ -203,7 +203,7 @@ export class WaitQueue {
     this.size--;
     this.#laneOf(waiter).remove(waiter);
     const resolve = waiter.settle();
-    this.#deadlines!.drop(waiter);
+    this.#deadlines!.drop(waiter, waiter.deadline);
     if (request.signal !== undefined) this.#aborts!.delete(request.signal, waiter);
     if (!request.mayWait) this.#stranded!.delete(waiter);
     if (request.priority !== 0) this.#prioritised--;
@@ -295,7 +295,7 @@ export class WaitQueue {
   #bound(waiter: Waiter): void {
     const { signal } = waiter.request;
     this.#deadlines ??= this.#timers.deadlines;
-    this.#deadlines.add(waiter, waiter.since);
+    this.#deadlines.add(waiter, waiter.deadline, waiter.since);
     if (signal === undefined) return;
     this.#aborts ??= new SignalRegistry((aborted) => aborted.request.events.aborted(aborted));
     this.#aborts.add(signal, waiter);

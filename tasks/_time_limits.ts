@@ -32,14 +32,14 @@ export class TimeLimits {
     });
     this.#deadlines ??= new DeadlineQueue(this.#now);
     this.#state = "set";
-    this.#deadlines.add(limit, now);
+    this.#deadlines.add(limit, limit.deadline, now);
     return limit;
   }
 
   lift(limit: TimeLimit | undefined): void {
     if (limit === undefined || limit.settled) return;
     limit.settled = true;
-    this.#deadlines!.drop(limit);
+    this.#deadlines!.drop(limit, limit.deadline);
   }
 
   /** Must be called when nothing runs; removes the timer. */

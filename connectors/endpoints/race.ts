@@ -398,13 +398,13 @@ export class Attempt {
       callback();
     });
     this.#limits.push(limit);
-    this.#context.limits.add(limit, now);
+    this.#context.limits.add(limit, limit.deadline, now);
   }
 
   #lift(limit: Limit): void {
     if (limit.settled) return;
     limit.settled = true;
-    this.#context.limits.drop(limit);
+    this.#context.limits.drop(limit, limit.deadline);
   }
 }
 

@@ -26,13 +26,13 @@ class World implements Disposable {
       this.settle(entry);
     });
     this.entries.push(entry);
-    this.queue.add(entry, this.now);
+    this.queue.add(entry, entry.deadline, this.now);
     return entry;
   }
 
   settle(entry: Limit): void {
     entry.settled = true;
-    this.queue.drop(entry);
+    this.queue.drop(entry, entry.deadline);
   }
 
   /** A stall: time passes, and no timer fires. */
@@ -138,12 +138,12 @@ Deno.test("DeadlineQueue accepts entries from within its callback, and during a 
     const entry = new Limit(deadline, () => {
       onTold.push(entry);
       entry.settled = true;
-      queue.drop(entry);
-      if (onTold.length === 1) queue.add(entryAt(world.now + 5), world.now);
+      queue.drop(entry, entry.deadline);
+      if (onTold.length === 1) queue.add(entryAt(world.now + 5), world.now + 5, world.now);
     });
     return entry;
   };
-  queue.add(entryAt(10), 0);
+  queue.add(entryAt(10), 10, 0);
   world.stall(40);
   world.pass(10);
   const second = world.add(20);
@@ -175,16 +175,16 @@ Deno.test("DeadlineQueue keeps the order of a thousand entries of which most lea
   const waiters = Array.from({ length: 1_000 }, (_, i) => {
     const waiter = new Limit(i * 7_919 % 997, () => {
       waiter.settled = true;
-      deadlines.drop(waiter);
+      deadlines.drop(waiter, waiter.deadline);
       due.push(waiter.deadline);
     });
     return waiter;
   });
-  for (const waiter of waiters) deadlines.add(waiter, time.now);
+  for (const waiter of waiters) deadlines.add(waiter, waiter.deadline, time.now);
   for (const [i, waiter] of waiters.entries()) {
     if (i % 4 === 0) continue;
     waiter.settled = true;
-    deadlines.drop(waiter);
+    deadlines.drop(waiter, waiter.deadline);
   }
   time.tick(1_000);
   const expected = waiters.filter((_, i) => i % 4 === 0).map(({ deadline }) => deadline);
