@@ -1,5 +1,6 @@
 import { assertLessOrEqual } from "@std/assert";
 import { type CallTrace, TracedPackage } from "../support/call_trace.ts";
+import { needs, PROCESS } from "../support/needs.ts";
 
 /** What was reached; a change that needs more must be worth it. */
 const MOST: Record<string, Omit<CallTrace, "files">> = {
@@ -63,44 +64,51 @@ async function leastOf(walkOnce: () => Promise<Traces>): Promise<Traces> {
   return least;
 }
 
-Deno.test("an acquire, a release and a read enter no more functions than they did", async () => {
-  await using traced = await TracedPackage.load();
-  const { Pool, KeyedPool, tcp } = traced.module;
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const serving = (async () => {
-    for await (const conn of listener) conn.readable.pipeTo(conn.writable).catch(() => {});
-  })();
-  const options = { maxSize: 1 };
-  const target = { hostname: "127.0.0.1", port: listener.addr.port };
-  await using plain = new Pool(() => ({}), options);
-  await using broken = new Pool({ connect: () => ({}), isBroken: () => false }, options);
-  await using keyed = new KeyedPool(() => () => ({}), options);
-  await using sockets = new Pool(tcp(target), options);
-  const write = (conn: Traced) => conn.write(new Uint8Array(4));
-  const read = (conn: Traced) => conn.read(new Uint8Array(1_024));
-  const echo = async (conn: Traced) => {
-    await write(conn);
-    await read(conn);
-  };
-  const traces = await leastOf(async () => {
-    const conn = await sockets.acquire();
-    await write(conn);
-    const [reading] = await traced.trace(() => read(conn));
-    conn.release();
-    return {
-      "tcp: read": reading,
-      ...await walk(traced, "plain", () => plain.acquire()),
-      ...await walk(traced, "isBroken", () => broken.acquire()),
-      ...await walk(traced, "keyed", () => keyed.acquire("key")),
-      ...await walk(traced, "tcp", () => sockets.acquire(), echo),
+Deno.test({
+  ...needs("an acquire, a release and a read enter no more functions than they did", PROCESS),
+  async fn() {
+    await using traced = await TracedPackage.load();
+    const { Pool, KeyedPool, tcp } = traced.module;
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const serving = (async () => {
+      for await (const conn of listener) conn.readable.pipeTo(conn.writable).catch(() => {});
+    })();
+    const options = { maxSize: 1 };
+    const target = { hostname: "127.0.0.1", port: listener.addr.port };
+    await using plain = new Pool(() => ({}), options);
+    await using broken = new Pool({ connect: () => ({}), isBroken: () => false }, options);
+    await using keyed = new KeyedPool(() => () => ({}), options);
+    await using sockets = new Pool(tcp(target), options);
+    const write = (conn: Traced) => conn.write(new Uint8Array(4));
+    const read = (conn: Traced) => conn.read(new Uint8Array(1_024));
+    const echo = async (conn: Traced) => {
+      await write(conn);
+      await read(conn);
     };
-  });
-  for (const pool of [plain, broken, keyed, sockets]) await pool.close();
-  listener.close();
-  await serving;
-  for (const [title, { entered, returns }] of Object.entries(MOST)) {
-    const trace = traces[title]!;
-    assertLessOrEqual(trace.entered, entered, `${title} enters ${trace.entered} functions`);
-    assertLessOrEqual(trace.returns, returns, `${title} returns ${trace.returns} times to a file`);
-  }
+    const traces = await leastOf(async () => {
+      const conn = await sockets.acquire();
+      await write(conn);
+      const [reading] = await traced.trace(() => read(conn));
+      conn.release();
+      return {
+        "tcp: read": reading,
+        ...await walk(traced, "plain", () => plain.acquire()),
+        ...await walk(traced, "isBroken", () => broken.acquire()),
+        ...await walk(traced, "keyed", () => keyed.acquire("key")),
+        ...await walk(traced, "tcp", () => sockets.acquire(), echo),
+      };
+    });
+    for (const pool of [plain, broken, keyed, sockets]) await pool.close();
+    listener.close();
+    await serving;
+    for (const [title, { entered, returns }] of Object.entries(MOST)) {
+      const trace = traces[title]!;
+      assertLessOrEqual(trace.entered, entered, `${title} enters ${trace.entered} functions`);
+      assertLessOrEqual(
+        trace.returns,
+        returns,
+        `${title} returns ${trace.returns} times to a file`,
+      );
+    }
+  },
 });
