@@ -3,7 +3,7 @@
  * start of every function body, is loaded beside the package itself.
  */
 
-import type TypeScript from "npm:typescript@5.9.2";
+import type { ts as TypeScript } from "../tools/_npm.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const PARTS = ["internal", "pool", "connectors", "tasks", "mod.ts", "deno.json"];
@@ -33,7 +33,7 @@ export class TracedPackage implements AsyncDisposable {
 
   static async load(): Promise<TracedPackage> {
     // It looks for permissions when it is loaded, which a test that is skipped does not have.
-    const { default: ts } = await import("npm:typescript@5.9.2");
+    const { ts } = await import("../tools/_npm.ts");
     const folder = await Deno.makeTempDir({ prefix: "call-trace-" });
     for (const part of PARTS) await copy(ts, new URL(part, ROOT), `${folder}/${part}`);
     return new TracedPackage(folder, await import(`file://${folder}/mod.ts`));
