@@ -135,7 +135,9 @@ export class Borrowing<L extends Lease<unknown>> {
 
   #endFailed(lease: L, error: unknown): void {
     if (lease.ended) return;
-    if (this.#lender.isFatal(lease, error)) lease.discard(error);
+    const isFatal = this.#lender.isFatal(lease, error);
+    if (lease.ended) return; // by what was asked, or by the hook that its error was reported to
+    if (isFatal) lease.discard(error);
     else lease.release();
   }
 

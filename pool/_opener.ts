@@ -128,16 +128,22 @@ export class Opener<T, L extends Lease<T>> {
     const promised = earlier.reduce((sum, { wanted }) => sum + wanted, 0);
     const most = Math.min(count, this.#options.maxIdle);
     const { room } = this.#capacity;
-    const missing = Math.min(most - this.#ready - promised, room + this.#slots.closing);
+    const missing = Math.min(most - this.#ready, room + this.#slots.closing) - promised;
     const warmUp = new WarmUp<T>(Math.max(0, missing), (failures) => this.#mayTryAgain(failures));
     const notIdle = most - this.#slots.idle.size;
     this.#adoptDials(warmUp, notIdle);
     this.#warmUps = [...earlier, warmUp];
     warmUp.start();
     if (notIdle <= 0 || earlier.length === 0) return warmUp.done;
-    // Dials begun by others count too, and are awaited.
-    const all = Promise.all([warmUp.done, ...earlier.map(({ done }) => done)]);
-    return all.then(([opened]) => opened);
+    return this.#withEarlier(warmUp, earlier);
+  }
+
+  /** Dials begun by earlier calls count too: all are awaited, and then the first failure is told. */
+  async #withEarlier(warmUp: WarmUp<T>, earlier: readonly WarmUp<T>[]): Promise<number> {
+    const all = [warmUp, ...earlier].map(({ done }) => done);
+    await Promise.allSettled(all);
+    const [opened] = await Promise.all(all);
+    return opened!;
   }
 
   /** Makes dials in flight without a waiter, such as those of a refill, part of the warm-up. */

@@ -352,3 +352,23 @@ Deno.test("an isStale that throws costs neither the body's error nor the slot", 
   await scene.end();
   assertStrictEquals(error, ERROR);
 });
+
+Deno.test("use() rejects with the body's error if the lease ends while isFatal or isStale is asked", async () => {
+  await eachCase(["isFatal", "isStale"] as const, String, async (method) => {
+    using scene = sceneOf();
+    (await scene.take()).release();
+    let held: Lease<Thing> | undefined;
+    (scene.connector as Connector<Thing>)[method] = () => {
+      held!.discard();
+      return method === "isFatal";
+    };
+    const outcome = new Outcome(scene.pool.use((lease) => {
+      held = lease;
+      throw ERROR;
+    }, { retryStale: true }));
+    await microtasks();
+    assertStrictEquals(outcome.error, ERROR);
+    assertEquals(scene.pool.stats.size, 0);
+    await scene.end();
+  });
+});

@@ -338,3 +338,18 @@ Deno.test("ready waits for minIdle, no longer than its timeout, until its signal
   assertEquals([ready.state, pool.stats.idle], ["fulfilled", 5]);
   await scene.end();
 });
+
+Deno.test("warm() beside another one fails with it, and neither dials any more after that", async () => {
+  const retry = { attempts: 3, minDelay: 100, maxDelay: 400 };
+  using scene = sceneOf({ maxSize: 2, retry }, { connect: "error" });
+  const first = new Outcome(scene.pool.warm(6));
+  await microtasks(); // its dials have failed, and wait for the next attempt
+  const calls = [first, new Outcome(scene.pool.warm(9))];
+  await scene.elapse(2 * retry.maxDelay);
+  assertEquals(calls.map(({ state }) => state), ["rejected", "rejected"]);
+  const dials = scene.connector.count("connect");
+  await scene.elapse(10 * retry.maxDelay);
+  assertEquals(scene.connector.count("connect"), dials);
+  assertLess(dials, 2 * retry.attempts + 1);
+  await scene.end();
+});

@@ -250,7 +250,9 @@ export class Callers {
     // It may have been rejected before, by a call from within the pool.
     const seq = error instanceof ModelError ? error.seq : isLie(error) ? 0 : Infinity;
     const isOfDial = error instanceof ModelError || error instanceof PoolTimeoutError;
-    const isLate = seq <= cause.seq || this.#journal.meddled && (isOfDial || isLie(error));
+    const isForced = error instanceof PoolClosedError; // by the end of a close that serves waiters
+    const isLate = seq <= cause.seq ||
+      this.#journal.meddled && (isOfDial || isForced || isLie(error));
     const isAtOnce = caller.joined === this.#journal.step || this.#journal.meddled;
     const isExhausted = error instanceof PoolExhaustedError && isAtOnce;
     const isKnown = caller.causes.some(({ is }, index) =>
