@@ -86,16 +86,16 @@ export class ConnectorCalls<T, L extends Lease<T>> {
   }
 
   check(slot: Slot<T>): void {
-    this.#prepare(slot, "check", (context) => this.connector.check!(slot.resource, context));
+    this.#prepare(slot, "check", (call) => this.connector.check!(slot.resource, contextOf(call)));
   }
 
   reset(slot: Slot<T>): void {
-    this.#prepare(slot, "reset", (context) => this.connector.reset!(slot.resource, context));
+    this.#prepare(slot, "reset", (call) => this.connector.reset!(slot.resource, contextOf(call)));
   }
 
   /** Runs the connector's own work on a resource that was idle. */
   accept(slot: Slot<T>, work: (context: ConnectorContext) => PromiseLike<void>): void {
-    this.#prepare(slot, "accept", work);
+    this.#prepare(slot, "accept", (call) => work(contextOf(call)));
   }
 
   close(slot: Slot<T>, reason: RetireReason): void {
@@ -113,12 +113,17 @@ export class ConnectorCalls<T, L extends Lease<T>> {
   #prepare(
     slot: Slot<T>,
     kind: PreparationKind,
-    work: (context: ConnectorContext) => unknown,
+    work: (call: BoundedCall) => unknown,
   ): void {
     const call = new Preparation(this, slot, kind);
     slot.call = call;
-    call.run(() => work({ signal: call.signal }));
+    call.run(() => work(call));
   }
+}
+
+/** What the connector is given. A probe has no need of it, and a signal takes long to make. */
+function contextOf({ signal }: { readonly signal: AbortSignal }): ConnectorContext {
+  return { signal };
 }
 
 /** The `retire` function that a resource's dial gets. */
