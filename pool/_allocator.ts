@@ -497,7 +497,7 @@ export class Allocator<T, L extends Lease<T>>
     if (state === "closing" || state === "gone") return;
     if (state === "leased" && slot.acquiredAt !== undefined) this.#tracker?.end(slot);
     if (slot.waiter !== undefined) this.queue.unassign(slot.waiter);
-    if (slot.uses === 0) {
+    if (slot.uses === 0 && this.isOpen) { // else there is no refill to slow down
       this.opener.recordUnusedLoss(reason, this.options.clock.wall() - slot.openedAt);
     }
     this.slots.move(slot, "closing");
