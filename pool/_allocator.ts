@@ -556,6 +556,7 @@ export class Allocator<T, L extends Lease<T>>
     site: AcquireSite | undefined,
     begin?: (waiter: Waiter) => void,
   ): Promise<L> {
+    if (this.#state !== "open") return this.#refuse(this.reporter.closedError()); // closed by the connector
     const now = this.options.clock.now();
     const wanted = site === undefined ? request : { ...request, site };
     // An executor without `reject` saves its creation.

@@ -6,11 +6,13 @@ import {
   KeyedPool,
   type KeyedPoolOptions,
   Pool,
+  PoolClosedError,
   type PoolOptions,
   type WatchContext,
 } from "../../pool/mod.ts";
 import { clockOf } from "../support/clocks.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
+import { TimerSpy } from "../support/spies.ts";
 
 interface Thing {
   readonly id: number;
@@ -127,6 +129,23 @@ for (const [title, poolOf] of Object.entries(pools)) {
     time.tick(100);
     assertEquals([connector.things[0]!.closes, pool.stats.size], [1, 0]);
     await close();
+  });
+
+  Deno.test(`${title}: an acquire during which isBroken() closes the pool rejects, and leaves no timer`, async () => {
+    using timers = new TimerSpy();
+    const connector = new Losing();
+    let closing: Promise<void> | undefined;
+    const isBroken = (): boolean => {
+      if (connector.isArmed) closing = close();
+      return false;
+    };
+    const { acquire, close } = poolOf(Object.assign(connector, { isBroken }), {});
+    (await acquire()).release();
+    connector.isArmed = true;
+    const rejected = assertRejects(acquire, PoolClosedError);
+    await closing;
+    assertEquals(timers.pending, 0);
+    await rejected;
   });
 
   Deno.test(`${title}: a forced close from within isRetryable() closes leased resources too`, async () => {
