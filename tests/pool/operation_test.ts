@@ -239,6 +239,35 @@ for (const [title, poolOf] of Object.entries(idlePools)) {
   });
 }
 
+const fullPools = {
+  Pool: (things: Things) =>
+    new Pool(things.connector, { maxSize: 1, clock: things.simulation.clock }),
+  KeyedPool: (things: Things) => {
+    const hosts = new KeyedPool((_key: string) => things.connector, {
+      maxPerKey: 1,
+      clock: things.simulation.clock,
+    });
+    return { ...hosts.at("a"), close: () => hosts.close() };
+  },
+};
+
+for (const [title, poolOf] of Object.entries(fullPools)) {
+  Deno.test(`${title}.recycle() twice at once: both wait for the one replacement of a leased resource`, async () => {
+    using simulation = new Simulation(1);
+    const things = new Things(simulation);
+    const pool = poolOf(things);
+    const acquired = pool.acquire();
+    await simulation.run(10);
+    const recycled = Promise.all([pool.recycle(), pool.recycle()]);
+    await simulation.run(10);
+    (await acquired).release();
+    await simulation.run(10);
+    await recycled;
+    assertEquals([things.opened.length, things.usable], [2, 1]);
+    await closeNow(simulation, pool);
+  });
+}
+
 Deno.test("KeyedPool.recycle() ends with a key that is dropped, and leaves no timer", async () => {
   using simulation = new Simulation(1);
   const hosts = await idlePools.KeyedPool(simulation, {});
