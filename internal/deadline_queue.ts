@@ -159,11 +159,14 @@ export class DeadlineQueue {
   #expire(horizon: number): void {
     this.#state = "waiting";
     this.#cancelTurn = undefined;
-    for (let next = this.#peek(horizon); next !== undefined; next = this.#peek(horizon)) {
-      this.#remove(next);
-      next.expire();
+    try {
+      for (let next = this.#peek(horizon); next !== undefined; next = this.#peek(horizon)) {
+        this.#remove(next);
+        next.expire();
+      }
+    } finally { // one that throws does not stop the others
+      if (this.#state === "waiting") this.#await(this.#clock());
     }
-    if (this.#state === "waiting") this.#await(this.#clock());
   }
 
   #await(now: number): void {

@@ -291,6 +291,7 @@ export class Allocator<T, L extends Lease<T>>
   }
 
   dialFailed(slot: Slot<T>, error: unknown): void {
+    if (slot.dial === undefined) return; // the connector, asked about the failure, has forced a close
     const { stage } = slot;
     this.#admitting?.delete(slot);
     const rejected = this.opener.failed(slot, error);
@@ -483,8 +484,9 @@ export class Allocator<T, L extends Lease<T>>
   /** Some idle resources may be due to go or to be checked. */
   sweep(): void {
     const now = this.options.clock.wall();
-    for (const slot of this.slots.idle) {
-      const reason = this.#policy.reasonForIdle(slot, now);
+    for (const slot of [...this.slots.idle]) {
+      const reason = slot.state === "idle" ? this.#policy.reasonForIdle(slot, now) : undefined;
+      if (slot.state !== "idle") continue; // the connector has called the pool
       if (reason !== undefined) this.#renewal.expire(slot, reason, now);
       else if (this.#policy.isKeepaliveDue(slot, now)) this.#checkInBackground(slot);
     }
@@ -497,7 +499,7 @@ export class Allocator<T, L extends Lease<T>>
     if (state === "closing" || state === "gone") return;
     if (state === "leased" && slot.acquiredAt !== undefined) this.#tracker?.end(slot);
     if (slot.waiter !== undefined) this.queue.unassign(slot.waiter);
-    if (slot.uses === 0) {
+    if (slot.uses === 0 && this.isOpen) { // else there is no refill to slow down
       this.opener.recordUnusedLoss(reason, this.options.clock.wall() - slot.openedAt);
     }
     this.slots.move(slot, "closing");
@@ -554,6 +556,7 @@ export class Allocator<T, L extends Lease<T>>
     site: AcquireSite | undefined,
     begin?: (waiter: Waiter) => void,
   ): Promise<L> {
+    if (this.#state !== "open") return this.#refuse(this.reporter.closedError()); // closed by the connector
     const now = this.options.clock.now();
     const wanted = site === undefined ? request : { ...request, site };
     // An executor without `reject` saves its creation.
@@ -602,8 +605,9 @@ export class Allocator<T, L extends Lease<T>>
     if (waiter.request.kind === "fresh" || this.slots.idle.size === 0) return this.#dialFor(waiter);
     const now = this.options.clock.wall();
     const slot = this.#idle.take(now);
-    if (slot === undefined) return this.#dialFor(waiter);
-    return this.#pass(slot, now);
+    if (slot !== undefined) return this.#pass(slot, now);
+    const isServed = waiter.settled || waiter.slot !== undefined; // the connector has called the pool
+    return isServed || this.#dialFor(waiter);
   }
 
   /** Passes an idle resource to the first waiter that can use it, or has it prepared. Returns false if no waiter can use it. */

@@ -111,8 +111,12 @@ export class Borrowing<L extends Lease<unknown>> {
     return new Promise((resolve, reject) => {
       const cut = (reason: unknown) => {
         end();
-        onCut(reason);
-        reject(reason);
+        try {
+          onCut(reason);
+          reject(reason);
+        } catch (error) { // a lease of a connector may have a discard() of its own
+          reject(error);
+        }
       };
       const late = () => this.#lender.lateError(deadline, stage);
       const use = new Use(begun + deadline, cut, late);

@@ -23,6 +23,7 @@ export class LeaseTracker<T> {
   readonly #slots: SlotTable<T>;
   readonly #events: TrackerEvents<T>;
   #timer: SharedTimer | undefined;
+  #state: "open" | "closed" = "open";
   readonly #registry: FinalizationRegistry<Token<T>>;
 
   constructor(options: ResolvedPoolOptions, slots: SlotTable<T>, events: TrackerEvents<T>) {
@@ -53,8 +54,9 @@ export class LeaseTracker<T> {
     slot.acquiredAt = undefined;
   }
 
-  /** Stops the timer. */
+  /** Stops the timer for good: a hook may close the pool while leases are being reported. */
   close(): void {
+    this.#state = "closed";
     this.#timer?.clear();
   }
 
@@ -76,6 +78,7 @@ export class LeaseTracker<T> {
   }
 
   #reportBy(due: number): void {
+    if (this.#state === "closed") return;
     this.#timer ??= new SharedTimer(this.#options.clock.wall, () => this.#reportLeaks(), false);
     this.#timer.fireBy(due);
   }

@@ -179,6 +179,7 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
     recyclings.add(recycling);
     const forget = () => recyclings.delete(recycling);
     recycling.done.then(forget, forget);
+    recycling.start(); // a hook may close the pool in its first step
     return recycling.done;
   }
 
@@ -247,6 +248,7 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
   }
 
   drop(): void {
+    for (const recycling of this.#recyclings ?? []) recycling.finish();
     this.#allocator.drop();
   }
 

@@ -33,6 +33,9 @@ export class Recycling<T> {
       this.#resolve = resolve;
       this.#reject = reject;
     });
+  }
+
+  start(): void {
     this.#step();
   }
 
@@ -43,13 +46,16 @@ export class Recycling<T> {
     this.#reject(error);
   }
 
+  /** Nothing is left to replace. */
+  finish(): void {
+    this.#end();
+    this.#resolve();
+  }
+
   #step(): void {
     if (this.#state === "over") return;
     const slot = this.#next();
-    if (slot === undefined) {
-      this.#end();
-      return this.#resolve();
-    }
+    if (slot === undefined) return this.finish();
     this.#old.delete(slot);
     this.#nextAt += this.#interval;
     this.#pool.replace(slot, "recycled", (error) => this.#stepDone(error));

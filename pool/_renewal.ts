@@ -29,6 +29,8 @@ export class Renewal<T, L extends Lease<T>> {
   readonly #actions: DeferredActions;
   /** Expired idle resources that stay until their replacement is open. */
   #renewing: Set<Slot<T>> | undefined;
+  /** What is told when the resource has been replaced: by several calls of `recycle()` at once too. */
+  #replacing: Map<Slot<T>, ((error?: unknown) => void)[]> | undefined;
   /** What follows when the slot is free. */
   #onGone: Map<Slot<T>, () => void> | undefined;
   /** Whether expired idle resources wait for their turn to be replaced. */
@@ -58,20 +60,26 @@ export class Renewal<T, L extends Lease<T>> {
   /** Replaces a resource in whatever state. A leased one is closed when it is released. */
   replace(slot: Slot<T>, reason: RetireReason, onDone: (error?: unknown) => void): void {
     if (slot.state === "closing" || slot.state === "gone") return onDone();
-    const done = () => this.#actions.add(() => onDone());
-    const failed = (error: unknown) => this.#actions.add(() => onDone(error));
+    const replacing = this.#replacing ??= new Map();
+    const callbacks = replacing.get(slot);
+    if (callbacks !== undefined) return void callbacks.push(onDone);
+    replacing.set(slot, [onDone]);
+    const end = (error?: unknown) => {
+      for (const each of replacing.get(slot)!) this.#actions.add(() => each(error));
+      replacing.delete(slot);
+    };
     const opened = () => {
       this.#condemn(slot, reason);
-      done();
+      end();
     };
     const { opener, reporter: { lastFailure } } = this.#pool;
-    const refusal = opener.dialInBackground({ opened, failed });
+    const refusal = opener.dialInBackground({ opened, failed: end });
     if (refusal === undefined) return;
     // While the server is down nothing is closed for which there would be no replacement.
-    if (refusal === "schedule" && lastFailure !== undefined) return failed(lastFailure.error);
+    if (refusal === "schedule" && lastFailure !== undefined) return end(lastFailure.error);
     (this.#onGone ??= new Map()).set(slot, () => {
-      const order = { opened: done, failed };
-      if (!this.#pool.isOpen || opener.dialInBackground(order) !== undefined) done();
+      const order = { opened: () => end(), failed: end };
+      if (!this.#pool.isOpen || opener.dialInBackground(order) !== undefined) end();
     });
     this.#condemn(slot, reason);
   }

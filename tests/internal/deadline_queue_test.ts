@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { DeadlineQueue, graceFor, Limit } from "../../internal/deadline_queue.ts";
 import { fc } from "../support/npm.ts";
@@ -96,6 +96,20 @@ Deno.test("DeadlineQueue expires each entry at its deadline, in order, while oth
     }),
     { numRuns: 500 },
   );
+});
+
+Deno.test("DeadlineQueue expires the others if the expiry of one entry throws", () => {
+  using world = new World();
+  const broken = new Limit(world.now + 10, () => {
+    world.settle(broken);
+    throw new Error("broken");
+  });
+  world.queue.add(broken, world.now);
+  const others = [world.add(10), world.add(20)];
+  assertThrows(() => world.pass(50), Error, "broken");
+  world.pass(50);
+  assertEquals(world.told, others);
+  assertEquals(world.time.holding, 0);
 });
 
 Deno.test("DeadlineQueue extends deadlines by the time of a stall, within bounds", () => {

@@ -6,7 +6,16 @@ import {
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
-import { Pool, PoolClosedError, PoolTimeoutError } from "../../pool/mod.ts";
+import { FakeTime } from "@std/testing/time";
+import {
+  KeyedPool,
+  type KeyedPoolOptions,
+  Pool,
+  PoolClosedError,
+  type PoolOptions,
+  PoolTimeoutError,
+} from "../../pool/mod.ts";
+import { clockOf } from "../support/clocks.ts";
 import { combinations, eachCase, microtasks, Outcome, Scene } from "../support/scene.ts";
 import { ScriptedConnector } from "../support/scripted_connector.ts";
 import { ListenerSpy } from "../support/spies.ts";
@@ -71,6 +80,39 @@ Deno.test("close settles after all waiters that it rejected have been told", asy
   await pool.close();
   assertEquals(order, ["waiter 0", "waiter 1", "waiter 2"]);
 });
+
+const trackingPools = {
+  Pool: (options: PoolOptions) => {
+    const pool = new Pool(() => ({}), options);
+    return { acquire: () => pool.acquire(), close: () => pool.close() };
+  },
+  KeyedPool: (options: PoolOptions) => {
+    const hosts = new KeyedPool((_key: string) => () => ({}), options as KeyedPoolOptions<string>);
+    return { acquire: () => hosts.acquire("a"), close: () => hosts.close() };
+  },
+};
+
+for (const [title, poolOf] of Object.entries(trackingPools)) {
+  Deno.test(`${title}: close in the hook onLeak leaves no timer for the other leases`, async () => {
+    using time = new FakeTime();
+    let closing: Promise<void> | undefined;
+    const pool = poolOf({
+      track: true,
+      leakTimeout: 100,
+      clock: clockOf(() => time.now),
+      hooks: { onLeak: () => void (closing ??= pool.close()) },
+    });
+    const first = await pool.acquire();
+    time.tick(50);
+    const second = await pool.acquire();
+    time.tick(50);
+    assert(closing !== undefined);
+    first.release();
+    second.release();
+    await closing;
+    assertEquals(time.next(), false);
+  });
+}
 
 Deno.test("close of an empty pool settles at once", async () => {
   using scene = sceneOf();

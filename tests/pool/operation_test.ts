@@ -13,6 +13,7 @@ import {
   Pool,
   PoolClosedError,
   PoolExhaustedError,
+  type PoolHooks,
   type PoolOptions,
 } from "../../mod.ts";
 import { Simulation } from "../support/simulation.ts";
@@ -210,6 +211,73 @@ Deno.test("KeyedPool under load: recycle() fails no request, and takes at most o
   assertEquals(after.map((count, key) => count - before[key]!), [0, 3, 0], "of the one key");
   for (const { stop } of loads) await stop();
   await closeNow(simulation, hosts);
+});
+
+/** Two idle resources, of one key if there are keys. */
+const idlePools = {
+  Pool: async (simulation: Simulation, hooks: PoolHooks) => {
+    const pool = new Pool(() => ({}), { maxSize: 2, hooks, clock: simulation.clock });
+    await pool.warm(2);
+    return pool;
+  },
+  KeyedPool: async (simulation: Simulation, hooks: PoolHooks) => {
+    const connect = (_key: string) => () => ({});
+    const hosts = new KeyedPool(connect, { maxSize: 2, hooks, clock: simulation.clock });
+    await hosts.warm("a", 2);
+    return hosts;
+  },
+};
+
+for (const [title, poolOf] of Object.entries(idlePools)) {
+  Deno.test(`${title}.recycle() rejects and leaves no timer if a hook closes the pool in its first step`, async () => {
+    using simulation = new Simulation(1);
+    let closing: Promise<void> | undefined;
+    const pool = await poolOf(simulation, { onRetire: () => void (closing ??= pool.close()) });
+    await assertRejects(() => pool.recycle({ over: 1_000 }), PoolClosedError);
+    await closing;
+    assertEquals(simulation.pending, 0);
+  });
+}
+
+const fullPools = {
+  Pool: (things: Things) =>
+    new Pool(things.connector, { maxSize: 1, clock: things.simulation.clock }),
+  KeyedPool: (things: Things) => {
+    const hosts = new KeyedPool((_key: string) => things.connector, {
+      maxPerKey: 1,
+      clock: things.simulation.clock,
+    });
+    return { ...hosts.at("a"), close: () => hosts.close() };
+  },
+};
+
+for (const [title, poolOf] of Object.entries(fullPools)) {
+  Deno.test(`${title}.recycle() twice at once: both wait for the one replacement of a leased resource`, async () => {
+    using simulation = new Simulation(1);
+    const things = new Things(simulation);
+    const pool = poolOf(things);
+    const acquired = pool.acquire();
+    await simulation.run(10);
+    const recycled = Promise.all([pool.recycle(), pool.recycle()]);
+    await simulation.run(10);
+    (await acquired).release();
+    await simulation.run(10);
+    await recycled;
+    assertEquals([things.opened.length, things.usable], [2, 1]);
+    await closeNow(simulation, pool);
+  });
+}
+
+Deno.test("KeyedPool.recycle() ends with a key that is dropped, and leaves no timer", async () => {
+  using simulation = new Simulation(1);
+  const hosts = await idlePools.KeyedPool(simulation, {});
+  const recycled = hosts.recycle({ over: 1_000 });
+  await simulation.run(1);
+  hosts.clear();
+  await recycled;
+  assertEquals(hosts.stats.keys, 0);
+  await hosts.close();
+  assertEquals(simulation.pending, 0);
 });
 
 Deno.test("Pool: pause() lends nothing and fails no request, and resume() serves all in order", async () => {

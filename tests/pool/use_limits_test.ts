@@ -1,7 +1,10 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import {
+  type CloseOptions,
   type Connector,
   KeyedPool,
+  Lease,
+  type LeaseSlot,
   Pool,
   PoolTimeoutError,
   type Socket,
@@ -68,6 +71,37 @@ for (const [title, poolOf] of Object.entries(pools)) {
     assertEquals(await call.catch((error) => error), "enough");
     later.resolve();
     assertEquals((await told.promise as Error).name, "LeaseReleasedError");
+  });
+}
+
+class StubbornLease extends Lease<object> {
+  override discard(): void {
+    throw new TypeError("no");
+  }
+}
+
+const stubborn = {
+  connect: () => ({}),
+  lease: (slot: LeaseSlot<object>) => new StubbornLease(slot),
+};
+
+const stubbornPools = {
+  Pool: () => new Pool(stubborn, { maxSize: 1 }),
+  KeyedPool: () => {
+    const hosts = new KeyedPool((_key: string) => stubborn, { maxSize: 1 });
+    return { ...hosts.at("a"), close: (options: CloseOptions) => hosts.close(options) };
+  },
+};
+
+for (const [title, poolOf] of Object.entries(stubbornPools)) {
+  Deno.test(`${title}.use: a lease whose discard() throws at the end of the time is the caller's failure, and no other's`, async () => {
+    const pool = poolOf();
+    const never = () => new Promise<never>(() => {});
+    await Promise.all([
+      assertRejects(() => pool.use(never, { deadline: 10 }), TypeError, "no"),
+      assertRejects(() => pool.acquire({ timeout: 20 }), PoolTimeoutError),
+    ]);
+    await pool.close({ force: true });
   });
 }
 

@@ -178,6 +178,18 @@ Deno.test("close ends a warm-up that dials, waits for its turn or waits for the 
   }
 });
 
+Deno.test("a resource that close() finds unused in init() or check() leaves no timer of the refill", async () => {
+  const never = () => new Promise<never>(() => {});
+  for (const methods of [{ init: never }, { check: never }]) {
+    const connector = Object.assign(new ScriptedConnector({}, ["check", "reset"]), methods);
+    using scene = new Scene(connector, { minIdle: 1, keepalive: 10, retry: RETRY });
+    await scene.elapse(20);
+    assertEquals(scene.pool.stats.idle, 0);
+    scene.close({ timeout: 0 });
+    await scene.end();
+  }
+});
+
 interface Loss {
   pool: SocketPool;
   server: EchoServer;
