@@ -50,12 +50,46 @@ export function graceFor(lateness: number): number {
  */
 type QueueState = "waiting" | "grace" | "turning";
 
+/** Entries in the order of their deadlines. */
+class Lane {
+  entries: (Bounded | undefined)[] = [];
+  /** The index of the first entry. */
+  first = 0;
+  /** The deadline of the last entry. */
+  last = -Infinity;
+
+  get head(): Bounded | undefined {
+    return this.entries[this.first];
+  }
+
+  clear(): void {
+    if (this.entries.length > SMALLEST_SWEEP) this.entries = [];
+    else this.entries.length = 0;
+    this.first = 0;
+    this.last = -Infinity;
+  }
+
+  /** Removes the settled entries. */
+  sweep(): void {
+    const { entries } = this;
+    let kept = 0;
+    for (let index = this.first; index < entries.length; index++) {
+      if (!entries[index]!.settled) entries[kept++] = entries[index]!;
+    }
+    entries.length = kept;
+    this.first = 0;
+  }
+}
+
+// One for each common timeout: of waiters, dials, checks, and one more.
+const MOST_LANES = 4;
+
 /**
  * The deadlines of any number of waiters, and of whatever else is bounded, behind one timer.
  *
- * Those that come in the order of their deadlines, as with one common timeout,
- * are in a list; the others are in a binary heap. Settled entries stay until
- * they come to the front, make up half, or nobody waits.
+ * An entry joins the first lane in which its deadline is the last, so that each common timeout
+ * has a lane of its own; what fits in none is in a binary heap. Settled entries stay until they
+ * come to the front, make up half, or nothing is waited for.
  *
  * A busy event loop is not a slow peer: nothing expires before the loop has had
  * a turn after the deadline.
@@ -63,13 +97,11 @@ type QueueState = "waiting" | "grace" | "turning";
 export class DeadlineQueue {
   readonly #timer: SharedTimer;
   readonly #clock: () => number;
+  readonly #lanes: Lane[] = [];
   readonly #heap: Bounded[] = [];
-  #list: (Bounded | undefined)[] = [];
-  /** The index of the first entry of the list. */
-  #first = 0;
-  /** The deadline of its last entry. */
-  #lastOfList = -Infinity;
   #live = 0;
+  /** How many entries there are, settled ones included. */
+  #size = 0;
   #state: QueueState = "waiting";
   #cancelTurn: (() => void) | undefined = undefined;
   #keepsTimer = true;
@@ -84,10 +116,13 @@ export class DeadlineQueue {
   add(waiter: Bounded, deadline: number, now: number): void {
     if (deadline === Infinity) return;
     if (this.#live++ === 0) this.#timer.setRef(true);
-    if (deadline >= this.#lastOfList) {
-      this.#lastOfList = deadline;
-      this.#list.push(waiter);
-    } else this.#pushHeap(waiter);
+    this.#size++;
+    const lane = this.#laneFor(deadline);
+    if (lane === undefined) this.#pushHeap(waiter);
+    else {
+      lane.last = deadline;
+      lane.entries.push(waiter);
+    }
     if (deadline < this.#timer.due && this.#state === "waiting") this.#fireBy(deadline, now);
   }
 
@@ -95,11 +130,14 @@ export class DeadlineQueue {
   drop(waiter: Bounded, deadline: number): void {
     if (deadline === Infinity) return;
     if (--this.#live === 0) return this.#rest();
-    if (this.#list[this.#first] === waiter) {
-      // The usual case. What is left in the list would outlive a collection of young objects.
-      this.#list[this.#first++] = undefined;
+    for (const lane of this.#lanes) {
+      if (lane.head !== waiter) continue;
+      // The usual case. An entry that stayed would outlive a collection of young objects.
+      lane.entries[lane.first++] = undefined;
+      this.#size--;
+      break;
     }
-    if (this.#list.length + this.#heap.length > SMALLEST_SWEEP) this.#sweepIfMostlySettled();
+    if (this.#size > SMALLEST_SWEEP) this.#sweepIfMostlySettled();
   }
 
   /** Forgets all entries, and stops the timer. */
@@ -129,11 +167,17 @@ export class DeadlineQueue {
   }
 
   #empty(): void {
-    if (this.#list.length > SMALLEST_SWEEP) this.#list = [];
-    else this.#list.length = 0;
-    this.#first = 0;
-    this.#lastOfList = -Infinity;
+    for (const lane of this.#lanes) lane.clear();
     this.#heap.length = 0;
+    this.#size = 0;
+  }
+
+  #laneFor(deadline: number): Lane | undefined {
+    for (const lane of this.#lanes) if (deadline >= lane.last) return lane;
+    if (this.#lanes.length === MOST_LANES) return undefined;
+    const lane = new Lane();
+    this.#lanes.push(lane);
+    return lane;
   }
 
   #fireBy(deadline: number, now: number): void {
@@ -176,35 +220,36 @@ export class DeadlineQueue {
 
   /** The unsettled entry that is due first, if it is by this time. */
   #peek(horizon: number): Bounded | undefined {
-    const list = this.#list;
-    while (list[this.#first]?.settled) this.#first++;
     while (this.#heap[0]?.settled) this.#popHeap();
-    const first = list[this.#first];
-    const [top] = this.#heap;
-    const next = first === undefined || (top !== undefined && top.deadline < first.deadline)
-      ? top
-      : first;
+    let [next] = this.#heap;
+    for (const lane of this.#lanes) {
+      while (lane.head?.settled) this.#shift(lane);
+      const { head } = lane;
+      if (head !== undefined && (next === undefined || head.deadline <= next.deadline)) next = head;
+    }
     return next !== undefined && next.deadline <= horizon ? next : undefined;
   }
 
   #remove(next: Bounded): void {
-    if (next === this.#list[this.#first]) this.#first++;
-    else this.#popHeap();
+    const lane = this.#lanes.find(({ head }) => head === next);
+    if (lane === undefined) this.#popHeap();
+    else this.#shift(lane);
+  }
+
+  #shift(lane: Lane): void {
+    lane.first++;
+    this.#size--;
   }
 
   #sweepIfMostlySettled(): void {
-    const list = this.#list;
-    if (2 * this.#live >= list.length + this.#heap.length) return;
-    let kept = 0;
-    for (let index = this.#first; index < list.length; index++) {
-      if (!list[index]!.settled) list[kept++] = list[index]!;
+    if (2 * this.#live >= this.#size) return;
+    for (const lane of this.#lanes) lane.sweep();
+    if (this.#heap.length > 0) {
+      const rest = this.#heap.filter((waiter) => !waiter.settled);
+      this.#heap.length = 0;
+      for (const waiter of rest) this.#pushHeap(waiter);
     }
-    list.length = kept;
-    this.#first = 0;
-    if (this.#heap.length === 0) return;
-    const rest = this.#heap.filter((waiter) => !waiter.settled);
-    this.#heap.length = 0;
-    for (const waiter of rest) this.#pushHeap(waiter);
+    this.#size = this.#lanes.reduce((sum, { entries }) => sum + entries.length, this.#heap.length);
   }
 
   #pushHeap(waiter: Bounded): void {
@@ -223,6 +268,7 @@ export class DeadlineQueue {
   #popHeap(): void {
     const heap = this.#heap;
     const last = heap.pop()!;
+    this.#size--;
     if (heap.length === 0) return;
     let index = 0;
     for (;;) {

@@ -104,7 +104,7 @@ Deno.test("DeadlineQueue expires the others if the expiry of one entry throws", 
     world.settle(broken);
     throw new Error("broken");
   });
-  world.queue.add(broken, world.now);
+  world.queue.add(broken, broken.deadline, world.now);
   const others = [world.add(10), world.add(20)];
   assertThrows(() => world.pass(50), Error, "broken");
   world.pass(50);
