@@ -13,6 +13,10 @@
  * a live page, one limit over many processes, and a kit for authors of connectors
  * are exports of their own: `./telemetry`, `./monitor`, `./cluster`, `./testing`.
  *
+ * [The guide](docs/guide.md) is a tour. [Options](docs/options.md), [errors](docs/errors.md) and
+ * [what happens when](docs/lifecycle.md) are for reference, and
+ * [examples](examples/README.md) are whole programs.
+ *
  * @example
  * ```ts
  * import { Pool, tcp } from "@x/sockpool";
