@@ -220,11 +220,13 @@ export class Allocator<T, L extends Lease<T>>
   // Ends of leases
 
   release(slot: Slot<T>): void {
-    if (slot.state !== "leased") return;
+    const { state } = slot;
+    if (state !== "leased") return;
     const now = this.options.clock.wall();
     this.reporter.released(slot, now);
     if (slot.acquiredAt !== undefined) this.#tracker?.end(slot);
     const reason = this.#reasonForReturned(slot, now);
+    if (slot.state !== "leased") return this.proceed(); // the connector has retired it
     if (reason !== undefined) this.retire(slot, reason, slot.condemned?.detail);
     else if (this.#traits.resets) this.#reset(slot);
     else this.#offer(slot, now, true);
@@ -661,6 +663,7 @@ export class Allocator<T, L extends Lease<T>>
   #readmit(slot: Slot<T>, now: number, isReturned: boolean): void {
     const { waiter } = slot;
     const reason = this.#reasonForReturned(slot, now);
+    if (slot.state !== "preparing") return this.proceed(); // the connector has retired it
     if (reason === undefined) this.#offer(slot, now, isReturned);
     else this.retire(slot, reason, slot.condemned?.detail);
     // If its waiter did not get it, it has no slot now.
@@ -689,7 +692,8 @@ export class Allocator<T, L extends Lease<T>>
     const { maxIdle, minIdle, idleTimeout } = this.options;
     if (slot.waiter !== undefined) this.queue.unassign(slot.waiter); // the pool is paused
     const { size } = this.slots.idle;
-    if (size >= maxIdle) this.retire(slot, "surplus");
+    if (this.#state === "closing") this.retire(slot, "closed"); // by the connector, a moment ago
+    else if (size >= maxIdle) this.retire(slot, "surplus");
     else if (idleTimeout === 0 && size >= minIdle) this.retire(slot, "idle");
     else if (this.isServing && this.#capacity.mustYieldBefore(undefined, slot.openedAt)) {
       this.retire(slot, "replaced");
