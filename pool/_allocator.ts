@@ -37,8 +37,8 @@ import type { RetireReason } from "./stats.ts";
  */
 export type AllocatorState = "open" | "draining" | "closing" | "closed";
 
-/** The promise to await before an idle resource is lent. */
-type Need = { readonly probe: PromiseLike<void> | undefined; readonly isCheckDue: boolean };
+/** What an idle resource needs before it is lent: the end of a probe, or else a check. */
+type Need = { readonly probe: PromiseLike<void> | undefined };
 
 /**
  * Decides which caller gets which resource, and what is opened and closed. Every public
@@ -749,14 +749,14 @@ export class Allocator<T, L extends Lease<T>>
     );
   }
 
-  /** The promise to await before an idle resource is lent, if any. */
+  /** What an idle resource needs before it is lent, if anything. */
   #needOf(slot: Slot<T>, now: number): Need | undefined {
     const isCheckDue = this.#policy.isCheckDue(slot, now);
     const probe = slot.isWatched
       ? this.#idle.probe(slot, true, now - slot.idleSince >= 1)
       : undefined;
     if (slot.state !== "idle") ignoreResult(probe, nothing); // no longer awaited
-    return isCheckDue || probe !== undefined ? { probe, isCheckDue } : undefined;
+    return isCheckDue || probe !== undefined ? { probe } : undefined;
   }
 
   /** Whether an idle resource can be lent without a wait. */
@@ -777,7 +777,7 @@ export class Allocator<T, L extends Lease<T>>
 
   #checkInBackground(slot: Slot<T>): void {
     slot.keepsRest = true;
-    this.#prepare(slot, { probe: undefined, isCheckDue: true }, undefined);
+    this.#prepare(slot, { probe: undefined }, undefined);
   }
 
   /** A check has failed: resources that have been idle as long are checked too, side by side. */
