@@ -37,8 +37,8 @@ import type { RetireReason } from "./stats.ts";
  */
 export type AllocatorState = "open" | "draining" | "closing" | "closed";
 
-/** The promise to await before an idle resource is lent. */
-type Need = { readonly probe: PromiseLike<void> | undefined; readonly isCheckDue: boolean };
+/** What an idle resource needs before it is lent: the end of a probe, or else a check. */
+type Need = { readonly probe: PromiseLike<void> | undefined };
 
 /**
  * Decides which caller gets which resource, and what is opened and closed. Every public
@@ -220,11 +220,13 @@ export class Allocator<T, L extends Lease<T>>
   // Ends of leases
 
   release(slot: Slot<T>): void {
-    if (slot.state !== "leased") return;
+    const { state } = slot;
+    if (state !== "leased") return;
     const now = this.options.clock.wall();
     this.reporter.released(slot, now);
     if (slot.acquiredAt !== undefined) this.#tracker?.end(slot);
     const reason = this.#reasonForReturned(slot, now);
+    if (slot.state !== "leased") return this.proceed(); // the connector has retired it
     if (reason !== undefined) this.retire(slot, reason, slot.condemned?.detail);
     else if (this.#traits.resets) this.#reset(slot);
     else this.#offer(slot, now, true);
@@ -661,6 +663,7 @@ export class Allocator<T, L extends Lease<T>>
   #readmit(slot: Slot<T>, now: number, isReturned: boolean): void {
     const { waiter } = slot;
     const reason = this.#reasonForReturned(slot, now);
+    if (slot.state !== "preparing") return this.proceed(); // the connector has retired it
     if (reason === undefined) this.#offer(slot, now, isReturned);
     else this.retire(slot, reason, slot.condemned?.detail);
     // If its waiter did not get it, it has no slot now.
@@ -689,7 +692,8 @@ export class Allocator<T, L extends Lease<T>>
     const { maxIdle, minIdle, idleTimeout } = this.options;
     if (slot.waiter !== undefined) this.queue.unassign(slot.waiter); // the pool is paused
     const { size } = this.slots.idle;
-    if (size >= maxIdle) this.retire(slot, "surplus");
+    if (this.#state === "closing") this.retire(slot, "closed"); // by the connector, a moment ago
+    else if (size >= maxIdle) this.retire(slot, "surplus");
     else if (idleTimeout === 0 && size >= minIdle) this.retire(slot, "idle");
     else if (this.#capacity.mustYieldBefore(undefined, slot.openedAt) && this.isServing) {
       this.retire(slot, "replaced");
@@ -749,14 +753,14 @@ export class Allocator<T, L extends Lease<T>>
     );
   }
 
-  /** The promise to await before an idle resource is lent, if any. */
+  /** What an idle resource needs before it is lent, if anything. */
   #needOf(slot: Slot<T>, now: number): Need | undefined {
     const isCheckDue = this.#policy.isCheckDue(slot, now);
     const probe = slot.isWatched
       ? this.#idle.probe(slot, true, now - slot.idleSince >= 1)
       : undefined;
     if (slot.state !== "idle") ignoreResult(probe, nothing); // no longer awaited
-    return isCheckDue || probe !== undefined ? { probe, isCheckDue } : undefined;
+    return isCheckDue || probe !== undefined ? { probe } : undefined;
   }
 
   /** Whether an idle resource can be lent without a wait. */
@@ -777,7 +781,7 @@ export class Allocator<T, L extends Lease<T>>
 
   #checkInBackground(slot: Slot<T>): void {
     slot.keepsRest = true;
-    this.#prepare(slot, { probe: undefined, isCheckDue: true }, undefined);
+    this.#prepare(slot, { probe: undefined }, undefined);
   }
 
   /** A check has failed: resources that have been idle as long are checked too, side by side. */

@@ -148,6 +148,47 @@ for (const [title, poolOf] of Object.entries(pools)) {
     await rejected;
   });
 
+  for (const [method, reset] of [["a release", undefined], ["a reset", () => {}]] as const) {
+    Deno.test(`${title}: a resource whose isBroken() closes the pool after ${method} is closed with it`, async () => {
+      const connector = new Losing();
+      let closing: Promise<void> | undefined;
+      const isBroken = (): boolean => {
+        if (connector.isArmed) closing = close({ timeout: Infinity });
+        return connector.isArmed = false;
+      };
+      const methods = { isBroken, ...(reset !== undefined && { reset }) };
+      const { acquire, close } = poolOf(Object.assign(connector, methods), {});
+      const lease = await acquire();
+      connector.isArmed = true;
+      lease.release();
+      await closing;
+      assertEquals(connector.things.map(({ closes }) => closes), [1]);
+    });
+
+    Deno.test(`${title}: a resource that is retired from within isBroken() after ${method} is not lent again`, async () => {
+      const connector = new Losing();
+      const retires: (() => void)[] = [];
+      const { acquire, close } = poolOf({
+        connect: ({ retire }) => {
+          retires.push(() => retire("gone", { now: true }));
+          return connector.connect();
+        },
+        close: (thing) => connector.close(thing),
+        isBroken: () => {
+          retires.shift()?.();
+          return false;
+        },
+        ...(reset !== undefined && { reset }),
+      }, {});
+      (await acquire()).release();
+      const lease = await acquire();
+      assertEquals(connector.things.map(({ closes }) => closes), [1, 0]);
+      lease.release();
+      await close();
+      assertEquals(connector.things.map(({ closes }) => closes), [1, 1]);
+    });
+  }
+
   Deno.test(`${title}: a forced close from within isRetryable() closes leased resources too`, async () => {
     const connector = new Losing();
     const { things } = connector;
