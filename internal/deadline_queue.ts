@@ -131,7 +131,7 @@ export class DeadlineQueue {
     if (deadline === Infinity) return;
     if (--this.#live === 0) return this.#rest();
     for (const lane of this.#lanes) {
-      if (lane.head !== waiter) continue;
+      if (lane.entries[lane.first] !== waiter) continue;
       // The usual case. An entry that stayed would outlive a collection of young objects.
       lane.entries[lane.first++] = undefined;
       this.#size--;
