@@ -30,7 +30,7 @@ export class Renewal<T, L extends Lease<T>> {
   /** Expired idle resources that stay until their replacement is open. */
   #renewing: Set<Slot<T>> | undefined;
   /** What follows when the slot is free. */
-  #onGone: Map<Slot<T>, () => void> | undefined;
+  #onGone: Map<Slot<T>, (() => void)[]> | undefined;
   /** Whether expired idle resources wait for their turn to be replaced. */
   #hasOverdue = false;
 
@@ -58,6 +58,8 @@ export class Renewal<T, L extends Lease<T>> {
   /** Replaces a resource in whatever state. A leased one is closed when it is released. */
   replace(slot: Slot<T>, reason: RetireReason, onDone: (error?: unknown) => void): void {
     if (slot.state === "closing" || slot.state === "gone") return onDone();
+    // It is to be closed at its release already. Another recycle() may be waiting for that, to replace it.
+    if (slot.condemned !== undefined) return onDone();
     const done = () => this.#actions.add(() => onDone());
     const failed = (error: unknown) => this.#actions.add(() => onDone(error));
     const opened = () => {
@@ -69,18 +71,25 @@ export class Renewal<T, L extends Lease<T>> {
     if (refusal === undefined) return;
     // While the server is down nothing is closed for which there would be no replacement.
     if (refusal === "schedule" && lastFailure !== undefined) return failed(lastFailure.error);
-    (this.#onGone ??= new Map()).set(slot, () => {
+    this.whenGone(slot, () => {
       const order = { opened: done, failed };
       if (!this.#pool.isOpen || opener.dialInBackground(order) !== undefined) done();
     });
     this.#condemn(slot, reason);
   }
 
+  /** Calls a function when the slot is free. */
+  whenGone(slot: Slot<T>, then: () => void): void {
+    const all = (this.#onGone ??= new Map()).get(slot);
+    if (all === undefined) this.#onGone.set(slot, [then]);
+    else all.push(then);
+  }
+
   /** A slot is free. */
   gone(slot: Slot<T>): void {
-    const onGone = this.#onGone?.get(slot);
+    const all = this.#onGone?.get(slot);
     this.#onGone?.delete(slot);
-    onGone?.();
+    for (const then of all ?? []) then();
     this.goOn();
   }
 
