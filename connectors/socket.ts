@@ -98,6 +98,8 @@ export interface SocketOptions {
 /** An option's value, or a function that gives it, asked at each dial. */
 export type OptionSource<V> = V | ((context: ConnectorContext) => V | PromiseLike<V>);
 
+// As members of an object type, functions are compared as methods are, and can be undefined.
+
 /**
  * Options of every connector of sockets.
  *
@@ -112,27 +114,29 @@ export interface SocketConnectorOptions<Fresh, S, State> extends SocketOptions {
    * is closed. Its result is the `state` of the socket and of each lease on it. It
    * must read all replies to its requests.
    */
-  init?(conn: Fresh, context: ConnectorContext): State | PromiseLike<State>;
+  init?:
+    | { call(conn: Fresh, context: ConnectorContext): State | PromiseLike<State> }["call"]
+    | undefined;
 
   /**
    * Reads unsolicited bytes: while the socket is idle, or, if bytes are unread, when
    * it is released. Bounded by `checkTimeout`. A throw, or bytes
    * left unread, retire the socket. Without it such bytes do.
    */
-  accept?(conn: S, context: ConnectorContext): unknown;
+  accept?: { call(conn: S, context: ConnectorContext): unknown }["call"] | undefined;
 
   /**
    * Whether an error thrown out of `use` spoils the socket, which is closed then.
    * By default every error does.
    */
-  isFatal?(error: unknown, conn: S): boolean;
+  isFatal?: { call(error: unknown, conn: S): boolean }["call"] | undefined;
 
   /**
    * Whether these bytes, all that came during a lease, only say that the server
    * hangs up without having done anything, such as PostgreSQL's error 57P01. With
    * `retryStale` the request is sent once more then.
    */
-  farewell?(bytes: Uint8Array<ArrayBuffer>): boolean;
+  farewell?: ((bytes: Uint8Array<ArrayBuffer>) => boolean) | undefined;
 }
 
 const DEFAULT_LIMIT = 65_536;

@@ -73,7 +73,7 @@ export interface TlsDialOptions extends TcpDialOptions {
    * part of the dial. A throw, and bytes left unread, which may have been injected,
    * fail the dial.
    */
-  beforeTls?(conn: Socket<Deno.NetAddr>, context: ConnectorContext): unknown;
+  beforeTls?: ((conn: Socket<Deno.NetAddr>, context: ConnectorContext) => unknown) | undefined;
 }
 
 /**

@@ -428,6 +428,11 @@ export class Allocator<T, L extends Lease<T>>
     this.proceed();
   }
 
+  /** Calls a function when the slot is free. */
+  whenGone(slot: Slot<T>, then: () => void): void {
+    this.#renewal.whenGone(slot, then);
+  }
+
   /** Refuses new callers and serves the waiters; `onDrained` is called when there are none left. */
   drain(onDrained: () => void): void {
     this.#state = "draining";

@@ -6,16 +6,22 @@ import type { RetireReason } from "./stats.ts";
 export interface RecyclingPool<T> {
   readonly slots: SlotTable<T>;
   replace(slot: Slot<T>, reason: RetireReason, onDone: (error?: unknown) => void): void;
+  whenGone(slot: Slot<T>, then: () => void): void;
 }
 
 /** Replaces every resource that is open now, one after the other, spread over a time. */
 export class Recycling<T> {
-  /** Resolves when all have been replaced; rejects with the error of the first dial that fails. */
+  /**
+   * Resolves when all have been replaced, and no old one is leased any more; rejects with
+   * the error of the first dial that fails.
+   */
   readonly done: Promise<void>;
   readonly #pool: RecyclingPool<T>;
   readonly #clock: () => number;
   readonly #timer: SharedTimer;
   readonly #old: Set<Slot<T>>;
+  /** Replaced, but perhaps still leased. */
+  readonly #leaving = new Set<Slot<T>>();
   readonly #interval: number;
   #nextAt: number;
   #state: "running" | "over" = "running";
@@ -48,6 +54,7 @@ export class Recycling<T> {
 
   /** Nothing is left to replace. */
   finish(): void {
+    if (this.#state === "over") return;
     this.#end();
     this.#resolve();
   }
@@ -55,8 +62,9 @@ export class Recycling<T> {
   #step(): void {
     if (this.#state === "over") return;
     const slot = this.#next();
-    if (slot === undefined) return this.finish();
+    if (slot === undefined) return this.#awaitReturns();
     this.#old.delete(slot);
+    this.#leaving.add(slot);
     this.#nextAt += this.#interval;
     this.#pool.replace(slot, "recycled", (error) => this.#stepDone(error));
   }
@@ -69,11 +77,20 @@ export class Recycling<T> {
     else this.#step();
   }
 
+  #awaitReturns(): void {
+    if (this.#state === "over") return;
+    for (const slot of this.#leaving) {
+      if (!hasEnded(slot)) return this.#pool.whenGone(slot, () => this.#awaitReturns());
+      this.#leaving.delete(slot);
+    }
+    this.finish();
+  }
+
   /** An idle one if possible, since a leased one is closed only when it is released. */
   #next(): Slot<T> | undefined {
     let first: Slot<T> | undefined;
     for (const slot of this.#old) {
-      if (slot.state === "closing" || slot.state === "gone") this.#old.delete(slot);
+      if (hasEnded(slot)) this.#old.delete(slot);
       else if (slot.state === "idle") return slot;
       else first ??= slot;
     }
@@ -84,4 +101,8 @@ export class Recycling<T> {
     this.#state = "over";
     this.#timer.clear();
   }
+}
+
+function hasEnded({ state }: Slot<unknown>): boolean {
+  return state === "closing" || state === "gone";
 }

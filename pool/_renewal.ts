@@ -32,7 +32,7 @@ export class Renewal<T, L extends Lease<T>> {
   /** What is told when the resource has been replaced: by several calls of `recycle()` at once too. */
   #replacing: Map<Slot<T>, ((error?: unknown) => void)[]> | undefined;
   /** What follows when the slot is free. */
-  #onGone: Map<Slot<T>, () => void> | undefined;
+  #onGone: Map<Slot<T>, (() => void)[]> | undefined;
   /** Whether expired idle resources wait for their turn to be replaced. */
   #hasOverdue = false;
 
@@ -63,6 +63,8 @@ export class Renewal<T, L extends Lease<T>> {
     const replacing = this.#replacing ??= new Map();
     const callbacks = replacing.get(slot);
     if (callbacks !== undefined) return void callbacks.push(onDone);
+    // It is to be closed at its release already. Another recycle() may wait for that, to replace it.
+    if (slot.condemned !== undefined) return onDone();
     replacing.set(slot, [onDone]);
     const end = (error?: unknown) => {
       for (const each of replacing.get(slot)!) this.#actions.add(() => each(error));
@@ -77,18 +79,25 @@ export class Renewal<T, L extends Lease<T>> {
     if (refusal === undefined) return;
     // While the server is down nothing is closed for which there would be no replacement.
     if (refusal === "schedule" && lastFailure !== undefined) return end(lastFailure.error);
-    (this.#onGone ??= new Map()).set(slot, () => {
+    this.whenGone(slot, () => {
       const order = { opened: () => end(), failed: end };
       if (!this.#pool.isOpen || opener.dialInBackground(order) !== undefined) end();
     });
     this.#condemn(slot, reason);
   }
 
+  /** Calls a function when the slot is free. */
+  whenGone(slot: Slot<T>, then: () => void): void {
+    const all = (this.#onGone ??= new Map()).get(slot);
+    if (all === undefined) this.#onGone.set(slot, [then]);
+    else all.push(then);
+  }
+
   /** A slot is free. */
   gone(slot: Slot<T>): void {
-    const onGone = this.#onGone?.get(slot);
+    const all = this.#onGone?.get(slot);
     this.#onGone?.delete(slot);
-    onGone?.();
+    for (const then of all ?? []) then();
     this.goOn();
   }
 

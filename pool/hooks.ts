@@ -84,6 +84,9 @@ export interface ErrorEvent {
   readonly source: ErrorSource;
 }
 
+// As members of an object type, hooks are compared as methods are: those of a `Pool<Socket>` fit a
+// `Pool<unknown>`. A method itself can't be undefined.
+
 /**
  * Functions that a pool calls when something happens. Each is called
  * synchronously, when the state of the pool is in order, so that it may call the
@@ -96,17 +99,17 @@ export interface ErrorEvent {
  */
 export interface PoolHooks<T = unknown> {
   /** A resource has been opened. */
-  onConnect?(event: ConnectEvent<T>): void;
+  onConnect?: { hook(event: ConnectEvent<T>): void }["hook"] | undefined;
   /** A resource has been lent. */
-  onAcquire?(event: AcquireEvent<T>): void;
+  onAcquire?: { hook(event: AcquireEvent<T>): void }["hook"] | undefined;
   /** A lease was released. */
-  onRelease?(event: ReleaseEvent<T>): void;
+  onRelease?: { hook(event: ReleaseEvent<T>): void }["hook"] | undefined;
   /** A resource is about to be closed. */
-  onRetire?(event: RetireEvent<T>): void;
+  onRetire?: { hook(event: RetireEvent<T>): void }["hook"] | undefined;
   /** A call to acquire has failed. */
-  onReject?(event: RejectEvent): void;
+  onReject?: ((event: RejectEvent) => void) | undefined;
   /** A lease is held for too long, or was lost. */
-  onLeak?(event: LeakEvent<T>): void;
+  onLeak?: { hook(event: LeakEvent<T>): void }["hook"] | undefined;
   /** Something has failed that no caller receives otherwise. */
-  onError?(event: ErrorEvent): void;
+  onError?: ((event: ErrorEvent) => void) | undefined;
 }

@@ -235,9 +235,12 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
       clear: (reason) => find()?.core.clear(reason),
       recycle: async (options = {}) => {
         checkRecycleOptions(options);
+        if (this.closed) throw this.#closedError();
         await find()?.core.recycle(options.over ?? 0);
       },
-      pause: () => this.#entryOf(key).core.pause(),
+      pause: () => {
+        if (!this.closed) this.#entryOf(key).core.pause();
+      },
       resume: () => find()?.core.resume(),
       explain: () => find()?.core.explain(),
     };
@@ -373,6 +376,7 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
    */
   async recycle(options: RecycleOptions = {}): Promise<void> {
     checkRecycleOptions(options);
+    if (this.closed) throw this.#closedError();
     const { over = 0 } = options;
     await Promise.all([...this.#entries.values()].map(({ core }) => core.recycle(over)));
   }

@@ -222,7 +222,7 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
    * ones are replaced when they are returned.
    *
    * @param options The time over which the replacements are spread.
-   * @returns A promise that resolves when all have been replaced. It rejects with the connector's own error if a
+   * @returns A promise that resolves when all have been replaced, the leased ones too. It rejects with the connector's own error if a
    * dial fails, and nothing more is replaced then.
    */
   async recycle(options: RecycleOptions = {}): Promise<void> {

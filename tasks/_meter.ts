@@ -1,3 +1,5 @@
+import { ignoreResult } from "../internal/promise_like.ts";
+import { shown } from "../internal/text.ts";
 import { setTimer, type Timer } from "../internal/timer.ts";
 import type { Permit } from "../pool/semaphore.ts";
 import type { PermitSource, RateLimit } from "./options.ts";
@@ -17,6 +19,7 @@ interface MeteredSlots {
 export class Meter {
   readonly #rate: TokenBucket | undefined;
   readonly #permits: PermitSource | undefined;
+  readonly #call: (callback: () => unknown) => void;
   #slots!: MeteredSlots;
   /** Unused permits, and permits of running entries. */
   #spare: Permit[] = [];
@@ -26,9 +29,16 @@ export class Meter {
   #asking = new AbortController();
   #timer: Timer | undefined;
 
-  constructor(rate: RateLimit | undefined, permits: PermitSource | undefined, now: () => number) {
+  /** `call` calls what may fail, and reports its error. */
+  constructor(
+    rate: RateLimit | undefined,
+    permits: PermitSource | undefined,
+    now: () => number,
+    call: (callback: () => unknown) => void,
+  ) {
     this.#rate = rate && new TokenBucket(rate, now);
     this.#permits = permits;
+    this.#call = call;
   }
 
   bind(slots: MeteredSlots): void {
@@ -58,7 +68,8 @@ export class Meter {
 
   /** A started entry has ended. */
   giveBack(): void {
-    this.#used.shift()?.release();
+    const permit = this.#used.shift();
+    if (permit !== undefined) this.#call(() => permit.release());
   }
 
   /** The queue is empty. */
@@ -71,13 +82,13 @@ export class Meter {
       // What is queued before these have been rejected has to ask for itself.
       this.#pending = 0;
     }
-    for (const permit of this.#spare.splice(0)) permit.release();
+    for (const permit of this.#spare.splice(0)) this.#call(() => permit.release());
   }
 
   /** Whether a permit is available without waiting, or none is needed. */
   #hasPermit(): boolean {
     if (this.#permits === undefined || this.#spare.length > 0) return true;
-    const permit = this.#permits.tryAcquire?.();
+    const permit = tryPermit(this.#permits);
     if (permit !== undefined) this.#spare.push(permit);
     return permit !== undefined;
   }
@@ -99,6 +110,9 @@ export class Meter {
     this.#pending++;
     try {
       const permit = await permits.acquire({ signal });
+      if (!isPermit(permit)) {
+        throw new TypeError(`semaphore.acquire() must give a permit: received ${shown(permit)}`);
+      }
       if (!signal.aborted) this.#pending--;
       this.#spare.push(permit);
       this.#slots.dispatch();
@@ -109,6 +123,21 @@ export class Meter {
     }
     if (this.#slots.queue.size === 0) this.rest();
   }
+}
+
+/** A permit without waiting. Where that fails `acquire()` is asked, whose error reaches a task. */
+function tryPermit(permits: PermitSource): Permit | undefined {
+  try {
+    const permit: unknown = permits.tryAcquire?.();
+    if (isPermit(permit)) return permit;
+    ignoreResult(permit, () => {});
+  } catch {
+    // As if there were none.
+  }
+}
+
+function isPermit(value: unknown): value is Permit {
+  return typeof (value as Partial<Permit> | null | undefined)?.release === "function";
 }
 
 /** A rate limit: a bucket of `limit` tokens that gets one back after each part of the interval. */

@@ -79,7 +79,8 @@ export class TaskScheduler implements RunHost, JobHost {
     const now = options.clock === undefined ? monotonicNow : () => options.clock!.now();
     const { rate, semaphore } = options;
     const isMetered = rate !== undefined || semaphore !== undefined;
-    const meter = isMetered ? new Meter(rate, semaphore, now) : undefined;
+    const call = (callback: () => unknown) => this.observer.call(callback);
+    const meter = isMetered ? new Meter(rate, semaphore, now, call) : undefined;
     this.slots = new Slots(options.size, this.#tally, () => this.#changed(), meter);
     this.#outside = { slots: this.slots, parent: undefined };
     this.guard = new ReentrancyGuard(options.nested, this);

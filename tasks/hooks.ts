@@ -34,9 +34,9 @@ export interface StandstillEvent {
  */
 export interface TaskPoolHooks {
   /** A body is about to be called. */
-  onStart?(event: TaskStartEvent): void;
+  onStart?: ((event: TaskStartEvent) => void) | undefined;
   /** A body has ended. A task that is cancelled while it is queued neither starts nor ends. */
-  onEnd?(event: TaskEndEvent): void;
+  onEnd?: ((event: TaskEndEvent) => void) | undefined;
   /** Called once for each standstill; see `nested`. */
-  onStandstill?(event: StandstillEvent): void;
+  onStandstill?: ((event: StandstillEvent) => void) | undefined;
 }

@@ -125,7 +125,7 @@ export class Reader {
   #state: "open" | "ended" | "failed" = "open";
   /** Whether the system may hold more bytes: the last read filled its buffer. */
   mayBeBehind = false;
-  /** Whether a read was aborted, and nothing has come since. */
+  /** Whether a read was aborted, even before it began, and nothing has come since: its reply may still come. */
   isAbandoned = false;
   /** When the last read ended. */
   lastReadAt = performance.now();
@@ -252,15 +252,21 @@ export class Reader {
 
   /** Runs operations one after the other. The wait for the turn can be aborted too. */
   async #inTurn<T>(signal: AbortSignal | undefined, operate: () => Promise<T>): Promise<T> {
-    signal?.throwIfAborted();
     const turn = this.#mutex.enter();
     if (turn !== undefined) {
       await abortable(turn, signal).catch((reason) => {
-        turn.then(() => this.#mutex.leave());
+        turn.then(() => {
+          this.isAbandoned = true;
+          this.#mutex.leave();
+        });
         throw reason;
       });
     }
     try {
+      if (signal?.aborted) {
+        this.isAbandoned = true;
+        throw signal.reason;
+      }
       return await operate();
     } finally {
       this.#mutex.leave();

@@ -10,6 +10,7 @@ import {
 } from "@std/assert";
 import {
   KeyedPool,
+  type KeyView,
   Pool,
   PoolClosedError,
   PoolExhaustedError,
@@ -181,6 +182,60 @@ Deno.test("Pool.recycle() closes nothing while the retry schedule waits", async 
   assertEquals(pool.stats.idle, 3);
   await closeNow(simulation, pool);
 });
+
+for (const kind of ["Pool", "KeyedPool"] as const) {
+  for (const maxSize of [1, 2, 4]) {
+    Deno.test(`${kind} of ${maxSize}: every recycle() resolves when the old resources have been returned and replaced`, async () => {
+      using simulation = new Simulation(1);
+      const things = new Things(simulation);
+      const { clock } = simulation;
+      const [pool, one] = kind === "Pool"
+        ? twice(new Pool(things.connector, { maxSize, clock }))
+        : keyedPool(new KeyedPool((_: string) => things.connector, { maxSize, clock }));
+      const acquired = [1, 2].slice(0, maxSize).map(() => one.acquire());
+      await simulation.run(50);
+      const leases = await Promise.all(acquired);
+      let ended = 0;
+      const recycled = [one.recycle(), pool.recycle({ over: 10 })]
+        .map((done) => done.then(() => ended++));
+      await simulation.run(500);
+      assertEquals(ended, 0, "while an old one is leased");
+      for (const lease of leases) lease.release();
+      await simulation.run(500);
+      assertEquals(ended, 2);
+      await Promise.all(recycled);
+      const old = things.opened.slice(0, leases.length);
+      assertEquals(old.map(({ isClosed }) => isClosed), leases.map(() => true));
+      await closeNow(simulation, pool);
+    });
+  }
+
+  Deno.test(`${kind}: recycle() rejects at the close of a pool with an old lease, and after it`, async () => {
+    const connect = () => ({});
+    const [pool, one] = kind === "Pool"
+      ? twice(new Pool(connect))
+      : keyedPool(new KeyedPool((_: string) => connect));
+    const lease = await one.acquire();
+    const recycled = assertRejects(() => one.recycle(), PoolClosedError);
+    const closed = pool.close();
+    await recycled;
+    lease.release();
+    await closed;
+    await assertRejects(() => pool.recycle(), PoolClosedError);
+    await assertRejects(() => one.recycle(), PoolClosedError);
+    one.pause();
+    one.resume();
+  });
+}
+
+function twice<P>(pool: P): [P, P] {
+  return [pool, pool];
+}
+
+/** A keyed pool, and one key of it. */
+function keyedPool<T>(hosts: KeyedPool<string, T>): [KeyedPool<string, T>, KeyView<T>] {
+  return [hosts, hosts.at("a")];
+}
 
 Deno.test("KeyedPool under load: recycle() fails no request, and takes at most one resource of each key", async () => {
   using simulation = new Simulation(1);

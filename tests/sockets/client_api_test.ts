@@ -312,6 +312,38 @@ Deno.test("a read with a signal that is already aborted rejects and takes no byt
   assertEquals(pool.stats.idle, 1);
 });
 
+for (const [what, read] of Object.entries(reads)) {
+  Deno.test(`a socket is not lent again if its last ${what} had a signal that was already aborted: its reply may still come`, async () => {
+    await using server = EchoServer.listen(mute);
+    await using pool = new Pool(tcp({ port: server.port }), ONE);
+    const conn = await pool.acquire();
+    await conn.writeAll("request\n");
+    const signal = AbortSignal.abort();
+    await assertRejects(() => read(conn as unknown as Socket<Deno.NetAddr>, signal));
+    conn.release();
+    using next = await pool.acquire();
+    assertEquals(next.reused, false);
+  });
+
+  Deno.test(`a socket is not lent again if its last ${what} was aborted while it waited for another read`, async () => {
+    await using server = EchoServer.listen(mute);
+    await using pool = new Pool(tcp({ port: server.port }), ONE);
+    const conn = await pool.acquire();
+    await conn.writeAll("two requests\n");
+    const abort = new AbortController();
+    const first = conn.readUntil("\n");
+    const second = assertRejects(() => read(conn as unknown as Socket<Deno.NetAddr>, abort.signal));
+    abort.abort();
+    await second;
+    await until(() => server.accepts === 1);
+    await server.peers[0]!.write("first\n");
+    assertEquals(textOf(await first), "first\n");
+    conn.release();
+    using next = await pool.acquire();
+    assertEquals(next.reused, false);
+  });
+}
+
 Deno.test("a read that waits for another can be aborted, and the next one follows", async () => {
   await using server = EchoServer.listen();
   using conn = await tcp({ port: server.port }).connect({

@@ -1,8 +1,8 @@
-import { assertEquals, assertLess, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertLess, assertRejects, assertThrows } from "@std/assert";
 import { delay } from "@std/async";
 import { FakeTime } from "@std/testing/time";
 import { cpuUsage } from "node:process";
-import { Semaphore } from "../../pool/semaphore.ts";
+import { type Permit, Semaphore } from "../../pool/semaphore.ts";
 import { TaskPool, type TaskPoolOptions } from "../../tasks/mod.ts";
 import { held, REASON } from "../support/held.ts";
 import { microtasks, Outcome } from "../support/scene.ts";
@@ -189,6 +189,70 @@ Deno.test("semaphore: when acquire() rejects, the next task fails with its error
   await assertRejects(() => pool.map([1], () => 1), Error, REASON.message);
   await pool.join();
   assertEquals(pool.stats.rejected, 1);
+});
+
+const failingReleases: Record<string, () => unknown> = {
+  "throws": () => {
+    throw REASON;
+  },
+  "rejects": () => Promise.reject(REASON),
+};
+
+for (const [what, release] of Object.entries(failingReleases)) {
+  for (const hasTry of [false, true]) {
+    Deno.test(`semaphore: a permit whose release() ${what} stops nothing, and is reported by join() (${hasTry ? "with" : "without"} tryAcquire)`, async () => {
+      const permit = { release } as unknown as Permit;
+      const semaphore = {
+        acquire: () => Promise.resolve(permit),
+        ...hasTry && { tryAcquire: () => permit },
+      };
+      const pool = new TaskPool({ size: 1, semaphore });
+      const all = [
+        ...[1, 2, 3].map((n) => pool.run(() => Promise.resolve(n))),
+        ...pool.submitAll([4, 5], (n) => n).map((handle) => handle.result),
+      ];
+      assertEquals(await Promise.all(all), [1, 2, 3, 4, 5]);
+      assertEquals(await pool.map([6, 7], (n) => n), [6, 7]);
+      const told = await assertRejects(() => pool.join(), AggregateError);
+      assert(told.errors.every((error) => error === REASON));
+      await pool.join();
+    });
+  }
+}
+
+const noPermits: Record<string, () => unknown> = {
+  "null": () => null,
+  "undefined": () => undefined,
+  "an object without release()": () => ({}),
+  "a promise that rejects": () => Promise.reject(REASON),
+};
+
+for (const [what, give] of Object.entries(noPermits)) {
+  Deno.test(`semaphore: one that gives ${what} for a permit fails the task, and stops nothing`, async () => {
+    const semaphore = { acquire: async () => await give(), tryAcquire: give };
+    const pool = new TaskPool({ size: 1, semaphore: semaphore as never });
+    for (const handle of pool.submitAll([1, 2, 3], (n) => n)) {
+      const outcome = await handle.outcome();
+      assertEquals(outcome.status, "rejected");
+    }
+    await pool.join();
+    assertEquals([pool.stats.rejected, pool.isIdle], [3, true]);
+  });
+}
+
+Deno.test("semaphore: a tryAcquire() that throws counts as no permit", async () => {
+  const semaphore = new Semaphore(1);
+  const source = {
+    acquire: (options: { signal: AbortSignal }) => semaphore.acquire(options),
+    tryAcquire: () => {
+      throw REASON;
+    },
+  };
+  const pool = new TaskPool({ size: 2, semaphore: source });
+  assertEquals(pool.trySubmit(() => 1), undefined);
+  assertEquals(await pool.map([1, 2, 3], (n) => n), [1, 2, 3]);
+  await pool.join();
+  assertEquals(semaphore.available, 1);
 });
 
 Deno.test("priority: the cost of a task does not grow with the number of different priorities", async () => {
