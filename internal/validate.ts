@@ -133,7 +133,7 @@ export function checkOptions(
   required: readonly string[] = [],
   prefix = "",
 ): void {
-  if (typeof options !== "object" || options === null) {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
     throw new TypeError(message(subject, prefix.slice(0, -1) || "options", "an object", options));
   }
   for (const name of Object.keys(options)) {

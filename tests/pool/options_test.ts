@@ -53,6 +53,7 @@ const NOT_OBJECTS: readonly Bad[] = [
   [3, TypeError, "3"],
   ["x", TypeError, '"x"'],
   [null, TypeError, "null"],
+  [[], TypeError, "Array"],
 ];
 const NOT_SIGNALS: readonly Bad[] = [
   [3, TypeError, "3"],
