@@ -381,7 +381,7 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
     await Promise.all([...this.#entries.values()].map(({ core }) => core.recycle(over)));
   }
 
-  /** Lends nothing of any key from now on. Callers wait within their timeouts; leases go on. */
+  /** Lends nothing of any key from now on. Callers wait within their timeouts, `warm()` and `ready()` too; leases go on. */
   pause(): void {
     if (this.closed) return;
     this.#state = "paused";

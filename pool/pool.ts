@@ -230,7 +230,7 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
     await this.#core.recycle(options.over ?? 0);
   }
 
-  /** Lends nothing from now on. Callers wait within their timeouts; leases go on. */
+  /** Lends nothing from now on. Callers wait within their timeouts, `warm()` and `ready()` too; leases go on. */
   pause(): void {
     this.#core.pause();
   }
