@@ -111,8 +111,7 @@ export class DeadlineQueue {
     this.#timer = new SharedTimer(clock, (due) => this.#fire(due), true);
   }
 
-  // Entries are of many classes, in which it would take long to look up what is given here.
-
+  /** The deadline is given, as are those of `drop()`: entries are of many classes, in which to look it up takes long. */
   add(waiter: Bounded, deadline: number, now: number): void {
     if (deadline === Infinity) return;
     if (this.#live++ === 0) this.#timer.setRef(true);
