@@ -66,6 +66,8 @@ export class TaskScheduler implements RunHost, JobHost {
   readonly #jobs = new Jobs<Job>((ref) => this.#forget(ref));
   /** The slots of the tasks that have nested work in them, with `nested: "inline"`. */
   readonly #inner = new Map<Slots, SlotHolder>();
+  /** Aborted by a cancel while `submitAll` takes its items. */
+  readonly #intakes = new Set<AbortController>();
   readonly #aborts = new SignalRegistry<Stoppable>((each, reason) => each.cancel(reason));
   readonly #everything: Stoppable = { cancel: (reason) => this.stopAll(reason) };
   #joiners: Joiner[] = [];
@@ -113,18 +115,42 @@ export class TaskScheduler implements RunHost, JobHost {
   }
 
   submitAll<T, R, A, C>(
-    items: readonly T[],
+    items: Iterable<T>,
     task: ItemTask<T, R>,
     options: MapOptions<R, A, C> | undefined,
   ): TaskRun<A>[] {
     const admission = this.admission();
-    this.#refuseMore(items.length, admission);
-    const report = options?.progress;
-    const progress = report && new ProgressCount(this.observer, report, items);
-    return items.map((item, index) => {
+    const { taken, stop } = this.#takeAll(items, options?.signal);
+    this.#refuseMore(taken.length, admission);
+    const { progress: report } = options ?? {};
+    const progress = report && new ProgressCount(this.observer, report, taken);
+    const own = stop === undefined ? options : { ...options, signal: stop };
+    return taken.map((item, index) => {
       const single = (context: TaskContext) => task(item, index, context);
-      return this.#submit(single, options, { progress, index }, admission);
+      return this.#submit(single, own, { progress, index }, admission);
     });
+  }
+
+  /** Takes all items, or those until the input cancels or closes the pool, or aborts a signal of the call. */
+  #takeAll<T>(
+    items: Iterable<T>,
+    signal: AbortSignal | undefined,
+  ): { taken: T[]; stop: AbortSignal | undefined } {
+    const taken: T[] = [];
+    const cancelled = new AbortController();
+    const signals = [cancelled.signal, signal, this.#options.signal].filter((each) =>
+      each?.aborted === false
+    );
+    this.#intakes.add(cancelled);
+    try {
+      for (const item of items) {
+        taken.push(item);
+        if (this.isClosed || signals.some((each) => each!.aborted)) break;
+      }
+      return { taken, stop: cancelled.signal.aborted ? cancelled.signal : undefined };
+    } finally {
+      this.#intakes.delete(cancelled);
+    }
   }
 
   #submit<R, A, C>(
@@ -239,6 +265,7 @@ export class TaskScheduler implements RunHost, JobHost {
     for (const run of runs) cancellation.cancelRun(run, reason);
     if (handles === undefined) {
       for (const job of this.#jobs.all) cancellation.cancelJob(job, reason);
+      this.#cancelIntakes(reason);
     }
     return cancellation.finish();
   }
@@ -247,6 +274,11 @@ export class TaskScheduler implements RunHost, JobHost {
   stopAll(reason: unknown): void {
     for (const run of this.#runs()) run.cancel(reason);
     for (const job of this.#jobs.all) job.cancel(reason);
+    this.#cancelIntakes(reason);
+  }
+
+  #cancelIntakes(reason: unknown): void {
+    for (const cancelled of this.#intakes) cancelled.abort(reason);
   }
 
   /**

@@ -233,7 +233,8 @@ export class TaskPool implements AsyncDisposable {
   /**
    * Queues a task for each item, or none of them.
    *
-   * @param items What is worked on; all are taken at once.
+   * @param items What is worked on; all are taken at once. One that cancels the pool, or aborts the
+   * signal, while it is taken ends there, and what it has given is cancelled.
    * @throws {TaskQueueFullError} If that would make more than `maxQueued` tasks queued.
    */
   submitAll<T, R, A = R, C = unknown>(
@@ -242,7 +243,7 @@ export class TaskPool implements AsyncDisposable {
     options?: MapOptions<R, A, C>,
   ): TaskHandle<A>[] {
     checkMapCall(task, options, "submit tasks");
-    return this.#scheduler.submitAll([...items], task, options);
+    return this.#scheduler.submitAll(items, task, options);
   }
 
   /**

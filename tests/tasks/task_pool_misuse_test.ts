@@ -1,6 +1,13 @@
-import { assert, assertEquals, assertLess, assertRejects, assertStrictEquals } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertLess,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
 import { delay } from "@std/async";
-import { TaskPool } from "../../tasks/mod.ts";
+import { TaskPool, TaskPoolClosedError } from "../../tasks/mod.ts";
 import { REASON } from "../support/held.ts";
 import { microtasks } from "../support/scene.ts";
 import { Numbers } from "../support/inputs.ts";
@@ -44,6 +51,72 @@ for (const how of ["its signal", "cancel()", "return()"] as const) {
     });
   }
 }
+
+for (const how of ["its signal", "cancel()", "the pool's signal"] as const) {
+  Deno.test(`an input that ends its own submitAll() by ${how} while it is taken is closed, and no body is called`, async () => {
+    const [own, whole] = [new AbortController(), new AbortController()];
+    const pool = new TaskPool({ size: 2, signal: whole.signal });
+    const bodies: number[] = [];
+    let closed = 0;
+    const stop = {
+      "its signal": () => own.abort(REASON),
+      "cancel()": () => void pool.cancel(REASON),
+      "the pool's signal": () => whole.abort(REASON),
+    }[how];
+    function* input() {
+      try {
+        yield 1;
+        stop();
+        for (let n = 2;; n++) yield n; // it never ends by itself
+      } finally {
+        closed++;
+      }
+    }
+    const handles = pool.submitAll(input(), (n) => void bodies.push(n), { signal: own.signal });
+    for (const { result } of handles) assertStrictEquals(await assertRejects(() => result), REASON);
+    assertEquals([handles.length, bodies, closed], [2, [], 1]);
+    await pool.join();
+  });
+}
+
+Deno.test("an input that closes the pool of its own submitAll() is closed, and the call is refused", async () => {
+  const pool = new TaskPool(2);
+  let closed = 0;
+  function* input() {
+    try {
+      yield 1;
+      pool.close();
+      for (let n = 2;; n++) yield n;
+    } finally {
+      closed++;
+    }
+  }
+  assertThrows(() => pool.submitAll(input(), () => {}), TaskPoolClosedError);
+  assertEquals(closed, 1);
+  await pool.close();
+});
+
+Deno.test("submitAll() inside the input of another is cancelled with it, and work submitted there before too", async () => {
+  const pool = new TaskPool(1);
+  const bodies: string[] = [];
+  const body = (name: string) => void bodies.push(name);
+  const inner: Promise<unknown>[] = [];
+  function* input() {
+    yield "a";
+    inner.push(...pool.submitAll(["b", "c"], body).map(({ result }) => result));
+    yield "d";
+    pool.cancel(REASON);
+    yield "e";
+  }
+  const outer = pool.submitAll(input(), body).map(({ result }) => result);
+  for (const result of [...inner, ...outer]) {
+    assertStrictEquals(await assertRejects(() => result), REASON);
+  }
+  const later = pool.submitAll(["f"], body).map(({ result }) => result);
+  await Promise.all(later);
+  assertEquals([outer.length, bodies], [3, ["f"]]);
+  await pool.join();
+});
 
 Deno.test("a stalled ReadableStream is cancelled on break while a read is pending", async () => {
   const pool = new TaskPool(2);
