@@ -107,7 +107,7 @@ async function negotiateHttp(proxy: TestProxy, conn: Deno.Conn): Promise<Target 
   let head = "";
   while (!head.endsWith("\r\n\r\n")) head += decoder.decode(await exactly(conn, 1));
   const login = /^proxy-authorization: basic (.*)$/im.exec(head)?.[1];
-  if (login !== undefined) proxy.logins.push(atob(login.trim()));
+  if (login !== undefined) proxy.logins.push(decoder.decode(Uint8Array.fromBase64(login.trim())));
   const isAllowed = proxy.login === undefined || proxy.logins.at(-1) === proxy.login;
   const [, hostname, port] = /^CONNECT (.*):(\d+) HTTP/.exec(head) ?? [];
   const status = !isAllowed ? "407 Login" : hostname === "refused.test" ? "502 Bad" : "200 OK";
