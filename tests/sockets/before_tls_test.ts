@@ -168,7 +168,7 @@ Deno.test("an unused permit to dial is free for other dials", async () => {
   (await connector.connect({ signal, retire })).close();
 });
 
-Deno.test("a permit to dial is refused while maxLingering dials linger", async () => {
+Deno.test("a permit to dial is refused while maxLingering dials linger, also to those that wait for one", async () => {
   await using server = EchoServer.listen(mute);
   const connector = tls({ ...options, port: server.port, maxLingering: 1 });
   const closed = new AbortController();
@@ -178,8 +178,14 @@ Deno.test("a permit to dial is refused while maxLingering dials linger", async (
     await connector.connect({ signal: abort.signal, closed: closed.signal, retire })
   );
   await until(() => (server.peers[0]?.received ?? 0) > 0);
+  const waiting = assertRejects(
+    async () => await connector.admit!({ signal }),
+    Deno.errors.Busy,
+    "1 TLS",
+  );
   abort.abort();
   await dial;
+  await waiting;
   await assertRejects(async () => await connector.admit!({ signal }), Deno.errors.Busy, "1 TLS");
   server.hangUp();
   await until(() => connector.lingering!() === 0);
