@@ -75,8 +75,8 @@ function listen(
   sockets: Set<NodeSocket>,
   injected = "",
 ): Promise<{ port: number; close(): void }> {
-  const answer = (socket: NodeSocket, bytes: Uint8Array) => {
-    const command = decoder.decode(bytes).trimEnd();
+  const answer = (socket: NodeSocket, bytes: string | Uint8Array) => {
+    const command = String(bytes).trimEnd();
     if (command.startsWith("EHLO")) socket.write("250-mail.example.com\r\n250 STARTTLS\r\n");
     if (command === "NOOP") socket.write("250 2.0.0 Ok\r\n");
     if (command !== "STARTTLS") return;

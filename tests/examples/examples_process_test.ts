@@ -324,9 +324,9 @@ async function listenSmtp(commands: string[]) {
   const sockets: Socket[] = [];
   const server = createServer((plain) => {
     sockets.push(plain);
-    const answer = (socket: Socket, bytes: Uint8Array) => {
+    const answer = (socket: Socket, bytes: string | Uint8Array) => {
       const isSecure = socket !== plain;
-      const command = decoder.decode(bytes).trimEnd();
+      const command = String(bytes).trimEnd();
       commands.push(`${isSecure ? "encrypted" : "plain"} ${command.split(" ")[0]}`);
       if (command === "STARTTLS") {
         socket.write("220 go ahead\r\n");
