@@ -115,9 +115,9 @@ async function connectByHttp(
   let status = await readStatus(channel);
   while (status.startsWith("1")) status = await readStatus(channel); // "100 Continue": not yet the answer
   if (status.startsWith("2")) return;
-  if (status === "407") {
+  if (status === "407" || status === "401") { // tinyproxy's answer to a wrong login is 401
     const text = user === undefined ? "demands a login" : "refused the login";
-    throw new Deno.errors.PermissionDenied(`The proxy ${text} with status 407`);
+    throw new Deno.errors.PermissionDenied(`The proxy ${text} with status ${status}`);
   }
   const ErrorType = status === "403" ? Deno.errors.PermissionDenied : Deno.errors.ConnectionRefused;
   throw new ErrorType(`The proxy refused the connection with status ${status}`);

@@ -228,6 +228,7 @@ const failures: [
     "refused the login with status 407",
   ],
   ["refuses with 407", "http://", status("407 No"), notAllowed, "demands a login with status 407"],
+  ["refuses with 401", "http://jo:hunter2@", status("401 No"), notAllowed, "refused the login"],
   ["refuses with 404", "http://jo:hunter2@", status("404 No"), refused, "status 404"],
   ["refuses with 502", "http://jo:hunter2@", status("502 Bad Gateway"), refused, "status 502"],
   ["has a status of four digits", "http://", status("2000 OK"), invalid, "not speak HTTP"],
