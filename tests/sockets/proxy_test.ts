@@ -218,6 +218,16 @@ const failures: [
     "not speak SOCKS5",
   ],
   ["speaks SSH", "socks5://", ["SSH-2.0-none\r\n\r\n"], invalid, "not speak SOCKS5"],
+  [
+    "answers the login by another version",
+    "socks5://jo:hunter2@",
+    [
+      BY_PASSWORD,
+      "\x05\x00",
+    ],
+    invalid,
+    "not speak SOCKS5",
+  ],
   ["speaks SOCKS4", "socks5://", ["\x00\x5a\x00\x00\x00\x00\x00\x00"], invalid, "not speak SOCKS5"],
   ["refuses with 403", "http://jo:hunter2@", status("403 Forbidden"), notAllowed, "status 403"],
   [
@@ -286,6 +296,7 @@ const answers: [what: string, url: string, answers: Answer[]][] = [
   ["a name", "socks5://", [HELLO, "\x05\x00\x00\x03\x04name\x00\x50"]],
   ["no name", "socks5://", [HELLO, "\x05\x00\x00\x03\x00\x00\x50"]],
   ["200", "http://", ["HTTP/1.1 200 OK\r\nVia: test\r\n\r\n"]],
+  ["201", "http://", ["HTTP/1.1 201 Created\r\n\r\n"]],
   ["200 without a reason", "http://", ["HTTP/1.1 200\r\n\r\n"]],
   ["200 of HTTP/1.0", "http://", ["HTTP/1.0 200 Connection established\r\n\r\n"]],
   ["200 with a length", "http://", ["HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n"]],
@@ -351,6 +362,15 @@ for (const [scheme, start] of Object.entries(kinds)) {
   }
 }
 
+Deno.test("a SOCKS5 proxy that demands no login is sent none", async () => {
+  await using server = EchoServer.listen();
+  await using proxy = TestProxy.socks();
+  const through = `socks5://${LOGIN}@127.0.0.1:${proxy.port}`;
+  await using pool = new Pool(tcp({ port: server.port, proxy: through }));
+  assertEquals(await pool.use((conn) => roundTrip(conn, "ping")), "ping");
+  assertEquals(proxy.logins, []);
+});
+
 Deno.test("a host name that can't be sent to a proxy fails the dial for good, with an error that shows it", async () => {
   await using server = EchoServer.listen(scripted([HELLO]));
   for (
@@ -387,6 +407,22 @@ Deno.test("a function for `proxy` that gives no proxy fails the dial: nothing go
     assert(!Deno.inspect(error).includes("hunter2"));
   }
   assertEquals(server.accepts, 0);
+});
+
+Deno.test("the place of a connector names its proxy, whose port is 1080 or 80 if it is not given", () => {
+  for (
+    const [proxy, through] of [
+      ["socks5://host", "socks5://host:1080"],
+      ["http://jo:hunter2@host", "http://host:80"],
+      ["http://host:80/", "http://host:80"],
+      ["socks5://host:21", "socks5://host:21"],
+      ["socks5://jo:hunter2@[::1]:99", "socks5://[::1]:99"],
+      [() => "socks5://host", "*"],
+    ] as const
+  ) {
+    assertEquals(tcp({ port: 5, proxy }).place, `tcp://127.0.0.1:5 through ${through}`);
+    assertEquals(tls({ port: 5, proxy }).place, `tls://127.0.0.1:5 through ${through}`);
+  }
 });
 
 Deno.test("tcp() and tls() refuse an invalid proxy, and the error does not show it", () => {
