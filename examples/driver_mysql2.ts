@@ -32,16 +32,19 @@ export async function mysqlConnector(url: URL): Promise<Connector<Connection>> {
     // The login. If it fails or takes too long, the pool closes the connection.
     init: (connection) => connection.promise().connect(),
     async close(connection, reason) {
-      if (reason === "init") return connection.destroy(); // a goodbye would wait for the dial
-      const hasHung = setTimeout(() => connection.destroy(), 1_000); // a server that hangs does not answer
+      const socket = sockets.get(connection)!;
+      // A goodbye would wait for the dial, or for the query in which a deadline has ended the body.
+      if (reason === "init" || reason === "discarded") return void socket.destroy();
+      const hasHung = setTimeout(() => socket.destroy(), 1_000); // a server that hangs does not answer
       await connection.promise().end().finally(() => clearTimeout(hasHung));
+      socket.destroySoon(); // the driver would wait for the server's end
     },
     // For connections that were idle for half a second or longer: finds half-open ones.
     check: (connection) => connection.promise().ping().then(() => true),
     // An open transaction does not reach the next borrower.
     reset: (connection) => connection.promise().rollback(),
-    // A statement that fails does not harm the session; the driver marks the errors that do.
-    isFatal: (error) => (error as { sqlState?: string; fatal?: boolean } | null)?.fatal !== false,
+    // A statement that fails does not harm the session: the server has answered it, with an SQLSTATE.
+    isFatal: (error) => (error as { sqlState?: string } | null)?.sqlState === undefined,
     // A wrong password is final.
     isRetryable: (error) => (error as { errno?: number } | null)?.errno !== 1045,
     watch: (connection) => void sockets.get(connection)?.unref(), // an idle one does not keep the process alive

@@ -276,6 +276,7 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
       const answer = ask();
       if (!isPromiseLike(answer)) return Boolean(answer);
       ignoreResult(answer, (error) => this.#allocator.failed(error, source));
+      this.#allocator.failed(new TypeError(`${source}() must not be asynchronous`), source);
     } catch (error) {
       this.#allocator.failed(error, source);
     }

@@ -75,7 +75,7 @@ export interface ProbeOptions {
  *
  * A connector may throw, reject, hang or answer late in any of its methods: it
  * costs its caller a clear error, and the pool no slot. Which methods it has is
- * looked at when the pool is made.
+ * looked up when the pool is made and before each dial.
  *
  * @typeParam T The type of the resource.
  * @typeParam L The type of the lease.

@@ -187,9 +187,9 @@ function fail(span: Span, error: unknown): void {
   span.setStatus({ code: ERROR, message: type });
 }
 
-/** `tcp://10.0.0.5:6379` by the conventions' names. */
+/** `tcp://10.0.0.5:6379` by the conventions' names, without the proxy on the way. */
 function addressOf(place: string | undefined): Attributes {
-  const [, address, port] = /^\w+:\/\/(.+):(\d+)$/.exec(place ?? "") ?? [];
+  const [, address, port] = /^\w+:\/\/(.+?):(\d+)(?: through \S+)?$/.exec(place ?? "") ?? [];
   if (address === undefined) return {};
   return { "server.address": address, "server.port": Number(port) };
 }

@@ -158,7 +158,7 @@ export class Endpoint {
   /** Whether a dial with this error may be retried at this endpoint. */
   isRetryable(error: unknown): boolean {
     const { connector } = this;
-    return ask(() => connector.isRetryable?.(error) ?? true, { onThrow: false, onPromise: true });
+    return ask(() => connector.isRetryable?.(error) ?? true, { onThrow: false, onPromise: false });
   }
 
   /** Whether a resource can't be used any more, as far as the connector knows. */

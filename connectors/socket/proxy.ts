@@ -1,4 +1,4 @@
-import type { Rule } from "../../internal/validate.ts";
+import { type Rule, shown } from "../../internal/validate.ts";
 
 /** The part of a socket that a proxy handshake uses. */
 export interface ByteChannel {
@@ -24,12 +24,11 @@ const decoder = new TextDecoder();
 
 const DEMAND = '"socks5://[user:password@]host:port" or "http://[user:password@]host:port"';
 
-/** The URL of a proxy. A refused value is not shown, since it may hold a password. */
+/** The URL of a proxy. A refused string is not shown, since it may hold a password. */
 export const proxyUrl: Rule = (value, name, subject) => {
   if (parseProxy(value) !== undefined) return;
-  throw new TypeError(
-    `Cannot ${subject} as '${name}' must be ${DEMAND}: received a ${typeof value}`,
-  );
+  const received = typeof value === "string" ? "another string" : shown(value);
+  throw new TypeError(`Cannot ${subject} as '${name}' must be ${DEMAND}: received ${received}`);
 };
 
 /** Parses the URL of a proxy; undefined if it is invalid. */
@@ -41,7 +40,8 @@ export function parseProxy(value: unknown): Proxy | undefined {
   if (scheme === undefined || url === null || url.hostname === "") return undefined;
   if (url.pathname !== "/" || url.search !== "" || url.hash !== "") return undefined;
   try {
-    const user = url.username === "" ? undefined : decodeURIComponent(url.username);
+    const hasLogin = url.username !== "" || url.password !== ""; // a password alone may be a token
+    const user = hasLogin ? decodeURIComponent(url.username) : undefined;
     const password = decodeURIComponent(url.password);
     if (scheme === "socks5" && !(fits(user ?? "-") && fits(password))) return undefined;
     const port = url.port === "" ? portIn(rest!) ?? DEFAULT_PORTS[scheme]! : Number(url.port);
@@ -69,8 +69,33 @@ export async function traverse(
   hostname: string,
   port: number,
 ): Promise<void> {
-  if (proxy.scheme === "http") await connectByHttp(channel, proxy, hostname, port);
-  else await connectBySocks(channel, proxy, hostname, port);
+  try {
+    if (proxy.scheme === "http") await connectByHttp(channel, proxy, hostname, port);
+    else await connectBySocks(channel, proxy, hostname, port);
+  } catch (error) {
+    throw proxyError(error);
+  }
+}
+
+/** What a failed read says about the proxy; other errors stay as they are. */
+function proxyError(error: unknown): unknown {
+  if (error instanceof Deno.errors.UnexpectedEof) {
+    const text = "The proxy hung up before it had answered";
+    return new Deno.errors.UnexpectedEof(text, { cause: error });
+  }
+  if (error instanceof RangeError) {
+    const text = `The proxy's answer has no end within ${LONGEST_HEAD_BYTES} bytes`;
+    return new Deno.errors.InvalidData(text, { cause: error });
+  }
+  return error;
+}
+
+function unsendable(hostname: string, demand: string): TypeError {
+  return new TypeError(
+    `Cannot dial as 'hostname' must be ${demand} to be sent to the proxy: received ${
+      shown(hostname)
+    }`,
+  );
 }
 
 async function connectByHttp(
@@ -80,22 +105,32 @@ async function connectByHttp(
   port: number,
 ): Promise<void> {
   const host = `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
-  if (!/^[\x21-\x7e]+$/.test(host)) throw new TypeError("The host name can't be sent to the proxy");
+  if (!/^[\x21-\x7e]+$/.test(host)) throw unsendable(hostname, "printable ASCII");
   const lines = [`CONNECT ${host} HTTP/1.1`, `Host: ${host}`];
   if (user !== undefined) {
     const credentials = encoder.encode(`${user}:${password}`).toBase64();
     lines.push(`Proxy-Authorization: Basic ${credentials}`);
   }
   await channel.writeAll(encoder.encode(`${lines.join("\r\n")}\r\n\r\n`));
+  let status = await readStatus(channel);
+  while (status.startsWith("1")) status = await readStatus(channel); // "100 Continue": not yet the answer
+  if (status.startsWith("2")) return;
+  if (status === "407" || status === "401") { // tinyproxy's answer to a wrong login is 401
+    const text = user === undefined ? "demands a login" : "refused the login";
+    throw new Deno.errors.PermissionDenied(`The proxy ${text} with status ${status}`);
+  }
+  const ErrorType = status === "403" ? Deno.errors.PermissionDenied : Deno.errors.ConnectionRefused;
+  throw new ErrorType(`The proxy refused the connection with status ${status}`);
+}
+
+/** Reads the head of a response. */
+async function readStatus(channel: ByteChannel): Promise<string> {
   const head = decoder.decode(
     await channel.readUntil(encoder.encode("\r\n\r\n"), LONGEST_HEAD_BYTES),
   );
-  const [, status] = /^HTTP\/1\.[01] (\d{3})/.exec(head) ?? [];
+  const [, status] = /^HTTP\/1\.[01] (\d{3})(?= |\r)/.exec(head) ?? [];
   if (status === undefined) throw new Deno.errors.InvalidData("The proxy does not speak HTTP");
-  if (status.startsWith("2")) return;
-  const text = `The proxy refused the connection with status ${status}`;
-  const isFinal = status === "403" || status === "407";
-  throw isFinal ? new Deno.errors.PermissionDenied(text) : new Deno.errors.ConnectionRefused(text);
+  return status;
 }
 
 const SOCKS_VERSION = 5;
@@ -105,7 +140,7 @@ const BY_PASSWORD = 2;
 const CONNECT = 1;
 const DOMAIN_NAME = 3;
 
-/** The length of an address by its type; the length of a name is its first byte. */
+/** The length of an address by its type; that of a name is its first byte. */
 const ADDRESS_BYTES: Readonly<Record<number, number>> = { 1: 4, 4: 16 };
 
 const REFUSALS: Readonly<Record<number, string>> = {
@@ -128,7 +163,7 @@ async function connectBySocks(
 ): Promise<void> {
   await logIn(channel, proxy);
   const name = encoder.encode(hostname);
-  if (name.length > 255) throw new TypeError("The host name can't be sent to the proxy");
+  if (name.length > 255) throw unsendable(hostname, "at most 255 bytes");
   const request = [
     SOCKS_VERSION,
     CONNECT,
@@ -143,8 +178,10 @@ async function connectBySocks(
   const [version, reply, , type] = await channel.readExactly(4);
   checkVersion(version, SOCKS_VERSION);
   if (reply !== 0) throw refusal(reply!);
-  const length = ADDRESS_BYTES[type!] ?? (await channel.readExactly(1))[0]!;
-  await channel.readExactly(length + 2);
+  const length = type === DOMAIN_NAME
+    ? (await channel.readExactly(1))[0]!
+    : ADDRESS_BYTES[type!] ?? notSocks();
+  await channel.readExactly(length + 2); // the port is part of it
 }
 
 /** Negotiates a login method (RFC 1928), and logs in if the proxy requires it (RFC 1929). */
@@ -155,7 +192,8 @@ async function logIn(channel: ByteChannel, { user, password }: Proxy): Promise<v
   checkVersion(version, SOCKS_VERSION);
   if (method === NO_LOGIN) return;
   if (method !== BY_PASSWORD || user === undefined) {
-    throw new Deno.errors.PermissionDenied("The proxy demands a login");
+    const text = user === undefined ? "demands a login" : "accepts no login by password";
+    throw new Deno.errors.PermissionDenied(`The proxy ${text}`);
   }
   const [name, secret] = [encoder.encode(user), encoder.encode(password)];
   const login = [LOGIN_VERSION, name.length, ...name, secret.length, ...secret];
@@ -166,7 +204,11 @@ async function logIn(channel: ByteChannel, { user, password }: Proxy): Promise<v
 }
 
 function checkVersion(version: number | undefined, expected: number): void {
-  if (version !== expected) throw new Deno.errors.InvalidData("The proxy does not speak SOCKS5");
+  if (version !== expected) notSocks();
+}
+
+function notSocks(): never {
+  throw new Deno.errors.InvalidData("The proxy does not speak SOCKS5");
 }
 
 function refusal(reply: number): Error {

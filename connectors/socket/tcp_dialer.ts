@@ -30,13 +30,16 @@ export function placeOf(scheme: string, { hostname = "127.0.0.1", port, proxy }:
   return through === undefined ? place : `${place} through ${proxyName(through)}`;
 }
 
-/** The place in errors until a dial has called the functions for host and port. */
+/** The place in errors until a dial has called the functions for host, port and proxy. */
 export function staticPlace(
   scheme: string,
-  { hostname = "127.0.0.1", port }: { hostname?: unknown; port: unknown },
+  { hostname = "127.0.0.1", port, proxy }: { hostname?: unknown; port: unknown; proxy?: unknown },
 ): string {
   const text = (option: unknown) => typeof option === "function" ? "*" : String(option);
-  return nameOf(scheme, text(hostname), text(port));
+  const place = nameOf(scheme, text(hostname), text(port));
+  if (proxy === undefined) return place;
+  const through = parseProxy(proxy);
+  return `${place} through ${through === undefined ? "*" : proxyName(through)}`;
 }
 
 /**

@@ -27,6 +27,8 @@ export class TlsDialer {
   readonly #permits: Semaphore;
   /** Permits that were granted and not yet used by a dial. */
   readonly #reserved: Permit[] = [];
+  /** Aborted when only abandoned dials are left: those that wait for one are refused. */
+  #stuck = new AbortController();
   #lingering = 0;
 
   constructor(limit: number) {
@@ -43,8 +45,7 @@ export class TlsDialer {
    * others, unless a dial uses it, which frees it itself.
    */
   async admit({ signal }: ConnectorContext): Promise<Permit> {
-    this.#refuseIfFull();
-    this.#reserved.push(await this.#permits.acquire({ signal }));
+    this.#reserved.push(await this.#waitForLeave(signal));
     let isHeld = true;
     const release = () => {
       if (isHeld) this.#reserved.pop()?.release();
@@ -81,25 +82,30 @@ export class TlsDialer {
   }
 
   #waitForLeave(signal: AbortSignal): Promise<Permit> {
-    this.#refuseIfFull();
-    return this.#permits.acquire({ signal });
+    return this.#permits.acquire({ signal: AbortSignal.any([signal, this.#stuck.signal]) });
   }
 
-  #refuseIfFull(): void {
-    if (this.#lingering < this.#permits.permits) return;
-    throw new Deno.errors.Busy(
-      `Cannot dial as ${this.#lingering} TLS handshakes that were given up still hold their ` +
-        "sockets: the peer neither answers nor hangs up",
+  #count(change: 1 | -1): void {
+    const limit = this.#permits.permits;
+    const wasStuck = this.#lingering === limit;
+    this.#lingering += change;
+    if (wasStuck) this.#stuck = new AbortController();
+    if (this.#lingering < limit) return;
+    this.#stuck.abort(
+      new Deno.errors.Busy(
+        `Cannot dial as ${limit} TLS handshakes that were given up still hold their sockets: ` +
+          "the peer neither answers nor hangs up",
+      ),
     );
   }
 
   /** Abandons the dial: it is counted until it ends, or the pool is closed. */
   #linger(handshake: Handshake, closed: AbortSignal | undefined): void {
     const abandon = () => handshake.abandon();
-    this.#lingering++;
+    this.#count(1);
     // It may be closed already: abandoned in the moment in which its handshake ended.
     handshake.done.then(({ conn }) => conn[Symbol.dispose](), () => {}).finally(() => {
-      this.#lingering--;
+      this.#count(-1);
       closed?.removeEventListener("abort", abandon);
     });
     if (closed?.aborted) abandon();

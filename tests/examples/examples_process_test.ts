@@ -1,5 +1,9 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { createServer, type Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 import { needs, PROCESS } from "../support/needs.ts";
+import { TestProxy } from "../support/proxies.ts";
+import { certs } from "../support/tls_server.ts";
 
 const examples = new URL("../../examples/", import.meta.url);
 
@@ -15,8 +19,8 @@ const endings: Record<string, string> = {
   "many_hosts.ts": "connections for 200 requests, at most 8 at once",
   "postgres.ts": "unix: 4 connections before that: Pool(leased 0",
   "socket_pool.ts": "9 measurements over 3 sockets took",
-  "starttls.ts": "2 handshakes for 6 clients",
-  "proxy.ts": "the proxy was asked for echo.internal:7, echo.internal:7",
+  "starttls.ts": "InvalidData: beforeTls() left 13 bytes unread",
+  "proxy.ts": "the proxies were asked for echo.internal:7, echo.internal:7, echo.internal:7",
   "tls_echo.ts": "3 handshakes for 12 clients",
   "websocket.ts": "3 WebSockets for 5 quotes, 2 of them lost while idle",
   "http_server.ts": "12 requests over",
@@ -259,6 +263,105 @@ Deno.test({
       ) assertStringIncludes(stdout, `${way}: ${line}\n`);
       assertStringIncludes(stdout, `${way}: 4 connections before that`);
     }
+  },
+});
+
+for (const scheme of ["socks5", "http"] as const) {
+  Deno.test({
+    ...needs(
+      `examples: proxy.ts gets a URL through a named proxy (${scheme}), and hides the password`,
+      PROCESS,
+    ),
+    async fn() {
+      const login = "jo:hunter2";
+      await using proxy = scheme === "socks5" ? TestProxy.socks(login) : TestProxy.http(login);
+      await using server = Deno.serve(
+        { hostname: "127.0.0.1", port: 0, onListen() {} },
+        () => new Response("hi"),
+      );
+      const url = `http://only-the-proxy-knows.test:${server.addr.port}/`;
+      const get = (user: string) => {
+        const through = `${scheme}://${user}@127.0.0.1:${proxy.port}`;
+        return finish(spawn(["--allow-net", href("proxy.ts"), through, url]));
+      };
+      assertEquals(await get(login), {
+        code: 0,
+        stdout: "through the proxy: 200 OK\n",
+        stderr: "",
+      });
+      const { code, stderr } = await get("jo:wrong-hunter3");
+      assertEquals(code, 1);
+      assertStringIncludes(stderr, "PermissionDenied: The proxy refused the login");
+      assert(!stderr.includes("hunter3"), stderr);
+    },
+  });
+}
+
+Deno.test({
+  ...needs(
+    "examples: http_keyed.ts gets the URLs that are named, over at most two connections each",
+    PROCESS,
+  ),
+  async fn() {
+    const serve = (status: number) =>
+      Deno.serve(
+        { hostname: "127.0.0.1", port: 0, onListen() {} },
+        () => new Response("hi", { status }),
+      );
+    await using good = serve(200);
+    await using bad = serve(503);
+    const urls = [good, bad].map(({ addr }) => `http://127.0.0.1:${addr.port}/`);
+    const { code, stdout } = await run("http_keyed.ts", ...urls);
+    assertEquals(code, 0);
+    assertStringIncludes(stdout, `${urls[0]}: ${Array(10).fill(200).join(" ")}\n`);
+    assertStringIncludes(stdout, `${urls[1]}: ${Array(10).fill(503).join(" ")}\n`);
+    assertMatch(stdout, /^20 requests over [2-4] connections$/m);
+  },
+});
+
+/** A mail server on loopback that answers every command, and begins TLS where it is told. */
+async function listenSmtp(commands: string[]) {
+  const sockets: Socket[] = [];
+  const server = createServer((plain) => {
+    sockets.push(plain);
+    const answer = (socket: Socket, bytes: string | Uint8Array) => {
+      const isSecure = socket !== plain;
+      const command = String(bytes).trimEnd();
+      commands.push(`${isSecure ? "encrypted" : "plain"} ${command.split(" ")[0]}`);
+      if (command === "STARTTLS") {
+        socket.write("220 go ahead\r\n");
+        socket.removeAllListeners("data").pause(); // else the handshake may be read as plain text
+        const { server: cert, serverKey: key } = certs;
+        const secure = new TLSSocket(socket, { isServer: true, cert, key });
+        secure.on("error", () => {});
+        secure.on("data", (bytes) => answer(secure, bytes));
+      } else socket.write("250-first line\r\n250-250 is no end\r\n250 last line\r\n");
+    };
+    plain.on("error", () => {});
+    plain.write("220-wait\r\n220 ready\r\n");
+    plain.on("data", (bytes) => answer(plain, bytes));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", () => resolve()));
+  const { port } = server.address() as { port: number };
+  const close = () => {
+    for (const socket of sockets) socket.destroy();
+    return new Promise((resolve) => server.close(resolve));
+  };
+  return { port, [Symbol.asyncDispose]: async () => void await close() };
+}
+
+Deno.test({
+  ...needs("examples: starttls.ts talks to the mail server that is named", PROCESS),
+  async fn() {
+    const commands: string[] = [];
+    await using server = await listenSmtp(commands);
+    const { code, stdout, stderr } = await run("starttls.ts", `smtp://127.0.0.1:${server.port}`);
+    assertEquals([code, stderr], [0, ""]);
+    assertEquals(stdout.match(/^client \d, encrypted: 250 last line$/gm)?.length, 6);
+    assertStringIncludes(stdout, "2 handshakes for 6 clients");
+    const dial = ["plain EHLO", "plain STARTTLS", "encrypted EHLO"];
+    const expected = [...dial, ...dial, ...Array(6).fill("encrypted NOOP")];
+    assertEquals(commands.toSorted(), expected.toSorted());
   },
 });
 

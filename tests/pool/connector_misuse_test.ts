@@ -345,7 +345,7 @@ Deno.test("KeyedPool rejects asynchronous functions where synchronous ones are e
   assertEquals(spy.unhandled, []);
 });
 
-Deno.test("an asynchronous isBroken counts as yes and an asynchronous isRetryable as no, whatever they answer", async () => {
+Deno.test("an asynchronous isBroken or isFatal counts as yes, an asynchronous isRetryable or isStale as no, whatever they answer", async () => {
   const told: string[] = [];
   const hooks: PoolHooks = {
     onError: ({ error, source }) => void told.push(`${source}: ${(error as Error).message}`),
@@ -355,16 +355,29 @@ Deno.test("an asynchronous isBroken counts as yes and an asynchronous isRetryabl
     connect: () => isDown ? Promise.reject(ERROR) : {},
     isBroken: () => Promise.resolve(false),
     isRetryable: () => Promise.resolve(true),
+    isFatal: () => Promise.resolve(false),
+    isStale: () => Promise.resolve(true),
   };
   const options = { hooks, retry: { attempts: 3, minDelay: 1 } };
   await using pool = new Pool<object>(connector as unknown as Connector<object>, options);
   (await pool.acquire()).release();
   assertEquals([pool.stats.retired.broken, pool.stats.idle], [1, 0]);
+  delete (connector as Partial<typeof connector>).isBroken;
+  await pool.use(() => {});
+  let runs = 0;
+  const body = () => {
+    runs++;
+    throw ERROR;
+  };
+  assertStrictEquals(await assertRejects(() => pool.use(body, { retryStale: true })), ERROR);
+  assertEquals([runs, pool.stats.retired.discarded, pool.stats.idle], [1, 1, 0]);
   isDown = true;
   assertStrictEquals(await assertRejects(() => pool.acquire()), ERROR);
   assertEquals(pool.stats.dials.failed, 1);
   assertEquals(told, [
     "isBroken: isBroken() must not be asynchronous",
+    "isStale: isStale() must not be asynchronous",
+    "isFatal: isFatal() must not be asynchronous",
     "isRetryable: isRetryable() must not be asynchronous",
     "connect: misbehaves",
   ]);

@@ -18,6 +18,10 @@ export type Echo<C> = (client: C, tag: string) => Promise<unknown>;
 export interface Rivals<C> {
   readonly connector: Connector<C>;
   readonly echo: Echo<C>;
+  /** A request that the server refuses. */
+  refused(client: C): Promise<unknown>;
+  /** A request that takes a minute. */
+  slow(client: C): Promise<unknown>;
   /** The driver's own pool, of `size` connections. */
   ownPool(size: number): OwnPool;
 }
@@ -38,6 +42,8 @@ export async function pgOf(port: number, timeout?: number): Promise<Rivals<pg.Cl
   return {
     connector: await pgConnector(url, limit),
     echo: select,
+    refused: (client) => client.query("SELECT 1 / 0"),
+    slow: (client) => client.query("SELECT pg_sleep(60)"),
     ownPool(max) {
       const pool = new pg.Pool({ connectionString: url, ...limit, max });
       pool.on("error", () => {});
@@ -62,6 +68,8 @@ export async function mysqlOf(port: number, timeout?: number): Promise<Rivals<my
   return {
     connector: await mysqlConnector(new URL(`mysql://app:secret@127.0.0.1:${port}/`)),
     echo: select,
+    refused: (client) => client.promise().query("SELECT no_such_column"),
+    slow: (client) => client.promise().query("SELECT SLEEP(60)"),
     ownPool(connectionLimit) {
       const pool = mysql.createPool({ ...config, connectionLimit });
       const end = () => pool.promise().end().catch(() => {}); // some are closed already
@@ -76,6 +84,8 @@ export async function redisOf(port: number, timeout?: number): Promise<Rivals<Re
   return {
     connector: await redisConnector(`redis://127.0.0.1:${port}`, limit),
     echo: (client, tag) => client.echo(tag),
+    refused: (client) => client.sendCommand(["NO-SUCH-COMMAND"]),
+    slow: (client) => client.blPop("no-such-list", 60),
     ownPool(size) {
       const pool = createClientPool({ socket: { host: "127.0.0.1", port } }, {
         minimum: size, // with fewer it leaves a timer

@@ -1,4 +1,4 @@
-import { assertEquals, assertLessOrEqual } from "@std/assert";
+import { assertEquals, assertLessOrEqual, assertRejects } from "@std/assert";
 import { Pool, type PoolOptions } from "@x/sockpool";
 import {
   assertCalls,
@@ -11,7 +11,7 @@ import {
 import { MariaDbServer } from "./_mariadb.ts";
 import type { Rivals } from "./_npm.ts";
 import { PostgresServer } from "./_postgres.ts";
-import { type Server, serverTest, until } from "./_process.ts";
+import { descriptors, type Server, serverTest, until } from "./_process.ts";
 import { RedisServer } from "./_redis.ts";
 
 const CALLERS = 30;
@@ -113,6 +113,49 @@ for (const [name, { needs, serve, killClients, rivals }] of Object.entries(subje
     },
   );
 
+  serverTest(
+    needs,
+    `${name} over a pool: requests that are refused cost no connection`,
+    async () => {
+      await using server = await serve();
+      await using _flat = descriptorsStayFlat();
+      const { connector, echo, refused } = await rivals(server.port);
+      await using pool = new Pool(connector, { ...OPTIONS, maxSize: 2 });
+      for (let n = 0; n < 10; n++) {
+        await assertRejects(() => pool.use(({ value }) => refused(value)));
+        assertEquals(await pool.use(({ value }) => echo(value, `${n}`)), `${n}`);
+      }
+      assertEquals(pool.stats.dials, { ok: pool.stats.size, failed: 0 });
+      await assertSound(pool, () => server.clients());
+    },
+  );
+
+  serverTest(
+    needs,
+    `${name} over a pool: a deadline in a request frees the slot and the socket, whatever the server does`,
+    async () => {
+      await using server = await serve();
+      await using _flat = descriptorsStayFlat();
+      const { connector, echo, slow } = await rivals(server.port);
+      const before = descriptors();
+      await using pool = new Pool(connector, { ...OPTIONS, maxSize: 3, checkTimeout: Infinity });
+      await pool.warm(3);
+      const cut = Array.from(
+        { length: 3 },
+        () => assertRejects(() => pool.use(({ value }) => slow(value), { deadline: 500 })),
+      );
+      await server.pause(); // it answers nothing, and hangs up on nobody
+      await Promise.all(cut);
+      await until(() => pool.stats.size === 0, "the slots are free");
+      await until(() => descriptors() <= before, "their sockets are closed");
+      server.resume();
+      const tags = Array.from({ length: 9 }, (_, n) => `after it ${n}`);
+      const replies = tags.map((tag) => pool.use(({ value }) => echo(value, tag)));
+      assertEquals(await Promise.all(replies), tags);
+      assertEquals(pool.stats.retired.discarded, 3);
+    },
+  );
+
   serverTest(needs, `${name} over a pool: its server hangs, and goes on`, async () => {
     await using server = await serve();
     await using _flat = descriptorsStayFlat();
@@ -135,6 +178,23 @@ for (const [name, { needs, serve, killClients, rivals }] of Object.entries(subje
     assertCalls(callers, { errors: 0 });
     await assertSound(pool, () => server.clients());
   });
+
+  serverTest(
+    needs,
+    `${name} over a pool: clients of a server that hangs are closed, and keep no socket`,
+    async () => {
+      await using server = await serve();
+      const { connector } = await rivals(server.port);
+      const before = descriptors();
+      await using pool = new Pool(connector, { ...OPTIONS, maxSize: 3, checkTimeout: Infinity });
+      await pool.warm(3);
+      await server.pause();
+      pool.clear();
+      await until(() => pool.stats.size === 0, "all are closed");
+      await until(() => descriptors() <= before, "their sockets are closed");
+      server.resume();
+    },
+  );
 
   serverTest(needs, `${name} over a pool: idle clients do not hold the process`, async () => {
     await using server = await serve();

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { TLSSocket } from "node:tls";
 import { createServer, type Server, type Socket as NodeSocket } from "node:net";
-import { Pool, type Socket, tls } from "../../mod.ts";
+import { type ConnectorContext, Pool, PoolTimeoutError, type Socket, tls } from "../../mod.ts";
 import { type Behaviour, EchoServer, mute } from "../support/echo_server.ts";
 import { Relay } from "../support/relay.ts";
 import { roundTrip, textOf } from "../support/round_trip.ts";
@@ -112,6 +112,39 @@ for (
   });
 }
 
+Deno.test("a beforeTls that never settles keeps no leave to dial", async () => {
+  await using server = await StartTlsServer.listen();
+  let dials = 0;
+  const beforeTls = (conn: Socket<Deno.NetAddr>) =>
+    dials++ === 0 ? new Promise(() => {}) : startTls(conn);
+  const connector = tls({ ...options, port: server.port, maxLingering: 1, beforeTls });
+  const retry = { attempts: Infinity, minDelay: 1 };
+  await using pool = new Pool(connector, { connectTimeout: 250, retry });
+  assertEquals(await pool.use((conn) => roundTrip(conn, "ping")), "ping");
+  assertEquals([pool.stats.dials.ok, pool.stats.lingering], [1, 0]);
+});
+
+Deno.test("beforeTls is called as a method of the options, with the signal of the dial", async () => {
+  await using server = EchoServer.listen(mute);
+  let reason: unknown;
+  const given = {
+    ...options,
+    port: server.port,
+    beforeTls(this: { port: number }, _conn: Socket<Deno.NetAddr>, { signal }: ConnectorContext) {
+      assertEquals(this.port, server.port);
+      return new Promise((_, reject) => {
+        signal.addEventListener("abort", () => {
+          reason = signal.reason;
+          reject(reason);
+        });
+      });
+    },
+  };
+  await using pool = new Pool(tls(given), { connectTimeout: 50 });
+  const error = await assertRejects(() => pool.acquire(), PoolTimeoutError);
+  assertEquals(reason, error);
+});
+
 Deno.test("60 dials to a server that accepts STARTTLS and then hangs leave at most maxLingering open", async () => {
   const once: Behaviour = (peer, bytes) => {
     if (textOf(bytes).startsWith("STARTTLS")) return peer.write("220 go ahead\r\n");
@@ -168,7 +201,7 @@ Deno.test("an unused permit to dial is free for other dials", async () => {
   (await connector.connect({ signal, retire })).close();
 });
 
-Deno.test("a permit to dial is refused while maxLingering dials linger", async () => {
+Deno.test("a permit to dial is refused while maxLingering dials linger, also to those that wait for one", async () => {
   await using server = EchoServer.listen(mute);
   const connector = tls({ ...options, port: server.port, maxLingering: 1 });
   const closed = new AbortController();
@@ -178,8 +211,14 @@ Deno.test("a permit to dial is refused while maxLingering dials linger", async (
     await connector.connect({ signal: abort.signal, closed: closed.signal, retire })
   );
   await until(() => (server.peers[0]?.received ?? 0) > 0);
+  const waiting = assertRejects(
+    async () => await connector.admit!({ signal }),
+    Deno.errors.Busy,
+    "1 TLS",
+  );
   abort.abort();
   await dial;
+  await waiting;
   await assertRejects(async () => await connector.admit!({ signal }), Deno.errors.Busy, "1 TLS");
   server.hangUp();
   await until(() => connector.lingering!() === 0);

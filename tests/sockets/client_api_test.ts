@@ -8,7 +8,17 @@ import {
   assertThrows,
 } from "@std/assert";
 import { delay } from "@std/async";
-import { Pool, PoolClosedError, type Socket, tcp, tls, unix, webSocket } from "../../mod.ts";
+import {
+  type ConnectorContext,
+  Pool,
+  PoolClosedError,
+  PoolTimeoutError,
+  type Socket,
+  tcp,
+  tls,
+  unix,
+  webSocket,
+} from "../../mod.ts";
 import {
   type Behaviour,
   closing,
@@ -17,6 +27,7 @@ import {
   mute,
   unusedPort,
 } from "../support/echo_server.ts";
+import { TestProxy } from "../support/proxies.ts";
 import { roundTrip, textOf } from "../support/round_trip.ts";
 import { ListenerSpy } from "../support/spies.ts";
 import { certs, listenTls } from "../support/tls_server.ts";
@@ -402,14 +413,46 @@ Deno.test("reads of large messages with a signal that is never aborted return ev
 // functions as options
 
 Deno.test("hostname, port and proxy may be functions, called at each dial", async () => {
-  await using first = EchoServer.listen();
-  await using second = EchoServer.listen();
-  const ports = [first.port, second.port];
-  const port = () => Promise.resolve(ports.shift()!);
-  await using pool = new Pool(tcp({ port, hostname: () => "127.0.0.1" }), { maxSize: 2 });
-  using a = await pool.acquire();
-  using b = await pool.acquire();
-  assertEquals([a.remoteAddr.port, b.remoteAddr.port], [first.port, second.port]);
+  await using server = EchoServer.listen();
+  await using first = TestProxy.socks("jo:old");
+  await using second = TestProxy.http("jo:new");
+  const proxies = [
+    `socks5://jo:old@127.0.0.1:${first.port}`,
+    `http://jo:new@127.0.0.1:${second.port}`,
+  ];
+  const hosts = ["one.test", "two.test"];
+  const connector = tcp({
+    port: () => Promise.resolve(server.port),
+    hostname: () => hosts.shift()!,
+    proxy: () => proxies.shift()!,
+  });
+  await using pool = new Pool(connector, { maxSize: 2 });
+  {
+    using a = await pool.acquire();
+    using b = await pool.acquire();
+    for (const conn of [a, b]) assertEquals(await roundTrip(conn, "ping"), "ping");
+  }
+  assertEquals(await pool.use((conn) => roundTrip(conn, "reused")), "reused");
+  assertEquals([first.targets, second.targets], [
+    [`one.test:${server.port}`],
+    [`two.test:${server.port}`],
+  ]);
+});
+
+Deno.test("such a function is a method of the options, and gets the signal of the dial", async () => {
+  const given: [self: unknown, signal: AbortSignal][] = [];
+  const options = {
+    hostname: "127.0.0.1",
+    port(this: { hostname: string }, { signal }: ConnectorContext) {
+      given.push([this.hostname, signal]);
+      return new Promise<never>((_, reject) => {
+        signal.addEventListener("abort", () => reject(signal.reason));
+      });
+    },
+  };
+  await using pool = new Pool(tcp(options), { connectTimeout: 20 });
+  const error = await assertRejects(() => pool.acquire(), PoolTimeoutError);
+  assertEquals(given.map(([self, signal]) => [self, signal.reason]), [["127.0.0.1", error]]);
 });
 
 Deno.test("certificates may be functions, called at each dial", async () => {

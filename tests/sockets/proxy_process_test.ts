@@ -1,7 +1,8 @@
-// Through third-party proxies, if they are installed.
-import { assertEquals, assertRejects } from "@std/assert";
+// Through the proxies of others.
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Pool, tcp, tls } from "../../mod.ts";
 import { EchoServer, unusedPort } from "../support/echo_server.ts";
+import { needs, pathOf } from "../support/needs.ts";
 import { roundTrip } from "../support/round_trip.ts";
 import { certs, listenTls } from "../support/tls_server.ts";
 
@@ -19,7 +20,7 @@ class ProxyProcess implements AsyncDisposable {
   static async start(command: string, args: (port: number) => string[]): Promise<ProxyProcess> {
     const port = unusedPort();
     const options = { args: args(port), stdout: "null", stderr: "null" } as const;
-    const proxy = new ProxyProcess(new Deno.Command(command, options).spawn(), port);
+    const proxy = new ProxyProcess(new Deno.Command(pathOf(command), options).spawn(), port);
     for (;;) {
       try {
         (await Deno.connect({ port })).close();
@@ -33,15 +34,6 @@ class ProxyProcess implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#child.kill("SIGKILL");
     await this.#child.status;
-  }
-}
-
-function isInstalled(command: string): boolean {
-  if (Deno.permissions.querySync({ name: "run" }).state !== "granted") return false;
-  try {
-    return new Deno.Command("which", { args: [command], stdout: "null" }).outputSync().success;
-  } catch {
-    return false;
   }
 }
 
@@ -59,32 +51,62 @@ async function passThrough(proxy: string): Promise<void> {
   assertEquals([plain.accepts, secure.accepts], [1, 1]);
 }
 
+/** Fails to dial through a proxy, whose answer is in the error, without its password. */
+async function assertRefuses(
+  proxy: string,
+  ErrorType: typeof Deno.errors.PermissionDenied,
+  text: string,
+  port = 1,
+): Promise<void> {
+  await using pool = new Pool(tcp({ hostname: "127.0.0.1", port, proxy }));
+  const error = await assertRejects(() => pool.acquire(), ErrorType, text);
+  assert(error.message.includes(`tcp://127.0.0.1:${port} through `), error.message);
+  assert(!Deno.inspect(error).includes("secret"), Deno.inspect(error));
+}
+
+const { PermissionDenied, ConnectionRefused } = Deno.errors;
+
 Deno.test({
-  name: "tcp() and tls() go through microsocks, with a login (skipped where it is not installed)",
-  ignore: !isInstalled("microsocks"),
+  ...needs("tcp() and tls() go through microsocks with a login, and say what it refuses", {
+    programs: ["microsocks"],
+  }),
   async fn() {
     await using proxy = await ProxyProcess.start(
       "microsocks",
       (port) => ["-i", "127.0.0.1", "-p", `${port}`, "-u", "jo", "-P", "secret"],
     );
-    await passThrough(`socks5://jo:secret@127.0.0.1:${proxy.port}`);
-    await using refused = new Pool(tcp({ port: 1, proxy: `socks5://127.0.0.1:${proxy.port}` }));
-    await assertRejects(() => refused.acquire(), Deno.errors.PermissionDenied);
+    const at = `127.0.0.1:${proxy.port}`;
+    await passThrough(`socks5://jo:secret@${at}`);
+    await assertRefuses(`socks5://${at}`, PermissionDenied, "The proxy demands a login");
+    await assertRefuses(`socks5://jo:secret2@${at}`, PermissionDenied, "refused the login");
+    await assertRefuses(
+      `socks5://jo:secret@${at}`,
+      ConnectionRefused,
+      "The proxy could not connect: connection refused",
+      unusedPort(),
+    );
   },
 });
 
 Deno.test({
-  name: "tcp() and tls() go through tinyproxy (skipped where it is not installed)",
-  ignore: !isInstalled("tinyproxy"),
+  ...needs("tcp() and tls() go through tinyproxy with a login, and say what it refuses", {
+    permissions: ["write"],
+    programs: ["tinyproxy"],
+  }),
   async fn() {
     const directory = await Deno.makeTempDir();
     const config = `${directory}/tinyproxy.conf`;
     {
       await using proxy = await ProxyProcess.start("tinyproxy", (port) => {
-        Deno.writeTextFileSync(config, `Port ${port}\nListen 127.0.0.1\nAllow 127.0.0.1\n`);
+        const settings = ["Listen 127.0.0.1", "Allow 127.0.0.1", "BasicAuth jo secret"];
+        Deno.writeTextFileSync(config, `Port ${port}\n${settings.join("\n")}\n`);
         return ["-d", "-c", config];
       });
-      await passThrough(`http://127.0.0.1:${proxy.port}`);
+      const at = `127.0.0.1:${proxy.port}`;
+      await passThrough(`http://jo:secret@${at}`);
+      await assertRefuses(`http://${at}`, PermissionDenied, "The proxy demands a login");
+      await assertRefuses(`http://jo:secret2@${at}`, PermissionDenied, "refused the login");
+      await assertRefuses(`http://jo:secret@${at}`, ConnectionRefused, "status 500", unusedPort());
     }
     await Deno.remove(directory, { recursive: true });
   },

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import {
   Pool,
   PoolClosedError,
@@ -25,6 +25,8 @@ function poolOf(port: number, options: Partial<TlsOptions> = {}, poolOptions: Po
     ...poolOptions,
   });
 }
+
+const isTimeout = (error: unknown) => error instanceof PoolTimeoutError;
 
 /** A server that accepts connections and reads, but never writes. */
 const listenSilently = () => EchoServer.listen(mute);
@@ -69,13 +71,20 @@ Deno.test("tls(): beyond maxLingering a dial is refused at once, until the peer 
 
 for (const maxLingering of [3, undefined]) {
   const limit = maxLingering ?? 16;
-  Deno.test(`tls(): no more than ${limit} dials are in flight at once, including lingering ones`, async () => {
+  Deno.test(`tls(): no more than ${limit} dials are in flight at once, including lingering ones; those that wait are refused when all linger`, async () => {
     await using silent = listenSilently();
     const options = maxLingering === undefined ? {} : { maxLingering };
-    await using pool = poolOf(silent.port, options, { maxSize: 20, acquireTimeout: 400 });
-    const results = await Promise.allSettled(Array.from({ length: 20 }, () => pool.acquire()));
-    assert(results.every(({ status }) => status === "rejected"));
+    await using pool = poolOf(silent.port, options, { maxSize: 20, acquireTimeout: Infinity });
+    const failures = Array.from({ length: 20 }, () => assertRejects(() => pool.acquire()));
+    const errors = await Promise.all(failures);
+    assertEquals(errors.filter(isTimeout).length, limit);
+    const refused = errors.filter((error) => error instanceof Deno.errors.Busy);
+    assertEquals(refused.length, 20 - limit);
     assertEquals([silent.accepts, pool.stats.lingering], [limit, limit]);
+    silent.hangUp();
+    await until(() => pool.stats.lingering === 0);
+    const again = Array.from({ length: 20 }, () => assertRejects(() => pool.acquire()));
+    assertEquals((await Promise.all(again)).filter(isTimeout).length, limit, "and once more");
   });
 }
 

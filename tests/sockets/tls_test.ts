@@ -2,7 +2,6 @@ import {
   assert,
   assertEquals,
   assertInstanceOf,
-  assertLess,
   assertRejects,
   assertStringIncludes,
   assertThrows,
@@ -30,7 +29,7 @@ import { needs } from "../support/needs.ts";
 import { Relay } from "../support/relay.ts";
 import { bytesOf, roundTrip, textOf } from "../support/round_trip.ts";
 import { certs, listenTls } from "../support/tls_server.ts";
-import { assertTakes, timed, until } from "../support/until.ts";
+import { assertTakes, until } from "../support/until.ts";
 
 type TlsPool = Pool<TlsSocket, TlsLease>;
 
@@ -262,24 +261,6 @@ Deno.test("tls(): closeWrite() ends one direction, and the socket is not reused"
   assertEquals(pool.stats.size, 0);
   await counting;
 });
-
-Deno.test("tls(): a small write does not wait for the acknowledgement of the one before", () =>
-  withPool(async (peer) => {
-    if (peer.received % 2 === 0) await peer.write("!");
-  }, async (pool) => {
-    using conn = await pool.acquire();
-    const durations: number[] = [];
-    for (let i = 0; i < 15; i++) {
-      const { turns } = await timed(async () => {
-        await conn.writeAll("o");
-        await conn.writeAll("k");
-        await conn.readExactly(1);
-      });
-      durations.push(turns);
-    }
-    const median = durations.sort((a, b) => a - b)[7]!;
-    assertLess(median, 20, "turns: an acknowledgement is held back for 40 ms");
-  }));
 
 // Idle sockets, and between two leases
 

@@ -65,6 +65,7 @@ export class TestProxy implements AsyncDisposable {
     if (target === undefined) return;
     this.targets.push(`${target.hostname}:${target.port}`);
     using upstream = await Deno.connect({ port: target.port });
+    upstream.setNoDelay(true);
     this.#conns.push(upstream);
     await join(conn, upstream);
   }
@@ -107,9 +108,10 @@ async function negotiateHttp(proxy: TestProxy, conn: Deno.Conn): Promise<Target 
   let head = "";
   while (!head.endsWith("\r\n\r\n")) head += decoder.decode(await exactly(conn, 1));
   const login = /^proxy-authorization: basic (.*)$/im.exec(head)?.[1];
-  if (login !== undefined) proxy.logins.push(atob(login.trim()));
+  if (login !== undefined) proxy.logins.push(decoder.decode(Uint8Array.fromBase64(login.trim())));
   const isAllowed = proxy.login === undefined || proxy.logins.at(-1) === proxy.login;
   const [, hostname, port] = /^CONNECT (.*):(\d+) HTTP/.exec(head) ?? [];
+  if (!head.includes(`\r\nHost: ${hostname}:${port}\r\n`)) throw new Error("Another host");
   const status = !isAllowed ? "407 Login" : hostname === "refused.test" ? "502 Bad" : "200 OK";
   await conn.write(encoder.encode(`HTTP/1.1 ${status}\r\nVia: test\r\n\r\n`));
   return status === "200 OK" ? { hostname: hostname!, port: Number(port) } : undefined;
