@@ -7,7 +7,7 @@ import { type IdleEvents, IdleList } from "./_idle_list.ts";
 import { LeaseTracker, type TrackerEvents } from "./_lease_tracker.ts";
 import { Opener, type OpenerEvents } from "./_opener.ts";
 import { Rejections } from "./_rejections.ts";
-import { Renewal } from "./_renewal.ts";
+import { CLAIM, Renewal } from "./_renewal.ts";
 import { Reporter } from "./_reporter.ts";
 import { RetirementPolicy } from "./_retirement.ts";
 import { type Slot, type SlotOwner, SlotTable } from "./_slot.ts";
@@ -422,9 +422,9 @@ export class Allocator<T, L extends Lease<T>>
     this.proceed();
   }
 
-  /** Replaces a resource; a leased one is closed when it is released. */
-  replace(slot: Slot<T>, reason: RetireReason, onDone: (error?: unknown) => void): void {
-    this.#renewal.replace(slot, reason, onDone);
+  /** Replaces one of these resources; a leased one is closed when it is released. */
+  replaceOne(old: Set<Slot<T>>, onDone: (error?: unknown) => void): void {
+    this.#renewal.replaceOne(old, onDone);
     this.proceed();
   }
 
@@ -526,6 +526,7 @@ export class Allocator<T, L extends Lease<T>>
     do this.#decide(); while (this.#actions.run());
     this.#isQuiet = this.isOpen && this.opener.isQuiet && !this.#isAdmitting;
   }
+    this.#renewal.leaving(slot);
 
   // Decisions
 
@@ -818,8 +819,10 @@ export class Allocator<T, L extends Lease<T>>
   #retireByConnector(slot: Slot<T>, reason: unknown, options: RetireOptions | undefined): void {
     const { state } = slot;
     const isOut = state === "leased" && options?.now !== true || state === "connecting";
-    if (isOut) slot.condemned ??= { reason: "lost", detail: reason };
-    else this.#revoke(slot, "lost", reason);
+    if (!isOut) this.#revoke(slot, "lost", reason);
+    else if (slot.condemned === undefined || slot.condemned === CLAIM) {
+      slot.condemned = { reason: "lost", detail: reason };
+    }
     this.proceed();
   }
 

@@ -5,6 +5,7 @@ import {
   countFrom,
   duration,
   finiteCountFrom,
+  finiteDuration,
   integerBetween,
   methods,
   nested,
@@ -392,7 +393,7 @@ const USE_RULES: Record<keyof UseOptions, Rule> = {
 };
 
 const READY_RULES: Record<keyof ReadyOptions, Rule> = { signal: abortSignal, timeout: duration };
-const RECYCLE_RULES: Record<keyof RecycleOptions, Rule> = { over: duration };
+const RECYCLE_RULES: Record<keyof RecycleOptions, Rule> = { over: finiteDuration };
 
 const CLOSE_RULES: Record<keyof CloseOptions, Rule> = {
   timeout: duration,
