@@ -425,6 +425,7 @@ export class Allocator<T, L extends Lease<T>>
   /** Replaces one of these resources; a leased one is closed when it is released. */
   replaceOne(old: Set<Slot<T>>, onDone: (error?: unknown) => void): void {
     this.#renewal.replaceOne(old, onDone);
+    if (!this.isOpen) return; // a close that serves the waiters goes on
     this.proceed();
   }
 

@@ -80,3 +80,26 @@ Deno.test("a paused pool that is closed with waiters 'serve' serves its waiters"
     await closing;
   }
 });
+
+Deno.test("a pool that is being closed can't be paused: its waiters are served", async () => {
+  const single = new Pool(() => ({}), { maxSize: 1 });
+  const [keyed, other] = [1, 2].map(() => new KeyedPool((_: string) => () => ({}), { maxSize: 1 }));
+  for (
+    const [pool, acquire, pause] of [
+      [single, () => single.acquire(), () => single.pause()],
+      [keyed!, () => keyed!.acquire("a"), () => keyed!.pause()],
+      [other!, () => other!.acquire("a"), () => other!.at("a").pause()],
+    ] as const
+  ) {
+    const lease = await acquire();
+    const waiter = new Outcome(acquire());
+    const closing = pool.close({ waiters: "serve", timeout: Infinity });
+    pause();
+    assertEquals(pool.paused, false);
+    lease.release();
+    await microtasks();
+    assertEquals(waiter.state, "fulfilled");
+    waiter.value!.release();
+    await closing;
+  }
+});
