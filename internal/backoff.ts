@@ -11,22 +11,23 @@ export interface BackoffOptions {
  */
 export class Backoff {
   readonly #options: BackoffOptions;
-  #delay: number;
+  /** What doubling has reached; the bounds may be changed meanwhile. */
+  #reached = 0;
 
   constructor(options: BackoffOptions) {
     this.#options = options;
-    this.#delay = options.minDelay;
   }
 
   /** The delay after one more failure. */
   next(): number {
-    const delay = this.#delay;
-    this.#delay = Math.min(delay * 2, this.#options.maxDelay);
+    const { minDelay, maxDelay } = this.#options;
+    const delay = Math.min(Math.max(this.#reached, minDelay), maxDelay);
+    this.#reached = delay * 2;
     return delay * (1 - Math.random() / 2);
   }
 
   /** The next delay is the least again. */
   reset(): void {
-    this.#delay = this.#options.minDelay;
+    this.#reached = 0;
   }
 }

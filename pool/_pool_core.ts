@@ -196,7 +196,7 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
   set(given: LiveOptions): void {
     changeOptions(this.#options, given, this.#options.maxSize);
     this.#default = this.#requestOf({});
-    this.#allocator.sweep();
+    this.#allocator.applyOptions(given);
   }
 
   observe(hooks: PoolHooks<never>): Disposable {

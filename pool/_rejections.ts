@@ -68,6 +68,13 @@ export class Rejections {
     return this.#overload ??= new OverloadGuard(options, () => this.#endInterval());
   }
 
+  /** The option is another than before: what was measured by the former one does not count. */
+  restartOverload(): void {
+    this.#overload?.close();
+    this.#overload = undefined;
+    if (this.#pool.queue.size > 0) this.overload?.watch();
+  }
+
   /** Rejects waiters that have waited for too long under overload, of the lowest priority first. */
   shed(isThorough = false): void {
     const { options, queue, reporter, isOpen } = this.#pool;

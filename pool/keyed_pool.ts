@@ -14,9 +14,12 @@ import { type ConnectContext, type Connector, toConnector } from "./connector.ts
 import { PoolClosedError } from "./errors.ts";
 import type { PoolHooks } from "./hooks.ts";
 import {
+  CHANGE,
   checkedHooks,
+  checkedWeight,
   checkKeyedLiveOptions,
   checkKeyedMaxSize,
+  type KeyedLiveOptions,
   type KeyedPoolOptions,
   NEW_KEY,
   type ResolvedKeyedPoolOptions,
@@ -33,7 +36,6 @@ import {
   checkUseOptions,
   checkWarmCount,
   type CloseOptions,
-  type LiveOptions,
   type ReadyOptions,
   type RecycleOptions,
   type UseOptions,
@@ -42,7 +44,7 @@ import type { PoolReport } from "./report.ts";
 import { type KeyedPoolStats, type PoolStats, summary } from "./stats.ts";
 
 export type { ConnectContext, Connector, ConnectorContext } from "./connector.ts";
-export type { KeyedPoolOptions } from "./keyed_options.ts";
+export type { KeyedLiveOptions, KeyedPoolOptions } from "./keyed_options.ts";
 export type { Lease } from "./lease.ts";
 export type { AcquireOptions, CloseOptions, UseOptions } from "./options.ts";
 export type { KeyedPoolStats, PoolStats } from "./stats.ts";
@@ -345,16 +347,27 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
   }
 
   /**
-   * Changes options while the pool is open, for every key; see {@linkcode Pool.set}.
+   * Changes options while the pool is open, for every key, present and later; see
+   * {@linkcode Pool.set}. `maxPerKey` closes surplus resources as `resize()` does; `weight` is
+   * asked anew for the present keys.
    *
    * @param options The options to change; the others stay.
-   * @throws {TypeError | RangeError} As that of a pool.
+   * @throws {TypeError | RangeError} As that of a pool, and what `weight` throws; nothing is changed then.
    */
-  set(options: Omit<LiveOptions, "minIdle">): void {
+  set(options: KeyedLiveOptions<K>): void {
     checkKeyedLiveOptions(options);
-    const { common, maxPerKey } = this.#options;
-    changeOptions(common, options, maxPerKey);
-    for (const { core } of [...this.#entries.values()]) core.set(options);
+    const { common } = this.#options;
+    const { maxPerKey = this.#options.maxPerKey, weight, ...others } = options;
+    const present = [...this.#entries.values()];
+    const weights = weight && present.map(({ key }) => checkedWeight(weight, CHANGE)(key));
+    changeOptions(common, others, maxPerKey);
+    this.#options.maxPerKey = maxPerKey;
+    if (weight !== undefined) this.#options.weightOf = checkedWeight(weight, NEW_KEY);
+    for (const [index, { core, capacity }] of present.entries()) {
+      if (weights !== undefined) capacity.weight = weights[index]!;
+      if (capacity.maxSize !== maxPerKey) core.resize(maxPerKey);
+      core.set(others);
+    }
   }
 
   /**
