@@ -20,11 +20,11 @@ export class Recycling<T> {
   readonly #timer: SharedTimer;
   /** Still to be replaced. */
   readonly #old: Set<Slot<T>>;
-  /** All that were open, those among them that have been replaced but are still leased. */
-  readonly #all: Set<Slot<T>>;
+  /** How many old ones are not closed yet. */
+  #left: number;
   readonly #interval: number;
   #nextAt: number;
-  #state: "running" | "over" = "running";
+  #state: "waiting" | "replacing" | "over" = "waiting";
   #resolve!: () => void;
   #reject!: (error: unknown) => void;
 
@@ -32,7 +32,7 @@ export class Recycling<T> {
     this.#pool = pool;
     this.#clock = clock;
     this.#old = new Set([...pool.slots].filter(({ state }) => state !== "closing"));
-    this.#all = new Set(this.#old);
+    this.#left = this.#old.size;
     this.#interval = over / Math.max(1, this.#old.size);
     this.#nextAt = clock();
     this.#timer = new SharedTimer(clock, () => this.#goOn(), true);
@@ -43,46 +43,47 @@ export class Recycling<T> {
   }
 
   start(): void {
-    this.#step();
+    for (const slot of this.#old) this.#pool.whenGone(slot, () => this.#gone(slot));
+    this.#goOn();
   }
 
-  /** The pool is closed. */
+  /** A dial has failed, or the pool is closed. */
   stop(error: unknown): void {
     if (this.#state === "over") return;
     this.#end();
     this.#reject(error);
   }
 
-  /** Nothing is left to replace. */
-  finish(): void {
-    if (this.#state === "over") return;
-    this.#end();
-    this.#resolve();
-  }
-
-  #step(): void {
-    this.#nextAt += this.#interval;
-    this.#pool.replaceOne(this.#old, (error) => {
-      if (this.#state === "over") return;
-      if (error !== undefined) this.stop(error);
-      else this.#goOn();
-    });
+  /** An old resource is closed, for whatever reason. */
+  #gone(slot: Slot<T>): void {
+    this.#old.delete(slot);
+    this.#left--;
+    this.#goOn();
   }
 
   #goOn(): void {
+    if (this.#state !== "waiting") return;
     const now = this.#clock();
-    if (this.#old.size === 0) this.#awaitReturns();
+    if (this.#left === 0) this.#finish();
+    else if (this.#old.size === 0) return; // the last ones are still leased
     else if (this.#nextAt > now) this.#timer.fireBy(this.#nextAt, now);
-    else this.#step();
+    else this.#replaceOne();
   }
 
-  #awaitReturns(): void {
-    if (this.#state === "over") return;
-    for (const slot of this.#all) {
-      const hasEnded = slot.state === "closing" || slot.state === "gone";
-      if (!hasEnded) return this.#pool.whenGone(slot, () => this.#awaitReturns());
-    }
-    this.finish();
+  #replaceOne(): void {
+    this.#state = "replacing";
+    this.#nextAt += this.#interval;
+    this.#pool.replaceOne(this.#old, (error) => {
+      if (this.#state === "over") return;
+      if (error !== undefined) return this.stop(error);
+      this.#state = "waiting";
+      this.#goOn();
+    });
+  }
+
+  #finish(): void {
+    this.#end();
+    this.#resolve();
   }
 
   #end(): void {

@@ -409,6 +409,35 @@ Deno.test("Pool.recycle(): a resource that its connector retires meanwhile goes 
   await closeNow(simulation, pool);
 });
 
+for (const kind of ["Pool", "KeyedPool"] as const) {
+  Deno.test(`${kind}.recycle() ends when nothing old is left, whatever time it has, and rejects if the pool is closed before`, async () => {
+    using simulation = new Simulation(1);
+    const connect = () => ({});
+    for (const end of ["clear", "close", "force", "serve"] as const) {
+      const { clock } = simulation;
+      const [pool, one] = kind === "Pool"
+        ? twice(new Pool(connect, { clock }))
+        : keyedPool(new KeyedPool((_: string) => connect, { clock }));
+      const lease = await one.acquire();
+      await one.warm(2);
+      const recycled = pool.recycle({ over: 60_000 });
+      await simulation.run(10);
+      if (end === "clear") {
+        pool.clear();
+        lease.release();
+        await recycled;
+      } else {
+        const rejected = assertRejects(() => recycled, PoolClosedError);
+        const closed = pool.close(end === "serve" ? { waiters: end } : { force: end === "force" });
+        lease.release();
+        await rejected;
+        await closed;
+      }
+      await closeNow(simulation, pool);
+    }
+  });
+}
+
 Deno.test("recycle() refuses a time that never ends, or that is none, and replaces nothing", async () => {
   const alone = new Pool(() => ({}));
   const keyed = new KeyedPool((_: string) => () => ({}));
