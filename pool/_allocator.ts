@@ -382,7 +382,8 @@ export class Allocator<T, L extends Lease<T>>
     if (signal?.aborted) return this.aborted(waiter);
     this.reporter.counters.acquires.timedOut++;
     if (this.isServing) this.#rejections.overload?.recordTimeout(priority);
-    this.#rejections.reject(waiter, this.reporter.lateError(this.#stageOf(waiter), timeout));
+    const error = this.reporter.lateError(this.#stageOf(waiter), timeout, this.#isPaused);
+    this.#rejections.reject(waiter, error);
     this.proceed();
   }
 

@@ -23,6 +23,7 @@ export interface RenewalParts<T, L extends Lease<T>> {
   readonly opener: Opener<T, L>;
   readonly reporter: Reporter<T>;
   readonly isOpen: boolean;
+  readonly isPaused: boolean;
   retire(slot: Slot<T>, reason: RetireReason, detail?: unknown): void;
   sweep(): void;
 }
@@ -58,12 +59,13 @@ export class Renewal<T, L extends Lease<T>> {
 
   /** An idle resource is due to go. `minIdle` of them are replaced before they are closed. */
   expire(slot: Slot<T>, reason: RetireReason, now: number): void {
-    const { options: { minIdle, idleTimeout }, slots, isOpen } = this.#pool;
+    const { options: { minIdle, idleTimeout }, slots, isOpen, isPaused } = this.#pool;
     const isNeeded = slots.idle.size <= minIdle && isOpen;
     if (!isNeeded || reason === "broken") return this.#pool.retire(slot, reason);
     // When the sweep is a whole timeout late the process has slept, and what it held is stale.
     const isFresh = now - slot.restingSince < 2 * idleTimeout;
     if (reason === "idle" && isFresh) this.#policy.restartIdleTimer(slot, now);
+    else if (isPaused) this.#pool.retire(slot, reason); // its server may be down for that time
     else this.#renew(slot, reason);
   }
 

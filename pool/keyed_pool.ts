@@ -87,6 +87,8 @@ export interface KeyedPoolReport {
 export interface KeyView<T, L extends Lease<T> = Lease<T>> {
   /** A snapshot of the key, or undefined if it has neither resources nor callers. */
   readonly stats: PoolStats | undefined;
+  /** Whether the key is paused, by itself or with the pool. */
+  readonly paused: boolean;
   /** See {@linkcode KeyedPool.acquire}. */
   acquire(options?: AcquireOptions): Promise<L>;
   /** See {@linkcode KeyedPool.tryAcquire}. */
@@ -103,7 +105,7 @@ export interface KeyView<T, L extends Lease<T> = Lease<T>> {
   recycle(options?: RecycleOptions): Promise<void>;
   /** Lends nothing of the key from now on. A key that is paused stays, also if it has neither resources nor callers. */
   pause(): void;
-  /** Lends again. */
+  /** Lends again, also where the whole pool is paused. */
   resume(): void;
   /** Reports leases, waiters and resources; undefined if the key has neither resources nor callers. */
   explain(): PoolReport | undefined;
@@ -225,9 +227,13 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
   at(key: K): KeyView<T, L> {
     const find = () => this.#find(key);
     const statsOf = () => this.statsOf(key);
+    const isPaused = () => find()?.core.isPaused ?? this.paused;
     return {
       get stats() {
         return statsOf();
+      },
+      get paused() {
+        return isPaused();
       },
       acquire: (options) => this.acquire(key, options),
       tryAcquire: () => this.tryAcquire(key),
@@ -401,7 +407,7 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
     for (const { core } of [...this.#entries.values()]) core.pause();
   }
 
-  /** Lends again after {@linkcode KeyedPool.pause | pause()}. */
+  /** Lends again after {@linkcode KeyedPool.pause | pause()}; so do keys that were paused by themselves. */
   resume(): void {
     if (this.closed) return;
     this.#state = "open";
