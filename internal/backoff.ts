@@ -11,23 +11,22 @@ export interface BackoffOptions {
  */
 export class Backoff {
   readonly #options: BackoffOptions;
-  /** What doubling has reached; the bounds may be changed meanwhile. */
-  #reached = 0;
+  #delay: number;
 
   constructor(options: BackoffOptions) {
     this.#options = options;
+    this.#delay = options.minDelay;
   }
 
   /** The delay after one more failure. */
   next(): number {
-    const { minDelay, maxDelay } = this.#options;
-    const delay = Math.min(Math.max(this.#reached, minDelay), maxDelay);
-    this.#reached = delay * 2;
+    const delay = this.#delay;
+    this.#delay = Math.min(delay * 2, this.#options.maxDelay);
     return delay * (1 - Math.random() / 2);
   }
 
   /** The next delay is the least again. */
   reset(): void {
-    this.#reached = 0;
+    this.#delay = this.#options.minDelay;
   }
 }

@@ -381,7 +381,7 @@ export class Allocator<T, L extends Lease<T>>
     const { timeout, priority, signal } = waiter.request;
     if (signal?.aborted) return this.aborted(waiter);
     this.reporter.counters.acquires.timedOut++;
-    if (this.isServing) this.#rejections.overload?.recordTimeout(priority);
+    this.#rejections.overload?.recordTimeout(priority);
     const error = this.reporter.lateError(this.#stageOf(waiter), timeout, this.#isPaused);
     this.#rejections.reject(waiter, error);
     this.proceed();
@@ -407,7 +407,6 @@ export class Allocator<T, L extends Lease<T>>
 
   /** Options have been changed: what is open and who waits follow them at once. */
   applyOptions(changed: LiveOptions): void {
-    if (this.#state !== "open" && this.#state !== "draining") return;
     const isLifetimeNew = changed.maxLifetime !== undefined || changed.lifetimeJitter !== undefined;
     if (isLifetimeNew) {
       for (const slot of this.slots) slot.expiresAt = this.#policy.expiryOf(slot.openedAt);

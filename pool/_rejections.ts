@@ -99,9 +99,9 @@ export class Rejections {
     const { next } = queue;
     if (next === undefined) return;
     const waited = options.clock.now() - next.since;
-    if (isServing) this.overload?.recordStanding(waited, next.request.priority);
+    this.overload?.recordStanding(waited, next.request.priority);
     this.overload?.watch();
-    if (isServing) this.shed(true); // a pause does not count as overload
+    if (isServing) this.shed(true); // a pause does not count as overload: resume() begins anew
     this.#pool.proceed();
   }
 }

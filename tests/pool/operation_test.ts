@@ -350,6 +350,56 @@ for (const kind of ["Pool", "KeyedPool"] as const) {
     await closeNow(simulation, pool);
   });
 
+  Deno.test(`${kind}.recycle(): at maxSize an idle resource is replaced at once, although others are leased`, async () => {
+    using simulation = new Simulation(1);
+    const things = new Things(simulation);
+    const options = { maxSize: 2, clock: simulation.clock };
+    const [pool, one] = kind === "Pool"
+      ? twice(new Pool(things.connector, options))
+      : keyedPool(new KeyedPool((_: string) => things.connector, options));
+    const acquired = [one.acquire(), one.acquire()];
+    await simulation.run(10);
+    const [long, short] = await Promise.all(acquired);
+    short!.release();
+    const recycled = one.recycle();
+    await simulation.run(10);
+    assertEquals(things.opened.map(({ isClosed }) => isClosed), [false, true, false]);
+    long!.release();
+    await simulation.run(10);
+    await recycled;
+    await closeNow(simulation, pool);
+  });
+
+  Deno.test(`${kind}.recycle(): at maxSize none is closed for it while another is being closed`, async () => {
+    using simulation = new Simulation(1);
+    const things = new Things(simulation);
+    const options = { maxSize: 3, clock: simulation.clock };
+    const [pool, one] = kind === "Pool"
+      ? twice(new Pool(things.connector, options))
+      : keyedPool(new KeyedPool((_: string) => things.connector, options));
+    const acquired = [1, 2, 3].map(() => one.acquire());
+    await simulation.run(10);
+    const [long, spoilt, short] = await Promise.all(acquired);
+    short!.release();
+    spoilt!.discard();
+    const recycled = one.recycle();
+    const usable = () => one.stats!.leased + one.stats!.idle;
+    assertEquals(usable(), 2, "one is being closed");
+    let fewest = 3;
+    for (let step = 0; step < 30; step++) {
+      await simulation.run(1);
+      fewest = Math.min(fewest, usable());
+    }
+    assertEquals(fewest, 2);
+    const [first, , third] = things.opened;
+    assertEquals([first!.isClosed, third!.isClosed], [false, true]);
+    long!.release();
+    await simulation.run(20);
+    await recycled;
+    assertEquals(first!.isClosed, true);
+    await closeNow(simulation, pool);
+  });
+
   Deno.test(`${kind}: several recycle() at once never make more than one fewer, whatever their callers do`, async () => {
     for (let seed = 1; seed <= 40; seed++) {
       using simulation = new Simulation(seed);

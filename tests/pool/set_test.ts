@@ -230,10 +230,11 @@ testEach("a shorter idleTimeout counts the time for which resources have rested 
   await warm(1);
   await simulation.run(300);
   await warm(2);
+  await simulation.run(100);
   set({ idleTimeout: 200 });
   await microtasks();
   assertEquals(things.map(({ isClosed }) => isClosed), [true, false]);
-  await simulation.run(190);
+  await simulation.run(90);
   assertEquals(things[1]!.isClosed, false);
   await simulation.run(20);
   assertEquals([things[1]!.isClosed, retired], [true, ["idle", "idle"]]);
@@ -253,7 +254,7 @@ testEach(
     set({ idleTimeout: 1_000 });
     await simulation.run(900);
     assertEquals(things[0]!.isClosed, false);
-    await simulation.run(100);
+    await simulation.run(60);
     assertEquals(things[0]!.isClosed, true);
   },
 );
@@ -480,6 +481,31 @@ Deno.test("Pool.set(): a lower minIdle lets go of what idleTimeout 0 keeps, and 
   await pool.close();
 });
 
+Deno.test("Pool.set(): retry ends the delay before minIdle is kept again too", async () => {
+  using simulation = new Simulation(1);
+  const retires: ((reason: unknown, options: { now: boolean }) => void)[] = [];
+  const pool = new Pool({
+    connect: ({ retire }) => {
+      retires.push(retire);
+      return {};
+    },
+  }, {
+    minIdle: 1,
+    retry: { minDelay: 60_000, maxDelay: 60_000 },
+    clock: simulation.clock,
+  });
+  await simulation.run(10);
+  retires[0]!("unused", { now: true });
+  await simulation.run(1_000);
+  assertEquals(pool.stats.idle, 0);
+  pool.set({ retry: { minDelay: 10 } });
+  await simulation.run(0);
+  assertEquals(pool.stats.idle, 1);
+  const closed = pool.close();
+  await simulation.run(10);
+  await closed;
+});
+
 Deno.test("Pool.set(): a shorter idleTimeout does not replace what minIdle keeps", async () => {
   using simulation = new Simulation(1);
   const pool = new Pool(() => ({}), { minIdle: 2, clock: simulation.clock });
@@ -528,6 +554,31 @@ Deno.test("KeyedPool.set(): maxPerKey closes what is idle beyond it, and lets wa
   assertEquals([hosts.at("a").stats!.size, hosts.at("b").stats!.size], [1, 1]);
   using _c = await acquire("c");
   await assertRejects(() => hosts.acquire("c", { timeout: 0 }), PoolExhaustedError, "maxPerKey");
+});
+
+Deno.test("KeyedPool.set(): a higher weight lets a busy key keep its resource for longer, at once", async () => {
+  using simulation = new Simulation(1);
+  const hosts = new KeyedPool((_: string) => () => ({}), { maxSize: 1, clock: simulation.clock });
+  let isOver = false;
+  const busy = [1, 2].map(async () => {
+    while (!isOver) await hosts.use("busy", () => simulation.sleep(1));
+  });
+  const waitOfOther = async () => {
+    await simulation.run(100);
+    const begun = simulation.now;
+    const served = new Outcome(hosts.use("other", () => {}));
+    while (served.state === "pending") await simulation.run(1);
+    return simulation.now - begun;
+  };
+  const usual = await waitOfOther();
+  hosts.set({ weight: (key) => key === "busy" ? 10 : 1 });
+  assertGreater(await waitOfOther(), 5 * usual);
+  isOver = true;
+  await simulation.run(10);
+  await Promise.all(busy);
+  const closed = hosts.close();
+  await simulation.run(10);
+  await closed;
 });
 
 Deno.test("KeyedPool.set(): weight is asked anew for the present keys, and for later ones", async () => {
