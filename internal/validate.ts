@@ -39,6 +39,12 @@ export const duration: Rule = numeric(
   (value) => value >= 0,
 );
 
+/** Milliseconds: not negative, and not for ever. */
+export const finiteDuration: Rule = numeric(
+  "a finite number of milliseconds of at least 0",
+  (value) => value >= 0 && value < Infinity,
+);
+
 /** Milliseconds, more than none; Infinity for ever. */
 export const positiveDuration: Rule = numeric(
   "a number of milliseconds greater than 0",

@@ -7,7 +7,7 @@ import { type IdleEvents, IdleList } from "./_idle_list.ts";
 import { LeaseTracker, type TrackerEvents } from "./_lease_tracker.ts";
 import { Opener, type OpenerEvents } from "./_opener.ts";
 import { Rejections } from "./_rejections.ts";
-import { Renewal } from "./_renewal.ts";
+import { CLAIM, Renewal } from "./_renewal.ts";
 import { Reporter } from "./_reporter.ts";
 import { RetirementPolicy } from "./_retirement.ts";
 import { type Slot, type SlotOwner, SlotTable } from "./_slot.ts";
@@ -25,7 +25,7 @@ import type { Connector, ConnectorContext, RetireOptions } from "./connector.ts"
 import type { ExhaustedLimit, TimeoutStage } from "./errors.ts";
 import type { ErrorSource } from "./hooks.ts";
 import { Lease } from "./lease.ts";
-import type { ResolvedPoolOptions } from "./options.ts";
+import type { LiveOptions, ResolvedPoolOptions } from "./options.ts";
 import type { Permit } from "./semaphore.ts";
 import type { RetireReason } from "./stats.ts";
 
@@ -70,7 +70,7 @@ export class Allocator<T, L extends Lease<T>>
   readonly #rejections: Rejections;
   readonly #calls: ConnectorCalls<T, L>;
   /** With the option `track`. */
-  readonly #tracker: LeaseTracker<T> | undefined;
+  #tracker: LeaseTracker<T> | undefined;
   /** Dials that wait for the connector's `admit`. */
   #admitting: Set<Slot<T>> | undefined;
   #closing: AbortController | undefined;
@@ -113,7 +113,7 @@ export class Allocator<T, L extends Lease<T>>
     this.opener = new Opener(connector, options, slots, this.queue, capacity, this);
     this.#renewal = new Renewal(this, this.#policy, this.#actions);
     this.#rejections = new Rejections(this);
-    this.#tracker = options.track ? new LeaseTracker(options, slots, this) : undefined;
+    this.#applyTrack();
     capacity.serve(this);
     this.proceed();
   }
@@ -381,8 +381,9 @@ export class Allocator<T, L extends Lease<T>>
     const { timeout, priority, signal } = waiter.request;
     if (signal?.aborted) return this.aborted(waiter);
     this.reporter.counters.acquires.timedOut++;
-    if (this.isServing) this.#rejections.overload?.recordTimeout(priority);
-    this.#rejections.reject(waiter, this.reporter.lateError(this.#stageOf(waiter), timeout));
+    this.#rejections.overload?.recordTimeout(priority);
+    const error = this.reporter.lateError(this.#stageOf(waiter), timeout, this.#isPaused);
+    this.#rejections.reject(waiter, error);
     this.proceed();
   }
 
@@ -404,6 +405,19 @@ export class Allocator<T, L extends Lease<T>>
     this.proceed();
   }
 
+  /** Options have been changed: what is open and who waits follow them at once. */
+  applyOptions(changed: LiveOptions): void {
+    const isLifetimeNew = changed.maxLifetime !== undefined || changed.lifetimeJitter !== undefined;
+    if (isLifetimeNew) {
+      for (const slot of this.slots) slot.expiresAt = this.#policy.expiryOf(slot.openedAt);
+    }
+    this.#reviewIdle(this.options.clock.wall());
+    if (changed.retry !== undefined) this.opener.restartSchedules();
+    if (changed.overload !== undefined) this.#rejections.restartOverload();
+    this.#applyTrack();
+    this.sweep();
+  }
+
   clear(detail: unknown): void {
     this.opener.advance();
     for (const slot of this.slots.idle) this.retire(slot, "cleared", detail);
@@ -411,6 +425,7 @@ export class Allocator<T, L extends Lease<T>>
   }
 
   pause(): void {
+    if (!this.isOpen) return; // a close that serves the waiters goes on
     this.#isPaused = true;
     this.proceed();
   }
@@ -422,9 +437,9 @@ export class Allocator<T, L extends Lease<T>>
     this.proceed();
   }
 
-  /** Replaces a resource; a leased one is closed when it is released. */
-  replace(slot: Slot<T>, reason: RetireReason, onDone: (error?: unknown) => void): void {
-    this.#renewal.replace(slot, reason, onDone);
+  /** Replaces one of these resources; a leased one is closed when it is released. */
+  replaceOne(old: Set<Slot<T>>, onDone: (error?: unknown) => void): void {
+    this.#renewal.replaceOne(old, onDone);
     this.proceed();
   }
 
@@ -511,6 +526,7 @@ export class Allocator<T, L extends Lease<T>>
     }
     this.slots.move(slot, "closing");
     call?.giveUp(detail);
+    this.#renewal.leaving(slot);
     this.reporter.retired(slot, reason, detail);
     this.#actions.add(() => this.#calls.close(slot, reason));
   }
@@ -541,6 +557,29 @@ export class Allocator<T, L extends Lease<T>>
     if (!this.#isQuiet) return this.proceed();
     this.#capacity.review();
     if (!this.#actions.isEmpty) this.#actions.run();
+  }
+
+  /** Idle resources that the options do not keep any more are closed; their rest so far counts. */
+  #reviewIdle(now: number): void {
+    const { maxIdle, minIdle, maxUses, idleTimeout } = this.options;
+    const { idle } = this.slots;
+    for (const slot of [...idle]) {
+      const isOverdue = now - slot.restingSince >= idleTimeout;
+      if (idle.size > maxIdle) this.retire(slot, "surplus");
+      else if (slot.uses >= maxUses) this.#renewal.expire(slot, "uses", now);
+      else if (isOverdue && idle.size > minIdle) this.retire(slot, "idle");
+      else this.#policy.restartIdleTimer(slot, isOverdue ? now : slot.restingSince);
+    }
+  }
+
+  #applyTrack(): void {
+    const { track } = this.options;
+    if (track) (this.#tracker ??= new LeaseTracker(this.options, this.slots, this)).review();
+    else if (this.#tracker !== undefined) {
+      for (const slot of this.slots) if (slot.acquiredAt !== undefined) this.#tracker.end(slot);
+      this.#tracker.close();
+      this.#tracker = undefined;
+    }
   }
 
   get #isAdmitting(): boolean {
@@ -740,7 +779,7 @@ export class Allocator<T, L extends Lease<T>>
     try {
       if (slot.isWatched) this.#idle.unwatch(slot);
       const lease = this.#traits.makesLeases ? this.#leaseOf(slot) : new Lease(slot) as L;
-      if (site !== undefined) this.#tracker!.begin(slot, lease, site);
+      if (site !== undefined) this.#tracker?.begin(slot, lease, site);
       this.reporter.acquired(slot, waited);
       return lease;
     } catch (error) {
@@ -818,8 +857,10 @@ export class Allocator<T, L extends Lease<T>>
   #retireByConnector(slot: Slot<T>, reason: unknown, options: RetireOptions | undefined): void {
     const { state } = slot;
     const isOut = state === "leased" && options?.now !== true || state === "connecting";
-    if (isOut) slot.condemned ??= { reason: "lost", detail: reason };
-    else this.#revoke(slot, "lost", reason);
+    if (!isOut) this.#revoke(slot, "lost", reason);
+    else if (slot.condemned === undefined || slot.condemned === CLAIM) {
+      slot.condemned = { reason: "lost", detail: reason };
+    }
     this.proceed();
   }
 

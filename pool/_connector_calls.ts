@@ -134,6 +134,8 @@ abstract class BoundedCall implements Bounded, PendingCall {
   readonly #limits: DeadlineQueue;
   deadline = Infinity;
   settled = false;
+  /** How long it may take: the option may be changed meanwhile. */
+  protected allowed = Infinity;
   #controller: AbortController | undefined = undefined;
 
   constructor(limits: DeadlineQueue) {
@@ -176,6 +178,7 @@ abstract class BoundedCall implements Bounded, PendingCall {
   /** From now on the call is bounded. */
   protected limit(now: number, limit: number): void {
     if (this.settled) return;
+    this.allowed = limit;
     this.deadline = now + limit;
     this.#limits.add(this, this.deadline, now);
   }
@@ -198,7 +201,7 @@ abstract class SimpleCall<T, L extends Lease<T>> extends BoundedCall {
   }
 
   override expire(): void {
-    this.giveUp(this.calls.events.timeoutError(this.stage, this.calls.options.checkTimeout));
+    this.giveUp(this.calls.events.timeoutError(this.stage, this.allowed));
   }
 
   #done(value: unknown): void {
@@ -281,8 +284,7 @@ class Dial<T, L extends Lease<T>> extends BoundedCall {
   }
 
   override expire(): void {
-    const { events, options } = this.#calls;
-    this.giveUp(events.timeoutError(this.stage, options.connectTimeout));
+    this.giveUp(this.#calls.events.timeoutError(this.stage, this.allowed));
   }
 
   protected override succeed(): void {

@@ -54,6 +54,11 @@ export class LeaseTracker<T> {
     slot.acquiredAt = undefined;
   }
 
+  /** `leakTimeout` may be another than before. */
+  review(): void {
+    this.#reportLeaks();
+  }
+
   /** Stops the timer for good: a hook may close the pool while leases are being reported. */
   close(): void {
     this.#state = "closed";

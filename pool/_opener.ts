@@ -227,6 +227,13 @@ export class Opener<T, L extends Lease<T>> {
     if (schedule.ready) schedule.postpone();
   }
 
+  /** The delays are others now: the next dial may begin at once, and they grow from the least again. */
+  restartSchedules(): void {
+    this.#schedule?.restart();
+    this.#refillSchedule?.restart();
+    this.#final?.clear();
+  }
+
   /** All resources whose dial has begun before now are out of date. */
   advance(): void {
     this.generation++;

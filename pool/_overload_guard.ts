@@ -46,9 +46,9 @@ export class OverloadGuard {
     this.recordWait(Infinity, priority);
   }
 
-  /** The first caller, of this priority, still waits after this time, which counts if none was served. */
+  /** At the end of an interval the first caller, of this priority, still waits after this time, which counts if none was served. */
   recordStanding(waited: number, priority: number): void {
-    if (!this.#leastWaits.has(priority)) this.recordWait(waited, priority);
+    if (!this.#leastWaits.has(priority)) this.#leastWaits.set(priority, waited);
   }
 
   /** Callers from before this time, by the monotonic clock, must be rejected now, if any. */

@@ -196,7 +196,7 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
   set(given: LiveOptions): void {
     changeOptions(this.#options, given, this.#options.maxSize);
     this.#default = this.#requestOf({});
-    this.#allocator.sweep();
+    this.#allocator.applyOptions(given);
   }
 
   observe(hooks: PoolHooks<never>): Disposable {
@@ -240,15 +240,14 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
   close(options: CloseOptions): Promise<void> {
     const { now } = this.#options.clock;
     const shutdown = this.#shutdown ??= new Shutdown(this.#allocator, now, this.#timers.deadlines);
-    shutdown.close(options);
     for (const recycling of this.#recyclings ?? []) {
       recycling.stop(this.#allocator.reporter.closedError());
     }
+    shutdown.close(options);
     return shutdown.done;
   }
 
   drop(): void {
-    for (const recycling of this.#recyclings ?? []) recycling.finish();
     this.#allocator.drop();
   }
 

@@ -1,11 +1,10 @@
 import { SharedTimer } from "../internal/shared_timer.ts";
 import type { Slot, SlotTable } from "./_slot.ts";
-import type { RetireReason } from "./stats.ts";
 
 /** The part of the pool that recycling uses. */
 export interface RecyclingPool<T> {
   readonly slots: SlotTable<T>;
-  replace(slot: Slot<T>, reason: RetireReason, onDone: (error?: unknown) => void): void;
+  replaceOne(old: Set<Slot<T>>, onDone: (error?: unknown) => void): void;
   whenGone(slot: Slot<T>, then: () => void): void;
 }
 
@@ -19,12 +18,13 @@ export class Recycling<T> {
   readonly #pool: RecyclingPool<T>;
   readonly #clock: () => number;
   readonly #timer: SharedTimer;
+  /** Still to be replaced. */
   readonly #old: Set<Slot<T>>;
-  /** Replaced, but perhaps still leased. */
-  readonly #leaving = new Set<Slot<T>>();
+  /** How many old ones are not closed yet. */
+  #left: number;
   readonly #interval: number;
   #nextAt: number;
-  #state: "running" | "over" = "running";
+  #state: "waiting" | "replacing" | "over" = "waiting";
   #resolve!: () => void;
   #reject!: (error: unknown) => void;
 
@@ -32,9 +32,10 @@ export class Recycling<T> {
     this.#pool = pool;
     this.#clock = clock;
     this.#old = new Set([...pool.slots].filter(({ state }) => state !== "closing"));
+    this.#left = this.#old.size;
     this.#interval = over / Math.max(1, this.#old.size);
     this.#nextAt = clock();
-    this.#timer = new SharedTimer(clock, () => this.#step(), true);
+    this.#timer = new SharedTimer(clock, () => this.#goOn(), true);
     this.done = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -42,67 +43,51 @@ export class Recycling<T> {
   }
 
   start(): void {
-    this.#step();
+    for (const slot of this.#old) this.#pool.whenGone(slot, () => this.#gone(slot));
+    this.#goOn();
   }
 
-  /** The pool is closed. */
+  /** A dial has failed, or the pool is closed. */
   stop(error: unknown): void {
     if (this.#state === "over") return;
     this.#end();
     this.#reject(error);
   }
 
-  /** Nothing is left to replace. */
-  finish(): void {
-    if (this.#state === "over") return;
+  /** An old resource is closed, for whatever reason. */
+  #gone(slot: Slot<T>): void {
+    this.#old.delete(slot);
+    this.#left--;
+    this.#goOn();
+  }
+
+  #goOn(): void {
+    if (this.#state !== "waiting") return;
+    const now = this.#clock();
+    if (this.#left === 0) this.#finish();
+    else if (this.#old.size === 0) return; // the last ones are still leased
+    else if (this.#nextAt > now) this.#timer.fireBy(this.#nextAt, now);
+    else this.#replaceOne();
+  }
+
+  #replaceOne(): void {
+    this.#state = "replacing";
+    this.#nextAt += this.#interval;
+    this.#pool.replaceOne(this.#old, (error) => {
+      if (this.#state === "over") return;
+      if (error !== undefined) return this.stop(error);
+      this.#state = "waiting";
+      this.#goOn();
+    });
+  }
+
+  #finish(): void {
     this.#end();
     this.#resolve();
-  }
-
-  #step(): void {
-    if (this.#state === "over") return;
-    const slot = this.#next();
-    if (slot === undefined) return this.#awaitReturns();
-    this.#old.delete(slot);
-    this.#leaving.add(slot);
-    this.#nextAt += this.#interval;
-    this.#pool.replace(slot, "recycled", (error) => this.#stepDone(error));
-  }
-
-  #stepDone(error: unknown): void {
-    if (this.#state === "over") return;
-    if (error !== undefined) return this.stop(error);
-    const now = this.#clock();
-    if (this.#nextAt > now && this.#old.size > 0) this.#timer.fireBy(this.#nextAt, now);
-    else this.#step();
-  }
-
-  #awaitReturns(): void {
-    if (this.#state === "over") return;
-    for (const slot of this.#leaving) {
-      if (!hasEnded(slot)) return this.#pool.whenGone(slot, () => this.#awaitReturns());
-      this.#leaving.delete(slot);
-    }
-    this.finish();
-  }
-
-  /** An idle one if possible, since a leased one is closed only when it is released. */
-  #next(): Slot<T> | undefined {
-    let first: Slot<T> | undefined;
-    for (const slot of this.#old) {
-      if (hasEnded(slot)) this.#old.delete(slot);
-      else if (slot.state === "idle") return slot;
-      else first ??= slot;
-    }
-    return first;
   }
 
   #end(): void {
     this.#state = "over";
     this.#timer.clear();
   }
-}
-
-function hasEnded({ state }: Slot<unknown>): boolean {
-  return state === "closing" || state === "gone";
 }

@@ -68,6 +68,13 @@ export class Rejections {
     return this.#overload ??= new OverloadGuard(options, () => this.#endInterval());
   }
 
+  /** The option is another than before: what was measured by the former one does not count. */
+  restartOverload(): void {
+    this.#overload?.close();
+    this.#overload = undefined;
+    if (this.#pool.queue.size > 0) this.overload?.watch();
+  }
+
   /** Rejects waiters that have waited for too long under overload, of the lowest priority first. */
   shed(isThorough = false): void {
     const { options, queue, reporter, isOpen } = this.#pool;
@@ -92,9 +99,9 @@ export class Rejections {
     const { next } = queue;
     if (next === undefined) return;
     const waited = options.clock.now() - next.since;
-    if (isServing) this.overload?.recordStanding(waited, next.request.priority);
+    this.overload?.recordStanding(waited, next.request.priority);
     this.overload?.watch();
-    if (isServing) this.shed(true); // a pause does not count as overload
+    if (isServing) this.shed(true); // a pause does not count as overload: resume() begins anew
     this.#pool.proceed();
   }
 }

@@ -257,8 +257,9 @@ export class Reporter<T> {
   }
 
   /** The error of a caller that timed out. */
-  lateError(stage: TimeoutStage, timeout: number): PoolTimeoutError {
-    return new PoolTimeoutError(stage, timeout, this.info, this.lastFailure, this.#holders(stage));
+  lateError(stage: TimeoutStage, timeout: number, isPaused = false): PoolTimeoutError {
+    const why = isPaused ? "; the pool is paused" : this.#holders(stage);
+    return new PoolTimeoutError(stage, timeout, this.info, this.lastFailure, why);
   }
 
   /** The error of a connector call that took too long. */

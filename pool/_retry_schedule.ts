@@ -80,6 +80,14 @@ export class RetrySchedule {
     this.#timer.fireBy(this.#clock() + this.#backoff.next());
   }
 
+  /** Allows a dial now, if one may only begin later; further delays grow from the least again. */
+  restart(): void {
+    this.#backoff.reset();
+    if (this.#state !== "waiting") return;
+    this.#timer!.clear();
+    this.#state = "due";
+  }
+
   /** Whether the wait keeps the process alive, which it does while a caller waits for its end. */
   setRef(isRef: boolean): void {
     this.#isRef = isRef;

@@ -270,9 +270,9 @@ export class KeyCapacity implements Capacity, HeapMember {
   heapIndex = -1;
   /** The place of its oldest idle resource, when that was last looked at. */
   order = 0;
-  readonly maxSize: number;
+  maxSize: number;
   /** How many times longer than others it keeps a resource while it has waiters. */
-  readonly weight: number;
+  weight: number;
   user!: CapacityUser;
   #size = 0;
   #closing = 0;
@@ -357,10 +357,12 @@ export class KeyCapacity implements Capacity, HeapMember {
     this.#shared.arrange();
   }
 
-  /** A shared capacity is resized as a whole. */
-  resize(): void {}
+  /** Changes the limit of the key. */
+  resize(maxSize: number): void {
+    this.maxSize = maxSize;
+  }
 
-  /** And it is closed as a whole. */
+  /** A shared capacity is closed as a whole. */
   close(): void {}
 
   /** The key is dropped. */

@@ -134,7 +134,7 @@ const EXPECTED: Readonly<Record<TimeoutStage, string>> = {
   use: "The body of use() did not finish",
 };
 
-/** Time ran out. The message says at what, how the pool stood, and how the last dial failed if one did. */
+/** Time ran out. The message says at what, how the pool stood, how the last dial failed if one did, and why nothing was lent. */
 export class PoolTimeoutError extends PoolError {
   /** What was being waited for. */
   readonly stage: TimeoutStage;
@@ -145,11 +145,11 @@ export class PoolTimeoutError extends PoolError {
     timeout: number,
     pool: PoolInfo,
     failure?: ConnectFailure,
-    holders = "",
+    why = "",
   ) {
     super(
       `${EXPECTED[stage]} within ${Math.round(timeout)} ms: ${summary(pool.stats)}` +
-        `${failureText(failure)}${holders}`,
+        `${failureText(failure)}${why}`,
       pool,
       causeOf(failure),
     );

@@ -4,6 +4,7 @@ import { checkOptions, countFrom, nested, type Rule, typed } from "../internal/v
 import type { PoolHooks } from "./hooks.ts";
 import {
   checkLiveOptions,
+  FIXED,
   HOOK_RULES,
   LIVE_RULES,
   type LiveOptions,
@@ -50,18 +51,26 @@ export interface KeyedPoolOptions<K, T = unknown>
   hooks?: PoolHooks<T> | ((key: K) => PoolHooks<T>) | undefined;
 }
 
-/** The options of a keyed pool, all of them, checked. */
+/** What can be changed while a keyed pool is open, for every key; see the options of the same names. */
+export type KeyedLiveOptions<K> =
+  & Omit<LiveOptions, "minIdle">
+  & Pick<KeyedPoolOptions<K>, "maxPerKey" | "weight">;
+
+/** The options of a keyed pool, all of them, checked. Live ones are changed in place. */
 export interface ResolvedKeyedPoolOptions<K> {
   readonly maxSize: number;
-  readonly maxPerKey: number;
+  maxPerKey: number;
   readonly common: ResolvedPoolOptions;
   readonly keyOf: (key: K) => unknown;
-  readonly weightOf: (key: K) => number;
+  weightOf: (key: K) => number;
   readonly hooksOf: (key: K) => PoolHooks;
 }
 
 /** The subject in errors about a key's pool. */
 export const NEW_KEY = "create the pool of a key";
+
+/** The subject in errors about options that are changed while the pool is open. */
+export const CHANGE = "change the options of the keyed pool";
 
 const hooksRule = nested(HOOK_RULES);
 
@@ -77,6 +86,22 @@ const RULES: Record<keyof KeyedPoolOptions<unknown>, Rule> = {
   keyOf: typed("function"),
   weight: typed("function"),
   hooks: hooksOrFunction,
+};
+
+const { minIdle: __, ...COMMON_LIVE_RULES } = LIVE_RULES;
+
+const KEYED_LIVE_RULES: Record<keyof KeyedLiveOptions<unknown>, Rule> = {
+  ...COMMON_LIVE_RULES,
+  maxPerKey: RULES.maxPerKey,
+  weight: RULES.weight,
+};
+
+const KEYED_FIXED: typeof FIXED = {
+  ...FIXED,
+  keyOf:
+    "can't be changed while the pool is open: it tells the present keys apart; make another pool",
+  minIdle:
+    "is not an option of a keyed pool: a key that nobody uses leaves nothing behind; warm() opens resources of a key",
 };
 
 /** Checks the options of a keyed pool and fills in the defaults. */
@@ -96,7 +121,7 @@ export function resolveKeyedPoolOptions<K>(
       maxSize: maxPerKey,
       hooks: typeof hooks === "function" ? {} : hooks,
     }, subject),
-    weightOf: weight === undefined ? () => 1 : checkedWeight(weight),
+    weightOf: weight === undefined ? () => 1 : checkedWeight(weight, NEW_KEY),
     hooksOf: typeof hooks === "function" ? checkedHooks(hooks) : () => hooks as PoolHooks,
   };
 }
@@ -116,23 +141,26 @@ export function checkedHooks<A extends unknown[]>(
   };
 }
 
-function checkedWeight<K>(weightOf: (key: K) => number): (key: K) => number {
+/** Checks what a function gives as the weight of a key. */
+export function checkedWeight<K>(
+  weightOf: (key: K) => number,
+  subject: string,
+): (key: K) => number {
   return (key) => {
     const weight = weightOf(key);
     if (typeof weight === "number" && weight > 0) return weight;
     ignoreResult(weight, () => {});
     throw new RangeError(
-      `Cannot ${NEW_KEY} as 'weight(key)' must be a number greater than 0: received ${
+      `Cannot ${subject} as 'weight(key)' must be a number greater than 0: received ${
         shown(weight)
       }`,
     );
   };
 }
 
-/** Refuses options that a keyed pool does not have. */
-export function checkKeyedLiveOptions(options: Omit<LiveOptions, "minIdle">): void {
-  const { minIdle: _, ...rules } = LIVE_RULES;
-  checkLiveOptions(options, rules, RULES, "change the options of the keyed pool");
+/** Refuses options that a keyed pool does not have, or can't change. */
+export function checkKeyedLiveOptions<K>(options: KeyedLiveOptions<K>): void {
+  checkLiveOptions(options, KEYED_LIVE_RULES, KEYED_FIXED, CHANGE);
 }
 
 /** Checks a new size for a keyed pool. */

@@ -14,9 +14,12 @@ import { type ConnectContext, type Connector, toConnector } from "./connector.ts
 import { PoolClosedError } from "./errors.ts";
 import type { PoolHooks } from "./hooks.ts";
 import {
+  CHANGE,
   checkedHooks,
+  checkedWeight,
   checkKeyedLiveOptions,
   checkKeyedMaxSize,
+  type KeyedLiveOptions,
   type KeyedPoolOptions,
   NEW_KEY,
   type ResolvedKeyedPoolOptions,
@@ -33,7 +36,6 @@ import {
   checkUseOptions,
   checkWarmCount,
   type CloseOptions,
-  type LiveOptions,
   type ReadyOptions,
   type RecycleOptions,
   type UseOptions,
@@ -42,7 +44,7 @@ import type { PoolReport } from "./report.ts";
 import { type KeyedPoolStats, type PoolStats, summary } from "./stats.ts";
 
 export type { ConnectContext, Connector, ConnectorContext } from "./connector.ts";
-export type { KeyedPoolOptions } from "./keyed_options.ts";
+export type { KeyedLiveOptions, KeyedPoolOptions } from "./keyed_options.ts";
 export type { Lease } from "./lease.ts";
 export type { AcquireOptions, CloseOptions, UseOptions } from "./options.ts";
 export type { KeyedPoolStats, PoolStats } from "./stats.ts";
@@ -85,6 +87,8 @@ export interface KeyedPoolReport {
 export interface KeyView<T, L extends Lease<T> = Lease<T>> {
   /** A snapshot of the key, or undefined if it has neither resources nor callers. */
   readonly stats: PoolStats | undefined;
+  /** Whether the key is paused, by itself or with the pool. */
+  readonly paused: boolean;
   /** See {@linkcode KeyedPool.acquire}. */
   acquire(options?: AcquireOptions): Promise<L>;
   /** See {@linkcode KeyedPool.tryAcquire}. */
@@ -101,7 +105,7 @@ export interface KeyView<T, L extends Lease<T> = Lease<T>> {
   recycle(options?: RecycleOptions): Promise<void>;
   /** Lends nothing of the key from now on. A key that is paused stays, also if it has neither resources nor callers. */
   pause(): void;
-  /** Lends again. */
+  /** Lends again, also where the whole pool is paused. */
   resume(): void;
   /** Reports leases, waiters and resources; undefined if the key has neither resources nor callers. */
   explain(): PoolReport | undefined;
@@ -223,9 +227,13 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
   at(key: K): KeyView<T, L> {
     const find = () => this.#find(key);
     const statsOf = () => this.statsOf(key);
+    const isPaused = () => find()?.core.isPaused ?? this.paused;
     return {
       get stats() {
         return statsOf();
+      },
+      get paused() {
+        return isPaused();
       },
       acquire: (options) => this.acquire(key, options),
       tryAcquire: () => this.tryAcquire(key),
@@ -345,16 +353,27 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
   }
 
   /**
-   * Changes options while the pool is open, for every key; see {@linkcode Pool.set}.
+   * Changes options while the pool is open, for every key, present and later; see
+   * {@linkcode Pool.set}. `maxPerKey` closes surplus resources as `resize()` does; `weight` is
+   * asked anew for the present keys.
    *
    * @param options The options to change; the others stay.
-   * @throws {TypeError | RangeError} As that of a pool.
+   * @throws {TypeError | RangeError} As that of a pool, and what `weight` throws; nothing is changed then.
    */
-  set(options: Omit<LiveOptions, "minIdle">): void {
+  set(options: KeyedLiveOptions<K>): void {
     checkKeyedLiveOptions(options);
-    const { common, maxPerKey } = this.#options;
-    changeOptions(common, options, maxPerKey);
-    for (const { core } of [...this.#entries.values()]) core.set(options);
+    const { common } = this.#options;
+    const { maxPerKey = this.#options.maxPerKey, weight, ...others } = options;
+    const present = [...this.#entries.values()];
+    const weights = weight && present.map(({ key }) => checkedWeight(weight, CHANGE)(key));
+    changeOptions(common, others, maxPerKey);
+    this.#options.maxPerKey = maxPerKey;
+    if (weight !== undefined) this.#options.weightOf = checkedWeight(weight, NEW_KEY);
+    for (const [index, { core, capacity }] of present.entries()) {
+      if (weights !== undefined) capacity.weight = weights[index]!;
+      if (capacity.maxSize !== maxPerKey) core.resize(maxPerKey);
+      core.set(others);
+    }
   }
 
   /**
@@ -388,7 +407,7 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
     for (const { core } of [...this.#entries.values()]) core.pause();
   }
 
-  /** Lends again after {@linkcode KeyedPool.pause | pause()}. */
+  /** Lends again after {@linkcode KeyedPool.pause | pause()}; so do keys that were paused by themselves. */
   resume(): void {
     if (this.closed) return;
     this.#state = "open";

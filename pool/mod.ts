@@ -37,7 +37,7 @@ export type {
   ReleaseEvent,
   RetireEvent,
 } from "./hooks.ts";
-export type { KeyedPoolOptions } from "./keyed_options.ts";
+export type { KeyedLiveOptions, KeyedPoolOptions } from "./keyed_options.ts";
 export { KeyedPool, type KeyedPoolReport, type KeyView } from "./keyed_pool.ts";
 export type { Clock } from "../internal/clock.ts";
 export { Lease, type LeaseSlot } from "./lease.ts";

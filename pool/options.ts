@@ -5,6 +5,7 @@ import {
   countFrom,
   duration,
   finiteCountFrom,
+  finiteDuration,
   integerBetween,
   methods,
   nested,
@@ -137,8 +138,12 @@ export interface PoolOptions<T = unknown> {
    * @default {Infinity}
    */
   keepalive?: number | undefined;
-  /** Whether and when callers are refused under overload. By default they are not. */
-  overload?: OverloadOptions | undefined;
+  /**
+   * Whether and when callers are refused under overload.
+   *
+   * @default {false}
+   */
+  overload?: OverloadOptions | false | undefined;
   /** Functions that are called when something happens. */
   hooks?: PoolHooks<T> | undefined;
   /** The clocks, for tests and simulations: monotonic time for deadlines, and one that counts sleep, for expiry. */
@@ -238,7 +243,7 @@ export interface ReadyOptions {
 /** Options of replacing all resources. */
 export interface RecycleOptions {
   /**
-   * The time over which the replacements are spread, in milliseconds.
+   * The time over which the replacements are spread, in milliseconds; not `Infinity`.
    *
    * @default {0}
    */
@@ -272,21 +277,7 @@ export interface CloseOptions {
 }
 
 /** What can be changed while a pool is open; see the options of the same names. */
-export type LiveOptions = Pick<
-  PoolOptions,
-  | "maxIdle"
-  | "minIdle"
-  | "maxWaiting"
-  | "maxConnecting"
-  | "maxUses"
-  | "acquireTimeout"
-  | "connectTimeout"
-  | "idleTimeout"
-  | "checkAfter"
-  | "checkTimeout"
-  | "order"
-  | "overload"
->;
+export type LiveOptions = Omit<PoolOptions, "maxSize" | "name" | "hooks" | "clock">;
 
 type Given<O> = { [Name in keyof O]-?: Exclude<O[Name], undefined> };
 
@@ -347,6 +338,12 @@ const OVERLOAD_RULES: Record<keyof OverloadOptions, Rule> = {
   interval: positiveDuration,
 };
 
+const overloadRule = nested(OVERLOAD_RULES);
+
+const overloadOrFalse: Rule = (value, name, subject) => {
+  if (value !== false) overloadRule(value, name, subject);
+};
+
 /** What each option must be that can be changed while a pool is open. */
 export const LIVE_RULES: Record<keyof LiveOptions, Rule> = {
   minIdle: finiteCountFrom(0),
@@ -358,24 +355,34 @@ export const LIVE_RULES: Record<keyof LiveOptions, Rule> = {
   connectTimeout: positiveDuration,
   idleTimeout: duration,
   checkAfter: duration,
+  maxLifetime: duration,
+  lifetimeJitter: share,
   checkTimeout: positiveDuration,
   order: oneOf("lifo", "fifo"),
-  overload: nested(OVERLOAD_RULES),
+  retry: nested(RETRY_RULES),
+  track: typed("boolean"),
+  leakTimeout: positiveDuration,
+  keepalive: positiveDuration,
+  overload: overloadOrFalse,
 };
 
 /** What each option of a pool must be. */
 export const POOL_RULES: Record<keyof PoolOptions, Rule> = {
   maxSize: countFrom(1),
   ...LIVE_RULES,
-  maxLifetime: duration,
-  lifetimeJitter: share,
-  retry: nested(RETRY_RULES),
   name: nonEmptyString,
-  track: typed("boolean"),
-  leakTimeout: positiveDuration,
-  keepalive: positiveDuration,
   hooks: nested(HOOK_RULES),
   clock: methods("now", "wall"),
+};
+
+/** Why an option can't be changed by `set()`, and what to use instead. */
+export const FIXED: Readonly<Record<string, string>> = {
+  maxSize: "is changed by resize()",
+  hooks: "can't be changed while the pool is open: observe() adds hooks, and takes them away",
+  name:
+    "can't be changed while the pool is open: errors, reports and metrics know it by that name; make another pool",
+  clock:
+    "can't be changed while the pool is open: deadlines go by it that are running; make another pool",
 };
 
 const ACQUIRE_RULES: Record<keyof AcquireOptions, Rule> = {
@@ -392,7 +399,7 @@ const USE_RULES: Record<keyof UseOptions, Rule> = {
 };
 
 const READY_RULES: Record<keyof ReadyOptions, Rule> = { signal: abortSignal, timeout: duration };
-const RECYCLE_RULES: Record<keyof RecycleOptions, Rule> = { over: duration };
+const RECYCLE_RULES: Record<keyof RecycleOptions, Rule> = { over: finiteDuration };
 
 const CLOSE_RULES: Record<keyof CloseOptions, Rule> = {
   timeout: duration,
@@ -413,44 +420,47 @@ export function resolvePoolOptions(
   const options: ResolvedPoolOptions = {
     ...withDefaults(DEFAULTS, others),
     retry,
-    overload: resolveOverload(overload),
+    overload: resolveOverload(overload, undefined),
   };
   if (options.leakTimeout < Infinity) options.track = true;
   if (options.clock !== SYSTEM_CLOCK) options.clock = methodsOf(options.clock);
   checkSizes(options, subject);
-  atLeast(retry.maxDelay, retry.minDelay, "retry.maxDelay", "retry.minDelay", subject);
+  checkDelays(retry, subject);
   return options;
 }
 
-/** Checks what is to be changed while a pool is open. `all` has the options that a pool is made with. */
+/** Checks what is to be changed while a pool is open. `fixed` has the reasons why other options can't be. */
 export function checkLiveOptions(
   given: object,
   live: Readonly<Record<string, Rule>>,
-  all: Readonly<Record<string, Rule>>,
+  fixed: Readonly<Record<string, string>>,
   subject: string,
 ): void {
-  const isFixed = (name: string) => Object.hasOwn(all, name) && !Object.hasOwn(live, name);
-  const fixed = Object.keys(given ?? {}).find(isFixed);
-  if (fixed === undefined) return checkOptions(given, live, subject);
-  const hint = fixed === "maxSize"
-    ? "is changed by resize()"
-    : "can't be changed while the pool is open";
-  throw new TypeError(`Cannot ${subject} as '${fixed}' ${hint}`);
+  const name = Object.keys(given ?? {}).find((name) => Object.hasOwn(fixed, name));
+  if (name === undefined) return checkOptions(given, live, subject);
+  throw new TypeError(`Cannot ${subject} as '${name}' ${fixed[name]}`);
 }
 
-/** Checks options that are changed while the pool is open, and changes them in place. */
+/**
+ * Checks options that are changed while the pool is open, and changes them in place; within
+ * `retry` and `overload` too, what is not given stays.
+ */
 export function changeOptions(
   options: ResolvedPoolOptions,
   given: LiveOptions,
   maxSize: number,
 ): void {
   const subject = "change the options of the pool";
-  checkLiveOptions(given, LIVE_RULES, POOL_RULES, subject);
-  const { overload, ...others } = given;
+  checkLiveOptions(given, LIVE_RULES, FIXED, subject);
+  const { overload, retry: givenRetry = {}, ...others } = given;
+  const retry = withDefaults(options.retry, givenRetry);
   const changed = { ...withDefaults(options, others), maxSize };
-  if (overload !== undefined) changed.overload = resolveOverload(overload);
+  if (overload !== undefined) changed.overload = resolveOverload(overload, options.overload);
+  if (changed.leakTimeout < Infinity) changed.track = true;
   checkSizes(changed, subject);
+  checkDelays(retry, subject);
   Object.assign(options, changed);
+  Object.assign(options.retry, retry); // it has been passed on
 }
 
 /** Checks a new size for a pool that keeps `minIdle` resources. */
@@ -496,8 +506,12 @@ export function checkHooks(hooks: PoolHooks<never>): void {
   nested(HOOK_RULES)(hooks, "hooks", "observe the pool");
 }
 
-function resolveOverload(given: OverloadOptions | undefined): Given<OverloadOptions> | undefined {
-  return given === undefined ? undefined : withDefaults(OVERLOAD_DEFAULTS, given);
+function resolveOverload(
+  given: OverloadOptions | false | undefined,
+  present: Given<OverloadOptions> | undefined,
+): Given<OverloadOptions> | undefined {
+  if (given === undefined || given === false) return undefined;
+  return withDefaults(present ?? OVERLOAD_DEFAULTS, given);
 }
 
 /** Functions that call a clock's methods as methods, to be passed on by themselves. */
@@ -508,6 +522,10 @@ function methodsOf(clock: Clock): Clock {
 function checkSizes(options: ResolvedPoolOptions, subject: string): void {
   atLeast(options.maxSize, options.minIdle, "maxSize", "minIdle", subject);
   atLeast(options.maxIdle, options.minIdle, "maxIdle", "minIdle", subject);
+}
+
+function checkDelays({ minDelay, maxDelay }: Given<RetryOptions>, subject: string): void {
+  atLeast(maxDelay, minDelay, "retry.maxDelay", "retry.minDelay", subject);
 }
 
 function withDefaults<O extends object>(

@@ -194,12 +194,14 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
   }
 
   /**
-   * Changes options while the pool is open. Timeouts hold for calls from now on,
-   * `idleTimeout` for resources that are returned from now on.
+   * Changes options while the pool is open. Timeouts of calls, dials and checks hold for those
+   * that begin from now on. What is open follows the others at once: what `maxIdle`, `maxUses`,
+   * `idleTimeout` and `maxLifetime` do not keep any more is closed, and `overload` measures anew.
+   * `docs/options.md` says it for each option.
    *
-   * @param options The options to change; the others stay.
-   * @throws {TypeError} If an option is unknown, cannot be changed, or is of the wrong type.
-   * @throws {RangeError} If an option is out of range.
+   * @param options The options to change; the others stay, within `retry` and `overload` too.
+   * @throws {TypeError} If an option is unknown, cannot be changed, or is of the wrong type; nothing is changed then.
+   * @throws {RangeError} If an option is out of range; nothing is changed then.
    */
   set(options: LiveOptions): void {
     this.#core.set(options);
@@ -218,8 +220,9 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
 
   /**
    * Replaces every resource opened before now, one after the other: the new one is
-   * opened first where there is room, else the old one is closed first. Leased
-   * ones are replaced when they are returned.
+   * opened first where there is room, else the first that is idle, or comes back, is
+   * closed first. Leased ones are closed when they are returned. One is replaced at a time,
+   * however often this is called.
    *
    * @param options The time over which the replacements are spread.
    * @returns A promise that resolves when all have been replaced, the leased ones too. It rejects with the connector's own error if a
@@ -230,7 +233,10 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
     await this.#core.recycle(options.over ?? 0);
   }
 
-  /** Lends nothing from now on. Callers wait within their timeouts, `warm()` and `ready()` too; leases go on. */
+  /**
+   * Lends nothing from now on. Callers wait within their timeouts, `warm()` and `ready()` too;
+   * leases go on. A pool that is being closed can't be paused.
+   */
   pause(): void {
     this.#core.pause();
   }

@@ -120,25 +120,6 @@ Deno.test("KeyedPool: the close of one pool does not affect another", async () =
   _b.release();
 });
 
-Deno.test("KeyedPool.set() rejects minIdle, which a keyed pool does not have", async () => {
-  await using pool = thingsPool().pool;
-  const minIdle = { minIdle: 1 } as Parameters<typeof pool.set>[0];
-  assertThrows(() => pool.set(minIdle), TypeError, "'minIdle'");
-  (await pool.acquire("a")).release();
-  assertEquals(pool.stats.size, 1);
-});
-
-Deno.test("set() says that resize() changes maxSize, and names what can't be changed", async () => {
-  await using keyed = thingsPool().pool;
-  await using alone = new Pool(() => ({}));
-  for (const pool of [keyed, alone]) {
-    const set = (options: object) => () => pool.set(options);
-    assertThrows(set({ maxSize: 5 }), TypeError, "as 'maxSize' is changed by resize()");
-    assertThrows(set({ maxLifetime: 5 }), TypeError, "as 'maxLifetime' can't be changed");
-    assertThrows(set({ max: 5 }), TypeError, "as 'max' is not an option");
-  }
-});
-
 Deno.test("KeyedPool.observe(): if its function throws, every call with that key rejects, and the key is not kept", async () => {
   const { pool } = thingsPool();
   const observing = pool.observe(() => {

@@ -323,6 +323,191 @@ for (const [title, poolOf] of Object.entries(fullPools)) {
   });
 }
 
+for (const kind of ["Pool", "KeyedPool"] as const) {
+  Deno.test(`${kind}.recycle(): at maxSize a lease that goes on does not hold up the replacement of the others`, async () => {
+    using simulation = new Simulation(1);
+    const things = new Things(simulation);
+    const options = { maxSize: 3, clock: simulation.clock };
+    const [pool, one] = kind === "Pool"
+      ? twice(new Pool(things.connector, options))
+      : keyedPool(new KeyedPool((_: string) => things.connector, options));
+    const acquired = one.acquire();
+    await simulation.run(10);
+    const lease = await acquired;
+    const { stop } = load(things, one, 6); // no resource is ever idle
+    await simulation.run(50);
+    let ended = false;
+    const recycled = one.recycle({ over: 20 }).then(() => ended = true);
+    await simulation.run(200);
+    const isOldClosed = things.opened.slice(0, 3).map(({ isClosed }) => isClosed);
+    assertEquals(isOldClosed, [false, true, true]);
+    assertEquals([ended, things.usable], [false, 3]);
+    lease.release();
+    await simulation.run(10);
+    await recycled;
+    assertEquals([things.opened.length, things.usable], [6, 3]);
+    await stop();
+    await closeNow(simulation, pool);
+  });
+
+  Deno.test(`${kind}.recycle(): at maxSize an idle resource is replaced at once, although others are leased`, async () => {
+    using simulation = new Simulation(1);
+    const things = new Things(simulation);
+    const options = { maxSize: 2, clock: simulation.clock };
+    const [pool, one] = kind === "Pool"
+      ? twice(new Pool(things.connector, options))
+      : keyedPool(new KeyedPool((_: string) => things.connector, options));
+    const acquired = [one.acquire(), one.acquire()];
+    await simulation.run(10);
+    const [long, short] = await Promise.all(acquired);
+    short!.release();
+    const recycled = one.recycle();
+    await simulation.run(10);
+    assertEquals(things.opened.map(({ isClosed }) => isClosed), [false, true, false]);
+    long!.release();
+    await simulation.run(10);
+    await recycled;
+    await closeNow(simulation, pool);
+  });
+
+  Deno.test(`${kind}.recycle(): at maxSize none is closed for it while another is being closed`, async () => {
+    using simulation = new Simulation(1);
+    const things = new Things(simulation);
+    const options = { maxSize: 3, clock: simulation.clock };
+    const [pool, one] = kind === "Pool"
+      ? twice(new Pool(things.connector, options))
+      : keyedPool(new KeyedPool((_: string) => things.connector, options));
+    const acquired = [1, 2, 3].map(() => one.acquire());
+    await simulation.run(10);
+    const [long, spoilt, short] = await Promise.all(acquired);
+    short!.release();
+    spoilt!.discard();
+    const recycled = one.recycle();
+    const usable = () => one.stats!.leased + one.stats!.idle;
+    assertEquals(usable(), 2, "one is being closed");
+    let fewest = 3;
+    for (let step = 0; step < 30; step++) {
+      await simulation.run(1);
+      fewest = Math.min(fewest, usable());
+    }
+    assertEquals(fewest, 2);
+    const [first, , third] = things.opened;
+    assertEquals([first!.isClosed, third!.isClosed], [false, true]);
+    long!.release();
+    await simulation.run(20);
+    await recycled;
+    assertEquals(first!.isClosed, true);
+    await closeNow(simulation, pool);
+  });
+
+  Deno.test(`${kind}: several recycle() at once never make more than one fewer, whatever their callers do`, async () => {
+    for (let seed = 1; seed <= 40; seed++) {
+      using simulation = new Simulation(seed);
+      const things = new Things(simulation);
+      const choose = <C>(...choices: C[]) => choices[Math.floor(Math.random() * choices.length)]!;
+      const options = { maxSize: choose(2, 3, 5), clock: simulation.clock };
+      const [pool, one] = kind === "Pool"
+        ? twice(new Pool(things.connector, { ...options, minIdle: choose(0, 2) }))
+        : keyedPool(new KeyedPool((_: string) => things.connector, options));
+      const loads = [load(things, one, choose(1, 4, 12))];
+      await simulation.run(choose(20, 300));
+      if (choose(true, false)) await loads[0]!.stop();
+      const usable = () => one.stats!.leased + one.stats!.idle + one.stats!.preparing;
+      const before = usable();
+      const old = [...things.opened];
+      let fewest = before;
+      const look = () => void (fewest = Math.min(fewest, usable()));
+      const hooks = { onAcquire: look, onRelease: look, onRetire: look, onConnect: look };
+      using _hooks = pool.observe(hooks);
+      const recycled: Promise<void>[] = [];
+      for (const recycler of [one, pool, one]) {
+        recycled.push(recycler.recycle({ over: choose(0, 30, 200) }));
+        await simulation.run(choose(0, 1, 7));
+      }
+      await simulation.run(1_000);
+      await Promise.all(recycled);
+      assertGreaterOrEqual(fewest, before - 1, `seed ${seed}`);
+      assertEquals(old.filter(({ isClosed }) => !isClosed), [], `seed ${seed}`);
+      for (const { stop } of loads) await stop();
+      await closeNow(simulation, pool);
+    }
+  });
+}
+
+Deno.test("Pool.recycle(): a resource that its connector retires meanwhile goes as lost, and is not lent again", async () => {
+  using simulation = new Simulation(1);
+  const reasons: unknown[] = [];
+  const retires: ((reason: unknown) => void)[] = [];
+  const pool = new Pool({
+    connect: ({ retire }) => {
+      retires.push(retire);
+      return {};
+    },
+  }, {
+    maxSize: 2,
+    clock: simulation.clock,
+    hooks: { onRetire: ({ reason, detail }) => void reasons.push([reason, detail]) },
+  });
+  const [first, second] = await Promise.all([pool.acquire(), pool.acquire()]);
+  const recycled = pool.recycle();
+  retires[1]!("moved");
+  first.release();
+  await simulation.run(10);
+  second.release();
+  await recycled;
+  assertEquals(reasons, [["recycled", undefined], ["lost", "moved"]]);
+  await closeNow(simulation, pool);
+});
+
+for (const kind of ["Pool", "KeyedPool"] as const) {
+  Deno.test(`${kind}.recycle() ends when nothing old is left, whatever time it has, and rejects if the pool is closed before`, async () => {
+    using simulation = new Simulation(1);
+    const connect = () => ({});
+    for (const end of ["clear", "close", "force", "serve"] as const) {
+      const { clock } = simulation;
+      const [pool, one] = kind === "Pool"
+        ? twice(new Pool(connect, { clock }))
+        : keyedPool(new KeyedPool((_: string) => connect, { clock }));
+      const lease = await one.acquire();
+      await one.warm(2);
+      const recycled = pool.recycle({ over: 60_000 });
+      await simulation.run(10);
+      if (end === "clear") {
+        pool.clear();
+        lease.release();
+        await recycled;
+      } else {
+        const rejected = assertRejects(() => recycled, PoolClosedError);
+        const closed = pool.close(end === "serve" ? { waiters: end } : { force: end === "force" });
+        lease.release();
+        await rejected;
+        await closed;
+      }
+      await closeNow(simulation, pool);
+    }
+  });
+}
+
+Deno.test("recycle() refuses a time that never ends, or that is none, and replaces nothing", async () => {
+  const alone = new Pool(() => ({}));
+  const keyed = new KeyedPool((_: string) => () => ({}));
+  (await alone.acquire()).release();
+  (await keyed.acquire("a")).release();
+  for (const pool of [alone, keyed, keyed.at("a")]) {
+    for (const over of [Infinity, NaN, -1]) {
+      await assertRejects(() => pool.recycle({ over }), RangeError, "'over'");
+    }
+    await assertRejects(
+      () => pool.recycle({ over: "1" as unknown as number }),
+      TypeError,
+      "'over'",
+    );
+  }
+  assertEquals([alone.stats.dials.ok, keyed.stats.dials.ok], [1, 1]);
+  await alone.close();
+  await keyed.close();
+});
+
 Deno.test("KeyedPool.recycle() ends with a key that is dropped, and leaves no timer", async () => {
   using simulation = new Simulation(1);
   const hosts = await idlePools.KeyedPool(simulation, {});

@@ -1,4 +1,11 @@
-import { assert, assertEquals, assertGreater, assertGreaterOrEqual, assertLess } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertGreaterOrEqual,
+  assertLess,
+  assertRejects,
+} from "@std/assert";
 import { Pool, type PoolOptions, PoolOverloadedError, PoolTimeoutError } from "../../mod.ts";
 import { Simulation } from "../support/simulation.ts";
 
@@ -126,6 +133,22 @@ Deno.test("Pool with overload: a burst that the queue can absorb is not rejected
   await simulation.run(1_000);
   await Promise.all(calls);
   assertEquals(served, 300, "the last of them waited for 580 ms");
+  const closed = pool.close();
+  await simulation.run(0);
+  await closed;
+});
+
+Deno.test("Pool with overload: if nobody is served, the wait of the first caller counts for the interval that is over", async () => {
+  using simulation = new Simulation(1);
+  const { clock } = simulation;
+  const overload = { target: 10, interval: 100 };
+  const pool = new Pool(() => ({}), { maxSize: 1, clock, overload });
+  const lease = await pool.acquire(); // at once: nothing stands in the first interval
+  await simulation.run(50);
+  const refused = assertRejects(() => pool.acquire(), PoolOverloadedError, "after 150 ms");
+  await simulation.run(160);
+  await refused;
+  lease.release();
   const closed = pool.close();
   await simulation.run(0);
   await closed;

@@ -1,5 +1,5 @@
-import { assertEquals } from "@std/assert";
-import { Pool } from "../../pool/mod.ts";
+import { assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
+import { Pool, PoolTimeoutError } from "../../pool/mod.ts";
 import { KeyedPool } from "../../pool/keyed_pool.ts";
 import { microtasks, Outcome, Scene } from "../support/scene.ts";
 import { ScriptedConnector } from "../support/scripted_connector.ts";
@@ -77,6 +77,71 @@ Deno.test("a paused pool that is closed with waiters 'serve' serves its waiters"
       assertEquals(waiter.state, "fulfilled");
       waiter.value!.release();
     }
+    await closing;
+  }
+});
+
+Deno.test("a paused pool dials nothing to keep its minimum, and does so when it is resumed", async () => {
+  const options = { minIdle: 2, maxLifetime: 100, lifetimeJitter: 0, retry: { minDelay: 0 } };
+  using scene = sceneOf(options);
+  const { pool, connector } = scene;
+  for (const { succeed } of connector.calls) succeed();
+  await microtasks();
+  pool.pause();
+  await scene.elapse(150);
+  assertEquals([pool.stats.idle, connector.count("connect")], [0, 2], "what has expired is closed");
+  pool.resume();
+  assertEquals(connector.count("connect"), 4);
+  connector.heal();
+  await scene.end();
+});
+
+Deno.test("a caller whose time is over while the pool is paused is told so", async () => {
+  using scene = sceneOf({ acquireTimeout: 50 });
+  const { pool } = scene;
+  pool.pause();
+  const waiter = scene.acquire();
+  await scene.elapse(60);
+  assertInstanceOf(waiter.error, PoolTimeoutError);
+  assertEquals(waiter.error.stage, "wait");
+  assertStringIncludes(waiter.error.message, "the pool is paused");
+  pool.resume();
+  await scene.end();
+});
+
+Deno.test("KeyedPool: the last pause() or resume() counts, of the key or of the pool", () => {
+  const hosts = new KeyedPool((_: string) => () => ({}));
+  const paused = () => [hosts.paused, hosts.at("a").paused, hosts.at("b").paused];
+  hosts.at("a").pause();
+  assertEquals(paused(), [false, true, false]);
+  hosts.pause();
+  assertEquals(paused(), [true, true, true]);
+  hosts.at("a").resume();
+  assertEquals(paused(), [true, false, true]);
+  hosts.at("a").pause();
+  hosts.resume();
+  assertEquals(paused(), [false, false, false]);
+});
+
+Deno.test("a pool that is being closed can't be paused: its waiters are served", async () => {
+  const single = new Pool(() => ({}), { maxSize: 1 });
+  const [keyed, other] = [1, 2].map(() => new KeyedPool((_: string) => () => ({}), { maxSize: 1 }));
+  for (
+    const [pool, acquire, pause] of [
+      [single, () => single.acquire(), () => single.pause()],
+      [keyed!, () => keyed!.acquire("a"), () => keyed!.pause()],
+      [other!, () => other!.acquire("a"), () => other!.at("a").pause()],
+    ] as const
+  ) {
+    const lease = await acquire();
+    const waiter = new Outcome(acquire());
+    const closing = pool.close({ waiters: "serve", timeout: Infinity });
+    pause();
+    assertEquals(pool.paused, false);
+    lease.release();
+    await microtasks();
+    assertEquals(waiter.state, "fulfilled");
+    waiter.value!.release();
     await closing;
   }
 });

@@ -1,5 +1,23 @@
-import { assert, assertEquals, assertGreater, assertLess, assertLessOrEqual } from "@std/assert";
-import { failover, Pool, type PoolOptions, type Socket, type SocketLease } from "@x/sockpool";
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertGreaterOrEqual,
+  assertLess,
+  assertLessOrEqual,
+  assertRejects,
+} from "@std/assert";
+import {
+  type Connector,
+  failover,
+  KeyedPool,
+  Pool,
+  PoolClosedError,
+  type PoolOptions,
+  type Socket,
+  type SocketLease,
+  tcp,
+} from "@x/sockpool";
 import {
   assertCalls,
   assertSound,
@@ -200,3 +218,105 @@ serverTest(
     await assertSound(pool, () => first.clients());
   },
 );
+
+/** Pools of one server, and what pauses and clears them: as a whole, or by their one key. */
+const OPERATED = {
+  Pool: (connector: Connector<Socket, SocketLease>) => {
+    const pool = new Pool(connector, OPTIONS);
+    return { pool, operated: pool, one: pool };
+  },
+  KeyedPool: (connector: Connector<Socket, SocketLease>) => {
+    const pool = new KeyedPool((_: string) => connector, { ...OPTIONS, maxPerKey: 10 });
+    return { pool, operated: pool, one: pool.at("redis") };
+  },
+  "A key of a KeyedPool": (connector: Connector<Socket, SocketLease>) => {
+    const pool = new KeyedPool((_: string) => connector, { ...OPTIONS, maxPerKey: 10 });
+    return { pool, operated: pool.at("redis"), one: pool.at("redis") };
+  },
+};
+
+for (const [title, poolOf] of Object.entries(OPERATED)) {
+  serverTest(
+    NEEDS,
+    `${title}, a drill with two Redis: paused, switched, resumed, and no request fails`,
+    async () => {
+      await using first = await new RedisServer().start();
+      await using second = await new RedisServer().start();
+      let active = first;
+      const { pool, operated, one } = poolOf(tcp({ port: () => active.port }));
+      await using _pool = pool;
+      await using callers = new Callers(CALLERS, (tag) => one.use((conn) => echo(conn, tag)));
+      await callers.served(3);
+      operated.pause();
+      await until(() => one.stats!.waiting === CALLERS, "all callers wait");
+      assertEquals([one.stats!.leased, callers.inFlight], [0, CALLERS]);
+      const { total } = callers;
+      await first.kill();
+      active = second;
+      operated.clear("the server has moved");
+      assertEquals([one.stats!.idle, callers.total], [0, total]);
+      operated.resume();
+      await callers.served(3);
+      await callers.stop();
+      assertCalls(callers, { errors: 0 });
+      await until(async () => await second.clients() === one.stats!.idle, "the second has all");
+      figures({ served: callers.total });
+    },
+  );
+
+  serverTest(
+    NEEDS,
+    `${title}, Redis under load: recycle() replaces all, one at a time, and no request fails`,
+    async () => {
+      await using server = await new RedisServer().start();
+      const { pool, operated, one } = poolOf(redis(server));
+      await using _pool = pool;
+      await using callers = new Callers(CALLERS, (tag) => one.use((conn) => echo(conn, tag)));
+      await until(() => one.stats!.size === OPTIONS.maxSize, "all are open");
+      await callers.served(3);
+      let fewest = Infinity;
+      const look = () => {
+        const { leased, idle, preparing } = one.stats!;
+        fewest = Math.min(fewest, leased + idle + preparing);
+      };
+      using _hooks = pool.observe({ onRetire: look, onConnect: look, onRelease: look });
+      const before = await idsOf(server);
+      await Promise.all([operated.recycle({ over: 100 }), operated.recycle()]);
+      await until(
+        async () => !(await idsOf(server)).some((id) => before.includes(id)),
+        "the server has none of the old ones",
+      );
+      assertGreaterOrEqual(fewest, OPTIONS.maxSize! - 1);
+      await callers.stop();
+      assertCalls(callers, { errors: 0 });
+      figures({ served: callers.total });
+    },
+  );
+
+  serverTest(
+    NEEDS,
+    `${title}, Redis under load: a close that serves the waiters serves them all, and refuses later ones`,
+    async () => {
+      await using server = await new RedisServer().start();
+      await using _flat = descriptorsStayFlat();
+      const { pool, one } = poolOf(redis(server));
+      const request = (tag: string) => one.use((conn) => echo(conn, tag));
+      const first = Array.from({ length: 200 }, (_, n) => request(`first ${n}`));
+      await first[0];
+      const waiting = one.stats!.waiting;
+      const closed = pool.close({ waiters: "serve" });
+      await assertRejects(() => request("later"), PoolClosedError);
+      assertEquals(await Promise.all(first), first.map((_, n) => `first ${n}`));
+      await closed;
+      assertGreater(waiting, 0);
+      assertEquals(await server.clients(), 0);
+    },
+  );
+}
+
+/** The server's names of its clients' connections. */
+async function idsOf(server: RedisServer): Promise<string[]> {
+  const list = `${await server.call("CLIENT", "LIST", "TYPE", "normal")}`;
+  const others = list.split("\n").filter((line) => !line.includes("cmd=client"));
+  return others.flatMap((line) => line.match(/^id=(\d+)/)?.[1] ?? []);
+}
