@@ -68,6 +68,11 @@ export class Rejections {
     return this.#overload ??= new OverloadGuard(options, () => this.#endInterval());
   }
 
+  /** See {@linkcode OverloadGuard.memory}. */
+  get overloadMemory(): number {
+    return this.#overload?.memory ?? 0;
+  }
+
   /** Rejects waiters that have waited for too long under overload, of the lowest priority first. */
   shed(isThorough = false): void {
     const { options, queue, reporter, isOpen } = this.#pool;
@@ -78,6 +83,7 @@ export class Rejections {
     const now = options.clock.now();
     for (const waiter of queue.unassignedSince(horizon).reverse()) {
       reporter.counters.acquires.shed++;
+      this.overload!.recordLoss(waiter.request.priority);
       this.reject(waiter, reporter.overloadedError(now - waiter.since));
     }
   }

@@ -200,6 +200,53 @@ Deno.test("with `overload` a keyed pool at twice its capacity serves at capacity
   assert(goodput >= 0.9 * CAPACITY, `${goodput}`);
 });
 
+for (
+  const [name, use] of Object.entries({
+    constant: constant(USE),
+    exponential: exponentialTime(USE),
+    "heavy-tailed": lognormal(USE, 1.5),
+  })
+) {
+  Deno.test(`with \`overload\` waits are short at any load, with ${name} uses and any target from five uses on`, async () => {
+    for (const load of [1.2, 2, 5]) {
+      for (const target of [5 * USE, 25 * USE]) {
+        const scenario = {
+          ...calm,
+          arrivals: poisson(load * CAPACITY),
+          use,
+          duration: 12_000,
+          warmUp: 2_000,
+        };
+        const { waits, inUse } = await simulate(scenario, {
+          maxSize: SIZE,
+          acquireTimeout: 10 * DEADLINE,
+          overload: { target },
+        });
+        const said = `load ${load}, target ${target}: ${waits.p50}, ${inUse}`;
+        assert(waits.p50 < 4 * target && inUse >= 0.9 * SIZE, said);
+      }
+    }
+  });
+}
+
+Deno.test("with `overload` callers of very many keys wait no longer than those of one", async () => {
+  const target = 100;
+  const options = { maxSize: SIZE, acquireTimeout: 10 * DEADLINE, overload: { target } };
+  for (const skew of [0, 1]) {
+    const scenario = { ...doubled, keys: 200, skew, duration: 13_000, warmUp: 3_000 };
+    const { waits, goodput } = await simulate(scenario, options);
+    assert(waits.p50 < 2 * target && waits.p90 < 2.5 * target, JSON.stringify({ skew, waits }));
+    assert(goodput >= 0.9 * CAPACITY, `${goodput}`);
+  }
+});
+
+Deno.test("with `overload` waits are short if urgent callers take all that there is", async () => {
+  const scenario = { ...doubled, urgent: 0.5, duration: 63_000, warmUp: 3_000 };
+  const options = { maxSize: SIZE, acquireTimeout: 10 * DEADLINE, overload };
+  const { waits, shed } = await simulate(scenario, options);
+  assert(shed > 1_000 && waits.p99 < 3 * TARGET, JSON.stringify({ shed, waits }));
+});
+
 Deno.test("with `overload` a pool below its capacity rejects no caller", async () => {
   const scenario = { ...calm, arrivals: merged(poisson(0.7 * CAPACITY), bursts(40, 2_000, 2_000)) };
   const { arrived, served } = await simulate(scenario, { maxSize: SIZE, overload });
