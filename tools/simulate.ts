@@ -71,32 +71,15 @@
  * @module
  */
 
-import { FlagError, parseFlags, type Request } from "./simulate/flags.ts";
-import { Progress } from "./simulate/progress.ts";
-import { EndlessError, simulate } from "./simulate/simulation.ts";
-import { csv, type Result, table } from "./simulate/table.ts";
+import { FlagError, parseFlags } from "./simulate/flags.ts";
+import { print, run } from "./simulate/run.ts";
+import { EndlessError } from "./simulate/simulation.ts";
+import type { Result } from "./simulate/table.ts";
 
 /** Imported on demand, since it fetches packages. */
 const PLOT = new URL("./simulate/plot.ts", import.meta.url).href;
 
 type PlotModule = { plot(results: readonly Result[], varied: string): string };
-
-async function run({ scenario, varied, sets, against }: Request): Promise<Result[]> {
-  const runs = sets.flatMap(({ name: set, options }) =>
-    against === undefined ? [{ set, scenario, options }] : against.values.map((value) => {
-      const [changed, merged] = varied(value, options);
-      return { set, value, scenario: changed, options: merged };
-    })
-  );
-  const progress = new Progress(runs.length);
-  const results: Result[] = [];
-  for (const [index, { scenario, options, ...labels }] of runs.entries()) {
-    const outcome = await simulate(scenario, options, (done) => progress.show(index, done));
-    results.push({ ...labels, outcome });
-  }
-  progress.end();
-  return results;
-}
 
 /** The text at the top of this file. */
 async function help(): Promise<string> {
@@ -107,11 +90,10 @@ async function help(): Promise<string> {
 async function main(args: string[]): Promise<void> {
   if (args.includes("--help") || args.includes("-h")) return console.log((await help()).trimEnd());
   const request = parseFlags(args, (path) => Deno.readTextFileSync(path));
-  const { against, svg, format } = request;
+  const { against, svg } = request;
   if (svg !== undefined) await checkFile(svg);
   const results = await run(request);
-  if (format === "json") console.log(JSON.stringify(results, undefined, 2));
-  else console.log((format === "csv" ? csv : table)(results, against?.name));
+  console.log(print(request, results));
   if (svg === undefined) return;
   const { plot } = await import(PLOT) as PlotModule;
   await Deno.writeTextFile(svg, plot(results, against!.name));
