@@ -381,7 +381,7 @@ export class Allocator<T, L extends Lease<T>>
     const { timeout, priority, signal } = waiter.request;
     if (signal?.aborted) return this.aborted(waiter);
     this.reporter.counters.acquires.timedOut++;
-    this.#rejections.overload?.recordTimeout(priority);
+    this.#rejections.overload?.recordLoss(priority);
     const error = this.reporter.lateError(this.#stageOf(waiter), timeout, this.#isPaused);
     this.#rejections.reject(waiter, error);
     this.proceed();
@@ -936,6 +936,12 @@ export class Allocator<T, L extends Lease<T>>
     const stranded = this.queue.strandedBeyond(this.#capacity.coming, this.slots.closing);
     for (const waiter of stranded) this.#rejections.rejectExhausted(waiter, this.#limitNow);
     return stranded.length > 0;
+  }
+
+  /** For how long it must be kept although it is empty, in milliseconds: what happened still counts. */
+  get keptFor(): number {
+    const pacing = this.opener.isPacing ? this.options.retry.maxDelay : 0;
+    return Math.max(pacing, this.#rejections.overloadMemory);
   }
 
   get #limitNow(): ExhaustedLimit {

@@ -41,8 +41,8 @@ export class OverloadGuard {
     this.#leastWaits.set(priority, Math.min(least, waited));
   }
 
-  /** A caller timed out: it would have waited for longer than its timeout. */
-  recordTimeout(priority: number): void {
+  /** A caller timed out, or was rejected under overload: it would have waited for longer. */
+  recordLoss(priority: number): void {
     this.recordWait(Infinity, priority);
   }
 
@@ -56,6 +56,13 @@ export class OverloadGuard {
     const { overload, clock } = this.#options;
     if (overload === undefined || !this.#isOverloaded) return undefined;
     return clock.now() - 2 * overload.target;
+  }
+
+  /** For how long the history counts, at most, in milliseconds: 0 if it says nothing of overload. */
+  get memory(): number {
+    const { overload, clock } = this.#options;
+    if (overload === undefined || clock.now() >= this.#intervalEnd + overload.interval) return 0;
+    return this.#isOverloaded || this.#stands ? 2 * overload.interval : 0;
   }
 
   /** Callers wait. */
@@ -78,15 +85,20 @@ export class OverloadGuard {
     this.#timer?.clear();
   }
 
+  /** Whether all callers of a priority had to wait for longer than the target in this interval. */
+  get #stands(): boolean {
+    const { target } = this.#options.overload!;
+    return !this.#wasEmpty && [...this.#leastWaits.values()].some((waited) => waited > target);
+  }
+
   /** Decides at the end of an interval, and begins the next one. */
   #judge(): void {
     const { clock } = this.#options;
-    const { target, interval } = this.#options.overload!;
+    const { interval } = this.#options.overload!;
     const now = clock.now();
     if (now < this.#intervalEnd) return;
     const isRecent = now < this.#intervalEnd + interval;
-    const stands = [...this.#leastWaits.values()].some((waited) => waited > target);
-    this.#isOverloaded = isRecent && stands && !this.#wasEmpty;
+    this.#isOverloaded = isRecent && this.#stands;
     this.#intervalEnd = now + interval;
     this.#leastWaits.clear();
     this.#wasEmpty = false;

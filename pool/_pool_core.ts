@@ -30,8 +30,8 @@ export interface PoolView<L> {
   readonly isPaused: boolean;
   /** Whether there are neither resources nor callers. */
   readonly isEmpty: boolean;
-  /** Whether it must keep its retry schedule. */
-  readonly isPacing: boolean;
+  /** For how long it must be kept although it is empty, in milliseconds. */
+  readonly keptFor: number;
   readonly stats: PoolStats;
   readonly place: string | undefined;
   readonly minIdle: number;
@@ -94,8 +94,8 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
     return slots.size === 0 && queue.size === 0 && !opener.isWarming && !isPaused;
   }
 
-  get isPacing(): boolean {
-    return this.#allocator.opener.isPacing;
+  get keptFor(): number {
+    return this.#allocator.keptFor;
   }
 
   get stats(): PoolStats {

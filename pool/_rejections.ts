@@ -75,6 +75,11 @@ export class Rejections {
     if (this.#pool.queue.size > 0) this.overload?.watch();
   }
 
+  /** See {@linkcode OverloadGuard.memory}. */
+  get overloadMemory(): number {
+    return this.#overload?.memory ?? 0;
+  }
+
   /** Rejects waiters that have waited for too long under overload, of the lowest priority first. */
   shed(isThorough = false): void {
     const { options, queue, reporter, isOpen } = this.#pool;
@@ -85,6 +90,7 @@ export class Rejections {
     const now = options.clock.now();
     for (const waiter of queue.unassignedSince(horizon).reverse()) {
       reporter.counters.acquires.shed++;
+      this.overload!.recordLoss(waiter.request.priority);
       this.reject(waiter, reporter.overloadedError(now - waiter.since));
     }
   }

@@ -161,7 +161,7 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
   readonly #emptied = new Set<unknown>();
   /** Empty keys that can't be dropped yet. */
   readonly #lingering = new Set<unknown>();
-  /** Drops empty keys that had to stay until their server may be dialled again. */
+  /** Drops empty keys that had to stay for a while. */
   readonly #dropLater: SharedTimer;
   #cleaning: "resting" | "planned" = "resting";
   #state: "open" | "paused" | "closed" = "open";
@@ -559,20 +559,17 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
   }
 
   /**
-   * A key with lingering dials stays, since its connector bounds them; so does a key whose
-   * server is down, until it may be dialled again.
+   * A key with lingering dials stays, since its connector bounds them. So does a key whose
+   * server is down, until it may be dialled again, and one that was overloaded a moment ago.
    */
   #dropIfEmpty(id: unknown): void {
     const entry = this.#entries.get(id);
     if (entry === undefined || !entry.core.isEmpty) return;
     const { core, capacity } = entry;
     const { stats } = core;
-    const isPacing = core.isPacing && !this.closed;
-    if (isPacing) {
-      const { clock, retry } = this.#options.common;
-      this.#dropLater.fireBy(clock.now() + retry.maxDelay);
-    }
-    if (isPacing || stats.lingering > 0) return void this.#lingering.add(id);
+    const keptFor = this.closed ? 0 : core.keptFor;
+    if (keptFor > 0) this.#dropLater.fireBy(this.#options.common.clock.now() + keptFor);
+    if (keptFor > 0 || stats.lingering > 0) return void this.#lingering.add(id);
     this.#entries.delete(id);
     this.#sum.add(stats);
     capacity.drop();

@@ -6,7 +6,13 @@ import {
   assertLess,
   assertRejects,
 } from "@std/assert";
-import { Pool, type PoolOptions, PoolOverloadedError, PoolTimeoutError } from "../../mod.ts";
+import {
+  KeyedPool,
+  Pool,
+  type PoolOptions,
+  PoolOverloadedError,
+  PoolTimeoutError,
+} from "../../mod.ts";
 import { Simulation } from "../support/simulation.ts";
 
 const TARGET = 100;
@@ -182,4 +188,35 @@ Deno.test("Pool with overload: the error says for how long the caller waited, an
   assertEquals(error.stats.leased, MAX_SIZE);
   assert(error.message.includes(`refused after ${Math.round(error.waited)} ms`), error.message);
   assert(error.message.includes("leased 10, idle 0"), error.message);
+});
+
+Deno.test("KeyedPool with overload: an empty key remembers an overload for two intervals, and is dropped then", async () => {
+  using simulation = new Simulation(1);
+  const { clock } = simulation;
+  let opened = 0;
+  const connectorOf = () => {
+    opened++;
+    return () => ({});
+  };
+  const options = { maxSize: 1, overload: OVERLOAD, acquireTimeout: DEADLINE, clock };
+  const pool = new KeyedPool<string, object>(connectorOf, options);
+  const holder = await pool.acquire("busy");
+  const refused = pool.acquire("rare").catch((error) => error);
+  await simulation.run(2 * OVERLOAD.interval);
+  assert(await refused instanceof PoolOverloadedError);
+  // The first interval of an overload passes before anybody is refused, but it has passed.
+  const again = pool.acquire("rare").catch((error) => error);
+  await simulation.run(OVERLOAD.interval);
+  assert(await again instanceof PoolOverloadedError);
+  assertEquals(opened, 2);
+  await simulation.run(5 * OVERLOAD.interval);
+  const later = pool.acquire("rare").catch((error) => error);
+  assertEquals(opened, 3);
+  holder.release();
+  const [lease] = await Promise.all([later, simulation.run(TARGET)]);
+  lease.release();
+  const closed = pool.close();
+  await simulation.run(0);
+  await closed;
+  assertEquals(simulation.pending, 0, "no timer is left");
 });

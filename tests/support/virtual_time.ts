@@ -83,16 +83,26 @@ export class VirtualTime implements Disposable {
 
   readonly #set = (fire: () => void, delay = 0): Timer => {
     const timer = new Timer(this.now + delay, fire);
-    let index = this.#timers.length;
-    while (index > 0 && this.#timers[index - 1]!.due > timer.due) index--;
-    this.#timers.splice(index, 0, timer);
+    this.#timers.splice(this.#countUntil(timer.due), 0, timer);
     return timer;
   };
 
   readonly #clear = (timer: Timer | undefined): void => {
-    const index = timer === undefined ? -1 : this.#timers.indexOf(timer);
+    if (timer === undefined) return;
+    const index = this.#timers.lastIndexOf(timer, this.#countUntil(timer.due));
     if (index >= 0) this.#timers.splice(index, 1);
   };
+
+  /** How many timers fire by this time. There may be thousands, so it is a binary search. */
+  #countUntil(due: number): number {
+    let [low, high] = [0, this.#timers.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#timers[middle]!.due <= due) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
 
   // Mulberry32, by Tommy Ettinger.
   readonly #next = (): number => {

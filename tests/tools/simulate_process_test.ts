@@ -6,7 +6,16 @@ const decoder = new TextDecoder();
 
 async function simulate(...args: string[]) {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", "--quiet", "--no-lock", "--allow-read", program, ...args],
+    args: [
+      "run",
+      "--no-prompt",
+      "--quiet",
+      "--no-lock",
+      "--allow-read",
+      "--allow-write=nowhere",
+      program,
+      ...args,
+    ],
     env: { NO_COLOR: "1" },
     stdin: "null",
   }).output();
@@ -46,11 +55,23 @@ Deno.test({
 });
 
 Deno.test({
+  ...needs("simulate prints one line about a plot that it can't write, before it begins", PROCESS),
+  async fn() {
+    const { code, stdout, stderr } = await simulate(
+      ..."--duration 1s --against rate=1 --svg nowhere/a.svg".split(" "),
+    );
+    assertEquals([code, stdout], [2, ""]);
+    assertMatch(stderr, /^--svg: .*\n$/);
+  },
+});
+
+Deno.test({
   ...needs("simulate --help lists every flag", PROCESS),
   async fn() {
     const { stderr } = await simulate("--unknown");
     const { code, stdout } = await simulate("--help");
     assertEquals(code, 0);
+    assertEquals((await simulate("-h")).stdout, stdout);
     const flags = stderr.match(/(?<=There are: .*)--[a-z-]+/g)!;
     assert(flags.length > 15);
     for (const flag of flags) assertStringIncludes(stdout, `\`${flag}`);

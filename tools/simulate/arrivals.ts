@@ -19,10 +19,31 @@ export function poisson(rate: number): Arrivals {
   };
 }
 
-/** A number of callers at once, repeatedly. */
-export function bursts(size: number, every: number): Arrivals {
+/** For how long the rate is multiplied in each period but the first. Times are in milliseconds. */
+export interface Surge {
+  readonly factor: number;
+  readonly length: number;
+  readonly every: number;
+}
+
+/** A Poisson process with a rate that is higher or lower at times. */
+export function surging(rate: number, { factor, length, every }: Surge): Arrivals {
+  const highest = Math.max(1, factor);
+  return function* (random) {
+    // Arrivals at the highest rate, of which some are left out.
+    for (const arrival of poisson(rate * highest)(random)) {
+      const now = arrival.at >= every && arrival.at % every < length ? factor : 1;
+      if (random() * highest < now) yield arrival;
+    }
+  };
+}
+
+/** A number of callers at once, at this time and, with a period, repeatedly. */
+export function bursts(size: number, at: number, every = Infinity): Arrivals {
   return function* () {
-    for (let at = every;; at += every) for (let i = 0; i < size; i++) yield { at };
+    for (let time = at; time < Infinity; time += every) {
+      for (let i = 0; i < size; i++) yield { at: time };
+    }
   };
 }
 
@@ -47,7 +68,10 @@ export function merged(one: Arrivals, other: Arrivals): Arrivals {
   };
 }
 
-/** Reads a trace: on each line a time in milliseconds, optionally followed by how long the resource is used. */
+/**
+ * Reads a trace: on each line a time in milliseconds, optionally followed by how long the
+ * resource is used. The times count from the earliest one.
+ */
 export function parseTrace(text: string, name: string): Arrival[] {
   const arrivals: Arrival[] = [];
   for (const [index, line] of text.split(/\r?\n/).entries()) {
@@ -56,11 +80,14 @@ export function parseTrace(text: string, name: string): Arrival[] {
     const times = [Number(at), Number(use ?? 0)];
     if (rest.length > 0 || !times.every((time) => time >= 0 && time < Infinity)) {
       throw new RangeError(
-        `${name}, line ${index + 1}: expected "time" or "time,use" in ms: received ${line.trim()}`,
+        `${name}, line ${index + 1}: expected "time" or "time,use" in ms, or a # before ` +
+          `a comment: received ${line.trim()}`,
       );
     }
     arrivals.push(use === undefined ? { at: Number(at) } : { at: Number(at), use: Number(use) });
   }
   if (arrivals.length === 0) throw new RangeError(`${name} has no arrivals`);
-  return arrivals.sort((a, b) => a.at - b.at);
+  arrivals.sort((a, b) => a.at - b.at);
+  const start = arrivals[0]!.at;
+  return arrivals.map((arrival) => ({ ...arrival, at: arrival.at - start }));
 }

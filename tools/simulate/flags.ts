@@ -6,10 +6,19 @@ import {
   merged,
   parseTrace,
   poisson,
+  type Surge,
+  surging,
   trace,
 } from "./arrivals.ts";
-import { constant, type Distribution, exponentialTime, lognormal } from "./distribution.ts";
-import { checkPoolOptions, type Scenario, type SimulatedOptions, type Span } from "./simulation.ts";
+import {
+  constant,
+  type Distribution,
+  exponentialTime,
+  lognormal,
+  sigmaOf,
+} from "./distribution.ts";
+import type { During, Span } from "./server.ts";
+import { checkPoolOptions, type Scenario, type SimulatedOptions } from "./simulation.ts";
 
 /** An invalid flag. */
 export class FlagError extends Error {
@@ -22,20 +31,25 @@ export interface OptionSet {
   readonly options: SimulatedOptions;
 }
 
-/** The varied value: the rate of arrivals, or an option of the pool. */
+/** The varied value: the rate of arrivals, the number of clients, or an option of the pool. */
 export interface Variation {
   readonly name: string;
   readonly values: readonly number[];
 }
 
+/** The form of the figures. */
+export type Format = "table" | "json" | "csv";
+
 /** The parsed command line. */
 export interface Request {
   readonly scenario: Scenario;
+  /** The scenario and the options with another varied value. */
+  readonly varied: (value: number, options: SimulatedOptions) => [Scenario, SimulatedOptions];
   readonly sets: readonly OptionSet[];
   readonly against: Variation | undefined;
   /** The file of the plot. */
   readonly svg: string | undefined;
-  readonly json: boolean;
+  readonly format: Format;
 }
 
 const SECOND = 1_000;
@@ -43,29 +57,38 @@ const UNITS: Record<string, number> = { ms: 1, s: SECOND, m: 60 * SECOND, h: 3_6
 
 type Values = Record<string, string[]>;
 
-const NAMES = [
-  "rate",
-  "bursts",
-  "trace",
-  "duration",
-  "warm-up",
-  "use",
-  "cores",
-  "dial",
-  "failing",
-  "down",
-  "pause",
-  "recycle",
-  "patience",
-  "urgent",
-  "keys",
-  "set",
-  "against",
-  "svg",
-  "json",
-  "seed",
-];
-const REPEATED = ["set", "down", "pause", "recycle"];
+/** How often a flag may be given: `bare` ones have no value. */
+const FLAGS: Record<string, "once" | "repeated" | "bare"> = {
+  rate: "once",
+  surge: "once",
+  bursts: "repeated",
+  trace: "once",
+  clients: "once",
+  think: "once",
+  again: "once",
+  duration: "once",
+  "warm-up": "once",
+  use: "once",
+  cores: "once",
+  breaking: "repeated",
+  dial: "once",
+  check: "once",
+  failing: "repeated",
+  slow: "repeated",
+  down: "repeated",
+  pause: "repeated",
+  recycle: "repeated",
+  patience: "once",
+  urgent: "once",
+  keys: "once",
+  set: "repeated",
+  against: "once",
+  svg: "once",
+  json: "bare",
+  csv: "bare",
+  seed: "once",
+  help: "bare",
+};
 
 /** Reads the command line. `read` reads the file of a trace. */
 export function parseFlags(args: readonly string[], read: (path: string) => string): Request {
@@ -76,68 +99,152 @@ export function parseFlags(args: readonly string[], read: (path: string) => stri
   };
   const all = <V>(name: string, parse: (text: string, name: string) => V): V[] =>
     (values[name] ?? []).map((text) => parse(text, name));
+  const against = one("against", variation, undefined);
+  refuseContradictions(values, against?.name);
+
   const recorded = one("trace", (path) => readTrace(path, read), undefined);
-  const rate = one("rate", positive, undefined);
-  const keys = one("keys", count, 0);
   const duration = one("duration", time, recorded?.at(-1)?.at ?? 60 * SECOND);
+  if (duration === 0) throw new FlagError("--duration must be given, and longer than 0 ms");
   const warmUp = one("warm-up", time, 0);
-  if (warmUp >= duration) fail("warm-up", "less than --duration", values["warm-up"]?.[0]);
+  if (warmUp >= duration) {
+    fail("warm-up", `less than the duration of ${duration} ms`, values["warm-up"]?.[0]);
+  }
+  /** A time after the end would silently have no effect. */
+  const within = <V>(name: string, parse: (text: string, name: string) => V, at: keyof V): V[] =>
+    all(name, (text) => {
+      const value = parse(text, name);
+      if (value[at] as number < duration) return value;
+      return fail(name, `before the end at ${duration} ms`, text);
+    });
+
+  const isOpen = !["trace", "clients", "bursts"].some((name) => name in values) &&
+    against?.name !== "clients";
+  const rate = one("rate", positive, isOpen ? 100 : undefined);
+  const surge = one("surge", parseSurge, undefined);
+  const burst = all("bursts", parseBursts);
+  const arrivalsAt = (rate: number | undefined): Arrivals => {
+    if (recorded !== undefined) return trace(recorded);
+    const process = rate === undefined ? [] : [surge ? surging(rate, surge) : poisson(rate)];
+    return [...process, ...burst].reduce(merged, trace([]));
+  };
+  const think = one("think", distribution, constant(0));
+  const clientsOf = (count: number) => ({ count, pause: think });
+  const [keys, skew] = one("keys", parseKeys, [0, 0]);
   const scenario: Scenario = {
-    arrivals: arrivalsOf(recorded, rate, one("bursts", burst, undefined)),
+    arrivals: arrivalsAt(rate),
+    clients: one("clients", (text, name) => clientsOf(several(text, name)), undefined),
+    again: one("again", parseAgain, undefined),
     duration,
     warmUp,
     use: one("use", distribution, exponentialTime(20)),
     cores: one("cores", positive, Infinity),
+    breaking: within("breaking", shareDuring, "from"),
     dial: one("dial", distribution, constant(5)),
+    check: one("check", distribution, undefined),
+    failing: within("failing", shareDuring, "from"),
+    slow: within("slow", factorDuring, "from"),
     patience: one("patience", distribution, undefined),
-    failing: one("failing", share, 0),
     urgent: one("urgent", share, 0),
-    outages: all("down", span),
-    pauses: all("pause", span),
-    recycles: all("recycle", recycle),
+    outages: within("down", span, "from"),
+    pauses: within("pause", span, "from"),
+    recycles: within("recycle", recycle, "at"),
     keys,
+    skew,
     seed: one("seed", count, 1),
+  };
+  const varied: Request["varied"] = (value, options) => {
+    const name = against!.name;
+    if (name === "rate") return [{ ...scenario, arrivals: arrivalsAt(value) }, options];
+    if (name === "clients") return [{ ...scenario, clients: clientsOf(value) }, options];
+    return [scenario, merge(options, name, value)];
   };
   const sets = all("set", optionSet);
   if (sets.length === 0) sets.push({ name: "the defaults", options: {} });
-  const against = one("against", variation, undefined);
-  checkSets(sets, against, keys);
-  if (against?.name === "rate" && (recorded !== undefined || values["bursts"] !== undefined)) {
-    throw new FlagError("--against rate=… varies --rate alone: leave out --trace and --bursts");
+  for (const { name, options } of sets) {
+    if (against === undefined) checkOptions(name, options, keys);
+    else {
+      if (has(options, against.name)) {
+        throw new FlagError(`--against varies ${against.name}: leave it out of --set ${name}`);
+      }
+      for (const value of against.values) {
+        checkOptions(`${against.name}=${value}`, varied(value, options)[1], keys);
+      }
+    }
   }
   const svg = one("svg", (path) => path, undefined);
-  if (svg !== undefined && against === undefined) {
-    throw new FlagError("--svg draws what --against varies: give both");
-  }
-  return { scenario, sets, against, svg, json: "json" in values };
+  const format = "json" in values ? "json" : "csv" in values ? "csv" : "table";
+  return { scenario, varied, sets, against, svg, format };
 }
 
-/** The scenario and the options with another varied value. */
-export function varied(
-  { name }: Variation,
-  value: number,
-  scenario: Scenario,
-  options: SimulatedOptions,
-): [Scenario, SimulatedOptions] {
-  if (name === "rate") return [{ ...scenario, arrivals: poisson(value) }, options];
-  return [scenario, merge(options, name, value)];
+/** Of flags that can't be given together, or only together. */
+function refuseContradictions(values: Values, varied: string | undefined): void {
+  const given = (name: string) => name in values || name === varied;
+  const others = (name: string, excluded: string[], why: string) => {
+    const other = excluded.find((other) => given(name) && given(other));
+    if (other !== undefined) throw new FlagError(`--${name} ${why}: leave out --${other}`);
+  };
+  const OPEN = ["rate", "surge", "bursts"];
+  others("trace", [...OPEN, "clients"], "says all arrivals");
+  others("clients", OPEN, "come again and again by themselves");
+  others("json", ["csv"], "is another form of the same figures");
+  if (varied === "rate" && "rate" in values) {
+    throw new FlagError("--against varies the rate: leave out --rate");
+  }
+  if (varied === "clients" && "clients" in values) {
+    throw new FlagError("--against varies the clients: leave out --clients");
+  }
+  if (given("think") && !given("clients")) {
+    throw new FlagError("--think is the pause of --clients: give both");
+  }
+  if (given("surge") && given("bursts") && !given("rate")) {
+    throw new FlagError("--surge multiplies --rate: give both");
+  }
+  if (given("svg") && varied === undefined) {
+    throw new FlagError("--svg draws what --against varies: give both");
+  }
 }
 
 function valuesOf(args: readonly string[]): Values {
   const values: Values = {};
   for (let i = 0; i < args.length; i++) {
-    const [, name, given] = args[i]!.match(/^--([a-z-]+)(?:=(.*))?$/s) ?? [];
-    if (name === undefined || !NAMES.includes(name)) {
-      const known = [...NAMES, "help"].map((name) => `--${name}`).join(" ");
-      throw new FlagError(`There is no ${args[i]}. There are: ${known}`);
+    const [, name = "", given] = args[i]!.match(/^--([a-z-]+)(?:=(.*))?$/s) ?? [];
+    const kind = FLAGS[name];
+    if (kind === undefined) throw unknownFlag(args[i]!);
+    if (kind !== "repeated" && name in values) throw new FlagError(`--${name} is given twice`);
+    if (kind === "bare" && given !== undefined) {
+      throw new FlagError(`--${name} has no value: received ${given}`);
     }
-    const isNext = given === undefined && name !== "json";
-    const text = isNext ? args[++i] : given ?? "";
+    const text = kind === "bare" ? "" : given ?? args[++i];
     if (text === undefined) throw new FlagError(`--${name} must be followed by a value`);
-    if (name in values && !REPEATED.includes(name)) throw new FlagError(`--${name} is given twice`);
+    if (given === undefined && text.startsWith("--")) {
+      throw new FlagError(`--${name} must be followed by a value: received ${text}`);
+    }
     (values[name] ??= []).push(text);
   }
   return values;
+}
+
+function unknownFlag(arg: string): FlagError {
+  const names = Object.keys(FLAGS).map((name) => `--${name}`);
+  const flag = arg.replace(/=.*/s, "");
+  const [distance, nearest] = names.map((name) => [editDistance(flag, name), name] as const)
+    .reduce((one, other) => other[0] < one[0] ? other : one);
+  const hint = distance <= 2 ? ` Did you mean ${nearest}?` : "";
+  return new FlagError(`There is no ${arg}.${hint} There are: ${names.join(" ")}`);
+}
+
+/** How many characters must be added, removed or replaced (Levenshtein). */
+function editDistance(one: string, other: string): number {
+  let row = Array.from({ length: other.length + 1 }, (_, index) => index);
+  for (const [i, character] of [...one].entries()) {
+    const next = [i + 1];
+    for (let j = 0; j < other.length; j++) {
+      const replaced = row[j]! + (character === other[j] ? 0 : 1);
+      next.push(Math.min(replaced, row[j + 1]! + 1, next[j]! + 1));
+    }
+    row = next;
+  }
+  return row[other.length]!;
 }
 
 function readTrace(path: string, read: (path: string) => string): Arrival[] {
@@ -146,19 +253,6 @@ function readTrace(path: string, read: (path: string) => string): Arrival[] {
   } catch (error) {
     throw new FlagError(`--trace: ${error instanceof Error ? error.message : error}`);
   }
-}
-
-function arrivalsOf(
-  recorded: Arrival[] | undefined,
-  rate: number | undefined,
-  burst: Arrivals | undefined,
-): Arrivals {
-  if (recorded !== undefined) {
-    if (rate === undefined && burst === undefined) return trace(recorded);
-    throw new FlagError("--trace says all arrivals: leave out --rate and --bursts");
-  }
-  if (burst === undefined) return poisson(rate ?? 100);
-  return rate === undefined ? burst : merged(poisson(rate), burst);
 }
 
 function fail(name: string, expected: string, text: string | undefined): never {
@@ -174,6 +268,11 @@ function positive(text: string, name: string): number {
 
 function count(text: string, name: string): number {
   return /^\d{1,9}$/.test(text) ? Number(text) : fail(name, "a whole number", text);
+}
+
+function several(text: string, name: string): number {
+  const value = /^\d{1,9}$/.test(text) ? Number(text) : 0;
+  return value > 0 ? value : fail(name, "a whole number greater than 0", text);
 }
 
 function share(text: string, name: string): number {
@@ -206,29 +305,88 @@ function recycle(text: string, name: string): { at: number; over: number } {
   return { at: at!, over };
 }
 
-/** `50/2s` */
-function burst(text: string, name: string): Arrivals {
-  const [, size, every] = text.match(/^(\d+)\/(.*)$/) ?? [];
-  const interval = every === undefined ? 0 : time(every, name);
-  if (Number(size) < 1 || interval === 0) {
-    fail(name, "a number of callers and how often they come, such as 50/2s", text);
+/** `50/2s`, `5000@1s` */
+function parseBursts(text: string, name: string): Arrivals {
+  const [, size, sign, when] = text.match(/^(\d+)([/@])(.*)$/) ?? [];
+  if (!(Number(size) >= 1)) {
+    fail(name, "a number of callers, and how often or when they come, such as 50/2s, 50@2s", text);
   }
-  return bursts(Number(size), interval);
+  const at = time(when!, name);
+  if (sign === "@") return bursts(Number(size), at);
+  return at > 0 ? bursts(Number(size), at, at) : fail(name, "repeated after more than 0 ms", text);
 }
 
-/** `20`, `exp:20`, `lognormal:20,1.5` */
+/** `3,20s/1m` */
+function parseSurge(text: string, name: string): Surge {
+  const [, factor = "", length = "", every = ""] = text.match(/^([^,]*),([^/]*)\/(.*)$/) ?? [];
+  const surge = { factor: Number(factor || NaN), length: 0, every: 0 };
+  if (surge.factor >= 0 && surge.factor < Infinity) {
+    surge.length = time(length, name);
+    surge.every = time(every, name);
+  }
+  if (surge.length > 0 && surge.length < surge.every) return surge;
+  return fail(name, "a factor, how long and how often it holds, such as 3,20s/1m", text);
+}
+
+/** `3`, `3,exp:500ms` */
+function parseAgain(text: string, name: string): Scenario["again"] {
+  const [, times, delay] = text.match(/^(\d{1,9})(?:,(.*))?$/) ?? [];
+  if (times === undefined) {
+    fail(name, "a number of times and, after a comma, the delay, such as 3,exp:500ms", text);
+  }
+  return {
+    times: Number(times),
+    delay: delay === undefined ? constant(1_000) : distribution(delay, name),
+  };
+}
+
+/** `20`, `20,1` */
+function parseKeys(text: string, name: string): [keys: number, skew: number] {
+  const [, keys, skew = "0"] = text.match(/^([1-9]\d{0,5})(?:,(\d+(?:\.\d+)?))?$/) ?? [];
+  if (keys !== undefined) return [Number(keys), Number(skew)];
+  return fail(name, "a number of keys and, after a comma, their skew, such as 20 or 20,1", text);
+}
+
+/** `0.5`, `0.5@20s-25s` */
+function shareDuring(text: string, name: string): During {
+  return during(text, name, share);
+}
+
+/** `3`, `3@20s-25s` */
+function factorDuring(text: string, name: string): During {
+  return during(text, name, positive);
+}
+
+function during(
+  text: string,
+  name: string,
+  parse: (text: string, name: string) => number,
+): During {
+  const [, value, when] = text.match(/^([^@]*)(?:@(.*))?$/)!;
+  const always = { from: 0, to: Infinity };
+  return { value: parse(value!, name), ...when === undefined ? always : span(when, name) };
+}
+
+/** `20`, `exp:20`, `lognormal:20,1.5`, `lognormal:20,p99=80` */
 function distribution(text: string, name: string): Distribution {
-  const [, kind = "const", mean, sigma] =
-    text.match(/^(?:([a-z]+):)?([\dhms.]+)(?:,(\d+(?:\.\d+)?))?$/) ?? [];
-  if (mean !== undefined && (sigma !== undefined) === (kind === "lognormal")) {
+  const [, kind = "const", mean, quantile, shape] =
+    text.match(/^(?:([a-z]+):)?([\d.]+[hms]*)(?:,(p99=)?(\d+(?:\.\d+)?[hms]*))?$/) ?? [];
+  if (mean !== undefined && (shape !== undefined) === (kind === "lognormal")) {
     const value = time(mean, name);
     if (kind === "const") return constant(value);
     if (kind === "exp") return exponentialTime(value);
-    if (kind === "lognormal" && value > 0) return lognormal(value, Number(sigma));
+    if (kind === "lognormal" && value > 0) {
+      const sigma = quantile === undefined ? Number(shape) : sigmaOf(value, time(shape!, name));
+      if (sigma === undefined) {
+        fail(name, "with a p99 of more than the mean, up to 14.9 of it", text);
+      }
+      if (!Number.isNaN(sigma)) return lognormal(value, sigma);
+    }
   }
-  fail(
+  return fail(
     name,
-    "a time, exp:MEAN or lognormal:MEAN,SIGMA, such as 5ms, exp:20ms, lognormal:20,1",
+    "a time, exp:MEAN, lognormal:MEAN,SIGMA or lognormal:MEAN,p99=TIME, " +
+      "such as 5ms, exp:20ms, lognormal:20,1, lognormal:20,p99=80",
     text,
   );
 }
@@ -241,6 +399,7 @@ function optionSet(text: string): OptionSet {
     if (name === undefined) {
       throw new FlagError(`--set must be like maxSize=20,overload.target=50: received ${text}`);
     }
+    if (has(options, name)) throw new FlagError(`--set gives ${name} twice: received ${text}`);
     options = merge(options, name, valueOf(value!));
   }
   return { name: text === "" ? "the defaults" : text, options };
@@ -252,6 +411,12 @@ function merge(options: SimulatedOptions, name: string, value: unknown): Simulat
   if (inner === undefined) return { ...options, [outer]: value };
   if (rest.length > 0) throw new FlagError(`There is no option ${name}`);
   return { ...options, [outer]: { ...options[outer] as object, [inner]: value } };
+}
+
+function has(options: SimulatedOptions, name: string): boolean {
+  const [outer, inner] = name.split(".") as [keyof SimulatedOptions, string?];
+  const value = options[outer] as unknown;
+  return inner === undefined ? outer in options : Object.hasOwn(Object(value), inner);
 }
 
 function valueOf(text: string): unknown {
@@ -274,27 +439,21 @@ function variation(text: string, name: string): Variation {
       },
       (_, index) => Number((Number(from) + index * Number(step)).toPrecision(12)),
     );
-  if (what === undefined || values.length === 0 || values.some((value) => !(value > 0))) {
+  const isValid = (value: number) => value > 0 && (what !== "clients" || Number.isInteger(value));
+  if (what === undefined || values.length === 0 || !values.every(isValid)) {
     fail(name, "like rate=50..400/50 or maxSize=4,8,16", text);
   }
   return { name: what, values };
 }
 
 /** Lets the pool validate the options. */
-function checkSets(sets: readonly OptionSet[], against: Variation | undefined, keys: number): void {
-  const variants = against === undefined || against.name === "rate"
-    ? sets
-    : sets.flatMap(({ options }) =>
-      against.values.map((value) => ({
-        name: `${against.name}=${value}`,
-        options: merge(options, against.name, value),
-      }))
-    );
-  for (const { name, options } of variants) {
-    try {
-      checkPoolOptions(options, keys);
-    } catch (error) {
-      throw new FlagError(`${name}: ${error instanceof Error ? error.message : error}`);
-    }
+function checkOptions(name: string, options: SimulatedOptions, keys: number): void {
+  if (keys === 0 && "maxPerKey" in options) {
+    throw new FlagError(`${name}: maxPerKey is an option of a KeyedPool: give --keys too`);
+  }
+  try {
+    checkPoolOptions(options, keys);
+  } catch (error) {
+    throw new FlagError(`${name}: ${error instanceof Error ? error.message : error}`);
   }
 }

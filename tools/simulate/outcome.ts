@@ -39,31 +39,39 @@ export interface Spread {
   readonly p99: number;
 }
 
-/** The outcome of a simulation. Callers are counted by their arrival. */
+/** The outcome of a simulation. Callers are counted by their arrival, and those that try again at each attempt. */
 export interface Outcome {
   /** The number of callers. */
   readonly arrived: number;
+  /** How many times a caller tried again. */
+  readonly retries: number;
+  /** Callers that got nothing, in all attempts. */
+  readonly gaveUp: number;
   /** How many got a resource. */
   readonly served: number;
   /** The waits of served callers. */
   readonly waits: Spread;
-  /** Wait and use together. */
+  /** From the arrival to the end of the use, of callers whose use did not fail. */
   readonly totals: Spread;
   /** Successful uses per second. */
   readonly goodput: number;
+  /** The mean number of resources in use. */
+  readonly inUse: number;
   /** Callers refused with `PoolOverloadedError`. */
   readonly shed: number;
   /** Callers that timed out. */
   readonly timedOut: number;
   /** Callers refused with `PoolExhaustedError`. */
   readonly exhausted: number;
-  /** Callers whose dial failed, or whose connection was lost in use. */
+  /** Callers whose dial or use failed, or whose connection was lost in use. */
   readonly failed: number;
   readonly dials: { readonly ok: number; readonly failed: number };
-  /** Callers with priority 1: all, and those that were not served. */
-  readonly urgent: { readonly arrived: number; readonly refused: number };
+  /** Callers with priority 1: all, those that were not served, and the waits of the others. */
+  readonly urgent: { readonly arrived: number; readonly refused: number; readonly waits: Spread };
   /** The largest number of waiting callers. */
   readonly longestQueue: number;
+  /** When the last caller was done, in milliseconds. */
+  readonly end: number;
 }
 
 export function spreadOf(times: Times): Spread {

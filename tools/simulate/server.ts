@@ -1,13 +1,33 @@
-import type { ConnectContext, Connector } from "../../pool/mod.ts";
+import type { ConnectContext, Connector, ConnectorContext } from "../../pool/mod.ts";
 import type { Distribution } from "./distribution.ts";
 import type { Random } from "./random.ts";
 
-/** The behaviour of dials. */
-export interface DialOptions {
+/** A span, in milliseconds. */
+export interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** A value that holds within a span. */
+export interface During extends Span {
+  readonly value: number;
+}
+
+/** The value at this time: the last one whose span contains it. */
+export function valueAt(values: readonly During[], now: number, otherwise: number): number {
+  return values.findLast(({ from, to }) => from <= now && now < to)?.value ?? otherwise;
+}
+
+/** The behaviour of the server. */
+export interface ServerOptions {
   /** The duration of a dial. */
   readonly dial: Distribution;
+  /** The duration of a check, if connections are checked. */
+  readonly check?: Distribution | undefined;
   /** The share of dials that fail. */
-  readonly failing: number;
+  readonly failing: readonly During[];
+  /** How many times longer dials, checks and uses take. */
+  readonly slow: readonly During[];
 }
 
 /** The pooled resource: a connection to the simulated server. */
@@ -21,20 +41,36 @@ export class Connection {
 /** The peer of the connections: it can be down, and dials take time. */
 export class Server implements Connector<Connection> {
   readonly place = "simulated";
-  readonly #options: DialOptions;
+  readonly check?: (connection: Connection, context: ConnectorContext) => Promise<boolean>;
+  readonly #options: ServerOptions;
   readonly #random: Random;
+  readonly #now: () => number;
   readonly #open = new Set<Connection>();
   #isDown = false;
 
-  constructor(options: DialOptions, random: Random) {
+  constructor(options: ServerOptions, random: Random, now: () => number) {
     this.#options = options;
     this.#random = random;
+    this.#now = now;
+    const { check } = options;
+    if (check === undefined) return;
+    this.check = async (_, { signal }) => {
+      await delay(this.slowness * check(random), signal);
+      return true;
+    };
+  }
+
+  /** How many times longer everything takes now. */
+  get slowness(): number {
+    return valueAt(this.#options.slow, this.#now(), 1);
   }
 
   async connect({ signal, retire }: ConnectContext): Promise<Connection> {
     const { dial, failing } = this.#options;
-    await delay(dial(this.#random), signal);
-    if (this.#random() < failing) throw new Error("The simulated dial failed");
+    await delay(this.slowness * dial(this.#random), signal);
+    if (this.#random() < valueAt(failing, this.#now(), 0)) {
+      throw new Error("The simulated dial failed");
+    }
     if (this.#isDown) throw new Error("The simulated server is down");
     const connection = new Connection(retire);
     this.#open.add(connection);

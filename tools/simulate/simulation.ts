@@ -17,7 +17,14 @@ import { repeat } from "./event_loop.ts";
 import { type Outcome, spreadOf, Times } from "./outcome.ts";
 import { Processor } from "./processor.ts";
 import { type Random, seededRandom } from "./random.ts";
-import { type Connection, type DialOptions, Server } from "./server.ts";
+import {
+  type Connection,
+  type During,
+  Server,
+  type ServerOptions,
+  type Span,
+  valueAt,
+} from "./server.ts";
 
 /** Steps between two reports of progress. */
 const REPORT_STEPS = 4_096;
@@ -25,26 +32,29 @@ const REPORT_STEPS = 4_096;
 /** Callers that still wait this long after the last arrival will wait for ever. In milliseconds. */
 const LONGEST_END = 24 * 3_600_000;
 
+/** Callers that are refused at once and come again at once would stop the time. In milliseconds. */
+const LEAST_DELAY = 1;
+
 /** The error of a simulation without an end. */
 export class EndlessError extends Error {
   override readonly name = "EndlessError";
 }
 
-/** A span, in milliseconds. */
-export interface Span {
-  readonly from: number;
-  readonly to: number;
-}
-
 /** The events of a simulation. Times are in milliseconds. */
-export interface Scenario extends DialOptions {
+export interface Scenario extends ServerOptions {
   readonly arrivals: Arrivals;
+  /** Callers that come again after each use, or after a refusal. */
+  readonly clients?: { readonly count: number; readonly pause: Distribution } | undefined;
+  /** How many times a caller that got nothing tries again, and after which time. */
+  readonly again?: { readonly times: number; readonly delay: Distribution } | undefined;
   /** Until when callers arrive. */
   readonly duration: number;
   /** Earlier callers are not counted, since the pool is still warming up. */
   readonly warmUp: number;
   /** How long a resource is used. */
   readonly use: Distribution;
+  /** The share of uses that fail, and whose connection is closed. */
+  readonly breaking: readonly During[];
   /** How many uses the server works on at full speed; more share it. */
   readonly cores: number;
   /** How long a caller waits, if not for the pool's `acquireTimeout`. */
@@ -59,6 +69,8 @@ export interface Scenario extends DialOptions {
   readonly recycles: readonly { readonly at: number; readonly over: number }[];
   /** The number of keys of a KeyedPool; 0 for a Pool. */
   readonly keys: number;
+  /** A key is chosen in proportion to 1 / k ** skew, for the k-th key; 0 chooses evenly. */
+  readonly skew: number;
   readonly seed: number;
 }
 
@@ -68,9 +80,26 @@ export type SimulatedOptions = PoolOptions & Pick<KeyedPoolOptions<number>, "max
 /** Called with the finished share. */
 export type OnProgress = (done: number) => void;
 
+interface CallOptions {
+  readonly timeout?: number;
+  readonly priority: number;
+}
+
+/** A caller. It may try several times. */
+interface Caller {
+  readonly arrival: number;
+  /** Whether it arrived after the warm-up. */
+  readonly isCounted: boolean;
+  readonly options: CallOptions;
+  readonly key: number;
+  readonly use: number;
+  readonly isBroken: boolean;
+  attempts: number;
+}
+
 /** The common part of a Pool and a KeyedPool. */
 interface SimulatedPool {
-  acquire(options: { timeout?: number; priority: number }): Promise<Lease<Connection>>;
+  acquire(key: number, options: CallOptions): Promise<Lease<Connection>>;
   pause(): void;
   resume(): void;
   recycle(options: { over: number }): Promise<void>;
@@ -106,7 +135,10 @@ interface Chances {
   readonly arrivals: Random;
   readonly uses: Random;
   readonly callers: Random;
+  readonly dials: Random;
   readonly keys: Random;
+  readonly breaks: Random;
+  readonly pauses: Random;
 }
 
 class Simulation {
@@ -114,14 +146,31 @@ class Simulation {
   readonly #time: VirtualTime;
   readonly #chances: Chances;
   readonly #pool: SimulatedPool;
+  readonly #server: Server;
   readonly #arrivals: Iterator<Arrival>;
   readonly #processor: Processor;
+  readonly #drawKey: (random: Random) => number;
   readonly #waits = new Times();
   readonly #totals = new Times();
-  readonly #counts = { arrived: 0, completed: 0, shed: 0, timedOut: 0, exhausted: 0, failed: 0 };
+  readonly #urgentWaits = new Times();
+  readonly #counts = {
+    arrived: 0,
+    retries: 0,
+    gaveUp: 0,
+    completed: 0,
+    shed: 0,
+    timedOut: 0,
+    exhausted: 0,
+    failed: 0,
+  };
   readonly #urgent = { arrived: 0, refused: 0 };
   #waiting = 0;
   #using = 0;
+  /** Callers that will come again. */
+  #away = 0;
+  /** The time of all uses together, within the counted time. */
+  #usedTime = 0;
+  #usedUntil = 0;
   #longestQueue = 0;
   /**
    * - `open`: callers come
@@ -129,41 +178,45 @@ class Simulation {
    * - `closing`, `closed`: the pool
    */
   #state: "open" | "ending" | "closing" | "closed" = "open";
+  #end = 0;
 
   constructor(scenario: Scenario, options: SimulatedOptions, time: VirtualTime) {
     this.#scenario = scenario;
     this.#time = time;
-    const [arrivals, uses, callers, dials, keys] = streams(scenario.seed);
-    this.#chances = { arrivals, uses, callers, keys };
-    const server = new Server(scenario, dials);
+    this.#chances = chancesOf(scenario.seed);
+    this.#server = new Server(scenario, this.#chances.dials, () => time.now);
     const clock = { now: time.clock, wall: time.clock };
-    const key = () => Math.floor(keys() * scenario.keys);
-    this.#pool = makePool(scenario.keys, server, { ...options, clock }, key);
+    this.#pool = makePool(scenario.keys, this.#server, { ...options, clock });
     this.#processor = new Processor(scenario.cores, () => time.now);
-    this.#arrivals = scenario.arrivals(arrivals)[Symbol.iterator]();
-    this.#plan(server);
+    this.#drawKey = keyDrawer(scenario);
+    this.#arrivals = scenario.arrivals(this.#chances.arrivals)[Symbol.iterator]();
+    this.#plan();
+    for (let i = 0; i < (scenario.clients?.count ?? 0); i++) this.#pause(0);
     this.#awaitNext();
   }
 
   get outcome(): Outcome {
     const { warmUp, duration } = this.#scenario;
     const { completed, ...counts } = this.#counts;
+    this.#recordUse();
     return {
       ...counts,
       served: this.#waits.count,
       waits: spreadOf(this.#waits),
       totals: spreadOf(this.#totals),
       goodput: completed / (duration - warmUp) * 1_000,
-      urgent: this.#urgent,
+      inUse: this.#usedTime / (duration - warmUp),
+      urgent: { ...this.#urgent, waits: spreadOf(this.#urgentWaits) },
       dials: this.#pool.stats.dials,
       longestQueue: this.#longestQueue,
+      end: this.#end,
     };
   }
 
   /** Goes to the next event. Returns false when there is none. */
   step(): boolean {
     this.#longestQueue = Math.max(this.#longestQueue, this.#waiting);
-    if (this.#state === "ending" && this.#waiting + this.#using === 0) this.#close();
+    if (this.#state === "ending" && this.#waiting + this.#using + this.#away === 0) this.#close();
     if (this.#state === "closed") return false;
     const isEndless = this.#time.now > this.#scenario.duration + LONGEST_END;
     if (isEndless || this.#time.pending === 0 && this.#state !== "closing") {
@@ -177,15 +230,16 @@ class Simulation {
 
   #close(): void {
     this.#state = "closing";
+    this.#end = this.#time.now;
     this.#pool.close().then(() => this.#state = "closed");
   }
 
-  #plan(server: Server): void {
+  #plan(): void {
     const { outages, pauses, recycles } = this.#scenario;
     const pool = this.#pool;
     for (const { from, to } of outages) {
-      setTimeout(() => server.goDown(), from);
-      setTimeout(() => server.comeBack(), to);
+      setTimeout(() => this.#server.goDown(), from);
+      setTimeout(() => this.#server.comeBack(), to);
     }
     for (const { from, to } of pauses) {
       setTimeout(() => pool.pause(), from);
@@ -198,69 +252,128 @@ class Simulation {
 
   #awaitNext(): void {
     const { done, value } = this.#arrivals.next();
-    if (done || value.at > this.#scenario.duration) this.#state = "ending";
-    else setTimeout(() => this.#arrive(value), value.at - this.#time.now);
+    if (done || value.at > this.#scenario.duration) {
+      this.#state = "ending";
+      return;
+    }
+    setTimeout(() => {
+      this.#arrive(value);
+      this.#awaitNext();
+    }, value.at - this.#time.now);
+  }
+
+  /** A client comes after a while, unless that is after the end. */
+  #pause(least: number): void {
+    const { clients, duration } = this.#scenario;
+    const delay = Math.max(least, clients!.pause(this.#chances.pauses));
+    if (this.#time.now + delay > duration) return;
+    this.#away++;
+    setTimeout(() => {
+      this.#away--;
+      this.#arrive({ at: this.#time.now });
+    }, delay);
   }
 
   #arrive({ use = this.#scenario.use(this.#chances.uses) }: Arrival): void {
-    const { patience, urgent, warmUp } = this.#scenario;
-    const { callers } = this.#chances;
-    const began = this.#time.now;
-    const isCounted = began >= warmUp;
+    const { patience, urgent, warmUp, breaking } = this.#scenario;
+    const { callers, keys, breaks } = this.#chances;
+    const arrival = this.#time.now;
+    const isCounted = arrival >= warmUp;
     const priority = urgent > 0 && callers() < urgent ? 1 : 0;
     const timeout = patience === undefined ? {} : { timeout: patience(callers) };
-    const isUrgent = isCounted && priority === 1;
+    const isBroken = breaks() < valueAt(breaking, arrival, 0);
+    const key = this.#drawKey(keys);
     if (isCounted) this.#counts.arrived++;
-    if (isUrgent) this.#urgent.arrived++;
+    if (isCounted && priority === 1) this.#urgent.arrived++;
+    const options = { priority, ...timeout };
+    this.#attempt({ arrival, isCounted, options, key, use, isBroken, attempts: 0 });
+  }
+
+  #attempt(caller: Caller): void {
+    const { isCounted, options, key } = caller;
+    const isUrgent = isCounted && options.priority === 1;
+    const began = this.#time.now;
+    if (caller.attempts++ > 0 && isCounted) this.#counts.retries++;
     this.#waiting++;
-    this.#pool.acquire({ priority, ...timeout }).then(
+    this.#pool.acquire(key, options).then(
       (lease) => {
+        const waited = this.#time.now - began;
         this.#waiting--;
-        if (isCounted) this.#waits.add(this.#time.now - began);
-        this.#use(lease, use, isCounted ? began : undefined);
+        if (isCounted) this.#waits.add(waited);
+        if (isUrgent) this.#urgentWaits.add(waited);
+        this.#use(lease, caller);
       },
       (error: unknown) => {
         this.#waiting--;
         if (isUrgent) this.#urgent.refused++;
-        if (isCounted) this.#refused(error);
+        if (isCounted) this.#countRefusal(error);
+        this.#missed(caller);
       },
     );
-    this.#awaitNext();
   }
 
-  /** `began`: the arrival of the caller, if it is counted. */
-  #use(lease: Lease<Connection>, work: number, began: number | undefined): void {
+  #use(lease: Lease<Connection>, caller: Caller): void {
+    const { arrival, isCounted, isBroken } = caller;
     const connection = lease.value;
+    this.#recordUse();
     this.#using++;
-    this.#processor.run(work, () => {
+    this.#processor.run(caller.use * this.#server.slowness, () => {
+      this.#recordUse();
       this.#using--;
-      lease.release();
+      if (isBroken) lease.discard("the use failed");
+      else lease.release();
       const { now } = this.#time;
       const { warmUp, duration } = this.#scenario;
-      if (began !== undefined) this.#totals.add(now - began);
-      if (connection.lost) this.#counts.failed += began === undefined ? 0 : 1;
-      else if (now >= warmUp && now < duration) this.#counts.completed++;
+      if (isBroken || connection.lost) {
+        if (isCounted) this.#counts.failed++;
+        return this.#missed(caller);
+      }
+      if (isCounted) this.#totals.add(now - arrival);
+      if (now >= warmUp && now < duration) this.#counts.completed++;
+      this.#leave(0);
     });
   }
 
-  #refused(error: unknown): void {
+  /** A caller got nothing: it tries again, or gives up. */
+  #missed(caller: Caller): void {
+    const { again } = this.#scenario;
+    if (caller.attempts > (again?.times ?? 0)) {
+      if (caller.isCounted) this.#counts.gaveUp++;
+      return this.#leave(LEAST_DELAY);
+    }
+    this.#away++;
+    setTimeout(() => {
+      this.#away--;
+      this.#attempt(caller);
+    }, Math.max(LEAST_DELAY, again!.delay(this.#chances.pauses)));
+  }
+
+  /** A caller is done. A client comes again, after this time at least. */
+  #leave(least: number): void {
+    if (this.#scenario.clients !== undefined) this.#pause(least);
+  }
+
+  #countRefusal(error: unknown): void {
     if (error instanceof PoolOverloadedError) this.#counts.shed++;
     else if (error instanceof PoolTimeoutError) this.#counts.timedOut++;
     else if (error instanceof PoolExhaustedError) this.#counts.exhausted++;
     else this.#counts.failed++;
   }
+
+  /** Adds the time of the current uses. */
+  #recordUse(): void {
+    const { warmUp, duration } = this.#scenario;
+    const until = Math.min(duration, Math.max(warmUp, this.#time.now));
+    this.#usedTime += this.#using * (until - this.#usedUntil);
+    this.#usedUntil = until;
+  }
 }
 
-function makePool(
-  keys: number,
-  server: Server,
-  options: SimulatedOptions,
-  key: () => number,
-): SimulatedPool {
-  if (keys === 0) return new Pool(server, options);
-  const pool = new KeyedPool(() => server, options);
+function makePool(keys: number, server: Server, options: SimulatedOptions): SimulatedPool {
+  if (keys > 0) return new KeyedPool(() => server, options);
+  const pool = new Pool(server, options);
   return {
-    acquire: (options) => pool.acquire(key(), options),
+    acquire: (_, options) => pool.acquire(options),
     pause: () => pool.pause(),
     resume: () => pool.resume(),
     recycle: (options) => pool.recycle(options),
@@ -271,8 +384,32 @@ function makePool(
   };
 }
 
-function streams(seed: number): [Random, Random, Random, Random, Random] {
+/** Draws the number of a key. */
+function keyDrawer({ keys, skew }: Scenario): (random: Random) => number {
+  let sum = 0;
+  const sums = Array.from({ length: keys }, (_, index) => sum += (index + 1) ** -skew);
+  return (random) => {
+    const drawn = random() * sum;
+    let [low, high] = [0, keys - 1];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (drawn < sums[middle]!) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  };
+}
+
+function chancesOf(seed: number): Chances {
   const next = seededRandom(seed);
   const stream = () => seededRandom(next() * 2 ** 32);
-  return [stream(), stream(), stream(), stream(), stream()];
+  return {
+    arrivals: stream(),
+    uses: stream(),
+    callers: stream(),
+    dials: stream(),
+    keys: stream(),
+    breaks: stream(),
+    pauses: stream(),
+  };
 }
