@@ -17,8 +17,10 @@ import {
 import { FlagError, parseFlags } from "../../tools/simulate/flags.ts";
 import { Times } from "../../tools/simulate/outcome.ts";
 import { seededRandom } from "../../tools/simulate/random.ts";
+import { valueAt } from "../../tools/simulate/server.ts";
 import { EndlessError, type Scenario, simulate } from "../../tools/simulate/simulation.ts";
 import { csv, table } from "../../tools/simulate/table.ts";
+import { VirtualTime } from "../support/virtual_time.ts";
 
 const USE = 20;
 const SIZE = 10;
@@ -122,6 +124,15 @@ Deno.test("simulate counts the time of uses within the counted time: by Little's
   const scenario = { ...calm, duration: 100_000, warmUp: 1_000 };
   const { inUse } = await simulate(scenario, { maxSize: SIZE });
   assertWithin(inUse, SIZE / 2, 0.03);
+});
+
+Deno.test("simulate counts uses between the end of the warm-up and of the duration only", async () => {
+  const scenario = { ...calm, arrivals: bursts(20, 0), use: constant(100), duration: 1_000 };
+  const { arrived, goodput, inUse, end } = await simulate({ ...scenario, warmUp: 500 }, {
+    maxSize: 1,
+  });
+  // Of 20 uses, until 2,000, those count that end at 500, 600, 700, 800 and 900.
+  assertEquals([arrived, goodput, inUse, end], [0, 10, 1, 2_000]);
 });
 
 Deno.test("simulate halves the wait where every use takes the same time, as Pollaczek and Khinchine say", async () => {
@@ -359,6 +370,36 @@ Deno.test("a caller that was refused tries again, so many times, and its time co
     gaveUp: 1,
   });
   assertEquals([waits.p99, totals.p99], [0, 220]);
+});
+
+Deno.test("callers that are refused at once and try again at once come a millisecond later", async () => {
+  const again = { times: Infinity, delay: constant(0) };
+  const scenario = { ...calm, arrivals: bursts(2, 0), use: constant(100), again, urgent: 1 };
+  const { served, retries, urgent } = await simulate(scenario, { maxSize: 1, maxWaiting: 0 });
+  assertEquals([served, retries], [2, 100]);
+  assertEquals([urgent.arrived, urgent.refused], [2, 100]);
+});
+
+Deno.test("of values for a time the last one holds", () => {
+  const values = [{ value: 1, ...always }, { value: 2, from: 5, to: 7 }];
+  assertEquals([4, 5, 6, 7].map((now) => valueAt(values, now, 0)), [1, 2, 2, 1]);
+  assertEquals(valueAt([], 5, 3), 3);
+});
+
+Deno.test("virtual time fires timers in their order, those of one time as they were set, and no cleared one", () => {
+  using time = new VirtualTime(1);
+  const fired: string[] = [];
+  const set = (name: string, delay: number) => setTimeout(() => fired.push(name), delay);
+  set("a", 5);
+  const b = set("b", 5);
+  set("c", 3);
+  set("d", 5);
+  const e = set("e", 3);
+  clearTimeout(b);
+  clearTimeout(e);
+  clearTimeout(e);
+  while (time.pending > 0) time.advance(Infinity);
+  assertEquals(fired, ["c", "a", "d"]);
 });
 
 Deno.test("a use that fails closes its connection, and counts as failed", async () => {
