@@ -312,7 +312,9 @@ Deno.test("a server that was down fails the callers of that time, and the pool r
 });
 
 Deno.test("a trace is run as it was recorded", async () => {
-  const arrivals = trace(parseTrace("0,30\n# a comment\n10, 30\n\n20 30\n", "calls.csv"));
+  const arrivals = trace(
+    parseTrace("0,30\r\n# a comment\n10, 30 # late\n\n2e1;30.0\n", "calls.csv"),
+  );
   const { arrived, waits } = await simulate({ ...calm, arrivals, duration: 20 }, { maxSize: 1 });
   assertEquals(arrived, 3);
   assertEquals(waits, { mean: 20, p50: 20, p90: 40, p99: 40 });
@@ -652,8 +654,15 @@ for (const [args, said] of bad) {
   });
 }
 
+Deno.test("a trace may say of some callers how long they use a resource", () => {
+  const arrivals = parseTrace("5\n3 0\n4\t7\n", "calls.csv");
+  assertEquals(arrivals, [{ at: 0, use: 0 }, { at: 1, use: 7 }, { at: 2 }]);
+});
+
 Deno.test("an invalid line of a trace is named", () => {
-  for (const line of ["soon", "-1", "1,2,3", "1,x"]) {
+  for (
+    const line of ["soon", "-1", "1,2,3", "1,x", "1,,2", ",1", "1,", "NaN", "1e999", "1,1e999"]
+  ) {
     const read = () => `5\n${line}\n`;
     const said =
       `calls.csv, line 2: expected "time" or "time,use" in ms, or a # before a comment: ` +
