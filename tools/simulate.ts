@@ -12,7 +12,7 @@
  * - `lognormal:20ms,1`: lognormal, by its mean and the standard deviation of its logarithm
  *
  * Flags marked with * may be repeated. The callers come in one of three ways, independently of each other:
- * - `--rate N`: the mean number of callers per second, by a Poisson process; default 100
+ * - `--rate N`: the mean number of callers per second, by a Poisson process: `--rate 300`; default 100
  * - `--surge FACTOR,TIME/TIME`: multiplies the rate, for how long and how often: `--surge 3,20s/1m`,
  *   first after a minute; default: none
  * - `--bursts N/TIME` or `N@TIME` *: N callers at once, repeatedly or once, with or without `--rate`:
@@ -20,7 +20,7 @@
  *
  * as they were recorded:
  * - `--trace FILE`: a caller per line: when it came, in ms, and optionally after a comma how long it used the
- *   resource, in ms; in any order; a comment begins with `#`. The first caller comes at 0
+ *   resource, in ms; in any order; a comment begins with `#`. The first caller comes at 0: `--trace calls.csv`
  *
  * or a fixed number of them, each of which comes again after its use:
  * - `--clients N`: how many there are: `--clients 30`
@@ -33,7 +33,7 @@
  * - `--urgent SHARE`: the share of callers with `priority: 1`: `--urgent 0.2`; default 0
  * - `--keys N,SKEW`: a KeyedPool with N keys. Key k is chosen in proportion to 1 / k^SKEW: `--keys 20,1`;
  *   default SKEW: 0, evenly. Without the flag: a Pool
- * - `--duration TIME`: until when callers come; default 60s, or the end of the trace
+ * - `--duration TIME`: until when callers come: `--duration 10m`; default 60s, or the end of the trace
  * - `--warm-up TIME`: earlier callers are not counted: `--warm-up 5s`; default 0ms
  *
  * The server. VALUE@TIME-TIME holds within this time only: `--failing 0.5@20s-25s`

@@ -220,3 +220,23 @@ Deno.test("KeyedPool with overload: an empty key remembers an overload for two i
   await closed;
   assertEquals(simulation.pending, 0, "no timer is left");
 });
+
+Deno.test("Pool with overload: nobody is refused during a pause that begins in an overload", async () => {
+  using simulation = new Simulation(1);
+  const { clock } = simulation;
+  const pool = new Pool(() => ({}), { maxSize: 1, overload: OVERLOAD, clock });
+  const holder = await pool.acquire();
+  const refused = pool.acquire().catch((error) => error);
+  await simulation.run(3 * OVERLOAD.interval);
+  assert(await refused instanceof PoolOverloadedError);
+  const patient = pool.acquire();
+  pool.pause();
+  await simulation.run(5 * OVERLOAD.interval);
+  assertEquals([pool.stats.waiting, pool.stats.acquires.shed], [1, 1]);
+  pool.resume();
+  holder.release();
+  (await patient).release();
+  const closed = pool.close();
+  await simulation.run(0);
+  await closed;
+});

@@ -17,8 +17,10 @@ import {
 import { FlagError, parseFlags } from "../../tools/simulate/flags.ts";
 import { Times } from "../../tools/simulate/outcome.ts";
 import { seededRandom } from "../../tools/simulate/random.ts";
+import { valueAt } from "../../tools/simulate/server.ts";
 import { EndlessError, type Scenario, simulate } from "../../tools/simulate/simulation.ts";
 import { csv, table } from "../../tools/simulate/table.ts";
+import { VirtualTime } from "../support/virtual_time.ts";
 
 const USE = 20;
 const SIZE = 10;
@@ -122,6 +124,15 @@ Deno.test("simulate counts the time of uses within the counted time: by Little's
   const scenario = { ...calm, duration: 100_000, warmUp: 1_000 };
   const { inUse } = await simulate(scenario, { maxSize: SIZE });
   assertWithin(inUse, SIZE / 2, 0.03);
+});
+
+Deno.test("simulate counts uses between the end of the warm-up and of the duration only", async () => {
+  const scenario = { ...calm, arrivals: bursts(20, 0), use: constant(100), duration: 1_000 };
+  const { arrived, goodput, inUse, end } = await simulate({ ...scenario, warmUp: 500 }, {
+    maxSize: 1,
+  });
+  // Of 20 uses, until 2,000, those count that end at 500, 600, 700, 800 and 900.
+  assertEquals([arrived, goodput, inUse, end], [0, 10, 1, 2_000]);
 });
 
 Deno.test("simulate halves the wait where every use takes the same time, as Pollaczek and Khinchine say", async () => {
@@ -301,7 +312,9 @@ Deno.test("a server that was down fails the callers of that time, and the pool r
 });
 
 Deno.test("a trace is run as it was recorded", async () => {
-  const arrivals = trace(parseTrace("0,30\n# a comment\n10, 30\n\n20 30\n", "calls.csv"));
+  const arrivals = trace(
+    parseTrace("0,30\r\n# a comment\n10, 30 # late\n\n2e1;30.0\n", "calls.csv"),
+  );
   const { arrived, waits } = await simulate({ ...calm, arrivals, duration: 20 }, { maxSize: 1 });
   assertEquals(arrived, 3);
   assertEquals(waits, { mean: 20, p50: 20, p90: 40, p99: 40 });
@@ -359,6 +372,36 @@ Deno.test("a caller that was refused tries again, so many times, and its time co
     gaveUp: 1,
   });
   assertEquals([waits.p99, totals.p99], [0, 220]);
+});
+
+Deno.test("callers that are refused at once and try again at once come a millisecond later", async () => {
+  const again = { times: Infinity, delay: constant(0) };
+  const scenario = { ...calm, arrivals: bursts(2, 0), use: constant(100), again, urgent: 1 };
+  const { served, retries, urgent } = await simulate(scenario, { maxSize: 1, maxWaiting: 0 });
+  assertEquals([served, retries], [2, 100]);
+  assertEquals([urgent.arrived, urgent.refused], [2, 100]);
+});
+
+Deno.test("of values for a time the last one holds", () => {
+  const values = [{ value: 1, ...always }, { value: 2, from: 5, to: 7 }];
+  assertEquals([4, 5, 6, 7].map((now) => valueAt(values, now, 0)), [1, 2, 2, 1]);
+  assertEquals(valueAt([], 5, 3), 3);
+});
+
+Deno.test("virtual time fires timers in their order, those of one time as they were set, and no cleared one", () => {
+  using time = new VirtualTime(1);
+  const fired: string[] = [];
+  const set = (name: string, delay: number) => setTimeout(() => fired.push(name), delay);
+  set("a", 5);
+  const b = set("b", 5);
+  set("c", 3);
+  set("d", 5);
+  const e = set("e", 3);
+  clearTimeout(b);
+  clearTimeout(e);
+  clearTimeout(e);
+  while (time.pending > 0) time.advance(Infinity);
+  assertEquals(fired, ["c", "a", "d"]);
 });
 
 Deno.test("a use that fails closes its connection, and counts as failed", async () => {
@@ -611,8 +654,15 @@ for (const [args, said] of bad) {
   });
 }
 
+Deno.test("a trace may say of some callers how long they use a resource", () => {
+  const arrivals = parseTrace("5\n3 0\n4\t7\n", "calls.csv");
+  assertEquals(arrivals, [{ at: 0, use: 0 }, { at: 1, use: 7 }, { at: 2 }]);
+});
+
 Deno.test("an invalid line of a trace is named", () => {
-  for (const line of ["soon", "-1", "1,2,3", "1,x"]) {
+  for (
+    const line of ["soon", "-1", "1,2,3", "1,x", "1,,2", ",1", "1,", "NaN", "1e999", "1,1e999"]
+  ) {
     const read = () => `5\n${line}\n`;
     const said =
       `calls.csv, line 2: expected "time" or "time,use" in ms, or a # before a comment: ` +

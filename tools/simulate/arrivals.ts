@@ -68,23 +68,30 @@ export function merged(one: Arrivals, other: Arrivals): Arrivals {
   };
 }
 
+const TIME = String.raw`(\d+(?:\.\d*)?(?:e[+-]?\d+)?)`;
+const TRACE_LINE = new RegExp(String.raw`^${TIME}(?:(?:\s*[,;]\s*|\s+)${TIME})?$`, "i");
+
+/** Of a line in an error. */
+const LONGEST_LINE = 60;
+
 /**
  * Reads a trace: on each line a time in milliseconds, optionally followed by how long the
  * resource is used. The times count from the earliest one.
  */
 export function parseTrace(text: string, name: string): Arrival[] {
+  const lines = text.split(/\r?\n/);
   const arrivals: Arrival[] = [];
-  for (const [index, line] of text.split(/\r?\n/).entries()) {
-    const [at, use, ...rest] = line.replace(/#.*/, "").split(/[\s,;]+/).filter((it) => it !== "");
-    if (at === undefined) continue;
-    const times = [Number(at), Number(use ?? 0)];
-    if (rest.length > 0 || !times.every((time) => time >= 0 && time < Infinity)) {
+  for (const [index, text] of lines.entries()) {
+    const line = text.replace(/#.*/, "").trim();
+    if (line === "") continue;
+    const [, at, use] = line.match(TRACE_LINE)?.map(Number) ?? [];
+    if (at === undefined || !(at < Infinity) || use === Infinity) {
       throw new RangeError(
         `${name}, line ${index + 1}: expected "time" or "time,use" in ms, or a # before ` +
-          `a comment: received ${line.trim()}`,
+          `a comment: received ${line.slice(0, LONGEST_LINE)}`,
       );
     }
-    arrivals.push(use === undefined ? { at: Number(at) } : { at: Number(at), use: Number(use) });
+    arrivals.push(Number.isNaN(use) ? { at } : { at, use: use! });
   }
   if (arrivals.length === 0) throw new RangeError(`${name} has no arrivals`);
   arrivals.sort((a, b) => a.at - b.at);

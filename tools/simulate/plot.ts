@@ -28,11 +28,12 @@ export function plot(results: readonly Result[], varied: string): string {
   const goodput = panel(varied, "served in a second", [
     line(sets, points(({ outcome }) => outcome.goodput)),
   ]);
-  const top = LEGEND_HEIGHT * sets.length + GAP;
+  const legends = sets.length > 1 ? sets : []; // a single one is named by the page
+  const top = LEGEND_HEIGHT * legends.length + GAP;
   const height = top + 2 * HEIGHT + GAP;
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" ` +
     `viewBox="0 0 ${WIDTH} ${height}" font-family="system-ui, sans-serif" font-size="12">\n` +
-    `${sets.map(legend).join("")}${at(top, waits)}${at(top + HEIGHT + GAP, goodput)}</svg>\n`;
+    `${legends.map(legend).join("")}${at(top, waits)}${at(top + HEIGHT + GAP, goodput)}</svg>\n`;
 }
 
 function colourOf(sets: readonly string[], set: string): string {
