@@ -54,7 +54,7 @@ const PROTOCOL_3 = 196_608;
 const SSL_REQUEST = 80_877_103;
 const CANCEL_REQUEST = 80_877_102;
 const LONGEST_MESSAGE = 16_777_216;
-const QUERY_CANCELED = "57014";
+const CANCEL_TIMEOUT = 5_000;
 const ADMIN_SHUTDOWN = "57P01";
 
 /** Options of {@linkcode postgres}. */
@@ -124,25 +124,30 @@ export class Postgres {
     { signal, repeatable = false }: { signal?: AbortSignal; repeatable?: boolean } = {},
   ): Promise<string[][]> {
     signal?.throwIfAborted();
-    try {
-      return await this.#pool.use((conn) => this.#run(conn, sql, signal), {
-        retryStale: repeatable,
-      });
-    } catch (error) {
-      const isCanceled = error instanceof PostgresError && error.code === QUERY_CANCELED;
-      throw isCanceled && signal?.aborted ? signal.reason : error;
-    }
-  }
-
-  async #run(conn: PostgresLease, sql: string, signal?: AbortSignal): Promise<string[][]> {
+    const end = new AbortController(); // ends the wait for a connection, or closes it
+    let session: Session | undefined;
     let cancelling: Promise<void> | undefined;
-    const onAbort = () => cancelling = cancel(this.#url, conn.state.key);
+    const giveUp = () => end.abort(signal!.reason);
+    const onAbort = () => {
+      if (session === undefined) giveUp(); // the query has not been sent
+      else cancelling = cancel(this.#url, session.key).catch(giveUp);
+    };
+    const body = async (conn: PostgresLease) => {
+      session = conn.state;
+      try {
+        return await exchange(conn, session, sql);
+      } finally {
+        session = undefined;
+        await cancelling; // else it could reach the next borrower's query
+      }
+    };
     signal?.addEventListener("abort", onAbort, { once: true });
     try {
-      return await exchange(conn, conn.state, sql);
+      return await this.#pool.use(body, { signal: end.signal, retryStale: repeatable });
+    } catch (error) {
+      throw signal?.aborted ? signal.reason : error;
     } finally {
       signal?.removeEventListener("abort", onAbort);
-      await cancelling; // else it could reach the next borrower's query
     }
   }
 }
@@ -165,7 +170,7 @@ async function startUp(conn: SocketConn, url: URL): Promise<Session> {
   let key = new Uint8Array();
   for (;;) {
     const { type, body } = await receive(conn);
-    if (type === "R") await authenticate(conn, body, password, scram);
+    if (type === "R") await authenticate(conn, body, password, scram, isPrivate(url));
     else if (type === "S") parameters.set(...pairIn(body));
     else if (type === "K") key = body;
     else if (type === "Z") return { parameters, key, status: String.fromCharCode(...body) };
@@ -177,12 +182,16 @@ async function authenticate(
   body: Uint8Array<ArrayBuffer>,
   password: string,
   scram: Scram,
+  isPrivate: boolean,
 ): Promise<void> {
   const rest = decoder.decode(body.subarray(4));
   switch (numberIn(body)) {
     case 0: // done
       return;
-    case 3: // in plain text, which is safe over TLS or a Unix socket only
+    case 3:
+      if (!isPrivate) {
+        throw new Error("The server asks for the password in plain text, without TLS");
+      }
       return await send(conn, "p", encoder.encode(`${password}\0`));
     case 10: {
       const first = encoder.encode(scram.first);
@@ -207,6 +216,7 @@ async function exchange(conn: SocketConn, session: Session, sql: string): Promis
     const { type, body } = await receive(conn, (error) => failure = error);
     if (type === "D") rows.push(columnsIn(body));
     else if (type === "S") session.parameters.set(...pairIn(body));
+    else if (type === "G") throw new Error("COPY FROM STDIN is beyond this client");
     else if (type === "Z") {
       session.status = String.fromCharCode(...body);
       if (failure !== undefined) throw failure; // only now, since all messages must be read
@@ -220,8 +230,9 @@ async function cancel(url: URL, key: Uint8Array): Promise<void> {
   const path = socketPathOf(url);
   using conn = new Socket<Deno.Addr>(
     path === undefined
-      ? await Deno.connect(addressOf(url))
+      ? await Deno.connect({ ...addressOf(url), signal: AbortSignal.timeout(CANCEL_TIMEOUT) })
       : await Deno.connect({ transport: "unix", path }),
+    { ioTimeout: CANCEL_TIMEOUT },
   );
   await conn.writeAll(concat(int32(16), int32(CANCEL_REQUEST), key));
   await conn.read(new Uint8Array(1)); // the server hangs up when it has done that
@@ -237,7 +248,9 @@ async function accept(
   for (let at = 0; at < length;) {
     const type = String.fromCharCode(bytes[at]!);
     const end = at + 1 + numberIn(bytes, at + 1);
-    if (!"SNA".includes(type) || end > length) throw new Error(`Nobody expects a message ${type}`);
+    if (!"SNA".includes(type) || end <= at || end > length) {
+      throw new Error(`Nobody expects a message ${type}`);
+    }
     if (type === "S") conn.state.parameters.set(...pairIn(bytes.subarray(at + 5, end)));
     if (type === "A") onNotification(...pairIn(bytes.subarray(at + 9, end)));
     at = end;
@@ -313,6 +326,11 @@ function concat(...parts: Uint8Array[]): Uint8Array {
 /** The address of a URL, unless it is a Unix socket. */
 export function addressOf({ hostname, port }: URL): { hostname: string; port: number } {
   return { hostname, port: Number(port || 5432) };
+}
+
+/** Whether nobody in between can read what is sent. */
+function isPrivate(url: URL): boolean {
+  return socketPathOf(url) !== undefined || url.searchParams.get("sslmode") === "require";
 }
 
 /** The path of the Unix socket in a URL, if there is one. */

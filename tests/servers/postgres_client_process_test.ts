@@ -11,7 +11,7 @@ import {
   type PostgresSocket,
 } from "../../examples/_postgres.ts";
 import { PostgresServer } from "./_postgres.ts";
-import { certificates, serverTest, until } from "./_process.ts";
+import { certificates, freePort, serverTest, until } from "./_process.ts";
 
 const NEEDS = ["postgres", "initdb"];
 
@@ -118,5 +118,60 @@ serverTest(
     const error = await assertRejects(() => pool.acquire(), PostgresError);
     assertEquals([error.code, error.message.includes("wrong-one")], ["28P01", false]);
     assertEquals(pool.stats.dials.failed, 1);
+  },
+);
+
+serverTest(
+  NEEDS,
+  "A PostgreSQL query that is aborted while it waits for a connection is not run",
+  async () => {
+    await using server = await new PostgresServer().start();
+    const { pool, client } = clientOf(server);
+    await using _pool = pool;
+    await client.query("CREATE TEMP SEQUENCE runs");
+    const controller = new AbortController();
+    {
+      using _held = await pool.acquire();
+      const query = client.query("SELECT nextval('runs')", controller);
+      await until(() => pool.stats.waiting === 1, "it waits");
+      controller.abort(new Error("enough"));
+      await assertRejects(() => query, Error, "enough");
+      assertEquals(pool.stats.waiting, 0);
+    }
+    assertEquals(await client.query("SELECT nextval('runs')"), [["1"]]);
+    assertEquals(pool.stats.dials.ok, 1);
+  },
+);
+
+serverTest(
+  NEEDS,
+  "A PostgreSQL query whose cancel request can't be sent costs its connection, and nothing else",
+  async () => {
+    await using server = await new PostgresServer().start();
+    const { pool } = clientOf(server);
+    await using _pool = pool;
+    const elsewhere = new URL(ways.tcp(server));
+    elsewhere.port = `${freePort()}`; // where nobody takes cancel requests
+    const client = new Postgres(pool, elsewhere);
+    const controller = new AbortController();
+    const query = client.query("SELECT pg_sleep(60)", controller);
+    await until(async () => await running(server) === 1, "the server works on it");
+    controller.abort(new Error("enough"));
+    await assertRejects(() => query, Error, "enough");
+    assertEquals(await client.query("SELECT 1"), [["1"]]);
+    assertEquals([pool.stats.dials.ok, pool.stats.retired.discarded], [2, 1]);
+  },
+);
+
+serverTest(
+  NEEDS,
+  "COPY FROM STDIN, which the PostgreSQL client can't do, is refused and does not hang",
+  async () => {
+    await using server = await new PostgresServer().start();
+    const { pool, client } = clientOf(server);
+    await using _pool = pool;
+    await client.query("CREATE TEMP TABLE numbers (number int)");
+    await assertRejects(() => client.query("COPY numbers FROM STDIN"), Error, "COPY FROM STDIN");
+    assertEquals(await client.query("SELECT 1"), [["1"]]);
   },
 );
