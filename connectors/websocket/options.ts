@@ -73,9 +73,10 @@ export function checkedHeaders(value: unknown, subject: string): Headers {
   }
   const names = badHeaders(value);
   const which = names.length === 0 ? "" : ` with ${names.join(", ")}`;
+  const received = typeof value === "string" ? "a string" : shown(value); // it may be a token
   throw new TypeError(
     `Cannot ${subject} as 'headers' must be headers as fetch takes them: ` +
-      `received ${shown(value)}${which}`,
+      `received ${received}${which}`,
   );
 }
 

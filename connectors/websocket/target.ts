@@ -32,11 +32,12 @@ export class Targets {
   readonly #headers: (context: ConnectorContext) => Headers | undefined | Promise<Headers>;
   readonly #fixed: WebSocketOptions;
 
-  constructor({ url, headers, protocols, client }: TargetOptions) {
+  constructor(options: TargetOptions) {
+    const { url, headers, protocols, client } = options;
     if (typeof url === "function") {
       this.#url = async (context) =>
         checkedUrl(
-          await untilAborted(() => url(context), context.signal),
+          await untilAborted(() => url.call(options, context), context.signal),
           `connect to ${this.place}`,
         );
     } else {
@@ -47,7 +48,7 @@ export class Targets {
     if (typeof headers === "function") {
       this.#headers = async (context) =>
         checkedHeaders(
-          await untilAborted(() => headers(context), context.signal),
+          await untilAborted(() => headers.call(options, context), context.signal),
           `connect to ${this.place}`,
         );
     } else {

@@ -231,6 +231,22 @@ Deno.test("webSocket(): an error of such a function rejects the acquire, and the
   }
 });
 
+Deno.test("webSocket(): such a function is a method of the options", async () => {
+  await using server = new WebSocketServer();
+  const options = {
+    maxLingering: 7,
+    url(this: { maxLingering: number }) {
+      return `${server.url}?${this.maxLingering}`;
+    },
+    headers(this: { maxLingering: number }) {
+      return { "x-number": `${this.maxLingering}` };
+    },
+  };
+  await using pool = new Pool(webSocket(options));
+  assertEquals(await pool.use(ask), "ping");
+  assertEquals(server.peer.headers.get("x-number"), "7");
+});
+
 Deno.test("webSocket(): the result of such a function is validated, and errors show no secret", async () => {
   const bad: [object, string][] = [
     [{ url: () => 1 }, "'url' must be a ws: or wss: URL with no fragment: received 1"],
@@ -238,6 +254,7 @@ Deno.test("webSocket(): the result of such a function is validated, and errors s
     [{ headers: () => 1 }, "Cannot connect to ws://127.0.0.1:1/ as 'headers' must be headers"],
     [{ headers: () => ({ a: "secret\n1" }) }, 'received Object with a bad value of "a"'],
     [{ headers: () => () => 1 }, "received a function"],
+    [{ headers: () => "secret" }, "received a string"],
   ];
   for (const [options, text] of bad) {
     const connector = webSocket({ url: "ws://127.0.0.1:1/", ...options });
