@@ -22,6 +22,8 @@ export interface Rivals<C> {
   refused(client: C): Promise<unknown>;
   /** A request that takes a minute. */
   slow(client: C): Promise<unknown>;
+  /** Ends the client, which a borrower should not do. */
+  end(client: C): unknown;
   /** Leaves the session changed, in a transaction where there are any. */
   litter(client: C): Promise<unknown>;
   /** What is left of that. */
@@ -50,6 +52,7 @@ export async function pgOf(port: number, timeout?: number): Promise<Rivals<pg.Cl
     echo: select,
     refused: (client) => client.query("SELECT 1 / 0"),
     slow: (client) => client.query("SELECT pg_sleep(60)"),
+    end: (client) => client.end(),
     litter: (client) => client.query("SET application_name = 'litter'; CREATE TEMP TABLE litter()"),
     leftOver: async (client) => {
       const sql = "SELECT current_setting('application_name') AS a, to_regclass('litter') AS b";
@@ -83,6 +86,7 @@ export async function mysqlOf(port: number, timeout?: number): Promise<Rivals<my
     echo: select,
     refused: (client) => client.promise().query("SELECT no_such_column"),
     slow: (client) => client.promise().query("SELECT SLEEP(60)"),
+    end: (client) => client.promise().end(),
     litter: (client) => client.promise().beginTransaction(),
     leftOver: async (client) => {
       const sql = "SELECT IF(@@in_transaction, 'in a transaction', '') AS a";
@@ -106,6 +110,7 @@ export async function redisOf(port: number, timeout?: number): Promise<Rivals<Re
     echo: (client, tag) => client.echo(tag),
     refused: (client) => client.sendCommand(["NO-SUCH-COMMAND"]),
     slow: (client) => client.blPop("no-such-list", 60),
+    end: (client) => client.destroy(),
     litter: (client) =>
       client.sendCommand(["SELECT", "3"]).then(() => client.sendCommand(["MULTI"])),
     leftOver: async (client) => {

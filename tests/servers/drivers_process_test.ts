@@ -132,6 +132,23 @@ for (const [name, { needs, serve, killClients, rivals }] of Object.entries(subje
 
   serverTest(
     needs,
+    `${name} over a pool: a client that its borrower ends is not lent again`,
+    async () => {
+      await using server = await serve();
+      await using _flat = descriptorsStayFlat();
+      const { connector, echo, end } = await rivals(server.port);
+      await using pool = new Pool(connector, { ...OPTIONS, maxSize: 1 });
+      for (let n = 1; n <= 5; n++) {
+        assertEquals(await pool.use(({ value }) => echo(value, `${n}`)), `${n}`);
+        await pool.use(async ({ value }) => void await end(value));
+      }
+      assertEquals(pool.stats.dials.ok, 5);
+      await assertSound(pool, () => server.clients());
+    },
+  );
+
+  serverTest(
+    needs,
     `${name} over a pool: what a borrower has left behind does not reach the next one`,
     async () => {
       await using server = await serve();
