@@ -61,7 +61,7 @@ async function demonstrate(url: URL) {
   await using pool = new Pool(await mysqlConnector(url), {
     maxSize: 4,
     acquireTimeout: 8_000,
-    retry: { attempts: Infinity, minDelay: 20 }, // a new server does not listen yet
+    retry: { attempts: 11, minDelay: 20 }, // ten seconds or so: a new server does not listen yet
   });
   const select = (sql: string, values: unknown[] = []) =>
     pool.use(async ({ value: connection }) => {

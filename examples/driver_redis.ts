@@ -60,7 +60,7 @@ async function demonstrate(url: string) {
   await using pool = new Pool(await redisConnector(url), {
     maxSize: 4,
     acquireTimeout: 8_000,
-    retry: { attempts: Infinity, minDelay: 20 }, // a new server does not listen yet
+    retry: { attempts: 11, minDelay: 20 }, // ten seconds or so: a new server does not listen yet
   });
   const key = `sockpool:${crypto.randomUUID()}`;
 

@@ -35,7 +35,7 @@ async function demonstrate(way: string, url: URL) {
   await using pool = new Pool(postgres(url, { caCerts: [ca] }), {
     maxSize: 4,
     acquireTimeout: 8_000,
-    retry: { attempts: Infinity, minDelay: 20 }, // a new server does not listen yet
+    retry: { attempts: 11, minDelay: 20 }, // ten seconds or so: a new server does not listen yet
   });
   const client = new Postgres(pool, url);
   const [version] = await pool.use((conn) => [conn.state.parameters.get("server_version")]);

@@ -27,7 +27,7 @@ async function demonstrate(url: URL) {
   await using pool = new Pool(redis(url), {
     maxSize: 4,
     acquireTimeout: 5_000,
-    retry: { attempts: Infinity, minDelay: 20 }, // a new server does not listen yet
+    retry: { attempts: 11, minDelay: 20 }, // ten seconds or so: a new server does not listen yet
   });
   const client = new Redis(pool);
   const prefix = `sockpool:${crypto.randomUUID()}:`;

@@ -158,7 +158,8 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
 
   /**
    * Opens resources in advance. What is being opened already, for `minIdle` or by
-   * an earlier call, counts, and is waited for.
+   * an earlier call, counts, and is waited for. It takes as long as `retry`
+   * goes on: with `attempts: Infinity`, until the server is there or the pool is closed.
    *
    * @param count How many are to be idle, as far as `maxSize` and `maxIdle` allow. By default `minIdle`.
    * @returns How many were opened. The promise rejects with the connector's own

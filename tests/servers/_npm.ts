@@ -22,6 +22,14 @@ export interface Rivals<C> {
   refused(client: C): Promise<unknown>;
   /** A request that takes a minute. */
   slow(client: C): Promise<unknown>;
+  /** Ends the client, which a borrower should not do. */
+  end(client: C): unknown;
+  /** Leaves the session changed, in a transaction where there are any. */
+  litter(client: C): Promise<unknown>;
+  /** What is left of that. */
+  leftOver(client: C): Promise<unknown>;
+  /** A connector with a password that the server does not take from now on. */
+  mistaken(client: C): Promise<Connector<C>>;
   /** The driver's own pool, of `size` connections. */
   ownPool(size: number): OwnPool;
 }
@@ -44,6 +52,14 @@ export async function pgOf(port: number, timeout?: number): Promise<Rivals<pg.Cl
     echo: select,
     refused: (client) => client.query("SELECT 1 / 0"),
     slow: (client) => client.query("SELECT pg_sleep(60)"),
+    end: (client) => client.end(),
+    litter: (client) => client.query("SET application_name = 'litter'; CREATE TEMP TABLE litter()"),
+    leftOver: async (client) => {
+      const sql = "SELECT current_setting('application_name') AS a, to_regclass('litter') AS b";
+      const [row] = (await client.query<{ a: string; b: string | null }>(sql)).rows;
+      return row!.a + (row!.b ?? "");
+    },
+    mistaken: () => pgConnector(url.replace("secret", "hunter2")),
     ownPool(max) {
       const pool = new pg.Pool({ connectionString: url, ...limit, max });
       pool.on("error", () => {});
@@ -70,6 +86,14 @@ export async function mysqlOf(port: number, timeout?: number): Promise<Rivals<my
     echo: select,
     refused: (client) => client.promise().query("SELECT no_such_column"),
     slow: (client) => client.promise().query("SELECT SLEEP(60)"),
+    end: (client) => client.promise().end(),
+    litter: (client) => client.promise().beginTransaction(),
+    leftOver: async (client) => {
+      const sql = "SELECT IF(@@in_transaction, 'in a transaction', '') AS a";
+      const [rows] = await client.promise().query(sql);
+      return (rows as { a: string }[])[0]!.a;
+    },
+    mistaken: () => mysqlConnector(new URL(`mysql://app:hunter2@127.0.0.1:${port}/`)),
     ownPool(connectionLimit) {
       const pool = mysql.createPool({ ...config, connectionLimit });
       const end = () => pool.promise().end().catch(() => {}); // some are closed already
@@ -86,6 +110,17 @@ export async function redisOf(port: number, timeout?: number): Promise<Rivals<Re
     echo: (client, tag) => client.echo(tag),
     refused: (client) => client.sendCommand(["NO-SUCH-COMMAND"]),
     slow: (client) => client.blPop("no-such-list", 60),
+    end: (client) => client.destroy(),
+    litter: (client) =>
+      client.sendCommand(["SELECT", "3"]).then(() => client.sendCommand(["MULTI"])),
+    leftOver: async (client) => {
+      const info = `${await client.sendCommand(["CLIENT", "INFO"])}`;
+      return info.includes("db=0 ") && info.includes("multi=-1 ") ? "" : info;
+    },
+    mistaken: async (client) => {
+      await client.sendCommand(["CONFIG", "SET", "requirepass", "secret"]);
+      return redisConnector(`redis://:hunter2@127.0.0.1:${port}`);
+    },
     ownPool(size) {
       const pool = createClientPool({ socket: { host: "127.0.0.1", port } }, {
         minimum: size, // with fewer it leaves a timer

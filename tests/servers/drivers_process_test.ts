@@ -1,4 +1,4 @@
-import { assertEquals, assertLessOrEqual, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertLessOrEqual, assertRejects } from "@std/assert";
 import { Pool, type PoolOptions } from "@x/sockpool";
 import {
   assertCalls,
@@ -125,8 +125,58 @@ for (const [name, { needs, serve, killClients, rivals }] of Object.entries(subje
         await assertRejects(() => pool.use(({ value }) => refused(value)));
         assertEquals(await pool.use(({ value }) => echo(value, `${n}`)), `${n}`);
       }
-      assertEquals(pool.stats.dials, { ok: pool.stats.size, failed: 0 });
+      assertEquals(Object.entries(pool.stats.retired).filter(([, count]) => count > 0), []);
       await assertSound(pool, () => server.clients());
+    },
+  );
+
+  serverTest(
+    needs,
+    `${name} over a pool: a client that its borrower ends is not lent again`,
+    async () => {
+      await using server = await serve();
+      await using _flat = descriptorsStayFlat();
+      const { connector, echo, end } = await rivals(server.port);
+      await using pool = new Pool(connector, { ...OPTIONS, maxSize: 1 });
+      for (let n = 1; n <= 5; n++) {
+        assertEquals(await pool.use(({ value }) => echo(value, `${n}`)), `${n}`);
+        await pool.use(async ({ value }) => void await end(value));
+      }
+      assertEquals(pool.stats.dials.ok, 5);
+      await assertSound(pool, () => server.clients());
+    },
+  );
+
+  serverTest(
+    needs,
+    `${name} over a pool: what a borrower has left behind does not reach the next one`,
+    async () => {
+      await using server = await serve();
+      await using _flat = descriptorsStayFlat();
+      const { connector, litter, leftOver } = await rivals(server.port);
+      await using pool = new Pool(connector, { ...OPTIONS, maxSize: 1 });
+      for (let n = 0; n < 3; n++) {
+        await pool.use(({ value }) => litter(value));
+        assertEquals(await pool.use(({ value }) => leftOver(value)), "");
+      }
+      assertEquals(pool.stats.dials.ok, 1);
+      await assertSound(pool, () => server.clients());
+    },
+  );
+
+  serverTest(
+    needs,
+    `${name} over a pool: a wrong password is final, however many attempts are allowed`,
+    async () => {
+      await using server = await serve();
+      await using _flat = descriptorsStayFlat();
+      const { connector, mistaken } = await rivals(server.port);
+      await using pool = new Pool(connector, OPTIONS);
+      const wrong = await pool.use(({ value }) => mistaken(value));
+      await using refused = new Pool(wrong, OPTIONS);
+      const error = await assertRejects(() => refused.acquire());
+      assertEquals(refused.stats.dials, { ok: 0, failed: 1 });
+      assert(!Deno.inspect(error).includes("hunter2"), Deno.inspect(error));
     },
   );
 
