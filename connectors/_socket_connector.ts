@@ -1,4 +1,5 @@
 import { answerOf } from "../internal/promise_like.ts";
+import { showing } from "../internal/text.ts";
 import type { ConnectContext, Connector } from "../pool/connector.ts";
 import type { Lease, LeaseSlot } from "../pool/lease.ts";
 import { isFinal } from "./_dial_error.ts";
@@ -48,6 +49,7 @@ export function socketConnector<
     watch: (socket, context) => connectionOf(socket).beginWatch(context),
     probe: (socket, { wait, rested }) => connectionOf(socket).watch.probe(wait, rested),
     unwatch: (socket) => connectionOf(socket).watch.end(),
+    ...showing(() => `Connector(${place})`),
   };
   if (init !== undefined) {
     connector.init = async (socket, context) => {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { showing } from "../internal/text.ts";
 import { abortSignal, bytesOrString, checkOptions, duration } from "../internal/validate.ts";
 import type { ConnectContext, Connector, ConnectorContext } from "../pool/connector.ts";
 import { LeaseReleasedError } from "../pool/errors.ts";
@@ -229,6 +230,7 @@ export function webSocket<S = undefined>(
     probe: (resource, { wait }) => connectionOf(resource).probe(wait),
     unwatch: (resource) => connectionOf(resource).unwatch(),
     lingering: () => closings.lingering,
+    ...showing(() => `Connector(${targets.place})`),
     ...(init && {
       init: async (resource, context) => {
         const state = await untilAborted(() => init(resource, context), context.signal);
