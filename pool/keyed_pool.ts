@@ -4,7 +4,7 @@
  * @module
  */
 
-import { oneLine, shown, withoutPasswords } from "../internal/text.ts";
+import { oneLine, showing, shown, withoutPasswords } from "../internal/text.ts";
 import { SharedTimer } from "../internal/shared_timer.ts";
 import { typed } from "../internal/validate.ts";
 import { PoolCore, type PoolView } from "./_pool_core.ts";
@@ -41,11 +41,72 @@ import {
 import type { PoolReport } from "./report.ts";
 import { type KeyedPoolStats, type PoolStats, summary } from "./stats.ts";
 
-export type { ConnectContext, Connector, ConnectorContext } from "./connector.ts";
+// "./keyed-pool" is this file: it has all types that its own signatures name, and the errors.
+export type { Clock } from "../internal/clock.ts";
+export type {
+  AdmitContext,
+  ConnectContext,
+  Connector,
+  ConnectorContext,
+  ProbeOptions,
+  RetireOptions,
+  WatchContext,
+} from "./connector.ts";
+export {
+  type ConnectFailure,
+  type ExhaustedLimit,
+  LeaseReleasedError,
+  PoolClosedError,
+  PoolError,
+  PoolExhaustedError,
+  type PoolInfo,
+  PoolOverloadedError,
+  PoolTimeoutError,
+  type TimeoutStage,
+} from "./errors.ts";
+export type {
+  AcquireEvent,
+  ConnectEvent,
+  ErrorEvent,
+  ErrorSource,
+  LeakEvent,
+  PoolHooks,
+  RejectEvent,
+  ReleaseEvent,
+  RetireEvent,
+} from "./hooks.ts";
 export type { KeyedPoolOptions } from "./keyed_options.ts";
-export type { Lease } from "./lease.ts";
-export type { AcquireOptions, CloseOptions, UseOptions } from "./options.ts";
-export type { KeyedPoolStats, PoolStats } from "./stats.ts";
+export { Lease, type LeaseSlot } from "./lease.ts";
+export type {
+  AcquireOptions,
+  CloseOptions,
+  LiveOptions,
+  OverloadOptions,
+  PoolOptions,
+  ReadyOptions,
+  RecycleOptions,
+  RetryOptions,
+  UseOptions,
+} from "./options.ts";
+export type {
+  FailureReport,
+  IdleLimits,
+  LeaseReport,
+  PoolReport,
+  ResourceReport,
+  WaiterReport,
+} from "./report.ts";
+export type { Permit } from "./semaphore.ts";
+export type {
+  AcquireCounts,
+  DialCounts,
+  Duration,
+  KeyedPoolStats,
+  PoolDurations,
+  PoolStats,
+  RetireReason,
+  SharedFigures,
+} from "./stats.ts";
 
 /** The state of one key. */
 interface Entry<K, L> {
@@ -85,6 +146,8 @@ export interface KeyedPoolReport {
 export interface KeyView<T, L extends Lease<T> = Lease<T>> {
   /** A snapshot of the key, or undefined if it has neither resources nor callers. */
   readonly stats: PoolStats | undefined;
+  /** Whether the key is paused, by itself or with the whole pool. */
+  readonly paused: boolean;
   /** See {@linkcode KeyedPool.acquire}. */
   acquire(options?: AcquireOptions): Promise<L>;
   /** See {@linkcode KeyedPool.tryAcquire}. */
@@ -105,6 +168,8 @@ export interface KeyView<T, L extends Lease<T> = Lease<T>> {
   resume(): void;
   /** Reports leases, waiters and resources; undefined if the key has neither resources nor callers. */
   explain(): PoolReport | undefined;
+  /** The key in one line: `KeyView(a.example: leased 3, idle 5, waiting 0, max 10; all keys: open 9, max 100)`. */
+  toString(): string;
 }
 
 /**
@@ -223,9 +288,13 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
   at(key: K): KeyView<T, L> {
     const find = () => this.#find(key);
     const statsOf = () => this.statsOf(key);
+    const isPaused = () => find()?.core.isPaused ?? this.paused;
     return {
       get stats() {
         return statsOf();
+      },
+      get paused() {
+        return isPaused();
       },
       acquire: (options) => this.acquire(key, options),
       tryAcquire: () => this.tryAcquire(key),
@@ -243,6 +312,11 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
       },
       resume: () => find()?.core.resume(),
       explain: () => find()?.core.explain(),
+      ...showing(() => {
+        const stats = statsOf();
+        const figures = stats === undefined ? "empty" : summary(stats);
+        return `KeyView(${textOf(this.#options.keyOf(key), key)}: ${figures})`;
+      }),
     };
   }
 
@@ -429,7 +503,7 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
       stats: this.stats,
       patience: this.#capacity.patience,
       keys,
-      toString: () => [line, ...keys.map(String)].join("\n"),
+      ...showing(() => [line, ...keys.map(String)].join("\n")),
     };
   }
 

@@ -253,3 +253,18 @@ Deno.test("KeyedPool.close() closes leased resources at the timeout, and rejects
   await pool.close({ timeout: 10 });
   assertEquals(open(), []);
 });
+
+Deno.test("KeyedPool.at(): a key is paused by itself, with the whole pool, or not", async () => {
+  const { pool } = thingsPool();
+  const [a, b] = [pool.at("a"), pool.at("b")];
+  assertEquals([a.paused, b.paused, pool.paused], [false, false, false]);
+  a.pause();
+  assertEquals([a.paused, b.paused, pool.paused], [true, false, false]);
+  pool.pause();
+  assertEquals([a.paused, b.paused, pool.paused], [true, true, true]);
+  a.resume();
+  assertEquals([a.paused, b.paused, pool.paused], [false, true, true]);
+  pool.resume();
+  assertEquals([a.paused, b.paused, pool.paused], [false, false, false]);
+  await pool.close();
+});
