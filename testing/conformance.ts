@@ -10,6 +10,13 @@ import {
 import { closeResource, type Connector } from "../pool/connector.ts";
 import { isPromiseLike } from "../internal/promise_like.ts";
 import { shown } from "../internal/text.ts";
+import {
+  checkOptions,
+  nonEmptyStrings,
+  positiveDuration,
+  type Rule,
+  typed,
+} from "../internal/validate.ts";
 
 /**
  * The connector that is tested, and what the tests can do to its other side.
@@ -25,21 +32,21 @@ export interface ConnectorSubject<T, L extends Lease<T> = Lease<T>> {
    * by the system. Without it only those are counted that the connector gave to
    * the pool, and a dial that leaks is not noticed.
    */
-  open?(): number | PromiseLike<number>;
+  open?: (() => number | PromiseLike<number>) | undefined;
   /** Uses a resource as a borrower does: a request, and its whole reply. It rejects if that fails. */
-  use?(lease: L): unknown;
+  use?: { call(lease: L): unknown }["call"] | undefined;
   /** Ends a resource from its other side: a peer that hangs up, a process that is killed. The next dial works again. */
-  break?(resource: T): unknown;
+  break?: { call(resource: T): unknown }["call"] | undefined;
   /** From now on, dials get no answer; gives what ends that. */
-  stall?(): () => unknown;
+  stall?: (() => () => unknown) | undefined;
   /** What must not be shown, such as a password. */
-  secrets?: readonly string[];
+  secrets?: readonly string[] | undefined;
   /**
    * How long what must happen may take, in milliseconds.
    *
    * @default {5_000}
    */
-  patience?: number;
+  patience?: number | undefined;
 }
 
 /** One scenario, to be registered as a test. */
@@ -78,6 +85,7 @@ interface Scenario {
  * @typeParam L The type of the lease.
  * @param subject The connector, and what can be done to its other side.
  * @returns The scenarios, for any test runner.
+ * @throws {TypeError} If the subject lacks `make`, or has a member that is unknown or of the wrong type.
  *
  * @example
  * ```ts
@@ -103,12 +111,23 @@ interface Scenario {
 export function testConnector<T, L extends Lease<T> = Lease<T>>(
   subject: ConnectorSubject<T, L>,
 ): ConnectorScenario[] {
+  checkOptions(subject, RULES, "test a connector", ["make"]);
   return SCENARIOS.map(({ name, needs = [], run }) => ({
     name,
     missing: needs.find((need) => subject[need] === undefined),
     run: () => Trial.run(subject, run),
   }));
 }
+
+const RULES: Record<keyof ConnectorSubject<unknown>, Rule> = {
+  make: typed("function"),
+  open: typed("function"),
+  use: typed("function"),
+  break: typed("function"),
+  stall: typed("function"),
+  secrets: nonEmptyStrings,
+  patience: positiveDuration,
+};
 
 const DEFAULT_PATIENCE_MS = 5_000;
 const LOOK_MS = 5;

@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { type Connector, Lease, type LeaseSlot, type WatchContext } from "../../pool/authoring.ts";
 import {
   ConformanceError,
@@ -319,3 +319,17 @@ for (const [what, [override, scenario, message]] of Object.entries(wrong)) {
     assertStringIncludes(error.message, message);
   });
 }
+
+Deno.test("a subject without make(), or with a member that is unknown or wrong, is refused", () => {
+  const make = () => ({ connect: () => ({}) });
+  const wrong: [object, string][] = [
+    [{}, "'make' must be a function"],
+    [{ make, opens: () => 0 }, "'opens' is not an option"],
+    [{ make, open: 0 }, "'open' must be a function: received 0"],
+    [{ make, secrets: "hunter2" }, "'secrets' must be an array of non-empty strings"],
+  ];
+  for (const [subject, message] of wrong) {
+    assertThrows(() => testConnector(subject as never), TypeError, message);
+  }
+  assertThrows(() => testConnector({ make, patience: 0 }), RangeError, "'patience'");
+});

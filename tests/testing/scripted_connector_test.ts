@@ -113,3 +113,20 @@ Deno.test("a manual clock refuses to go back, and invalid times", () => {
   }
   assertThrows(() => new ManualClock(NaN), RangeError, "start");
 });
+
+Deno.test("a script that names another method or an answer that there is not is refused", () => {
+  const scripts: [object, string][] = [
+    [{ conect: "ok" }, "'conect' is not an option"],
+    [{ connect: "okay" }, "'connect' must be ok, fail, throw, hang, abort, late, lie or a number"],
+    [{ check: ["ok", "no"] }, 'received "no"'],
+    [{ close: Infinity }, "received Infinity"], // a timer would fire at once
+    [{ reset: -1 }, "received -1"],
+    [{ init: [["ok"]] }, "received Array"],
+  ];
+  for (const [script, message] of scripts) {
+    assertThrows(() => new ScriptedConnector(script), TypeError, message);
+    const connector = new ScriptedConnector({ connect: "fail" });
+    assertThrows(() => connector.script = script, TypeError, message);
+    assertEquals(connector.script, { connect: "fail" });
+  }
+});
