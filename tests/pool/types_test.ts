@@ -75,6 +75,9 @@ compiled("types: hooks get the resource that the connector opens, and do not wid
   new KeyedPool((_: string) => tls({ port: 1 }), {
     hooks: (key) => ({ onAcquire: ({ resource }) => key + resource.alpnProtocol }),
   }).observe((key, text) => ({ onRelease: ({ resource }) => resource.alpnProtocol + key + text }));
+  const ofAny: PoolHooks = {};
+  const observed = new Pool(() => ({ n: 1 }), { hooks: ofAny });
+  true satisfies Same<LeaseOf<typeof observed>, Lease<{ n: number }>>;
   // @ts-expect-error: the hook is for another resource
   new Pool(() => ({ n: 1 }), { hooks: { onConnect: (_: { resource: { m: number } }) => {} } });
 });
