@@ -135,6 +135,8 @@ const LOOK_MS = 5;
 const STALL_GRACE_MS = 500;
 const IDLE_MS = 20;
 const STALLED_DIAL_MS = 50;
+/** How often it is looked, after a failure, whether what was opened is closed. */
+const ABANDON_LOOKS = 100;
 /** When a dial is given up: after a number of microtasks, or of milliseconds. */
 const EARLY_TURNS = [0, 1, 2, 3, 5, 8, 13];
 const LATE_MS = [0, 1, 2, 4, 8, 16];
@@ -188,8 +190,27 @@ const SCENARIOS: readonly Scenario[] = [
       ended.release();
       if (pool.stats.leased !== 1) fail("a second release() of a lease ended another's lease");
       if (reaches(ended)) fail("the 'value' of a lease that has ended can still be reached");
+      if (trial.hasUse && await trial.works(ended)) {
+        fail(
+          "a lease that has ended can still be used: it reaches the resource otherwise than by 'value'",
+        );
+      }
       await trial.use(lease);
       lease.release();
+    },
+  },
+  {
+    name: "a resource that its borrower discards is closed",
+    async run(trial) {
+      const pool = trial.pool();
+      const lease = await trial.acquire(pool);
+      const discarded = lease.value;
+      lease.discard("by intent");
+      if (await trial.lent(pool) === discarded) {
+        fail(
+          "a resource that was discarded is lent again: discard() of the lease does not end it so",
+        );
+      }
     },
   },
   {
@@ -313,7 +334,7 @@ const SCENARIOS: readonly Scenario[] = [
       const broken = lease.value;
       await trial.break(broken);
       await trial.eventually(
-        () => trial.use(lease).then(() => false, () => true),
+        async () => !await trial.works(lease),
         "use() of the subject goes on to work after break()",
       );
       lease.release();
@@ -344,7 +365,7 @@ const SCENARIOS: readonly Scenario[] = [
         mustAnswer(name, call, (answer) => typeof answer === "boolean", "a boolean");
       if (connector.isBroken) ask("isBroken", () => connector.isBroken!(value));
       if (connector.lingering) {
-        const isCount = (answer: unknown) => Number.isInteger(answer);
+        const isCount = (answer: unknown) => Number.isInteger(answer) && (answer as number) >= 0;
         mustAnswer("lingering", () => connector.lingering!(), isCount, "a count");
       }
       for (const error of [new Error("odd"), undefined, null, 0, Symbol(), Object.create(null)]) {
@@ -353,6 +374,23 @@ const SCENARIOS: readonly Scenario[] = [
         if (connector.isStale) ask("isStale", () => connector.isStale!(value, error));
       }
       lease.release();
+    },
+  },
+  {
+    name: "a resource that has answered its borrower is not stale",
+    needs: ["use"],
+    async run(trial) {
+      const { connector } = trial;
+      if (connector.isStale === undefined) return;
+      const pool = trial.pool();
+      for (let loan = 0; loan < 2; loan++) { // stale is what was reused
+        const lease = await trial.acquire(pool);
+        await trial.use(lease);
+        if (connector.isStale(lease.value, new Error("odd"))) {
+          fail("isStale() is true although a reply has come: the request would be sent twice");
+        }
+        lease.release();
+      }
     },
   },
   {
@@ -398,11 +436,11 @@ class Trial<T, L extends Lease<T>> {
     const trial = new Trial(subject, await subject.make(), base);
     try {
       await scenario(trial);
+      await trial.#end();
     } catch (error) {
       await trial.#abandon();
-      throw error;
+      throw trial.#withoutSecrets(error);
     }
-    await trial.#end();
   }
 
   /** A pool of the connector, with another `init` if one is given. */
@@ -453,8 +491,29 @@ class Trial<T, L extends Lease<T>> {
     return value;
   }
 
+  get hasUse(): boolean {
+    return this.#subject.use !== undefined;
+  }
+
+  /** Uses a healthy resource. */
   async use(lease: L): Promise<void> {
-    await this.#subject.use?.(lease);
+    try {
+      await this.#subject.use?.(lease);
+    } catch (error) {
+      fail(`use() of the subject failed on a healthy resource${told(error)}`, error);
+    }
+  }
+
+  /** Whether a lease can be used. */
+  async works(lease: L): Promise<boolean> {
+    try {
+      await this.within(Promise.resolve(this.#subject.use!(lease)), "use() did not settle");
+      return true;
+    } catch (error) {
+      if (error instanceof ConformanceError) throw error;
+      this.mustNotShow(told(error), "an error of a borrower");
+      return false;
+    }
   }
 
   async break(resource: T): Promise<void> {
@@ -482,8 +541,9 @@ class Trial<T, L extends Lease<T>> {
 
   /** Closes the detached resources. */
   async closeDetached(resource: T): Promise<void> {
+    const closing = async () => await this.#observed().close!(resource, "discarded");
     await this.within(
-      Promise.resolve(this.#observed().close!(resource, "discarded")),
+      closing().catch((error) => fail(`close() failed${told(error)}`, error)),
       "close() did not settle",
     );
   }
@@ -557,10 +617,22 @@ class Trial<T, L extends Lease<T>> {
     await this.closed("something is still open although the pool is closed");
   }
 
-  /** After a failure: closes as much as possible. */
+  /** After a failure: closes as much as possible, so that the next scenario begins with nothing open. */
   async #abandon(): Promise<void> {
     for (const pool of this.#pools) await this.close(pool, true).catch(() => {});
+    for (let looks = ABANDON_LOOKS; looks > 0 && await this.count() > 0; looks--) {
+      await sleep(LOOK_MS);
+    }
     await sleep(0); // for abandoned calls that end in this turn
+  }
+
+  /** An error whose message shows a secret is replaced by one that does not. */
+  #withoutSecrets(error: unknown): unknown {
+    const { secrets = [] } = this.#subject;
+    const text = error instanceof Error ? error.message : "";
+    if (!secrets.some((secret) => text.includes(secret))) return error;
+    const shown = secrets.reduce((rest, secret) => rest.replaceAll(secret, "***"), text);
+    return new ConformanceError(`an error shows a secret: ${shown}`);
   }
 
   /** The connector with its calls recorded. It has exactly the methods of the connector. */

@@ -60,9 +60,10 @@ function subjectOf(override: Overrides = () => ({})): ConnectorSubject<Line> {
   return {
     make: () => connector,
     open: () => exchange.open.size,
-    use: async ({ value }) => {
+    use: async (lease) => {
+      const line = lease instanceof ReachingLease ? lease.line : lease.value;
       await turn();
-      if (value.broken) throw new Error("The line is dead");
+      if (line.broken) throw new Error("The line is dead");
     },
     break: (line) => {
       line.broken = true;
@@ -109,7 +110,7 @@ Deno.test("a connector that is a class instance passes: its methods are called a
 Deno.test("a missing requirement of a scenario is named", () => {
   const { make } = subjectOf();
   const missing = new Set(testConnector({ make }).map((scenario) => scenario.missing));
-  assertEquals(missing, new Set([undefined, "stall", "break"]));
+  assertEquals(missing, new Set([undefined, "use", "stall", "break"]));
 });
 
 const OPEN = "a resource is opened, lent, and closed once";
@@ -124,6 +125,8 @@ const FORCE = "a forced close of the pool closes what is leased";
 const IDLE = "an idle resource that has lost its other side is not lent for long";
 const LEASED = "a leased resource that has lost its other side is not lent again";
 const BROKEN = "a resource that has lost its other side can be closed";
+const DISCARD = "a resource that its borrower discards is closed";
+const STALE = "a resource that has answered its borrower is not stale";
 const DECIDE = "isRetryable(), isFatal() and isStale() answer at once for any thrown value";
 const PLACE = "its place is one line, without a secret";
 
@@ -137,6 +140,22 @@ class KeepingLease extends Lease<Line> {
 
   override get value(): Line {
     return this.#line;
+  }
+}
+
+/** Its `value` ends with the lease, but what else it has does not. */
+class ReachingLease extends Lease<Line> {
+  readonly line: Line;
+
+  constructor(slot: LeaseSlot<Line>) {
+    super(slot);
+    this.line = slot.resource;
+  }
+}
+
+class ReleasingLease extends Lease<Line> {
+  override discard(): void {
+    this.release();
   }
 }
 
@@ -267,6 +286,21 @@ const wrong: Record<string, [Overrides, scenario: string, message: string]> = {
     ENDED,
     "the 'value' of a lease that has ended can still be reached",
   ],
+  "makes leases that reach what they have given back": [
+    () => ({ lease: (slot) => new ReachingLease(slot) }),
+    ENDED,
+    "a lease that has ended can still be used",
+  ],
+  "makes leases that release what is discarded": [
+    () => ({ lease: (slot) => new ReleasingLease(slot) }),
+    DISCARD,
+    "a resource that was discarded is lent again",
+  ],
+  "takes what has answered for stale": [
+    () => ({ isStale: () => true }),
+    STALE,
+    "isStale() is true although a reply has come",
+  ],
   "makes leases that are none": [
     () => ({ lease: (slot) => ({ value: slot.resource, release: () => slot.release() }) as never }),
     OPEN,
@@ -294,6 +328,7 @@ const wrong: Record<string, [Overrides, scenario: string, message: string]> = {
     BROKEN,
     "close() did not settle",
   ],
+  "counts fewer than none": [() => ({ lingering: () => -1 }), DECIDE, "must give a count"],
   "decides in its own time": [
     () => ({ isBroken: () => Promise.resolve(false) as never }),
     DECIDE,
@@ -308,6 +343,11 @@ const wrong: Record<string, [Overrides, scenario: string, message: string]> = {
     () => ({ place: "exchange://me:hunter2@lines" }),
     PLACE,
     "'place' shows a secret",
+  ],
+  "shows a password in the error of a dial": [
+    () => ({ init: () => Promise.reject(new Error("'LOGIN hunter2' was refused")) }),
+    OPEN,
+    "an error shows a secret: the pool could not lend a resource: Error: 'LOGIN ***' was refused",
   ],
   "breaks lines": [() => ({ place: "exchange:\nlines" }), PLACE, "control characters"],
 };
@@ -332,4 +372,41 @@ Deno.test("a subject without make(), or with a member that is unknown or wrong, 
     assertThrows(() => testConnector(subject as never), TypeError, message);
   }
   assertThrows(() => testConnector({ make, patience: 0 }), RangeError, "'patience'");
+});
+
+Deno.test("what the subject's own functions throw is told as an error of the scenario", async () => {
+  const scenarioOf = (
+    subject: Partial<ConnectorSubject<Line>>,
+    override: Overrides,
+    name: string,
+  ) => testConnector({ ...subjectOf(override), ...subject }).find((each) => each.name === name)!;
+  const failing = scenarioOf({ use: boom }, () => ({}), OPEN);
+  const message = "use() of the subject failed on a healthy resource: Error: boom";
+  await assertRejects(() => failing.run(), ConformanceError, message);
+  const closing = scenarioOf({}, () => ({ close: boom }), DETACH);
+  await assertRejects(() => closing.run(), ConformanceError, "close() failed: Error: boom");
+});
+
+Deno.test("a scenario that fails leaves nothing to the next one", async () => {
+  const open = new Set<object>();
+  let isSlow = true;
+  const subject: ConnectorSubject<object> = {
+    make: () => ({
+      connect: () => {
+        const resource = {};
+        open.add(resource);
+        return resource;
+      },
+      close: (resource) => void setTimeout(() => open.delete(resource), isSlow ? 50 : 0),
+    }),
+    open: () => open.size,
+    use: () => {
+      if (isSlow) throw new Error("slow");
+    },
+  };
+  const scenarios = testConnector(subject);
+  const find = (name: string) => scenarios.find((each) => each.name === name)!;
+  await assertRejects(() => find(OPEN).run(), ConformanceError, "slow");
+  isSlow = false;
+  await find(DETACH).run(); // counts what is open against what was open at its begin
 });
