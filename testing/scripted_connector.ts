@@ -38,6 +38,8 @@ export type ScriptedMethod = "connect" | "init" | "check" | "reset" | "close";
  * - `"lie"`: at once, and falsely: `check` says the opposite, `connect` gives what it has given
  *   before, `init`, `reset` and `close` do nothing and call it done;
  * - a number: truly, after that many milliseconds.
+ *
+ * `close` gets no signal, and can't answer by `"abort"` or `"late"`.
  */
 export type ScriptedAnswer = "ok" | "fail" | "throw" | "hang" | "abort" | "late" | "lie" | number;
 
@@ -46,28 +48,33 @@ export type ConnectorScript = {
   readonly [Method in ScriptedMethod]?: ScriptedAnswer | readonly ScriptedAnswer[] | undefined;
 };
 
-const ANSWERS: readonly unknown[] = ["ok", "fail", "throw", "hang", "abort", "late", "lie"];
+const ANSWERS = ["ok", "fail", "throw", "hang", "abort", "late", "lie"];
+/** Those of a method that gets no signal. */
+const UNSIGNALLED_ANSWERS = ["ok", "fail", "throw", "hang", "lie"];
 /** A timer of the platform can't be set for longer. */
 const LONGEST_MS = 2 ** 31 - 1;
 
-const answerOrAnswers: Rule = (given, name, subject) => {
+/** One answer, or a list of them. */
+function answersOf(known: readonly unknown[]): Rule {
   const isDelay = (answer: unknown) =>
     typeof answer === "number" && answer >= 0 && answer <= LONGEST_MS;
-  for (const answer of Array.isArray(given) ? given : [given]) {
-    if (ANSWERS.includes(answer) || isDelay(answer)) continue;
-    throw new TypeError(
-      `Cannot ${subject} as '${name}' must be ${ANSWERS.join(", ")} or a number of milliseconds, ` +
-        `or a list of such answers: received ${shown(answer)}`,
-    );
-  }
-};
+  return (given, name, subject) => {
+    for (const answer of Array.isArray(given) ? given : [given]) {
+      if (known.includes(answer) || isDelay(answer)) continue;
+      throw new TypeError(
+        `Cannot ${subject} as '${name}' must be ${known.join(", ")} or a number of milliseconds, ` +
+          `or a list of such answers: received ${shown(answer)}`,
+      );
+    }
+  };
+}
 
 const RULES: Record<ScriptedMethod, Rule> = {
-  connect: answerOrAnswers,
-  init: answerOrAnswers,
-  check: answerOrAnswers,
-  reset: answerOrAnswers,
-  close: answerOrAnswers,
+  connect: answersOf(ANSWERS),
+  init: answersOf(ANSWERS),
+  check: answersOf(ANSWERS),
+  reset: answersOf(ANSWERS),
+  close: answersOf(UNSIGNALLED_ANSWERS),
 };
 
 /** One call that the pool has made. */
