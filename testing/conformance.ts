@@ -350,7 +350,6 @@ const SCENARIOS: readonly Scenario[] = [
       const pool = trial.pool();
       const lease = await trial.acquire(pool);
       await trial.break(lease.value);
-      trial.mayFailToClose = true;
       lease.discard();
     },
   },
@@ -419,8 +418,8 @@ class Trial<T, L extends Lease<T>> {
   readonly retired: RetireEvent<T>[] = [];
   #given = 0;
   #closed = 0;
-  /** Whether close() may reject; it must still settle. */
-  mayFailToClose = false;
+  /** Whether close() may reject, of a resource that has lost its other side; it must still settle. */
+  #mayFailToClose = false;
 
   private constructor(subject: ConnectorSubject<T, L>, connector: Connector<T, L>, base: number) {
     this.#subject = subject;
@@ -517,6 +516,7 @@ class Trial<T, L extends Lease<T>> {
   }
 
   async break(resource: T): Promise<void> {
+    this.#mayFailToClose = true;
     await this.#subject.break!(resource);
   }
 
@@ -607,7 +607,7 @@ class Trial<T, L extends Lease<T>> {
       this.mustNotShow(`${told(error)}`, `an error of ${source}()`);
       if (source !== "close") continue;
       if (error instanceof PoolTimeoutError) fail(`close() did not settle${told(error)}`);
-      if (!this.mayFailToClose) fail(`close() failed${told(error)}`, error);
+      if (!this.#mayFailToClose) fail(`close() failed${told(error)}`, error);
     }
     const [fault] = this.#faults;
     if (fault !== undefined) fail(fault);

@@ -153,6 +153,29 @@ class ReachingLease extends Lease<Line> {
   }
 }
 
+/** Ends another's lease too. */
+class AgainLease extends Lease<Line> {
+  readonly #slot: LeaseSlot<Line>;
+
+  constructor(slot: LeaseSlot<Line>) {
+    super(slot);
+    this.#slot = slot;
+  }
+
+  override release(): void {
+    if (this.ended) this.#slot.release();
+    super.release();
+  }
+}
+
+class DiscardingLease extends Lease<Line> {
+  override detach(): Line {
+    const { value } = this;
+    this.discard();
+    return value;
+  }
+}
+
 class ReleasingLease extends Lease<Line> {
   override discard(): void {
     this.release();
@@ -235,6 +258,20 @@ const wrong: Record<string, [Overrides, scenario: string, message: string]> = {
     STALL,
     "something is still open although the pool is closed",
   ],
+  "opens nothing more after a dial that had no answer": [
+    (exchange) => {
+      let isStuck = false;
+      return {
+        async connect(context) {
+          isStuck ||= exchange.isSilent;
+          await (isStuck ? aborted(context) : turn());
+          return exchange.dial();
+        },
+      };
+    },
+    STALL,
+    "no resource can be used after a dial without an answer",
+  ],
   "fails by itself before the time limit": [
     (exchange) => ({
       connect: () => exchange.isSilent ? Promise.reject(new Error("no answer")) : exchange.dial(),
@@ -276,6 +313,27 @@ const wrong: Record<string, [Overrides, scenario: string, message: string]> = {
     AGAIN,
     `retired, as 'lost': "nothing"`,
   ],
+  "gives up what has rested": [
+    () => {
+      const restingSince = new Map<Line, number>();
+      return {
+        watch: (line) => void restingSince.set(line, performance.now()),
+        isBroken: (line) => performance.now() - (restingSince.get(line) ?? Infinity) > 10,
+      };
+    },
+    AGAIN,
+    "retired, as 'broken'",
+  ],
+  "loses what it probes": [
+    () => ({ probe: () => Promise.reject(new Error("gone")) }),
+    AGAIN,
+    "retired, as 'lost': Error: gone",
+  ],
+  "unwatches in its own time": [
+    () => ({ unwatch: () => turn() as never }),
+    AGAIN,
+    "unwatch() must not be asynchronous",
+  ],
   "watches in its own time": [
     () => ({ watch: () => turn() as never }),
     AGAIN,
@@ -290,6 +348,16 @@ const wrong: Record<string, [Overrides, scenario: string, message: string]> = {
     () => ({ lease: (slot) => new ReachingLease(slot) }),
     ENDED,
     "a lease that has ended can still be used",
+  ],
+  "makes leases that end another's": [
+    () => ({ lease: (slot) => new AgainLease(slot) }),
+    ENDED,
+    "a second release() of a lease ended another's lease",
+  ],
+  "makes leases that discard what is detached": [
+    () => ({ lease: (slot) => new DiscardingLease(slot) }),
+    DETACH,
+    "a detached resource was closed through the pool",
   ],
   "makes leases that release what is discarded": [
     () => ({ lease: (slot) => new ReleasingLease(slot) }),
@@ -334,6 +402,16 @@ const wrong: Record<string, [Overrides, scenario: string, message: string]> = {
     DECIDE,
     "isBroken() must give a boolean at once: received",
   ],
+  "judges errors in its own time": [
+    () => ({ isFatal: () => Promise.resolve(true) as never }),
+    DECIDE,
+    "isFatal() must give a boolean at once: received",
+  ],
+  "takes each stale error for one of its own": [
+    () => ({ isStale: (_line, error) => (error as Error).message === "stale" }),
+    DECIDE,
+    "isStale() must not throw: TypeError",
+  ],
   "takes each error for one of its own": [
     () => ({ isRetryable: (error) => (error as { code: string }).code !== "refused" }),
     DECIDE,
@@ -343,6 +421,12 @@ const wrong: Record<string, [Overrides, scenario: string, message: string]> = {
     () => ({ place: "exchange://me:hunter2@lines" }),
     PLACE,
     "'place' shows a secret",
+  ],
+  "is nowhere": [() => ({ place: 5 as never }), PLACE, "'place' must be a string: received 5"],
+  "shows a password in an error that no caller gets": [
+    () => ({ close: () => Promise.reject(new Error("hunter2 is logged in")) }),
+    OPEN,
+    "an error of close() shows a secret",
   ],
   "shows a password in the error of a dial": [
     () => ({ init: () => Promise.reject(new Error("'LOGIN hunter2' was refused")) }),
@@ -409,4 +493,33 @@ Deno.test("a scenario that fails leaves nothing to the next one", async () => {
   await assertRejects(() => find(OPEN).run(), ConformanceError, "slow");
   isSlow = false;
   await find(DETACH).run(); // counts what is open against what was open at its begin
+});
+
+Deno.test("a connector that counts what lingers passes, and so does one that can't say goodbye to the dead", async () => {
+  const lingers = new Set<Line>();
+  const lingering = subjectOf(({ open }) => ({
+    close: (line) => {
+      open.delete(line);
+      lingers.add(line);
+    },
+    lingering: () => lingers.size,
+  }));
+  const { open } = lingering;
+  const counted = { ...lingering, open: async () => await open!() + lingers.size };
+  assertEquals(await failures(counted), new Map());
+  const speechless = subjectOf((exchange) => ({
+    close: (line) => {
+      exchange.open.delete(line);
+      if (line.broken) boom();
+    },
+  }));
+  assertEquals(await failures(speechless), new Map());
+});
+
+Deno.test("a secret in an error that a borrower gets is found", async () => {
+  const use = ({ value }: Lease<Line>) => {
+    if (value.broken) throw new Error("The line of hunter2 is dead");
+  };
+  const found = testConnector({ ...subjectOf(), use }).find(({ name }) => name === LEASED)!;
+  await assertRejects(() => found.run(), ConformanceError, "an error of a borrower shows a secret");
 });
