@@ -8,7 +8,7 @@ import type { ConnectContext, Connector, WatchContext } from "../pool/connector.
 import type { Lease } from "../pool/lease.ts";
 import type { Permit } from "../pool/semaphore.ts";
 import type { Timer } from "../internal/timer.ts";
-import { showing, shown } from "../internal/text.ts";
+import { oneLine, showing, shown } from "../internal/text.ts";
 import type { Yielder } from "./_session.ts";
 import type { ClusterPermit } from "./permit.ts";
 import { ClusterSemaphore, leaseTimeOf, yieldFor } from "./semaphore.ts";
@@ -106,7 +106,9 @@ export function limited<T, L extends Lease<T> = Lease<T>>(
   const limiter = new Limiter(connector as unknown as AnyConnector, semaphore);
   const members = {
     ...showing(() => {
-      return `Connector(${connector.place ?? "no place"}; limited by ${semaphore})`;
+      const { place } = connector;
+      const text = typeof place === "string" ? oneLine(place) : "no place";
+      return `Connector(${text}; limited by ${semaphore})`;
     }),
     admit: (context: AdmitContext) => limiter.admit(context),
     connect: (context: ConnectContext) => limiter.connect(context),

@@ -166,7 +166,10 @@ export interface KeyView<T, L extends Lease<T> = Lease<T>> {
   pause(): void;
   /** Lends again. */
   resume(): void;
-  /** Reports leases, waiters and resources; undefined if the key has neither resources nor callers. */
+  /**
+   * Reports leases, waiters, resources and failures; undefined if the key has neither resources nor
+   * callers. A key that may not be dialled again yet has one too, of its failures.
+   */
   explain(): PoolReport | undefined;
   /** The key in one line: `KeyView(a.example: leased 3, idle 5, waiting 0, max 10; all keys: open 9, max 100)`. */
   toString(): string;

@@ -78,6 +78,8 @@ compiled("types: hooks get the resource that the connector opens, and do not wid
   const ofAny: PoolHooks = {};
   const observed = new Pool(() => ({ n: 1 }), { hooks: ofAny });
   true satisfies Same<LeaseOf<typeof observed>, Lease<{ n: number }>>;
+  const keyed = new KeyedPool((_: string) => () => ({ n: 1 }), { hooks: ofAny });
+  keyed.use("a", ({ value }) => void (true satisfies Same<typeof value, { n: number }>));
   // @ts-expect-error: the hook is for another resource
   new Pool(() => ({ n: 1 }), { hooks: { onConnect: (_: { resource: { m: number } }) => {} } });
 });
