@@ -272,7 +272,7 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
     return this.#state === "closed";
   }
 
-  /** Whether the pool is paused as a whole. */
+  /** Whether the pool is paused as a whole. A closed pool is not. */
   get paused(): boolean {
     return this.#state === "paused";
   }
@@ -291,7 +291,7 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
   at(key: K): KeyView<T, L> {
     const find = () => this.#find(key);
     const statsOf = () => this.statsOf(key);
-    const isPaused = () => find()?.core.isPaused ?? this.paused;
+    const isPaused = () => !this.closed && (find()?.core.isPaused ?? this.paused);
     return {
       get stats() {
         return statsOf();

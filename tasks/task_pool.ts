@@ -158,7 +158,7 @@ export class TaskPool implements AsyncDisposable {
     return this.#scheduler.slots.isFull;
   }
 
-  /** Whether the pool is paused. */
+  /** Whether the pool is paused. A closed pool is not. */
   get paused(): boolean {
     return this.#scheduler.slots.isPaused;
   }
