@@ -316,9 +316,13 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
       resume: () => find()?.core.resume(),
       explain: () => find()?.core.explain(),
       ...showing(() => {
-        const stats = statsOf();
-        const figures = stats === undefined ? "empty" : summary(stats);
-        return `KeyView(${textOf(this.#options.keyOf(key), key)}: ${figures})`;
+        try {
+          const stats = statsOf();
+          const figures = stats === undefined ? "empty" : summary(stats);
+          return `KeyView(${textOf(this.#options.keyOf(key), key)}: ${figures})`;
+        } catch {
+          return `KeyView(${shown(key)}: not a key of this pool)`;
+        }
       }),
     };
   }

@@ -1,6 +1,6 @@
 /** What a program may log is one line, with figures, and without plumbing or secrets. */
 
-import { assertEquals, assertFalse } from "@std/assert";
+import { assertEquals, assertFalse, assertThrows } from "@std/assert";
 import { ClusterSemaphore, limited, memoryEngine } from "../../cluster/mod.ts";
 import {
   failover,
@@ -113,6 +113,13 @@ Deno.test("one key of a keyed pool shows its figures, or that it is empty", asyn
     "KeyView(redis://me:***@a.example: leased 1, idle 0, waiting 0, max 10; " +
       "all keys: open 1, max 100)",
   );
+});
+
+Deno.test("what is not a key shows itself too, where every other use of it is refused", async () => {
+  await using hosts = new KeyedPool((_key: unknown) => () => ({}));
+  const key = hosts.at({ password: SECRET });
+  assertThrows(() => key.stats, TypeError, "keyOf");
+  assertShows(key, "KeyView(Object: not a key of this pool)");
 });
 
 Deno.test("reports of pools and keyed pools are logged as their texts", async () => {
