@@ -8,7 +8,7 @@ import type { ConnectContext, Connector, WatchContext } from "../pool/connector.
 import type { Lease } from "../pool/lease.ts";
 import type { Permit } from "../pool/semaphore.ts";
 import type { Timer } from "../internal/timer.ts";
-import { shown } from "../internal/validate.ts";
+import { oneLine, showing, shown } from "../internal/text.ts";
 import type { Yielder } from "./_session.ts";
 import type { ClusterPermit } from "./permit.ts";
 import { ClusterSemaphore, leaseTimeOf, yieldFor } from "./semaphore.ts";
@@ -104,12 +104,21 @@ export function limited<T, L extends Lease<T> = Lease<T>>(
     );
   }
   const limiter = new Limiter(connector as unknown as AnyConnector, semaphore);
-  return Object.assign(forwarding(connector), {
+  const members = {
+    ...showing(() => {
+      const { place } = connector;
+      const text = typeof place === "string" ? oneLine(place) : "no place";
+      return `Connector(${text}; limited by ${semaphore})`;
+    }),
     admit: (context: AdmitContext) => limiter.admit(context),
     connect: (context: ConnectContext) => limiter.connect(context),
     watch: (resource: unknown, context: WatchContext) => limiter.watch(resource, context),
     unwatch: (resource: unknown) => limiter.unwatch(resource),
-  }) as unknown as Connector<T, L>;
+  };
+  return Object.defineProperties(
+    forwarding(connector),
+    Object.getOwnPropertyDescriptors(members),
+  ) as unknown as Connector<T, L>;
 }
 
 /** The members of a connector, inherited ones too, on a plain object. */
@@ -124,7 +133,13 @@ function forwarding(connector: object): Record<string, unknown> {
     for (const name of Object.getOwnPropertyNames(level)) {
       if (name === "constructor" || name in copy) continue;
       const value = source[name];
-      copy[name] = typeof value === "function" ? value.bind(connector) : value;
+      if (typeof value === "function") {
+        copy[name] = value.bind(connector);
+        continue;
+      }
+      // Such as the place of a connector whose URL is found out at each dial.
+      const get = () => source[name];
+      Object.defineProperty(copy, name, { get, enumerable: true, configurable: true });
     }
   }
   return copy;

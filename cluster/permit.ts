@@ -77,6 +77,15 @@ export class HeldPermit implements ClusterPermit {
     this.release();
   }
 
+  toString(): string {
+    const state = this.#state === "held" ? (this.valid ? "valid" : "lost") : this.#state;
+    return `ClusterPermit(token ${this.token}, ${state})`;
+  }
+
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return this.toString();
+  }
+
   /** The session has lost it. */
   lose(reason: unknown): void {
     if (this.#state !== "held") return;

@@ -1,8 +1,9 @@
 import { answerOf } from "../internal/promise_like.ts";
+import { showing } from "../internal/text.ts";
 import type { ConnectContext, Connector } from "../pool/connector.ts";
 import type { Lease, LeaseSlot } from "../pool/lease.ts";
 import { isFinal } from "./_dial_error.ts";
-import { connectionOf, lend, type Socket, type SocketConnectorOptions } from "./socket.ts";
+import { connectionOf, type Socket, type SocketConnectorOptions } from "./socket.ts";
 
 /** The parts of a connector of sockets. */
 export interface SocketConnectorParts<Fresh, S, L, State> {
@@ -41,13 +42,11 @@ export function socketConnector<
     isBroken: (socket) => connectionOf(socket).isBroken,
     isStale: (socket) => connectionOf(socket).isStale,
     isRetryable: (error) => !isFinal(error),
-    lease: (slot) => {
-      lend(slot.resource);
-      return new LeaseType(slot);
-    },
+    lease: (slot) => new LeaseType(slot),
     watch: (socket, context) => connectionOf(socket).beginWatch(context),
     probe: (socket, { wait, rested }) => connectionOf(socket).watch.probe(wait, rested),
     unwatch: (socket) => connectionOf(socket).watch.end(),
+    ...showing(() => `Connector(${place})`),
   };
   if (init !== undefined) {
     connector.init = async (socket, context) => {

@@ -5,7 +5,7 @@
  */
 
 import { monotonicNow } from "../internal/clock.ts";
-import { shown } from "../internal/text.ts";
+import { showing, shown } from "../internal/text.ts";
 import { checkOptions, duration, positiveDuration, type Rule } from "../internal/validate.ts";
 import { type ConnectContext, type Connector, toConnector } from "../pool/connector.ts";
 import type { Lease } from "../pool/lease.ts";
@@ -84,7 +84,7 @@ export type EndpointResource<S> = S extends { connect(context: ConnectContext): 
   : never;
 
 /** The lease on what an endpoint opens. */
-export type EndpointLease<S> = S extends { lease?(slot: infer _Slot): infer L }
+export type EndpointLease<S> = S extends { lease?: ((slot: infer _Slot) => infer L) | undefined }
   ? L extends Lease<EndpointResource<S>> ? L : Lease<EndpointResource<S>>
   : Lease<EndpointResource<S>>;
 
@@ -268,11 +268,18 @@ function combine(
   const connectors = checkConnectors(list as unknown[], subject);
   const settings = checkSettings(options as EndpointOptions, subject);
   const group = new EndpointGroup(connectors, selection, settings);
+  const connector = group.toConnector(kind);
   return {
-    ...group.toConnector(kind),
+    ...connector,
     get endpoints() {
       return group.endpoints.map(statusOf);
     },
+    ...showing(() => {
+      const states = group.endpoints.map(statusOf);
+      const up = states.filter((state) => state.up).length;
+      const open = states.reduce((sum, state) => sum + state.open, 0);
+      return `Connector(${connector.place}; up ${up} of ${states.length}, open ${open})`;
+    }),
   };
 }
 

@@ -150,7 +150,7 @@ const encoder = new TextEncoder();
 export let connectionOf: <A extends Deno.Addr>(socket: Socket<A, unknown>) => Connection<A>;
 
 /** Tells a socket that it has a new borrower. */
-export let lend: (socket: Socket<Deno.Addr, unknown>) => void;
+let lend: (socket: Socket<Deno.Addr, unknown>) => void;
 
 /**
  * The resource in a pool of sockets: a connection that keeps bytes which have
@@ -301,9 +301,10 @@ export class SocketLease<
   /** What `readable` waits for. */
   readonly #request = chunkRequest();
 
-  /** Made by the connector. */
+  /** Made by the connector, or by one that has a class of its own for its leases. */
   constructor(slot: LeaseSlot<S>) {
     super(slot);
+    lend(slot.resource);
   }
 
   /** What the connector's `init` has given. It belongs to the socket, and is gone with it. */

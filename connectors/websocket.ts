@@ -4,6 +4,7 @@
  * @module
  */
 
+import { showing } from "../internal/text.ts";
 import { abortSignal, bytesOrString, checkOptions, duration } from "../internal/validate.ts";
 import type { ConnectContext, Connector, ConnectorContext } from "../pool/connector.ts";
 import { LeaseReleasedError } from "../pool/errors.ts";
@@ -221,14 +222,12 @@ export function webSocket<S = undefined>(
     isStale: (resource) => connectionOf(resource).isStale,
     isRetryable: (error) =>
       error instanceof WebSocketConnectError ? isPassing(error) : !isFinal(error),
-    lease: (slot) => {
-      connectionOf(slot.resource).lend();
-      return new WebSocketLease(slot);
-    },
+    lease: (slot) => new WebSocketLease(slot),
     watch: (resource, { lost }) => connectionOf(resource).watch(lost),
     probe: (resource, { wait }) => connectionOf(resource).probe(wait),
     unwatch: (resource) => connectionOf(resource).unwatch(),
     lingering: () => closings.lingering,
+    ...showing(() => `Connector(${targets.place})`),
     ...(init && {
       init: async (resource, context) => {
         const state = await untilAborted(() => init(resource, context), context.signal);
@@ -436,9 +435,10 @@ export class WebSocketConnection<S = unknown>
  */
 export class WebSocketLease<S = unknown> extends Lease<WebSocketConnection<S>>
   implements AsyncIterable<WebSocketMessage> {
-  /** Made by the connector. */
+  /** Made by the connector, or by one that has a class of its own for its leases. */
   constructor(slot: LeaseSlot<WebSocketConnection<S>>) {
     super(slot);
+    connectionOf(slot.resource).lend();
   }
 
   /** What the connector's `init` has returned for this WebSocket; undefined without it. */

@@ -29,6 +29,12 @@ export function errorText(error: unknown): string {
   }
 }
 
+/** What has an object without a class show itself as a text: as a string, and where it is logged. */
+export function showing(text: () => string): { toString(): string } {
+  // Deno and Bun look for Node's symbol too.
+  return { toString: text, [Symbol.for("nodejs.util.inspect.custom")]: text };
+}
+
 /** A refused value as short text; a string is quoted. */
 export function shown(value: unknown): string {
   if (typeof value === "string") {

@@ -69,13 +69,16 @@ export interface ProbeOptions {
   readonly rested: boolean;
 }
 
+// As members of an object type, functions are compared as methods are: a `Connector<Socket>` fits a
+// `Connector<unknown>`. A method itself can't be undefined.
+
 /**
  * Knows how to open, check, reset and close one kind of resource. Only
  * `connect` is needed; a function of the same form will do for it.
  *
  * A connector may throw, reject, hang or answer late in any of its methods: it
  * costs its caller a clear error, and the pool no slot. Which methods it has is
- * looked up when the pool is made and before each dial.
+ * looked up when the pool is made and before each dial; one that is undefined is missing.
  *
  * @typeParam T The type of the resource.
  * @typeParam L The type of the lease.
@@ -97,14 +100,14 @@ export interface ProbeOptions {
  */
 export interface Connector<T, L extends Lease<T> = Lease<T>> {
   /** What it connects to, as errors and labels name it, such as `tcp://10.0.0.5:6379`. It holds no secrets. */
-  readonly place?: string;
+  readonly place?: string | undefined;
 
   /**
    * Admission to dial, such as a permit of a semaphore: awaited before `connect`, and
    * not counted in `connectTimeout`. The pool gives the permit back when the resource
    * is closed or the dial has failed; a detached resource keeps it.
    */
-  admit?(context: AdmitContext): Permit | PromiseLike<Permit>;
+  admit?: ((context: AdmitContext) => Permit | PromiseLike<Permit>) | undefined;
 
   /** Opens a resource. Bounded by `connectTimeout`; a later resource is closed. */
   connect(context: ConnectContext): T | PromiseLike<T>;
@@ -114,68 +117,76 @@ export interface Connector<T, L extends Lease<T> = Lease<T>> {
    * dial, with the same deadline. On failure, abort or timeout the pool closes the
    * resource.
    */
-  init?(resource: T, context: ConnectorContext): void | PromiseLike<void>;
+  init?:
+    | { call(resource: T, context: ConnectorContext): void | PromiseLike<void> }["call"]
+    | undefined;
 
   /**
    * Closes a resource. Bounded by `checkTimeout`. By default the resource's own
    * `Symbol.asyncDispose`, `Symbol.dispose` or `close()`, the first that it has.
    */
-  close?(resource: T, reason: RetireReason): void | PromiseLike<void>;
+  close?: { call(resource: T, reason: RetireReason): void | PromiseLike<void> }["call"] | undefined;
 
   /**
    * Whether a resource that has been idle for `checkAfter` or longer still
    * works. Bounded by `checkTimeout`; a throw counts as no. One that passes
    * straight to a waiting caller has not been idle.
    */
-  check?(resource: T, context: ConnectorContext): boolean | PromiseLike<boolean>;
+  check?:
+    | { call(resource: T, context: ConnectorContext): boolean | PromiseLike<boolean> }["call"]
+    | undefined;
 
   /** Prepares a released resource for the next borrower. Bounded by `checkTimeout`; a throw retires it. */
-  reset?(resource: T, context: ConnectorContext): void | PromiseLike<void>;
+  reset?:
+    | { call(resource: T, context: ConnectorContext): void | PromiseLike<void> }["call"]
+    | undefined;
 
   /** Whether the resource is known not to be reusable. Asked when it is returned, and before it is lent again. */
-  isBroken?(resource: T): boolean;
+  isBroken?: { call(resource: T): boolean }["call"] | undefined;
 
   /** Whether a dial that failed so may be tried again. By default any may. */
-  isRetryable?(error: unknown): boolean;
+  isRetryable?: ((error: unknown) => boolean) | undefined;
 
   /**
    * Whether an error thrown out of `use` spoils the resource, which is retired
    * then. By default every error does.
    */
-  isFatal?(error: unknown, resource: T): boolean;
+  isFatal?: { call(error: unknown, resource: T): boolean }["call"] | undefined;
 
   /**
    * Whether a reused resource failed before anything came back, so that the request
    * may be repeated on another. Asked by
    * `use` with `retryStale`; by default it never may.
    */
-  isStale?(resource: T, error: unknown): boolean;
+  isStale?: { call(resource: T, error: unknown): boolean }["call"] | undefined;
 
   /** Makes the lease that a borrower gets. By default a plain {@linkcode Lease}. */
-  lease?(slot: LeaseSlot<T>): L;
+  lease?: { call(slot: LeaseSlot<T>): L }["call"] | undefined;
 
   /**
    * Called when the resource goes idle. From then until `unwatch` the connector
    * may call `context.lost` to have it retired at once.
    */
-  watch?(resource: T, context: WatchContext): void;
+  watch?: { call(resource: T, context: WatchContext): void }["call"] | undefined;
 
   /**
    * Called before a watched resource is lent. Returns the promise to await so that no
    * known event is missed, if any. Bounded by `checkTimeout`; a
    * rejection retires the resource.
    */
-  probe?(resource: T, options: ProbeOptions): PromiseLike<void> | undefined;
+  probe?:
+    | { call(resource: T, options: ProbeOptions): PromiseLike<void> | undefined }["call"]
+    | undefined;
 
   /**
    * How many connections were given up, at the dial or at the close, that the
    * system can't free yet, for the stats. They hold no slot: it is the connector
    * that bounds them.
    */
-  lingering?(): number;
+  lingering?: (() => number) | undefined;
 
   /** Called when the resource, after a `watch`, is about to be used again: by a borrower or by `check`. */
-  unwatch?(resource: T): void;
+  unwatch?: { call(resource: T): void }["call"] | undefined;
 }
 
 const METHODS = [

@@ -127,7 +127,7 @@ const EXPECTED: Readonly<Record<TimeoutStage, string>> = {
   admit: "No leave to dial was given",
   connect: "No connection was established",
   init: "init() did not finish",
-  check: "check() did not finish",
+  check: "The check of an idle resource did not finish",
   reset: "reset() did not finish",
   close: "close() did not finish",
   accept: "What was prepared did not finish",

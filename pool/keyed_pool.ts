@@ -4,7 +4,7 @@
  * @module
  */
 
-import { oneLine, shown, withoutPasswords } from "../internal/text.ts";
+import { oneLine, showing, shown, withoutPasswords } from "../internal/text.ts";
 import { SharedTimer } from "../internal/shared_timer.ts";
 import { typed } from "../internal/validate.ts";
 import { PoolCore, type PoolView } from "./_pool_core.ts";
@@ -43,11 +43,72 @@ import {
 import type { PoolReport } from "./report.ts";
 import { type KeyedPoolStats, type PoolStats, summary } from "./stats.ts";
 
-export type { ConnectContext, Connector, ConnectorContext } from "./connector.ts";
+// "./keyed-pool" is this file: it has all types that its own signatures name, and the errors.
+export type { Clock } from "../internal/clock.ts";
+export type {
+  AdmitContext,
+  ConnectContext,
+  Connector,
+  ConnectorContext,
+  ProbeOptions,
+  RetireOptions,
+  WatchContext,
+} from "./connector.ts";
+export {
+  type ConnectFailure,
+  type ExhaustedLimit,
+  LeaseReleasedError,
+  PoolClosedError,
+  PoolError,
+  PoolExhaustedError,
+  type PoolInfo,
+  PoolOverloadedError,
+  PoolTimeoutError,
+  type TimeoutStage,
+} from "./errors.ts";
+export type {
+  AcquireEvent,
+  ConnectEvent,
+  ErrorEvent,
+  ErrorSource,
+  LeakEvent,
+  PoolHooks,
+  RejectEvent,
+  ReleaseEvent,
+  RetireEvent,
+} from "./hooks.ts";
 export type { KeyedLiveOptions, KeyedPoolOptions } from "./keyed_options.ts";
-export type { Lease } from "./lease.ts";
-export type { AcquireOptions, CloseOptions, UseOptions } from "./options.ts";
-export type { KeyedPoolStats, PoolStats } from "./stats.ts";
+export { Lease, type LeaseSlot } from "./lease.ts";
+export type {
+  AcquireOptions,
+  CloseOptions,
+  LiveOptions,
+  OverloadOptions,
+  PoolOptions,
+  ReadyOptions,
+  RecycleOptions,
+  RetryOptions,
+  UseOptions,
+} from "./options.ts";
+export type {
+  FailureReport,
+  IdleLimits,
+  LeaseReport,
+  PoolReport,
+  ResourceReport,
+  WaiterReport,
+} from "./report.ts";
+export type { Permit } from "./semaphore.ts";
+export type {
+  AcquireCounts,
+  DialCounts,
+  Duration,
+  KeyedPoolStats,
+  PoolDurations,
+  PoolStats,
+  RetireReason,
+  SharedFigures,
+} from "./stats.ts";
 
 /** The state of one key. */
 interface Entry<K, L> {
@@ -87,7 +148,7 @@ export interface KeyedPoolReport {
 export interface KeyView<T, L extends Lease<T> = Lease<T>> {
   /** A snapshot of the key, or undefined if it has neither resources nor callers. */
   readonly stats: PoolStats | undefined;
-  /** Whether the key is paused, by itself or with the pool. */
+  /** Whether the key is paused, by itself or with the whole pool. */
   readonly paused: boolean;
   /** See {@linkcode KeyedPool.acquire}. */
   acquire(options?: AcquireOptions): Promise<L>;
@@ -107,8 +168,13 @@ export interface KeyView<T, L extends Lease<T> = Lease<T>> {
   pause(): void;
   /** Lends again, also where the whole pool is paused. */
   resume(): void;
-  /** Reports leases, waiters and resources; undefined if the key has neither resources nor callers. */
+  /**
+   * Reports leases, waiters, resources and failures; undefined if the key has neither resources nor
+   * callers. A key that may not be dialled again yet has one too, of its failures.
+   */
   explain(): PoolReport | undefined;
+  /** The key in one line: `KeyView(a.example: leased 3, idle 5, waiting 0, max 10; all keys: open 9, max 100)`. */
+  toString(): string;
 }
 
 /**
@@ -208,7 +274,7 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
     return this.#state === "closed";
   }
 
-  /** Whether the pool is paused as a whole. */
+  /** Whether the pool is paused as a whole. A closed pool is not. */
   get paused(): boolean {
     return this.#state === "paused";
   }
@@ -227,7 +293,7 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
   at(key: K): KeyView<T, L> {
     const find = () => this.#find(key);
     const statsOf = () => this.statsOf(key);
-    const isPaused = () => find()?.core.isPaused ?? this.paused;
+    const isPaused = () => !this.closed && (find()?.core.isPaused ?? this.paused);
     return {
       get stats() {
         return statsOf();
@@ -251,6 +317,15 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
       },
       resume: () => find()?.core.resume(),
       explain: () => find()?.core.explain(),
+      ...showing(() => {
+        try {
+          const stats = statsOf();
+          const figures = stats === undefined ? "empty" : summary(stats);
+          return `KeyView(${textOf(this.#options.keyOf(key), key)}: ${figures})`;
+        } catch {
+          return `KeyView(${shown(key)}: not a key of this pool)`;
+        }
+      }),
     };
   }
 
@@ -448,7 +523,7 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
       stats: this.stats,
       patience: this.#capacity.patience,
       keys,
-      toString: () => [line, ...keys.map(String)].join("\n"),
+      ...showing(() => [line, ...keys.map(String)].join("\n")),
     };
   }
 

@@ -114,6 +114,17 @@ export class Lease<T> implements Disposable {
     this.release();
   }
 
+  /** The lease in one line, without its resource: `Lease(use 3)`, or `Lease(ended)`. */
+  toString(): string {
+    const slot = this.#slot;
+    return `${this.constructor.name}(${slot === undefined ? "ended" : `use ${slot.uses}`})`;
+  }
+
+  /** Shows the same line where the lease is logged; Deno and Bun look for Node's symbol too. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return this.toString();
+  }
+
   #end(): LeaseSlot<T> {
     const slot = this.#slot;
     if (slot === undefined) throw new LeaseReleasedError();

@@ -97,9 +97,9 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
     return !this.#core.isOpen;
   }
 
-  /** Whether the pool is paused. */
+  /** Whether the pool is paused. A closed pool is not. */
   get paused(): boolean {
-    return this.#core.isPaused;
+    return this.#core.isOpen && this.#core.isPaused;
   }
 
   /** What the pool connects to, as the connector says it; undefined if it does not. */

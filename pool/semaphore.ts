@@ -59,6 +59,14 @@ class HeldPermit implements Permit {
   [Symbol.dispose](): void {
     this.release();
   }
+
+  toString(): string {
+    return `Permit(${this.#semaphore === undefined ? "released" : "held"})`;
+  }
+
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return this.toString();
+  }
 }
 
 /**

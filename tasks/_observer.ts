@@ -25,10 +25,15 @@ export class Observer {
   /** Whether the times of tasks are wanted. */
   isActive = false;
 
-  /** Adds hooks. The result removes them. */
+  /** Adds hooks. They are read once. Returns a function that takes them away again. */
   add(hooks: TaskPoolHooks): () => void {
-    this.#set([...this.#hooks, hooks]);
-    return () => this.#set(this.#hooks.filter((each) => each !== hooks));
+    const added: TaskPoolHooks = {
+      onStart: hooks.onStart?.bind(hooks),
+      onEnd: hooks.onEnd?.bind(hooks),
+      onStandstill: hooks.onStandstill?.bind(hooks),
+    };
+    this.#set([...this.#hooks, added]);
+    return () => this.#set(this.#hooks.filter((each) => each !== added));
   }
 
   started(times: TaskTimes): void {

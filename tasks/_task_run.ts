@@ -136,6 +136,14 @@ export class TaskRun<R> extends QueueEntry implements Run, TaskHandle<R> {
     return true;
   }
 
+  override toString(): string {
+    return `TaskHandle(${this.state})`;
+  }
+
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return this.toString();
+  }
+
   enter(): void {
     const { slots, parent } = this.terms;
     this.#stage = "granted";

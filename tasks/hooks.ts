@@ -29,8 +29,8 @@ export interface StandstillEvent {
 }
 
 /**
- * What is called when something happens in a pool. What a hook throws, or rejects
- * with, is reported by `join()` like the failure of a task that nobody has read.
+ * What is called when something happens in a pool. Hooks are read once, when they
+ * are given. What a hook throws, or rejects with, is reported by `join()` like the failure of a task that nobody has read.
  */
 export interface TaskPoolHooks {
   /** A body is about to be called. */

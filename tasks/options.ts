@@ -28,7 +28,7 @@ export interface PermitSource {
   /** Waits for a permit. */
   acquire(options: { signal: AbortSignal }): Promise<Permit>;
   /** Takes a permit if there is one now. */
-  tryAcquire?(): Permit | undefined;
+  tryAcquire?: (() => Permit | undefined) | undefined;
 }
 
 /** Size, limits and behaviour of a task pool. All times are in milliseconds. */
@@ -230,6 +230,12 @@ function withMethods(required: readonly string[], optional: readonly string[] = 
 const anything: Rule = () => {};
 const isSize = countFrom(1);
 
+const HOOK_RULES: Record<keyof TaskPoolHooks, Rule> = {
+  onStart: typed("function"),
+  onEnd: typed("function"),
+  onStandstill: typed("function"),
+};
+
 const POOL_RULES: Record<keyof TaskPoolOptions, Rule> = {
   size: isSize,
   signal: abortSignal,
@@ -239,7 +245,7 @@ const POOL_RULES: Record<keyof TaskPoolOptions, Rule> = {
   nested: oneOf("queue", "inline", "throw"),
   rate: nested({ limit: finiteCountFrom(1), interval: positiveDuration }, ["limit", "interval"]),
   semaphore: withMethods(["acquire"], ["tryAcquire"]),
-  hooks: withMethods([], ["onStart", "onEnd", "onStandstill"]),
+  hooks: nested(HOOK_RULES),
   clock: withMethods(["now", "wall"]),
 };
 
@@ -296,6 +302,11 @@ export function splitScopeOptions(
   const { cancelOnError = false, ...pool } = given;
   typed("boolean")(cancelOnError, "cancelOnError", "create a task pool");
   return { pool, cancelOnError };
+}
+
+/** Checks hooks that are added to a pool. */
+export function checkHooks(hooks: TaskPoolHooks): void {
+  checkOptions(hooks, HOOK_RULES, "observe the task pool", [], "hooks.");
 }
 
 /** Checks a new size. */

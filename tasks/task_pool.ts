@@ -18,6 +18,7 @@ import {
   checkBatchOptions,
   checkCall,
   checkCloseOptions,
+  checkHooks,
   checkMapCall,
   checkSize,
   checkStreamOptions,
@@ -133,6 +134,16 @@ export class TaskPool implements AsyncDisposable {
   }
 
   set size(size: number) {
+    this.resize(size);
+  }
+
+  /**
+   * Changes how many tasks may run at once, as a setting of `size` does.
+   *
+   * @param size An integer of at least 1, or Infinity.
+   * @throws {RangeError} If it is another number.
+   */
+  resize(size: number): void {
     checkSize(size);
     this.#scheduler.resize(size);
   }
@@ -145,6 +156,11 @@ export class TaskPool implements AsyncDisposable {
   /** Whether all slots are held. */
   get isFull(): boolean {
     return this.#scheduler.slots.isFull;
+  }
+
+  /** Whether the pool is paused. A closed pool is not. */
+  get paused(): boolean {
+    return this.#scheduler.slots.isPaused;
   }
 
   /** Whether the pool takes nothing more. */
@@ -163,8 +179,10 @@ export class TaskPool implements AsyncDisposable {
    *
    * @param hooks Functions that are called when something happens.
    * @returns What takes the hooks away again.
+   * @throws {TypeError} If a hook is unknown or no function.
    */
   observe(hooks: TaskPoolHooks): Disposable {
+    checkHooks(hooks);
     const stop = this.#scheduler.observer.add(hooks);
     return { [Symbol.dispose]: stop };
   }
@@ -417,18 +435,13 @@ export class TaskPool implements AsyncDisposable {
     return this.#onDispose === "cancel" ? this.close({ cancel: true }) : this.#end();
   }
 
-  /** The state of the pool in one line. */
+  /** The pool in one line: `TaskPool(running 3, queued 5, size 8)`. */
   toString(): string {
     const { running, queued, size } = this.stats;
     return `TaskPool(running ${running}, queued ${queued}, size ${size})`;
   }
 
-  /** The same, for `console.log` in Deno. */
-  [Symbol.for("Deno.customInspect")](): string {
-    return this.toString();
-  }
-
-  /** The same, for `console.log` in Node. */
+  /** Shows the same line where the pool is logged; Deno and Bun look for Node's symbol too. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.toString();
   }

@@ -10,6 +10,13 @@ import {
 import { closeResource, type Connector } from "../pool/connector.ts";
 import { isPromiseLike } from "../internal/promise_like.ts";
 import { shown } from "../internal/text.ts";
+import {
+  checkOptions,
+  nonEmptyStrings,
+  positiveDuration,
+  type Rule,
+  typed,
+} from "../internal/validate.ts";
 
 /**
  * The connector that is tested, and what the tests can do to its other side.
@@ -25,21 +32,21 @@ export interface ConnectorSubject<T, L extends Lease<T> = Lease<T>> {
    * by the system. Without it only those are counted that the connector gave to
    * the pool, and a dial that leaks is not noticed.
    */
-  open?(): number | PromiseLike<number>;
+  open?: (() => number | PromiseLike<number>) | undefined;
   /** Uses a resource as a borrower does: a request, and its whole reply. It rejects if that fails. */
-  use?(lease: L): unknown;
+  use?: { call(lease: L): unknown }["call"] | undefined;
   /** Ends a resource from its other side: a peer that hangs up, a process that is killed. The next dial works again. */
-  break?(resource: T): unknown;
+  break?: { call(resource: T): unknown }["call"] | undefined;
   /** From now on, dials get no answer; gives what ends that. */
-  stall?(): () => unknown;
+  stall?: (() => () => unknown) | undefined;
   /** What must not be shown, such as a password. */
-  secrets?: readonly string[];
+  secrets?: readonly string[] | undefined;
   /**
    * How long what must happen may take, in milliseconds.
    *
    * @default {5_000}
    */
-  patience?: number;
+  patience?: number | undefined;
 }
 
 /** One scenario, to be registered as a test. */
@@ -78,6 +85,7 @@ interface Scenario {
  * @typeParam L The type of the lease.
  * @param subject The connector, and what can be done to its other side.
  * @returns The scenarios, for any test runner.
+ * @throws {TypeError} If the subject lacks `make`, or has a member that is unknown or of the wrong type.
  *
  * @example
  * ```ts
@@ -103,6 +111,7 @@ interface Scenario {
 export function testConnector<T, L extends Lease<T> = Lease<T>>(
   subject: ConnectorSubject<T, L>,
 ): ConnectorScenario[] {
+  checkOptions(subject, RULES, "test a connector", ["make"]);
   return SCENARIOS.map(({ name, needs = [], run }) => ({
     name,
     missing: needs.find((need) => subject[need] === undefined),
@@ -110,12 +119,24 @@ export function testConnector<T, L extends Lease<T> = Lease<T>>(
   }));
 }
 
+const RULES: Record<keyof ConnectorSubject<unknown>, Rule> = {
+  make: typed("function"),
+  open: typed("function"),
+  use: typed("function"),
+  break: typed("function"),
+  stall: typed("function"),
+  secrets: nonEmptyStrings,
+  patience: positiveDuration,
+};
+
 const DEFAULT_PATIENCE_MS = 5_000;
 const LOOK_MS = 5;
 /** How much later than its time a limit of the pool may be after a stall of the event loop. */
 const STALL_GRACE_MS = 500;
 const IDLE_MS = 20;
 const STALLED_DIAL_MS = 50;
+/** How often it is looked, after a failure, whether what was opened is closed. */
+const ABANDON_LOOKS = 100;
 /** When a dial is given up: after a number of microtasks, or of milliseconds. */
 const EARLY_TURNS = [0, 1, 2, 3, 5, 8, 13];
 const LATE_MS = [0, 1, 2, 4, 8, 16];
@@ -169,8 +190,27 @@ const SCENARIOS: readonly Scenario[] = [
       ended.release();
       if (pool.stats.leased !== 1) fail("a second release() of a lease ended another's lease");
       if (reaches(ended)) fail("the 'value' of a lease that has ended can still be reached");
+      if (trial.hasUse && await trial.works(ended)) {
+        fail(
+          "a lease that has ended can still be used: it reaches the resource otherwise than by 'value'",
+        );
+      }
       await trial.use(lease);
       lease.release();
+    },
+  },
+  {
+    name: "a resource that its borrower discards is closed",
+    async run(trial) {
+      const pool = trial.pool();
+      const lease = await trial.acquire(pool);
+      const discarded = lease.value;
+      lease.discard("by intent");
+      if (await trial.lent(pool) === discarded) {
+        fail(
+          "a resource that was discarded is lent again: discard() of the lease does not end it so",
+        );
+      }
     },
   },
   {
@@ -294,7 +334,7 @@ const SCENARIOS: readonly Scenario[] = [
       const broken = lease.value;
       await trial.break(broken);
       await trial.eventually(
-        () => trial.use(lease).then(() => false, () => true),
+        async () => !await trial.works(lease),
         "use() of the subject goes on to work after break()",
       );
       lease.release();
@@ -310,7 +350,6 @@ const SCENARIOS: readonly Scenario[] = [
       const pool = trial.pool();
       const lease = await trial.acquire(pool);
       await trial.break(lease.value);
-      trial.mayFailToClose = true;
       lease.discard();
     },
   },
@@ -325,7 +364,7 @@ const SCENARIOS: readonly Scenario[] = [
         mustAnswer(name, call, (answer) => typeof answer === "boolean", "a boolean");
       if (connector.isBroken) ask("isBroken", () => connector.isBroken!(value));
       if (connector.lingering) {
-        const isCount = (answer: unknown) => Number.isInteger(answer);
+        const isCount = (answer: unknown) => Number.isInteger(answer) && (answer as number) >= 0;
         mustAnswer("lingering", () => connector.lingering!(), isCount, "a count");
       }
       for (const error of [new Error("odd"), undefined, null, 0, Symbol(), Object.create(null)]) {
@@ -334,6 +373,23 @@ const SCENARIOS: readonly Scenario[] = [
         if (connector.isStale) ask("isStale", () => connector.isStale!(value, error));
       }
       lease.release();
+    },
+  },
+  {
+    name: "a resource that has answered its borrower is not stale",
+    needs: ["use"],
+    async run(trial) {
+      const { connector } = trial;
+      if (connector.isStale === undefined) return;
+      const pool = trial.pool();
+      for (let loan = 0; loan < 2; loan++) { // stale is what was reused
+        const lease = await trial.acquire(pool);
+        await trial.use(lease);
+        if (connector.isStale(lease.value, new Error("odd"))) {
+          fail("isStale() is true although a reply has come: the request would be sent twice");
+        }
+        lease.release();
+      }
     },
   },
   {
@@ -362,8 +418,8 @@ class Trial<T, L extends Lease<T>> {
   readonly retired: RetireEvent<T>[] = [];
   #given = 0;
   #closed = 0;
-  /** Whether close() may reject; it must still settle. */
-  mayFailToClose = false;
+  /** Whether close() may reject, of a resource that has lost its other side; it must still settle. */
+  #mayFailToClose = false;
 
   private constructor(subject: ConnectorSubject<T, L>, connector: Connector<T, L>, base: number) {
     this.#subject = subject;
@@ -379,11 +435,11 @@ class Trial<T, L extends Lease<T>> {
     const trial = new Trial(subject, await subject.make(), base);
     try {
       await scenario(trial);
+      await trial.#end();
     } catch (error) {
       await trial.#abandon();
-      throw error;
+      throw trial.#withoutSecrets(error);
     }
-    await trial.#end();
   }
 
   /** A pool of the connector, with another `init` if one is given. */
@@ -434,11 +490,33 @@ class Trial<T, L extends Lease<T>> {
     return value;
   }
 
+  get hasUse(): boolean {
+    return this.#subject.use !== undefined;
+  }
+
+  /** Uses a healthy resource. */
   async use(lease: L): Promise<void> {
-    await this.#subject.use?.(lease);
+    try {
+      await this.#subject.use?.(lease);
+    } catch (error) {
+      fail(`use() of the subject failed on a healthy resource${told(error)}`, error);
+    }
+  }
+
+  /** Whether a lease can be used. */
+  async works(lease: L): Promise<boolean> {
+    try {
+      await this.within(Promise.resolve(this.#subject.use!(lease)), "use() did not settle");
+      return true;
+    } catch (error) {
+      if (error instanceof ConformanceError) throw error;
+      this.mustNotShow(told(error), "an error of a borrower");
+      return false;
+    }
   }
 
   async break(resource: T): Promise<void> {
+    this.#mayFailToClose = true;
     await this.#subject.break!(resource);
   }
 
@@ -463,8 +541,9 @@ class Trial<T, L extends Lease<T>> {
 
   /** Closes the detached resources. */
   async closeDetached(resource: T): Promise<void> {
+    const closing = async () => await this.#observed().close!(resource, "discarded");
     await this.within(
-      Promise.resolve(this.#observed().close!(resource, "discarded")),
+      closing().catch((error) => fail(`close() failed${told(error)}`, error)),
       "close() did not settle",
     );
   }
@@ -528,7 +607,7 @@ class Trial<T, L extends Lease<T>> {
       this.mustNotShow(`${told(error)}`, `an error of ${source}()`);
       if (source !== "close") continue;
       if (error instanceof PoolTimeoutError) fail(`close() did not settle${told(error)}`);
-      if (!this.mayFailToClose) fail(`close() failed${told(error)}`, error);
+      if (!this.#mayFailToClose) fail(`close() failed${told(error)}`, error);
     }
     const [fault] = this.#faults;
     if (fault !== undefined) fail(fault);
@@ -538,10 +617,22 @@ class Trial<T, L extends Lease<T>> {
     await this.closed("something is still open although the pool is closed");
   }
 
-  /** After a failure: closes as much as possible. */
+  /** After a failure: closes as much as possible, so that the next scenario begins with nothing open. */
   async #abandon(): Promise<void> {
     for (const pool of this.#pools) await this.close(pool, true).catch(() => {});
+    for (let looks = ABANDON_LOOKS; looks > 0 && await this.count() > 0; looks--) {
+      await sleep(LOOK_MS);
+    }
     await sleep(0); // for abandoned calls that end in this turn
+  }
+
+  /** An error whose message shows a secret is replaced by one that does not. */
+  #withoutSecrets(error: unknown): unknown {
+    const { secrets = [] } = this.#subject;
+    const text = error instanceof Error ? error.message : "";
+    if (!secrets.some((secret) => text.includes(secret))) return error;
+    const shown = secrets.reduce((rest, secret) => rest.replaceAll(secret, "***"), text);
+    return new ConformanceError(`an error shows a secret: ${shown}`);
   }
 
   /** The connector with its calls recorded. It has exactly the methods of the connector. */

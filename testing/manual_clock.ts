@@ -68,4 +68,14 @@ export class ManualClock implements Clock {
     }
     this.#wall += duration;
   }
+
+  /** The clock in one line: `ManualClock(now 5, wall 5)`. */
+  toString(): string {
+    return `ManualClock(now ${this.#now}, wall ${this.#wall})`;
+  }
+
+  /** Shows the same line where the clock is logged; Deno and Bun look for Node's symbol too. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return this.toString();
+  }
 }

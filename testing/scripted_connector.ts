@@ -1,4 +1,6 @@
 import type { ConnectContext, Connector, ConnectorContext, WatchContext } from "../pool/mod.ts";
+import { shown } from "../internal/text.ts";
+import { checkOptions, type Rule } from "../internal/validate.ts";
 
 /** What a {@linkcode ScriptedConnector} opens. */
 export class ScriptedResource {
@@ -36,12 +38,43 @@ export type ScriptedMethod = "connect" | "init" | "check" | "reset" | "close";
  * - `"lie"`: at once, and falsely: `check` says the opposite, `connect` gives what it has given
  *   before, `init`, `reset` and `close` do nothing and call it done;
  * - a number: truly, after that many milliseconds.
+ *
+ * `close` gets no signal, and can't answer by `"abort"` or `"late"`.
  */
 export type ScriptedAnswer = "ok" | "fail" | "throw" | "hang" | "abort" | "late" | "lie" | number;
 
 /** For each method one answer, or answers in turn, of which the last one stays. By default `"ok"`. */
 export type ConnectorScript = {
   readonly [Method in ScriptedMethod]?: ScriptedAnswer | readonly ScriptedAnswer[] | undefined;
+};
+
+const ANSWERS = ["ok", "fail", "throw", "hang", "abort", "late", "lie"];
+/** Those of a method that gets no signal. */
+const UNSIGNALLED_ANSWERS = ["ok", "fail", "throw", "hang", "lie"];
+/** A timer of the platform can't be set for longer. */
+const LONGEST_MS = 2 ** 31 - 1;
+
+/** One answer, or a list of them. */
+function answersOf(known: readonly unknown[]): Rule {
+  const isDelay = (answer: unknown) =>
+    typeof answer === "number" && answer >= 0 && answer <= LONGEST_MS;
+  return (given, name, subject) => {
+    for (const answer of Array.isArray(given) ? given : [given]) {
+      if (known.includes(answer) || isDelay(answer)) continue;
+      throw new TypeError(
+        `Cannot ${subject} as '${name}' must be ${known.join(", ")} or a number of milliseconds, ` +
+          `or a list of such answers: received ${shown(answer)}`,
+      );
+    }
+  };
+}
+
+const RULES: Record<ScriptedMethod, Rule> = {
+  connect: answersOf(ANSWERS),
+  init: answersOf(ANSWERS),
+  check: answersOf(ANSWERS),
+  reset: answersOf(ANSWERS),
+  close: answersOf(UNSIGNALLED_ANSWERS),
 };
 
 /** One call that the pool has made. */
@@ -78,12 +111,11 @@ export interface ScriptedCall {
 export class ScriptedConnector implements Connector<ScriptedResource> {
   /** What it connects to. */
   readonly place = "scripted://";
-  /** The script; what is changed here holds for later calls. */
-  script: ConnectorScript;
   /** All calls of scripted methods, in their order. */
   readonly calls: ScriptedCall[] = [];
   /** All resources that it has made, in their order. */
   readonly resources: ScriptedResource[] = [];
+  #script: ConnectorScript = {};
   readonly #turns = new Map<ScriptedMethod, number>();
   readonly #watches = new Map<ScriptedResource, WatchContext>();
 
@@ -91,9 +123,20 @@ export class ScriptedConnector implements Connector<ScriptedResource> {
    * Makes a connector.
    *
    * @param script How each method answers.
+   * @throws {TypeError} If it names another method, or an answer that there is not.
    */
   constructor(script: ConnectorScript = {}) {
     this.script = script;
+  }
+
+  /** The script. Another one holds for later calls, which go on in turn. */
+  get script(): ConnectorScript {
+    return this.#script;
+  }
+
+  set script(script: ConnectorScript) {
+    checkOptions(script, RULES, "script a connector");
+    this.#script = script;
   }
 
   /** The resources that have not been closed. */
@@ -157,10 +200,20 @@ export class ScriptedConnector implements Connector<ScriptedResource> {
     this.#watches.delete(resource);
   }
 
+  /** The connector in one line: `ScriptedConnector(open 2, calls 7)`. */
+  toString(): string {
+    return `ScriptedConnector(open ${this.open.length}, calls ${this.calls.length})`;
+  }
+
+  /** Shows the same line where the connector is logged; Deno and Bun look for Node's symbol too. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return this.toString();
+  }
+
   #next(method: ScriptedMethod): ScriptedAnswer {
     const turn = this.#turns.get(method) ?? 0;
     this.#turns.set(method, turn + 1);
-    const answers = this.script[method] ?? "ok";
+    const answers = this.#script[method] ?? "ok";
     if (typeof answers !== "object") return answers;
     return answers[Math.min(turn, answers.length - 1)] ?? "ok";
   }

@@ -86,7 +86,7 @@ Deno.test("endpoints: a group has only the methods that a member has", () => {
   const plain = roundRobin(() => 1, () => 2);
   assertEquals(
     Object.keys(plain).sort(),
-    ["close", "connect", "endpoints", "isRetryable", "lease", "place"],
+    ["close", "connect", "endpoints", "isRetryable", "lease", "place", "toString"],
   );
   const sockets = roundRobin(tcp({ port: 1 }), () => 2);
   assert(sockets.watch && sockets.probe && sockets.unwatch && sockets.isStale);

@@ -253,3 +253,29 @@ Deno.test("KeyedPool.close() closes leased resources at the timeout, and rejects
   await pool.close({ timeout: 10 });
   assertEquals(open(), []);
 });
+
+Deno.test("KeyedPool.at(): a key is paused by itself, with the whole pool, or not", async () => {
+  const { pool } = thingsPool();
+  const [a, b] = [pool.at("a"), pool.at("b")];
+  assertEquals([a.paused, b.paused, pool.paused], [false, false, false]);
+  a.pause();
+  assertEquals([a.paused, b.paused, pool.paused], [true, false, false]);
+  pool.pause();
+  assertEquals([a.paused, b.paused, pool.paused], [true, true, true]);
+  a.resume();
+  assertEquals([a.paused, b.paused, pool.paused], [false, true, true]);
+  pool.resume();
+  assertEquals([a.paused, b.paused, pool.paused], [false, false, false]);
+  await pool.close();
+});
+
+Deno.test("KeyedPool.at(): a key that may not be dialled again yet reports why, and one that is unknown nothing", async () => {
+  const refused = () => Promise.reject(new Error("wrong password"));
+  const connector = { connect: refused, isRetryable: () => false };
+  await using pool = new KeyedPool((_key: string) => connector, { retry: { minDelay: 60_000 } });
+  await assertRejects(() => pool.acquire("a"), Error, "wrong password");
+  const { stats } = pool.at("a");
+  const report = pool.at("a").explain();
+  assertEquals([stats, report?.failures[0]?.error], [undefined, "Error: wrong password"]);
+  assertEquals(pool.at("b").explain(), undefined);
+});

@@ -145,3 +145,22 @@ Deno.test("a pool that is being closed can't be paused: its waiters are served",
     await closing;
   }
 });
+
+Deno.test("a pool, or a key of one, that is closed is not paused any more, and cannot be paused", async () => {
+  const pool = new Pool(() => ({}));
+  const keyed = new KeyedPool((_: string) => () => ({}));
+  const key = keyed.at("a");
+  const states = () => [pool.paused, keyed.paused, key.paused];
+  const held = await key.acquire();
+  pool.pause();
+  keyed.pause();
+  assertEquals(states(), [true, true, true]);
+  const ends = [pool.close(), keyed.close()];
+  assertEquals(states(), [false, false, false]);
+  held.release();
+  await Promise.all(ends);
+  pool.pause();
+  keyed.pause();
+  key.pause();
+  assertEquals(states(), [false, false, false]);
+});

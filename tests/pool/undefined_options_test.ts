@@ -5,6 +5,7 @@ import {
   type AcquireOptions,
   type BatchOptions,
   type CloseOptions,
+  type Connector,
   type EndpointOptions,
   failover,
   KeyedPool,
@@ -14,6 +15,8 @@ import {
   type PoolOptions,
   type RecycleOptions,
   type RetryOptions,
+  roundRobin,
+  Semaphore,
   type StreamOptions,
   type TaskOptions,
   TaskPool,
@@ -30,6 +33,8 @@ import {
   type WebSocketConnectorOptions,
   type WebSocketDrainOptions,
 } from "../../mod.ts";
+import { ClusterSemaphore, limited, memoryEngine } from "../../cluster/mod.ts";
+import { testConnector } from "../../testing/mod.ts";
 import { EchoServer } from "../support/echo_server.ts";
 import { roundTrip } from "../support/round_trip.ts";
 
@@ -82,6 +87,70 @@ Deno.test("hooks and functions of connectors that are undefined count as not giv
   assert(lease.value);
   await using tasks = new TaskPool({ size: 1, hooks: { onStart: undefined, onEnd: undefined } });
   assertEquals(await tasks.run(() => 1), 1);
+});
+
+/** Every member of a connector but connect(), undefined. */
+const NOTHING = {
+  place: undefined,
+  admit: undefined,
+  init: undefined,
+  close: undefined,
+  check: undefined,
+  reset: undefined,
+  isBroken: undefined,
+  isRetryable: undefined,
+  isFatal: undefined,
+  isStale: undefined,
+  lease: undefined,
+  watch: undefined,
+  probe: undefined,
+  lingering: undefined,
+  unwatch: undefined,
+} satisfies Record<Exclude<keyof Connector<unknown>, "connect">, undefined>;
+
+Deno.test("members of a connector that are undefined count as missing", async () => {
+  let closes = 0;
+  const plain = (): Connector<{ close(): void }> => ({
+    ...NOTHING,
+    connect: () => ({ close: () => void closes++ }),
+  });
+  await using semaphore = new ClusterSemaphore({ engine: memoryEngine(), key: "k", permits: 5 });
+  const pools = [
+    new Pool(plain()),
+    new Pool(roundRobin(plain(), plain())),
+    new Pool(failover([plain()])),
+    new Pool(limited(plain(), semaphore)),
+  ];
+  for (const pool of pools) {
+    (await pool.acquire()).release();
+    await pool.use(() => {});
+    await pool.use(() => Promise.reject(new Error("fatal"))).catch(() => {});
+    await pool.close();
+  }
+  const hosts = new KeyedPool((_: string) => plain());
+  (await hosts.acquire("a")).release();
+  await hosts.close();
+  assertEquals(closes, pools.length + 1, "each is closed by its own close()");
+});
+
+Deno.test("the kit for connectors takes undefined for what it can't do", async () => {
+  const subject = {
+    make: () => ({ ...NOTHING, connect: () => ({}) }),
+    open: undefined,
+    use: undefined,
+    break: undefined,
+    stall: undefined,
+    secrets: undefined,
+    patience: undefined,
+  };
+  for (const { missing, run } of testConnector(subject)) if (missing === undefined) await run();
+});
+
+Deno.test("a TaskPool takes a semaphore whose tryAcquire is undefined", async () => {
+  const semaphore = new Semaphore(1);
+  const source = { acquire: semaphore.acquire.bind(semaphore), tryAcquire: undefined };
+  await using tasks = new TaskPool({ size: 2, semaphore: source });
+  assertEquals(await tasks.map([1, 2], (n) => 2 * n), [2, 4]);
 });
 
 Deno.test("hooks of a resource fit a pool of any resource, as methods do", () => {

@@ -1,8 +1,17 @@
 import { assertEquals, assertInstanceOf, assertRejects, assertStrictEquals } from "@std/assert";
-import { Pool, type PoolOptions, type Socket, type SocketLease, tcp } from "../../mod.ts";
+import {
+  Pool,
+  type PoolOptions,
+  type Socket,
+  SocketLease,
+  tcp,
+  webSocket,
+  WebSocketLease,
+} from "../../mod.ts";
 import { type Behaviour, closing, echo, EchoServer } from "../support/echo_server.ts";
 import { bytesOf, roundTrip } from "../support/round_trip.ts";
 import { until } from "../support/until.ts";
+import { WebSocketServer } from "../support/websocket_server.ts";
 
 type Lease = SocketLease<Deno.NetAddr>;
 type SocketPool = Pool<Socket<Deno.NetAddr>, Lease>;
@@ -214,4 +223,44 @@ Deno.test("an asynchronous farewell() or isFatal() is reported and counts as no 
     "isFatal: isFatal() must not be asynchronous",
   ]);
   assertEquals([server.accepts, pool.stats.idle], [1, 0]);
+});
+
+Deno.test("a class of one's own for the leases of a socket connector counts what comes anew, and retries", async () => {
+  class Lines extends SocketLease<Deno.NetAddr> {
+    ask(line: string): Promise<string> {
+      return roundTrip(this, line);
+    }
+  }
+  await using server = EchoServer.listen(firstEchoed(hangingUp));
+  await using pool = new Pool({
+    ...tcp({ port: server.port }),
+    lease: (slot) => new Lines(slot),
+  }, { maxSize: 1 });
+  assertEquals(await pool.use((lines) => lines.ask("first")), "first");
+  const received: number[] = [];
+  const answer = await pool.use((lines) => {
+    received.push(lines.received);
+    return lines.ask("second");
+  }, STALE);
+  assertEquals([answer, received, server.accepts], ["second", [0, 0], 2]);
+});
+
+Deno.test("a class of one's own for the leases of a WebSocket connector retries too", async () => {
+  class Chat extends WebSocketLease<undefined> {
+    ask(text: string): Promise<unknown> {
+      this.send(text);
+      return this.receive();
+    }
+  }
+  await using server = new WebSocketServer((peer, message) => {
+    if (peer.messages.length === 1) peer.socket.send(message);
+    else peer.socket.close();
+  });
+  await using pool = new Pool({
+    ...webSocket({ url: server.url }),
+    lease: (slot) => new Chat(slot),
+  }, { maxSize: 1 });
+  assertEquals(await pool.use((chat) => chat.ask("first")), "first");
+  assertEquals(await pool.use((chat) => chat.ask("second"), STALE), "second");
+  assertEquals(server.accepts, 2);
 });

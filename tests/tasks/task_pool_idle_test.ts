@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { delay } from "@std/async";
 import { FakeTime } from "@std/testing/time";
 import { TaskPool, TaskPoolClosedError } from "../../tasks/mod.ts";
@@ -273,4 +273,49 @@ Deno.test("every option may be undefined", async () => {
   assertEquals(await pool.run(() => 1, task), 1);
   const many = { ...task, progress: none, order: none, buffer: none, interval: none, max: none };
   assertEquals(await Array.fromAsync(pool.batches([1], () => 1, many)), [[1]]);
+});
+
+Deno.test("observe(): the same hooks can be added twice, and each is taken away by itself, once", async () => {
+  const pool = new TaskPool(1);
+  let starts = 0;
+  const hooks = { onStart: () => void starts++ };
+  const [first, second] = [pool.observe(hooks), pool.observe(hooks)];
+  await pool.run(() => 1);
+  assertEquals(starts, 2);
+  first[Symbol.dispose]();
+  first[Symbol.dispose]();
+  await pool.run(() => 1);
+  assertEquals(starts, 3);
+  second[Symbol.dispose]();
+  await pool.run(() => 1);
+  assertEquals(starts, 3);
+});
+
+Deno.test("hooks: they are read once, as those of the other pools are, and called as methods", async () => {
+  let count = 0;
+  const hooks = { onStart: () => void count++ };
+  const own = {
+    onEnd() {
+      assertStrictEquals(this, own);
+      count += 10;
+    },
+  };
+  const pool = new TaskPool({ size: 1, hooks });
+  using _own = pool.observe(own);
+  hooks.onStart = () => void count--;
+  await pool.run(() => 1);
+  await microtasks();
+  assertEquals(count, 11);
+});
+
+Deno.test("hooks: an unknown one, and one that is no function, is refused and named", () => {
+  const wrong: [object, string][] = [
+    [{ onStrat: () => {} }, "'hooks.onStrat' is not an option"],
+    [{ onEnd: 5 }, "'hooks.onEnd' must be a function: received 5"],
+  ];
+  for (const [hooks, message] of wrong) {
+    assertThrows(() => new TaskPool({ size: 1, hooks }), TypeError, message);
+    assertThrows(() => new TaskPool(1).observe(hooks), TypeError, message);
+  }
+  assertThrows(() => new TaskPool(1).observe(undefined as never), TypeError, "'hooks' must be");
 });

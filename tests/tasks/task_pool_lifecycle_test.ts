@@ -185,3 +185,28 @@ Deno.test("stats: they count past and present tasks", async () => {
   gate.end();
   await pool.join();
 });
+
+Deno.test("resize(): it is the same as to set the size", async () => {
+  const pool = new TaskPool(1);
+  const tasks = Array.from({ length: 3 }, () => held());
+  for (const { task } of tasks) pool.submit(task);
+  pool.resize(2);
+  assertEquals([pool.size, pool.stats.running], [2, 2]);
+  assertThrows(() => pool.resize(0), RangeError, "'size'");
+  assertEquals(pool.size, 2);
+  for (const each of tasks) each.end();
+  await pool.join();
+});
+
+Deno.test("paused: it says whether the pool is paused, and a pool that is closed goes on", async () => {
+  const pool = new TaskPool(1);
+  assert(!pool.paused);
+  pool.pause();
+  assert(pool.paused);
+  pool.resume();
+  assert(!pool.paused);
+  pool.pause();
+  const end = pool.close();
+  assert(!pool.paused);
+  await end;
+});

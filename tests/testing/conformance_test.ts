@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { type Connector, Lease, type LeaseSlot, type WatchContext } from "../../pool/authoring.ts";
 import {
   ConformanceError,
@@ -60,9 +60,10 @@ function subjectOf(override: Overrides = () => ({})): ConnectorSubject<Line> {
   return {
     make: () => connector,
     open: () => exchange.open.size,
-    use: async ({ value }) => {
+    use: async (lease) => {
+      const line = lease instanceof ReachingLease ? lease.line : lease.value;
       await turn();
-      if (value.broken) throw new Error("The line is dead");
+      if (line.broken) throw new Error("The line is dead");
     },
     break: (line) => {
       line.broken = true;
@@ -109,7 +110,7 @@ Deno.test("a connector that is a class instance passes: its methods are called a
 Deno.test("a missing requirement of a scenario is named", () => {
   const { make } = subjectOf();
   const missing = new Set(testConnector({ make }).map((scenario) => scenario.missing));
-  assertEquals(missing, new Set([undefined, "stall", "break"]));
+  assertEquals(missing, new Set([undefined, "use", "stall", "break"]));
 });
 
 const OPEN = "a resource is opened, lent, and closed once";
@@ -124,6 +125,8 @@ const FORCE = "a forced close of the pool closes what is leased";
 const IDLE = "an idle resource that has lost its other side is not lent for long";
 const LEASED = "a leased resource that has lost its other side is not lent again";
 const BROKEN = "a resource that has lost its other side can be closed";
+const DISCARD = "a resource that its borrower discards is closed";
+const STALE = "a resource that has answered its borrower is not stale";
 const DECIDE = "isRetryable(), isFatal() and isStale() answer at once for any thrown value";
 const PLACE = "its place is one line, without a secret";
 
@@ -137,6 +140,45 @@ class KeepingLease extends Lease<Line> {
 
   override get value(): Line {
     return this.#line;
+  }
+}
+
+/** Its `value` ends with the lease, but what else it has does not. */
+class ReachingLease extends Lease<Line> {
+  readonly line: Line;
+
+  constructor(slot: LeaseSlot<Line>) {
+    super(slot);
+    this.line = slot.resource;
+  }
+}
+
+/** Ends another's lease too. */
+class AgainLease extends Lease<Line> {
+  readonly #slot: LeaseSlot<Line>;
+
+  constructor(slot: LeaseSlot<Line>) {
+    super(slot);
+    this.#slot = slot;
+  }
+
+  override release(): void {
+    if (this.ended) this.#slot.release();
+    super.release();
+  }
+}
+
+class DiscardingLease extends Lease<Line> {
+  override detach(): Line {
+    const { value } = this;
+    this.discard();
+    return value;
+  }
+}
+
+class ReleasingLease extends Lease<Line> {
+  override discard(): void {
+    this.release();
   }
 }
 
@@ -216,6 +258,20 @@ const wrong: Record<string, [Overrides, scenario: string, message: string]> = {
     STALL,
     "something is still open although the pool is closed",
   ],
+  "opens nothing more after a dial that had no answer": [
+    (exchange) => {
+      let isStuck = false;
+      return {
+        async connect(context) {
+          isStuck ||= exchange.isSilent;
+          await (isStuck ? aborted(context) : turn());
+          return exchange.dial();
+        },
+      };
+    },
+    STALL,
+    "no resource can be used after a dial without an answer",
+  ],
   "fails by itself before the time limit": [
     (exchange) => ({
       connect: () => exchange.isSilent ? Promise.reject(new Error("no answer")) : exchange.dial(),
@@ -257,6 +313,27 @@ const wrong: Record<string, [Overrides, scenario: string, message: string]> = {
     AGAIN,
     `retired, as 'lost': "nothing"`,
   ],
+  "gives up what has rested": [
+    () => {
+      const restingSince = new Map<Line, number>();
+      return {
+        watch: (line) => void restingSince.set(line, performance.now()),
+        isBroken: (line) => performance.now() - (restingSince.get(line) ?? Infinity) > 10,
+      };
+    },
+    AGAIN,
+    "retired, as 'broken'",
+  ],
+  "loses what it probes": [
+    () => ({ probe: () => Promise.reject(new Error("gone")) }),
+    AGAIN,
+    "retired, as 'lost': Error: gone",
+  ],
+  "unwatches in its own time": [
+    () => ({ unwatch: () => turn() as never }),
+    AGAIN,
+    "unwatch() must not be asynchronous",
+  ],
   "watches in its own time": [
     () => ({ watch: () => turn() as never }),
     AGAIN,
@@ -266,6 +343,31 @@ const wrong: Record<string, [Overrides, scenario: string, message: string]> = {
     () => ({ lease: (slot) => new KeepingLease(slot) }),
     ENDED,
     "the 'value' of a lease that has ended can still be reached",
+  ],
+  "makes leases that reach what they have given back": [
+    () => ({ lease: (slot) => new ReachingLease(slot) }),
+    ENDED,
+    "a lease that has ended can still be used",
+  ],
+  "makes leases that end another's": [
+    () => ({ lease: (slot) => new AgainLease(slot) }),
+    ENDED,
+    "a second release() of a lease ended another's lease",
+  ],
+  "makes leases that discard what is detached": [
+    () => ({ lease: (slot) => new DiscardingLease(slot) }),
+    DETACH,
+    "a detached resource was closed through the pool",
+  ],
+  "makes leases that release what is discarded": [
+    () => ({ lease: (slot) => new ReleasingLease(slot) }),
+    DISCARD,
+    "a resource that was discarded is lent again",
+  ],
+  "takes what has answered for stale": [
+    () => ({ isStale: () => true }),
+    STALE,
+    "isStale() is true although a reply has come",
   ],
   "makes leases that are none": [
     () => ({ lease: (slot) => ({ value: slot.resource, release: () => slot.release() }) as never }),
@@ -294,10 +396,21 @@ const wrong: Record<string, [Overrides, scenario: string, message: string]> = {
     BROKEN,
     "close() did not settle",
   ],
+  "counts fewer than none": [() => ({ lingering: () => -1 }), DECIDE, "must give a count"],
   "decides in its own time": [
     () => ({ isBroken: () => Promise.resolve(false) as never }),
     DECIDE,
     "isBroken() must give a boolean at once: received",
+  ],
+  "judges errors in its own time": [
+    () => ({ isFatal: () => Promise.resolve(true) as never }),
+    DECIDE,
+    "isFatal() must give a boolean at once: received",
+  ],
+  "takes each stale error for one of its own": [
+    () => ({ isStale: (_line, error) => (error as Error).message === "stale" }),
+    DECIDE,
+    "isStale() must not throw: TypeError",
   ],
   "takes each error for one of its own": [
     () => ({ isRetryable: (error) => (error as { code: string }).code !== "refused" }),
@@ -309,6 +422,17 @@ const wrong: Record<string, [Overrides, scenario: string, message: string]> = {
     PLACE,
     "'place' shows a secret",
   ],
+  "is nowhere": [() => ({ place: 5 as never }), PLACE, "'place' must be a string: received 5"],
+  "shows a password in an error that no caller gets": [
+    () => ({ close: () => Promise.reject(new Error("hunter2 is logged in")) }),
+    OPEN,
+    "an error of close() shows a secret",
+  ],
+  "shows a password in the error of a dial": [
+    () => ({ init: () => Promise.reject(new Error("'LOGIN hunter2' was refused")) }),
+    OPEN,
+    "an error shows a secret: the pool could not lend a resource: Error: 'LOGIN ***' was refused",
+  ],
   "breaks lines": [() => ({ place: "exchange:\nlines" }), PLACE, "control characters"],
 };
 
@@ -319,3 +443,83 @@ for (const [what, [override, scenario, message]] of Object.entries(wrong)) {
     assertStringIncludes(error.message, message);
   });
 }
+
+Deno.test("a subject without make(), or with a member that is unknown or wrong, is refused", () => {
+  const make = () => ({ connect: () => ({}) });
+  const wrong: [object, string][] = [
+    [{}, "'make' must be a function"],
+    [{ make, opens: () => 0 }, "'opens' is not an option"],
+    [{ make, open: 0 }, "'open' must be a function: received 0"],
+    [{ make, secrets: "hunter2" }, "'secrets' must be an array of non-empty strings"],
+  ];
+  for (const [subject, message] of wrong) {
+    assertThrows(() => testConnector(subject as never), TypeError, message);
+  }
+  assertThrows(() => testConnector({ make, patience: 0 }), RangeError, "'patience'");
+});
+
+Deno.test("what the subject's own functions throw is told as an error of the scenario", async () => {
+  const scenarioOf = (
+    subject: Partial<ConnectorSubject<Line>>,
+    override: Overrides,
+    name: string,
+  ) => testConnector({ ...subjectOf(override), ...subject }).find((each) => each.name === name)!;
+  const failing = scenarioOf({ use: boom }, () => ({}), OPEN);
+  const message = "use() of the subject failed on a healthy resource: Error: boom";
+  await assertRejects(() => failing.run(), ConformanceError, message);
+  const closing = scenarioOf({}, () => ({ close: boom }), DETACH);
+  await assertRejects(() => closing.run(), ConformanceError, "close() failed: Error: boom");
+});
+
+Deno.test("a scenario that fails leaves nothing to the next one", async () => {
+  const open = new Set<object>();
+  let isSlow = true;
+  const subject: ConnectorSubject<object> = {
+    make: () => ({
+      connect: () => {
+        const resource = {};
+        open.add(resource);
+        return resource;
+      },
+      close: (resource) => void setTimeout(() => open.delete(resource), isSlow ? 50 : 0),
+    }),
+    open: () => open.size,
+    use: () => {
+      if (isSlow) throw new Error("slow");
+    },
+  };
+  const scenarios = testConnector(subject);
+  const find = (name: string) => scenarios.find((each) => each.name === name)!;
+  await assertRejects(() => find(OPEN).run(), ConformanceError, "slow");
+  isSlow = false;
+  await find(DETACH).run(); // counts what is open against what was open at its begin
+});
+
+Deno.test("a connector that counts what lingers passes, and so does one that can't say goodbye to the dead", async () => {
+  const lingers = new Set<Line>();
+  const lingering = subjectOf(({ open }) => ({
+    close: (line) => {
+      open.delete(line);
+      lingers.add(line);
+    },
+    lingering: () => lingers.size,
+  }));
+  const { open } = lingering;
+  const counted = { ...lingering, open: async () => await open!() + lingers.size };
+  assertEquals(await failures(counted), new Map());
+  const speechless = subjectOf((exchange) => ({
+    close: (line) => {
+      exchange.open.delete(line);
+      if (line.broken) boom();
+    },
+  }));
+  assertEquals(await failures(speechless), new Map());
+});
+
+Deno.test("a secret in an error that a borrower gets is found", async () => {
+  const use = ({ value }: Lease<Line>) => {
+    if (value.broken) throw new Error("The line of hunter2 is dead");
+  };
+  const found = testConnector({ ...subjectOf(), use }).find(({ name }) => name === LEASED)!;
+  await assertRejects(() => found.run(), ConformanceError, "an error of a borrower shows a secret");
+});

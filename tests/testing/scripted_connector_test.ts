@@ -1,6 +1,8 @@
 import { assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import { FakeTime } from "@std/testing/time";
 import { Pool, PoolTimeoutError } from "../../pool/mod.ts";
 import { ManualClock, ScriptedConnector } from "../../testing/mod.ts";
+import { contextOf } from "../support/connect_context.ts";
 
 const OPTIONS = { maxSize: 1, checkAfter: 0, connectTimeout: 20, checkTimeout: 20 };
 
@@ -112,4 +114,66 @@ Deno.test("a manual clock refuses to go back, and invalid times", () => {
     assertThrows(() => new ManualClock().advance(duration), RangeError, "duration");
   }
   assertThrows(() => new ManualClock(NaN), RangeError, "start");
+});
+
+Deno.test("a script that names another method or an answer that there is not is refused", () => {
+  const scripts: [object, string][] = [
+    [{ conect: "ok" }, "'conect' is not an option"],
+    [{ connect: "okay" }, "'connect' must be ok, fail, throw, hang, abort, late, lie or a number"],
+    [{ check: ["ok", "no"] }, 'received "no"'],
+    [{ close: Infinity }, "received Infinity"], // a timer would fire at once
+    [{ close: "abort" }, 'received "abort"'], // it gets no signal
+    [{ close: ["ok", "late"] }, 'received "late"'],
+    [{ reset: -1 }, "received -1"],
+    [{ init: [["ok"]] }, "received Array"],
+  ];
+  for (const [script, message] of scripts) {
+    assertThrows(() => new ScriptedConnector(script), TypeError, message);
+    const connector = new ScriptedConnector({ connect: "fail" });
+    assertThrows(() => connector.script = script, TypeError, message);
+    assertEquals(connector.script, { connect: "fail" });
+  }
+});
+
+Deno.test("a lying init, reset and close do nothing, and call it done", async () => {
+  const connector = new ScriptedConnector({ init: "lie", reset: "lie", close: "lie" });
+  const pool = new Pool(connector, OPTIONS);
+  const lease = await pool.acquire();
+  assertEquals(lease.value.initialised, false);
+  lease.release();
+  await pool.close();
+  assertEquals([pool.stats.size, connector.open.length], [0, 1]);
+});
+
+Deno.test("an answer in milliseconds comes after that time, and not before", async () => {
+  using time = new FakeTime();
+  const connector = new ScriptedConnector({ close: 1_000 });
+  const resource = await connector.connect(contextOf());
+  let isClosed = false;
+  const closing = connector.close(resource).then(() => isClosed = true);
+  await time.tickAsync(999);
+  assertEquals([isClosed, resource.closes], [false, 0]);
+  await time.tickAsync(1);
+  await closing;
+  assertEquals([isClosed, resource.closes], [true, 1]);
+});
+
+Deno.test("a call that throws does so at once, and one that fails rejects", async () => {
+  const connector = new ScriptedConnector({ connect: ["throw", "fail"] });
+  assertThrows(() => connector.connect(contextOf()), Error, "connect() fails by script");
+  const failed = connector.connect(contextOf());
+  await assertRejects(() => failed, Error, "connect() fails by script");
+});
+
+Deno.test("a call that hangs is answered once, by an error of its own if none is given", async () => {
+  const connector = new ScriptedConnector({ connect: "hang" });
+  const dials = [connector.connect(contextOf()), connector.connect(contextOf())];
+  const [first, second] = connector.calls;
+  first!.succeed();
+  first!.succeed();
+  second!.fail();
+  second!.succeed();
+  assertEquals((await dials[0]!).id, 1);
+  await assertRejects(() => dials[1]!, Error, "connect() fails by script");
+  assertEquals(connector.resources.length, 1);
 });
