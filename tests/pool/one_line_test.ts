@@ -68,8 +68,11 @@ Deno.test("leases on sockets and WebSockets show nothing of them", async () => {
 
 Deno.test("connectors show their places, a copy with other methods too", () => {
   const one = tcp({ hostname: "a.example", port: 1, proxy: `socks5://me:${SECRET}@proxy:1` });
-  assertShows(one, "Connector(tcp://a.example:1)");
-  assertShows({ ...one, isFatal: () => false }, "Connector(tcp://a.example:1)");
+  assertShows(one, "Connector(tcp://a.example:1 through socks5://proxy:1)");
+  assertShows(
+    { ...one, isFatal: () => false },
+    "Connector(tcp://a.example:1 through socks5://proxy:1)",
+  );
   const chat = webSocket({
     url: `wss://me:${SECRET}@b.example/chat?token=${SECRET}`,
     headers: { authorization: SECRET },
