@@ -412,9 +412,10 @@ for (const kind of ["Pool", "KeyedPool"] as const) {
         return await permits.acquire({ signal });
       };
       const connector = { ...things.connector, ...(seed > 40 && { admit }) };
+      const minIdle = kind === "Pool" ? choose(0, 2) : 0;
       const options = { maxSize: choose(2, 3, 5), clock: simulation.clock };
       const [pool, one] = kind === "Pool"
-        ? twice(new Pool(connector, { ...options, minIdle: choose(0, 2) }))
+        ? twice(new Pool(connector, { ...options, minIdle }))
         : keyedPool(new KeyedPool((_: string) => connector, options));
       const loads = [load(things, one, choose(1, 4, 12))];
       await simulation.run(choose(20, 300));
@@ -436,8 +437,35 @@ for (const kind of ["Pool", "KeyedPool"] as const) {
       assertGreaterOrEqual(fewest, before - 1, `seed ${seed}`);
       assertEquals(old.filter(({ isClosed }) => !isClosed), [], `seed ${seed}`);
       for (const { stop } of loads) await stop();
+      assertLessOrEqual(one.stats?.connecting ?? 0, minIdle, "no dial waits that nobody needs");
       await closeNow(simulation, pool);
     }
+  });
+
+  Deno.test(`${kind}.recycle(): if the admission is only slow, one resource makes way for one`, async () => {
+    using simulation = new Simulation(1);
+    const things = new Things(simulation);
+    const permits = new Semaphore(9);
+    const admit = async () => {
+      await simulation.sleep(30);
+      return await permits.acquire();
+    };
+    const connector = { ...things.connector, admit };
+    const { clock } = simulation;
+    const [pool, one] = kind === "Pool"
+      ? twice(new Pool(connector, { clock }))
+      : keyedPool(new KeyedPool((_: string) => connector, { clock }));
+    const acquired = [1, 2, 3].map(() => one.acquire());
+    await simulation.run(50);
+    const leases = await Promise.all(acquired);
+    const recycled = one.recycle();
+    await simulation.run(40); // the first new one is open, the second waits for its admission
+    for (const lease of leases) lease.release();
+    assertEquals([one.stats!.closing, one.stats!.idle], [1, 3]);
+    await simulation.run(100);
+    await recycled;
+    assertEquals([things.opened.length, things.usable], [6, 3]);
+    await closeNow(simulation, pool);
   });
 
   Deno.test(`${kind}.recycle(): an old resource makes way for a dial that waits for its permit, and no other one`, async () => {
@@ -470,8 +498,11 @@ for (const kind of ["Pool", "KeyedPool"] as const) {
     const other = permits.tryAcquire()!;
     await recycle();
     assertEquals([fewest, things.opened.length, things.usable], [1, 6, 2]);
+    const rejected = assertRejects(() => one.recycle(), PoolClosedError);
+    await simulation.run(5); // it waits for its permit
     other.release();
     await closeNow(simulation, pool);
+    await rejected;
     assertEquals(permits.available, 3);
   });
 }
