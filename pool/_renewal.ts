@@ -89,7 +89,7 @@ export class Renewal<T, L extends Lease<T>> {
   /**
    * Replaces one of these resources: an idle one if possible. Without room it is the first
    * that is returned, so that one lease that goes on does not hold up the others. One
-   * replacement is under way at a time, whoever has asked for it.
+   * replacement is under way at a time, also where several calls ask for some.
    */
   replaceOne(old: Set<Slot<T>>, onDone: (error?: unknown) => void): void {
     (this.#replacements ??= []).push({ old, onDone });
