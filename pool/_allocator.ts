@@ -524,9 +524,9 @@ export class Allocator<T, L extends Lease<T>>
     if (slot.uses === 0 && this.isOpen) { // else there is no refill to slow down
       this.opener.recordUnusedLoss(reason, this.options.clock.wall() - slot.openedAt);
     }
+    this.#renewal.leaving(slot);
     this.slots.move(slot, "closing");
     call?.giveUp(detail);
-    this.#renewal.leaving(slot);
     this.reporter.retired(slot, reason, detail);
     this.#actions.add(() => this.#calls.close(slot, reason));
   }
@@ -908,6 +908,7 @@ export class Allocator<T, L extends Lease<T>>
     this.#idle.close();
     this.#tracker?.close();
     this.#rejections.close();
+    this.#renewal.close();
   }
 
   #reportEmpty(): void {

@@ -31,7 +31,7 @@ export class Recycling<T> {
   constructor(pool: RecyclingPool<T>, over: number, clock: () => number) {
     this.#pool = pool;
     this.#clock = clock;
-    this.#old = new Set([...pool.slots].filter(({ state }) => state !== "closing"));
+    this.#old = new Set([...pool.slots].filter(isOpen));
     this.#left = this.#old.size;
     this.#interval = over / Math.max(1, this.#old.size);
     this.#nextAt = clock();
@@ -90,4 +90,10 @@ export class Recycling<T> {
     this.#state = "over";
     this.#timer.clear();
   }
+}
+
+/** Whether there is a resource, or a dial that may have reached its server already. */
+function isOpen({ state, call, stage }: Slot<unknown>): boolean {
+  if (state === "connecting") return call !== undefined && stage !== "admit";
+  return state !== "closing";
 }

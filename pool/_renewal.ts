@@ -1,8 +1,9 @@
+import { SharedTimer } from "../internal/shared_timer.ts";
 import type { DeferredActions } from "./_deferred_actions.ts";
 import type { Opener } from "./_opener.ts";
 import type { Reporter } from "./_reporter.ts";
 import type { RetirementPolicy } from "./_retirement.ts";
-import type { Condemnation, Slot, SlotTable } from "./_slot.ts";
+import type { Condemnation, Order, Slot, SlotTable } from "./_slot.ts";
 import type { Lease } from "./lease.ts";
 import type { ResolvedPoolOptions } from "./options.ts";
 import type { RetireReason } from "./stats.ts";
@@ -10,10 +11,23 @@ import type { RetireReason } from "./stats.ts";
 /** Makes a resource go when it is returned, unless another one is first. */
 export const CLAIM: Condemnation = { reason: "recycled", detail: undefined };
 
+/** How long a dial may wait for admission before an old resource makes way for it, which may hold the permit. */
+const PATIENCE_MS = 20;
+
 /** What `recycle()` waits for: that one of these resources has been replaced. */
 interface Replacement<T> {
   readonly old: Set<Slot<T>>;
   readonly onDone: (error?: unknown) => void;
+}
+
+/** The replacement that is under way. */
+interface Turn<T> {
+  readonly replacement: Replacement<T>;
+  readonly order: Order<T>;
+  /** How many resources could be used at its begin. */
+  readonly usable: number;
+  /** Whether an old resource has gone since. */
+  hasMadeWay: boolean;
 }
 
 /** The parts of a pool that a renewal uses. */
@@ -26,6 +40,7 @@ export interface RenewalParts<T, L extends Lease<T>> {
   readonly isPaused: boolean;
   retire(slot: Slot<T>, reason: RetireReason, detail?: unknown): void;
   sweep(): void;
+  proceed(): void;
 }
 
 /**
@@ -38,10 +53,12 @@ export class Renewal<T, L extends Lease<T>> {
   readonly #policy: RetirementPolicy<T, L>;
   readonly #actions: DeferredActions;
   /** Expired idle resources that stay until their replacement is open. */
-  #renewing: Set<Slot<T>> | undefined;
+  #renewing: Map<Slot<T>, Order<T>> | undefined;
   /** In the order in which they were asked for. */
   #replacements: Replacement<T>[] | undefined;
-  #isReplacing = false;
+  #turn: Turn<T> | undefined;
+  /** Fires when a dial has waited for admission for long enough. */
+  #patience: SharedTimer | undefined;
   /** What follows when the slot is free. */
   #onGone: Map<Slot<T>, (() => void)[]> | undefined;
   /** Whether expired idle resources wait for their turn to be replaced. */
@@ -72,7 +89,7 @@ export class Renewal<T, L extends Lease<T>> {
   /**
    * Replaces one of these resources: an idle one if possible. Without room it is the first
    * that is returned, so that one lease that goes on does not hold up the others. One
-   * replacement is under way at a time, whoever has asked for it.
+   * replacement is under way at a time, also where several calls ask for some.
    */
   replaceOne(old: Set<Slot<T>>, onDone: (error?: unknown) => void): void {
     (this.#replacements ??= []).push({ old, onDone });
@@ -82,14 +99,22 @@ export class Renewal<T, L extends Lease<T>> {
   /** A resource is about to be closed, for whatever reason. */
   leaving(slot: Slot<T>): void {
     const replacement = this.#replacements?.find(({ old }) => old.has(slot));
-    if (replacement === undefined || this.#isReplacing) return;
+    if (replacement === undefined) return;
+    if (this.#turn === undefined) {
+      const turn = this.#begin(replacement);
+      this.whenGone(slot, () => {
+        if (turn !== this.#turn || !this.#pool.isOpen) return;
+        if (this.#pool.opener.dialInBackground(turn.order) !== undefined) this.#end(turn);
+      });
+    }
+    if (this.#turn?.replacement !== replacement) return;
+    this.#turn.hasMadeWay = true;
     this.#liftClaims();
-    this.#isReplacing = true;
-    this.whenGone(slot, () => {
-      const end = (error?: unknown) => this.#end(replacement, error);
-      const order = { opened: () => end(), failed: end };
-      if (!this.#pool.isOpen || this.#pool.opener.dialInBackground(order) !== undefined) end();
-    });
+  }
+
+  /** Stops the timer. */
+  close(): void {
+    this.#patience?.clear();
   }
 
   /** Calls a function when the slot is free. */
@@ -110,6 +135,7 @@ export class Renewal<T, L extends Lease<T>> {
   /** There may be room for the next replacement. */
   goOn(): void {
     if (this.#replacements !== undefined) this.#actions.add(() => this.#replaceNext());
+    if (this.#renewing !== undefined && this.#renewing.size > 0) this.#awaitAdmission();
     if (!this.#hasOverdue) return;
     this.#hasOverdue = false;
     this.#actions.add(() => this.#pool.sweep());
@@ -117,53 +143,120 @@ export class Renewal<T, L extends Lease<T>> {
 
   #renew(slot: Slot<T>, reason: RetireReason): void {
     if (this.#renewing?.has(slot)) return;
-    const { opener, slots } = this.#pool;
+    const { opener } = this.#pool;
     const retire = () => {
       this.#renewing?.delete(slot);
       if (slot.state === "idle") this.#pool.retire(slot, reason);
     };
-    const refusal = opener.dialInBackground({ opened: retire, failed: retire });
-    if (refusal === undefined) (this.#renewing ??= new Set()).add(slot);
-    else if (refusal === "schedule" || slots.connecting + slots.closing === 0) {
-      this.#pool.retire(slot, reason);
-    } else this.#hasOverdue = true; // one at a time
+    const order = { opened: retire, failed: retire };
+    const refusal = opener.dialInBackground(order);
+    if (refusal === undefined) {
+      (this.#renewing ??= new Map()).set(slot, order);
+      this.#awaitAdmission();
+    } else if (refusal === "schedule" || !this.#isOneMissing) this.#pool.retire(slot, reason);
+    else this.#hasOverdue = true; // one at a time
   }
 
   #replaceNext(): void {
-    if (this.#isReplacing || !this.#pool.isOpen) return;
+    if (!this.#pool.isOpen) return;
+    const turn = this.#turn;
+    if (turn !== undefined) {
+      // Another dial, such as that of a caller, may have had the room or the permit.
+      if (!turn.hasMadeWay) this.#awaitAdmission();
+      else if (this.#usable >= turn.usable) this.#end(turn);
+      return;
+    }
     this.#liftClaims();
     for (const replacement of [...this.#replacements ?? []]) {
-      if (!this.#isReplacing) this.#begin(replacement);
+      if (this.#turn === undefined) this.#replace(replacement);
     }
   }
 
-  #begin(replacement: Replacement<T>): void {
-    const { opener, slots, reporter: { lastFailure } } = this.#pool;
+  #replace(replacement: Replacement<T>): void {
+    const { opener, reporter: { lastFailure } } = this.#pool;
     const { old } = replacement;
     forgetGoing(old);
-    const slot = nextOf(old);
-    if (slot === undefined) return this.#finish(replacement);
-    const refusal = opener.dialInBackground({
+    if (old.size === 0) return this.#finish(replacement);
+    const turn = this.#begin(replacement);
+    const refusal = opener.dialInBackground(turn.order);
+    if (refusal === undefined) return this.#awaitAdmission();
+    this.#turn = undefined;
+    // While the server is down nothing is closed for which there would be no replacement.
+    if (refusal === "schedule" && lastFailure !== undefined) {
+      this.#finish(replacement, lastFailure.error);
+    } else this.#makeRoom(old);
+  }
+
+  #begin(replacement: Replacement<T>): Turn<T> {
+    const { old } = replacement;
+    const order = {
       opened: () => {
         forgetGoing(old);
-        this.#condemn(nextOf(old));
-        this.#end(replacement);
+        if (!turn.hasMadeWay) this.#condemn(nextOf(old));
+        this.#end(turn);
       },
-      failed: (error) => this.#end(replacement, error),
-    });
-    if (refusal === undefined) this.#isReplacing = true;
-    // While the server is down nothing is closed for which there would be no replacement.
-    else if (refusal === "schedule" && lastFailure !== undefined) {
-      this.#finish(replacement, lastFailure.error);
-    } else if (slots.connecting + slots.closing > 0) return; // one at a time
-    else if (slot.state === "idle") this.#pool.retire(slot, "recycled");
+      failed: (error: unknown) => this.#end(turn, error),
+    };
+    const turn = { replacement, order, usable: this.#usable, hasMadeWay: false };
+    return this.#turn = turn;
+  }
+
+  /** Closes an old resource: an idle one, or else the first that is returned. One at a time. */
+  #makeRoom(old: Set<Slot<T>>): void {
+    if (this.#isOneMissing) return;
+    const slot = nextOf(old);
+    if (slot?.state === "idle") this.#pool.retire(slot, "recycled");
     else for (const each of old) each.condemned = CLAIM;
   }
 
-  #end(replacement: Replacement<T>, error?: unknown): void {
-    this.#isReplacing = false;
-    this.#finish(replacement, error);
-    this.#replaceNext();
+  /** How many resources are lent, or can be. */
+  get #usable(): number {
+    const { slots } = this.#pool;
+    return slots.idle.size + slots.leased + slots.preparing;
+  }
+
+  /** Whether a resource is being closed or dialled. Those that wait for admission may do so for ever. */
+  get #isOneMissing(): boolean {
+    const { slots } = this.#pool;
+    if (slots.closing > 0) return true;
+    return slots.connecting > 0 &&
+      [...slots].some(({ state, stage }) => state === "connecting" && stage !== "admit");
+  }
+
+  #awaitAdmission(): void {
+    this.#actions.add(() => {
+      if (![...this.#pool.slots].some(isUnadmitted)) return;
+      const { now } = this.#pool.options.clock;
+      this.#patience ??= new SharedTimer(now, () => this.#makeWay(), false);
+      this.#patience.setRef(this.#turn !== undefined); // somebody waits for the end of recycle()
+      this.#patience.fireBy(now() + PATIENCE_MS);
+    });
+  }
+
+  /** A dial that still waits for admission may wait for the permit of what it is to replace. */
+  #makeWay(): void {
+    const unadmitted = new Set([...this.#pool.slots].filter(isUnadmitted).map(orderOf));
+    const turn = this.#turn;
+    if (turn !== undefined && unadmitted.has(turn.order)) {
+      forgetGoing(turn.replacement.old);
+      if (!turn.hasMadeWay) this.#makeRoom(turn.replacement.old);
+    }
+    for (const [slot, order] of this.#renewing ?? []) {
+      if (unadmitted.has(order) && !this.#isOneMissing) order.opened(slot);
+    }
+    this.#pool.proceed();
+  }
+
+  #end(turn: Turn<T>, error?: unknown): void {
+    if (turn !== this.#turn) return;
+    this.#turn = undefined;
+    this.#liftClaims();
+    this.#patience?.setRef(false);
+    for (const { dial } of this.#pool.slots) {
+      if (dial?.order === turn.order) dial.order = undefined; // it is withdrawn if it is not needed
+    }
+    this.#finish(turn.replacement, error);
+    this.#actions.add(() => this.#replaceNext()); // when what was opened is counted
   }
 
   #finish(replacement: Replacement<T>, error?: unknown): void {
@@ -185,6 +278,14 @@ export class Renewal<T, L extends Lease<T>> {
   }
 }
 
+function isUnadmitted<T>({ state, stage }: Slot<T>): boolean {
+  return state === "connecting" && stage === "admit";
+}
+
+function orderOf<T>({ dial }: Slot<T>): Order<T> | undefined {
+  return dial?.order;
+}
+
 /** An idle one if possible. */
 function nextOf<T>(old: Set<Slot<T>>): Slot<T> | undefined {
   return [...old].find(({ state }) => state === "idle") ?? [...old][0];
@@ -194,6 +295,7 @@ function nextOf<T>(old: Set<Slot<T>>): Slot<T> | undefined {
 function forgetGoing<T>(old: Set<Slot<T>>): void {
   for (const slot of old) {
     const { state, condemned } = slot;
-    if (state === "closing" || state === "gone" || condemned !== undefined) old.delete(slot);
+    const isCondemned = condemned !== undefined && condemned !== CLAIM;
+    if (state === "closing" || state === "gone" || isCondemned) old.delete(slot);
   }
 }

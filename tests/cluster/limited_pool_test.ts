@@ -243,3 +243,21 @@ Deno.test("A plain connector is limited as well", async () => {
   await Promise.all(pools.map((pool) => pool.close()));
   assertEquals([most, open], [2, 0]);
 });
+
+for (const callers of [0, 6]) {
+  Deno.test(`recycle() of a pool that holds all permits, with ${callers} callers, replaces its connections`, async () => {
+    await using scene = new Scene(3);
+    const pool = scene.pool({ maxSize: 5 }, scene.semaphore({ leaseTime: 1_000 }));
+    await pool.warm(3);
+    let isOver = false;
+    const calls = Array.from({ length: callers }, async () => {
+      while (!isOver) await pool.use(() => delay(1));
+    });
+    await pool.recycle();
+    isOver = true;
+    await Promise.all(calls);
+    const { recycled, lost } = pool.stats.retired; // an idle one may be given up for a caller
+    assert(recycled + lost >= 3, `${recycled} recycled, ${lost} lost`);
+    assertEquals(scene.most, 3);
+  });
+}

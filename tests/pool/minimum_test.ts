@@ -1,5 +1,5 @@
 import { assertEquals, assertGreaterOrEqual, assertLessOrEqual } from "@std/assert";
-import { Pool, type PoolOptions } from "../../mod.ts";
+import { Pool, type PoolOptions, Semaphore } from "../../mod.ts";
 import { Simulation } from "../support/simulation.ts";
 
 /** A pool in virtual time: a dial takes 5 ms, a close 3. */
@@ -183,4 +183,26 @@ Deno.test("Pool: two warm(3) at once while the retry schedule waits leave three 
   await Promise.all([first, second]);
   assertEquals([pool.stats.idle, pool.stats.size], [3, 3]);
   await closeNow(simulation, pool);
+});
+
+Deno.test("Pool with minIdle whose permits are all taken: what has expired makes way for its replacement, one at a time", async () => {
+  using simulation = new Simulation(1);
+  const permits = new Semaphore(2);
+  const pool = new Pool({
+    connect: () => ({}),
+    admit: ({ signal }) => permits.acquire({ signal }),
+  }, { minIdle: 2, maxLifetime: 600, lifetimeJitter: 0, clock: simulation.clock });
+  await simulation.run(590);
+  assertEquals([pool.stats.idle, pool.stats.dials.ok], [2, 2]);
+  let fewest = 2;
+  using _hooks = pool.observe({
+    onRetire: () => void (fewest = Math.min(fewest, pool.stats.idle)),
+  });
+  await simulation.run(200);
+  assertEquals([pool.stats.idle, pool.stats.retired.lifetime, pool.stats.dials.ok], [2, 2, 4]);
+  assertEquals(fewest, 1);
+  const closed = pool.close();
+  await simulation.run(10);
+  await closed;
+  assertEquals([permits.available, simulation.pending], [2, 0]);
 });

@@ -16,6 +16,7 @@ import {
   PoolExhaustedError,
   type PoolHooks,
   type PoolOptions,
+  Semaphore,
 } from "../../mod.ts";
 import { Simulation } from "../support/simulation.ts";
 
@@ -401,14 +402,21 @@ for (const kind of ["Pool", "KeyedPool"] as const) {
   });
 
   Deno.test(`${kind}: several recycle() at once never make more than one fewer, whatever their callers do`, async () => {
-    for (let seed = 1; seed <= 40; seed++) {
+    for (let seed = 1; seed <= 80; seed++) {
       using simulation = new Simulation(seed);
       const things = new Things(simulation);
       const choose = <C>(...choices: C[]) => choices[Math.floor(Math.random() * choices.length)]!;
+      const permits = new Semaphore(choose(1, 2, 3));
+      const admit = async ({ signal }: { signal: AbortSignal }) => {
+        await simulation.sleep(choose(0, 30));
+        return await permits.acquire({ signal });
+      };
+      const connector = { ...things.connector, ...(seed > 40 && { admit }) };
+      const minIdle = kind === "Pool" ? choose(0, 2) : 0;
       const options = { maxSize: choose(2, 3, 5), clock: simulation.clock };
       const [pool, one] = kind === "Pool"
-        ? twice(new Pool(things.connector, { ...options, minIdle: choose(0, 2) }))
-        : keyedPool(new KeyedPool((_: string) => things.connector, options));
+        ? twice(new Pool(connector, { ...options, minIdle }))
+        : keyedPool(new KeyedPool((_: string) => connector, options));
       const loads = [load(things, one, choose(1, 4, 12))];
       await simulation.run(choose(20, 300));
       if (choose(true, false)) await loads[0]!.stop();
@@ -429,8 +437,73 @@ for (const kind of ["Pool", "KeyedPool"] as const) {
       assertGreaterOrEqual(fewest, before - 1, `seed ${seed}`);
       assertEquals(old.filter(({ isClosed }) => !isClosed), [], `seed ${seed}`);
       for (const { stop } of loads) await stop();
+      assertLessOrEqual(one.stats?.connecting ?? 0, minIdle, "no dial waits that nobody needs");
       await closeNow(simulation, pool);
     }
+  });
+
+  Deno.test(`${kind}.recycle(): if the admission is only slow, one resource makes way for one`, async () => {
+    using simulation = new Simulation(1);
+    const things = new Things(simulation);
+    const permits = new Semaphore(9);
+    const admit = async () => {
+      await simulation.sleep(30);
+      return await permits.acquire();
+    };
+    const connector = { ...things.connector, admit };
+    const { clock } = simulation;
+    const [pool, one] = kind === "Pool"
+      ? twice(new Pool(connector, { clock }))
+      : keyedPool(new KeyedPool((_: string) => connector, { clock }));
+    const acquired = [1, 2, 3].map(() => one.acquire());
+    await simulation.run(50);
+    const leases = await Promise.all(acquired);
+    const recycled = one.recycle({ over: 300 });
+    await simulation.run(40); // the first new one is open, the second is not due yet
+    for (const lease of leases) lease.release();
+    assertEquals([one.stats!.closing, one.stats!.idle], [1, 3]);
+    await simulation.run(400);
+    await recycled;
+    assertEquals([things.opened.length, things.usable], [6, 3]);
+    await closeNow(simulation, pool);
+  });
+
+  Deno.test(`${kind}.recycle(): an old resource makes way for a dial that waits for its permit, and no other one`, async () => {
+    using simulation = new Simulation(1);
+    const things = new Things(simulation);
+    const permits = new Semaphore(3);
+    const connector = {
+      ...things.connector,
+      admit: ({ signal }: { signal: AbortSignal }) => permits.acquire({ signal }),
+    };
+    const { clock } = simulation;
+    const [pool, one] = kind === "Pool"
+      ? twice(new Pool(connector, { clock }))
+      : keyedPool(new KeyedPool((_: string) => connector, { clock }));
+    const warmed = one.warm(2);
+    await simulation.run(10);
+    await warmed;
+    let fewest = Infinity;
+    const recycle = async () => {
+      const recycled = one.recycle();
+      fewest = Infinity;
+      for (let step = 0; step < 200; step++) {
+        await simulation.run(1);
+        fewest = Math.min(fewest, one.stats!.idle);
+      }
+      await recycled;
+    };
+    await recycle();
+    assertEquals(fewest, 2, "there is a permit for the new one");
+    const other = permits.tryAcquire()!;
+    await recycle();
+    assertEquals([fewest, things.opened.length, things.usable], [1, 6, 2]);
+    const rejected = assertRejects(() => one.recycle(), PoolClosedError);
+    await simulation.run(5); // it waits for its permit
+    other.release();
+    await closeNow(simulation, pool);
+    await rejected;
+    assertEquals(permits.available, 3);
   });
 }
 

@@ -185,7 +185,19 @@ const CLOSES: CloseOptions[] = [
   { waiters: "serve", timeout: 500 },
 ];
 
-const CHANGES = [{ maxIdle: 5 }, { idleTimeout: 30 }, { overload: { target: 5, interval: 20 } }];
+const CHANGES: Omit<LiveOptions, "minIdle">[] = [
+  { maxIdle: 5 },
+  { maxIdle: 2, maxUses: 2 },
+  { idleTimeout: 30 },
+  { idleTimeout: 0, checkTimeout: 30 },
+  { maxLifetime: 40, lifetimeJitter: 0.5 },
+  { retry: { attempts: 2, minDelay: 1 }, maxConnecting: 2 },
+  { track: true, leakTimeout: 10 },
+  { track: false, leakTimeout: Infinity },
+  { keepalive: 10 },
+  { overload: { target: 5, interval: 20 } },
+  { overload: false },
+];
 
 const optionsOf = ({ simulation, hooks }: World) => ({
   acquireTimeout: pick(50, 5_000),

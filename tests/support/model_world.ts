@@ -265,7 +265,7 @@ export class World implements ConnectorEvents {
   }
 
   setPaused(isPaused: boolean): void {
-    this.isPaused = isPaused && this.isOpen; // a pool that is being closed can't be paused
+    this.isPaused = isPaused && this.isOpen; // a close that serves the waiters goes on
     if (isPaused) this.pool.pause();
     else this.pool.resume();
   }
