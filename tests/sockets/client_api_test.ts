@@ -300,6 +300,61 @@ for (const [what, read] of Object.entries(reads)) {
   });
 }
 
+const aborted: Record<
+  string,
+  (conn: Socket<Deno.NetAddr>, signal: AbortSignal) => Promise<unknown>
+> = {
+  "readExactly()": (conn, signal) => conn.readExactly(2_000, { signal }),
+  "readUntil()": (conn, signal) => conn.readUntil("\n", { signal }),
+};
+
+/** Ways to take the bytes that an aborted read has left. */
+const followers: Record<string, (conn: Socket<Deno.NetAddr>, count: number) => Promise<string>> = {
+  "read()": async (conn) => {
+    const target = new Uint8Array(1_000);
+    return textOf(target.subarray(0, (await conn.read(target))!));
+  },
+  "read() with a signal": async (conn) => {
+    const target = new Uint8Array(1_000);
+    const { signal } = new AbortController();
+    return textOf(target.subarray(0, (await conn.read(target, { signal }))!));
+  },
+  "readExactly()": async (conn, count) => textOf(await conn.readExactly(count)),
+  "a stream whose chunk is given away": async (conn) => {
+    const reader = conn.readable.getReader();
+    const { value } = await reader.read();
+    reader.releaseLock();
+    const text = textOf(value!);
+    structuredClone(value, { transfer: [value!.buffer] });
+    return text;
+  },
+};
+
+for (const [what, read] of Object.entries(aborted)) {
+  for (const [next, take] of Object.entries(followers)) {
+    for (const length of [2, 700]) {
+      Deno.test(`the bytes after ${length} that an aborted ${what} has left, which ${next} takes, come as they were sent`, async () => {
+        await using server = EchoServer.listen(mute);
+        await using pool = new Pool(tcp({ port: server.port }), ONE);
+        using lease = await pool.acquire();
+        const conn = lease as unknown as Socket<Deno.NetAddr>;
+        const abort = new AbortController();
+        const given = assertRejects(() => read(conn, abort.signal));
+        await until(() => server.accepts === 1);
+        await server.peers[0]!.write("a".repeat(length));
+        await until(() => conn.received === length);
+        await sameTurn();
+        abort.abort();
+        await given;
+        assertEquals(await take(conn, length), "a".repeat(length));
+        await server.peers[0]!.write("bcd\n");
+        await server.peers[0]!.closeWrite(); // what does not come ends the read
+        assertEquals(textOf(await conn.readUntil("\n")), "bcd\n");
+      });
+    }
+  }
+}
+
 Deno.test("a read with a signal that is already aborted rejects and takes no byte", async () => {
   await using server = EchoServer.listen();
   await using pool = new Pool(tcp({ port: server.port }), ONE);
