@@ -30,8 +30,8 @@ export interface PoolView<L> {
   readonly isPaused: boolean;
   /** Whether there are neither resources nor callers. */
   readonly isEmpty: boolean;
-  /** Whether it must keep its retry schedule. */
-  readonly isPacing: boolean;
+  /** Until when its failures count for callers to come, by the monotonic clock. */
+  readonly remembersUntil: number;
   readonly stats: PoolStats;
   readonly place: string | undefined;
   readonly minIdle: number;
@@ -94,8 +94,8 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
     return slots.size === 0 && queue.size === 0 && !opener.isWarming && !isPaused;
   }
 
-  get isPacing(): boolean {
-    return this.#allocator.opener.isPacing;
+  get remembersUntil(): number {
+    return this.#allocator.opener.remembersUntil;
   }
 
   get stats(): PoolStats {

@@ -115,8 +115,8 @@ export interface KeyView<T, L extends Lease<T> = Lease<T>> {
  * key, is closed for one that is wanted. A resource stays with a key that has
  * waiters for it until a caller of another key has waited for ten milliseconds, or
  * eight dials if that is longer: see `docs/keys.md`. A key that has neither
- * resources nor callers leaves nothing behind once it may dial again. What its
- * connector has learnt, such as which of several endpoints is down, goes too. A
+ * resources nor callers leaves nothing behind; one whose dials fail is remembered
+ * for some time, as `retry.maxDelay` says. What its connector has learnt, such as which of several endpoints is down, goes too. A
  * connector that is to remember that has to be kept, and given again by
  * `connectorOf`.
  *
@@ -157,7 +157,7 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
   readonly #emptied = new Set<unknown>();
   /** Empty keys that can't be dropped yet. */
   readonly #lingering = new Set<unknown>();
-  /** Drops empty keys that had to stay until their server may be dialled again. */
+  /** Drops empty keys that had to stay since their dials had failed. */
   readonly #dropLater: SharedTimer;
   #cleaning: "resting" | "planned" = "resting";
   #state: "open" | "paused" | "closed" = "open";
@@ -541,19 +541,18 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
 
   /**
    * A key with lingering dials stays, since its connector bounds them; so does a key whose
-   * server is down, until it may be dialled again.
+   * dials fail, for as long as callers that come again are to be paced.
    */
   #dropIfEmpty(id: unknown): void {
     const entry = this.#entries.get(id);
     if (entry === undefined || !entry.core.isEmpty) return;
     const { core, capacity } = entry;
     const { stats } = core;
-    const isPacing = core.isPacing && !this.closed;
-    if (isPacing) {
-      const { clock, retry } = this.#options.common;
-      this.#dropLater.fireBy(clock.now() + retry.maxDelay);
-    }
-    if (isPacing || stats.lingering > 0) return void this.#lingering.add(id);
+    const { clock, retry } = this.#options.common;
+    const now = clock.now();
+    const isRemembering = !this.closed && core.remembersUntil > now;
+    if (isRemembering) this.#dropLater.fireBy(now + retry.maxDelay, now); // many keys at once
+    if (isRemembering || stats.lingering > 0) return void this.#lingering.add(id);
     this.#entries.delete(id);
     this.#sum.add(stats);
     capacity.drop();
