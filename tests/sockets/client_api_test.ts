@@ -8,7 +8,17 @@ import {
   assertThrows,
 } from "@std/assert";
 import { delay } from "@std/async";
-import { Pool, PoolClosedError, type Socket, tcp, tls, unix, webSocket } from "../../mod.ts";
+import {
+  type Connector,
+  failover,
+  Pool,
+  PoolClosedError,
+  type Socket,
+  tcp,
+  tls,
+  unix,
+  webSocket,
+} from "../../mod.ts";
 import {
   type Behaviour,
   closing,
@@ -20,6 +30,7 @@ import {
 import { roundTrip, textOf } from "../support/round_trip.ts";
 import { ListenerSpy } from "../support/spies.ts";
 import { certs, listenTls } from "../support/tls_server.ts";
+import { WebSocketServer } from "../support/websocket_server.ts";
 import { sameTurn, until } from "../support/until.ts";
 
 const retire = () => {};
@@ -100,7 +111,75 @@ for (const [what, init] of Object.entries(badInits)) {
   });
 }
 
-// isFatal, isStale
+// isRetryable, isFatal, isStale
+
+class WrongPassword extends Error {}
+
+interface Login {
+  init(): never;
+  isRetryable(error: unknown): boolean;
+}
+
+const logins: Record<string, (login: Login) => AsyncDisposable & { connector: AnyConnector }> = {
+  tcp: (login) => at(EchoServer.listen(), ({ port }) => tcp({ port, ...login })),
+  tls: (login) => at(listenTls(), ({ port }) => tls({ port, caCerts: [certs.ca], ...login })),
+  webSocket: (login) => at(new WebSocketServer(), ({ url }) => webSocket({ url, ...login })),
+};
+// deno-lint-ignore no-explicit-any -- the types of the resources do not matter here
+type AnyConnector = Connector<any, any>;
+
+/** A connector to a server that goes with it. */
+function at<S extends AsyncDisposable>(server: S, connectorOf: (server: S) => AnyConnector) {
+  const close = () => server[Symbol.asyncDispose]();
+  return { connector: connectorOf(server), [Symbol.asyncDispose]: close };
+}
+
+for (const [scheme, listen] of Object.entries(logins)) {
+  for (const wrapped of [false, true]) {
+    const title = wrapped ? `failover(${scheme}())` : `${scheme}()`;
+    Deno.test(`${title}: a login that isRetryable calls final is not tried again, and callers get its error without a dial`, async () => {
+      let isWrong = true;
+      await using scene = listen({
+        init: () => {
+          throw isWrong ? new WrongPassword("wrong password") : new Error("starting up");
+        },
+        isRetryable: (error) => !(error instanceof WrongPassword),
+      });
+      const { connector } = scene;
+      await using pool = new Pool<unknown>(wrapped ? failover(connector) : connector, {
+        retry: { attempts: 3, minDelay: 1_000_000, maxDelay: 1_000_000 },
+      });
+      for (let call = 0; call < 3; call++) {
+        await assertRejects(() => pool.acquire(), Error, "wrong password");
+      }
+      assertEquals(pool.stats.dials.failed, 1);
+      isWrong = false;
+      await using other = new Pool<unknown>(connector, { retry: { attempts: 3, minDelay: 1 } });
+      await assertRejects(() => other.acquire(), Error, "starting up");
+      assertEquals(other.stats.dials.failed, 3);
+    });
+  }
+}
+
+Deno.test("an isRetryable that is asynchronous counts as final and is reported, and what never mends is final whatever it says", async () => {
+  const reports: string[] = [];
+  await using server = listenTls();
+  const onError = ({ error, source }: { error: unknown; source: string }) => {
+    if (source === "isRetryable") reports.push(String(error));
+  };
+  const options = { retry: { attempts: 3, minDelay: 1 }, hooks: { onError } };
+  const init = () => Promise.reject(new Error("no"));
+  const odd = (() => Promise.reject(new Error("odd"))) as unknown as () => boolean;
+  const { port } = server;
+  const caCerts = [certs.ca];
+  await using asking = new Pool(tls({ port, caCerts, init, isRetryable: odd }), options);
+  await assertRejects(() => asking.acquire(), Error, "no");
+  assertEquals(asking.stats.dials.failed, 1);
+  assertEquals(reports, ["TypeError: isRetryable() must not be asynchronous"]);
+  await using trusting = new Pool(tls({ port, isRetryable: () => true }), options);
+  await assertRejects(() => trusting.acquire(), Deno.errors.InvalidData);
+  assertEquals(trusting.stats.dials.failed, 1);
+});
 
 Deno.test("20 errors for which isFatal is false cost no connection", async () => {
   await using server = EchoServer.listen();
@@ -635,7 +714,7 @@ Deno.test("leases and sockets expose no internals", async () => {
 });
 
 Deno.test("an unknown option, and one of the wrong type, are refused when the connector is made", () => {
-  for (const name of ["init", "accept", "isFatal", "farewell"]) {
+  for (const name of ["init", "accept", "isRetryable", "isFatal", "farewell"]) {
     assertThrows(() => tcp({ port: 1, [name]: 7 }), TypeError, `'${name}'`);
   }
   assertThrows(() => tls({ port: 1, beforeTls: 7 as never }), TypeError, "'beforeTls'");
