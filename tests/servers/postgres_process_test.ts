@@ -223,7 +223,7 @@ serverTest(
   },
 );
 
-const isRefusal = (error: unknown) => error instanceof PostgresError && error.code === "28P01";
+const isRefusal = (error: unknown) => error instanceof PostgresError && error.isRefusal;
 
 serverTest(
   NEEDS,
@@ -232,10 +232,7 @@ serverTest(
     await using server = await new PostgresServer().start();
     await using _flat = descriptorsStayFlat();
     let password = "secret";
-    await using pool = new Pool({
-      ...postgres(server, "tcp", {}, () => password),
-      isRetryable: (error) => !isRefusal(error),
-    }, OPTIONS);
+    await using pool = new Pool(postgres(server, "tcp", {}, () => password), OPTIONS);
     await using callers = calling(pool);
     await until(() => pool.stats.dials.ok === OPTIONS.maxSize, "all connections are open");
     await server.query("ALTER ROLE app PASSWORD 'new'");
