@@ -153,7 +153,7 @@ export class FinalFailure {
     else if (isFollowing) this.#delay = Math.min(2 * this.#delay, maxDelay);
     this.failure = { error };
     this.#state = "paced";
-    this.#until = Math.max(this.#until, this.#clock() + this.#delay);
+    this.#until = this.#clock() + this.#delay;
   }
 
   /** The dial was given up without a result. */
@@ -163,8 +163,6 @@ export class FinalFailure {
 
   clear(): void {
     this.failure = undefined;
-    this.#until = 0;
-    this.#timer?.clear();
   }
 
   /** Has `onDue` called when a dial may probe again, if none may now. Callers come by themselves. */

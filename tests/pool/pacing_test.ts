@@ -269,6 +269,15 @@ Deno.test("Pool with minIdle: a final failure is paced by one schedule for calle
   await closeNow(simulation, pool);
 });
 
+Deno.test("Pool with minIdle: close() leaves no timer while a final failure is paced", async () => {
+  using simulation = new Simulation(1);
+  const server = new Server(simulation);
+  const pool = new Pool(server.connector, { minIdle: 1, retry: RETRY, clock: simulation.clock });
+  await simulation.run(RETRY.minDelay); // the retry schedule is due, the failure is not
+  assertGreaterOrEqual(simulation.pending, 1);
+  await closeNow(simulation, pool);
+});
+
 Deno.test("Pool with minIdle: the minimum is restored after a final failure without a caller", async () => {
   using simulation = new Simulation(1);
   const server = new Server(simulation);

@@ -181,6 +181,15 @@ Deno.test("an isRetryable that is asynchronous counts as final and is reported, 
   assertEquals(trusting.stats.dials.failed, 1);
 });
 
+Deno.test("an error is fatal if isFatal says nothing of it", async () => {
+  await using server = EchoServer.listen();
+  const isFatal = (() => {}) as unknown as () => boolean;
+  await using pool = new Pool(tcp({ port: server.port, isFatal }));
+  const fail = () => Promise.reject(new SyntaxError());
+  await assertRejects(() => pool.use(fail), SyntaxError);
+  assertEquals(pool.stats.retired.discarded, 1);
+});
+
 Deno.test("20 errors for which isFatal is false cost no connection", async () => {
   await using server = EchoServer.listen();
   const isFatal = (error: unknown) => !(error instanceof SyntaxError);
@@ -270,20 +279,61 @@ Deno.test("a request that had another answer before the farewell is not sent aga
 
 // accept
 
-Deno.test("TcpOptions.accept reads unsolicited bytes at the release", async () => {
-  await using server = EchoServer.listen((peer, bytes) => peer.write(textOf(bytes) + "push\n"));
-  const pushed: string[] = [];
-  const connector = tcp({
-    port: server.port,
-    accept: async (conn) => void pushed.push(textOf(await conn.readUntil("\n"))),
+for (const wrapped of [false, true]) {
+  const through = wrapped ? ", also through failover()" : "";
+  Deno.test(`TcpOptions.accept reads unsolicited bytes at the release${through}`, async () => {
+    await using server = EchoServer.listen((peer, bytes) => peer.write(textOf(bytes) + "push\n"));
+    const pushed: string[] = [];
+    const connector = tcp({
+      port: server.port,
+      accept: async (conn) => void pushed.push(textOf(await conn.readUntil("\n"))),
+    });
+    await using pool = new Pool(wrapped ? failover(connector) : connector, ONE);
+    for (let i = 1; i <= 3; i++) {
+      await pool.use((conn) => roundTrip(conn, `reply ${i} `));
+      await until(() => pushed.length === i && pool.stats.idle === 1);
+    }
+    assertEquals([server.accepts, pushed[0]], [1, "push\n"]);
   });
-  await using pool = new Pool(connector, ONE);
-  for (let i = 1; i <= 3; i++) {
-    await pool.use((conn) => roundTrip(conn, `reply ${i} `));
-    await until(() => pushed.length === i && pool.stats.idle === 1);
-  }
-  assertEquals([server.accepts, pushed[0]], [1, "push\n"]);
+}
+
+Deno.test("TcpOptions.accept is not called at a release without unread bytes", async () => {
+  await using server = EchoServer.listen();
+  let accepts = 0;
+  const accept = () => void accepts++;
+  await using pool = new Pool(tcp({ port: server.port, accept }), ONE);
+  for (let i = 0; i < 3; i++) await pool.use((conn) => roundTrip(conn, "ping"));
+  await until(() => pool.stats.idle === 1);
+  assertEquals([accepts, server.accepts], [0, 1]);
 });
+
+for (
+  const [what, accept] of Object.entries({
+    "closes it": async (conn: Socket<Deno.NetAddr>) => {
+      await conn.readUntil("\n");
+      conn.close();
+    },
+    "leaves a read in flight": async (conn: Socket<Deno.NetAddr>) => {
+      await conn.readUntil("\n");
+      conn.readUntil("\n").catch(() => {});
+    },
+  })
+) {
+  Deno.test(`an idle socket is lost if its accept ${what}`, async () => {
+    await using server = EchoServer.listen();
+    const details: unknown[] = [];
+    await using pool = new Pool(tcp({ port: server.port, accept }), {
+      ...ONE,
+      hooks: { onRetire: ({ reason, detail }) => details.push(`${reason}: ${detail}`) },
+    });
+    await pool.use((conn) => roundTrip(conn, "ping"));
+    await server.peers[0]!.write("push\n");
+    await until(() => pool.stats.size === 0);
+    assertEquals(details, [
+      "lost: BadResource: accept() left the connection closed, or in use",
+    ]);
+  });
+}
 
 for (
   const [what, accept] of Object.entries({
