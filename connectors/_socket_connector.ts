@@ -23,7 +23,7 @@ export function socketConnector<
 >(
   { place, options, LeaseType, connect }: SocketConnectorParts<Fresh, S, L, State>,
 ): Connector<S, L> {
-  const { init, accept, isFatal } = options;
+  const { init, accept, isFatal, isRetryable } = options;
   const connector: Connector<S, L> = {
     place,
     connect: async (context) => {
@@ -41,7 +41,11 @@ export function socketConnector<
     },
     isBroken: (socket) => connectionOf(socket).isBroken,
     isStale: (socket) => connectionOf(socket).isStale,
-    isRetryable: (error) => !isFinal(error),
+    isRetryable: (error) => {
+      if (isFinal(error)) return false;
+      return isRetryable === undefined ||
+        answerOf(isRetryable.call(options, error), "isRetryable");
+    },
     lease: (slot) => new LeaseType(slot),
     watch: (socket, context) => connectionOf(socket).beginWatch(context),
     probe: (socket, { wait, rested }) => connectionOf(socket).watch.probe(wait, rested),

@@ -126,6 +126,14 @@ export interface SocketConnectorOptions<Fresh, S, State> extends SocketOptions {
   accept?: { call(conn: S, context: ConnectorContext): unknown }["call"] | undefined;
 
   /**
+   * Whether a dial that failed so may be tried again. Without it any may. It is not
+   * asked about what another try never mends, such as a rejected certificate. A wrong
+   * password is for it to know: until a delay is over, callers get that error at once
+   * then, without a dial.
+   */
+  isRetryable?: { call(error: unknown): boolean }["call"] | undefined;
+
+  /**
    * Whether an error thrown out of `use` spoils the socket, which is closed then.
    * By default every error does.
    */

@@ -13,7 +13,7 @@ import { checkRuntime, isFinal } from "./_dial_error.ts";
 import { checkClose, ClosingHandshakes } from "./websocket/close.ts";
 import type { Connection } from "./websocket/connection.ts";
 import { dial, isPassing, protocolError } from "./websocket/dial.ts";
-import { checkedOptions, connectionPlan, fatality, SUBJECT } from "./websocket/options.ts";
+import { checkedOptions, connectionPlan, predicate, SUBJECT } from "./websocket/options.ts";
 import { Targets, untilAborted } from "./websocket/target.ts";
 import { WebSocketClosedError, WebSocketConnectError } from "./websocket_errors.ts";
 import type {
@@ -68,6 +68,13 @@ export interface WebSocketConnectorOptions<S = unknown> {
   init?:
     | ((connection: WebSocketConnection, context: ConnectorContext) => S | PromiseLike<S>)
     | undefined;
+  /**
+   * Whether a dial that failed so may be tried again. Without it any may. It is not
+   * asked about what another try never mends, such as an answer with status 401. A
+   * login that `init` finds refused is for it to know: until a delay is over, callers
+   * get that error at once then, without a dial.
+   */
+  isRetryable?: ((error: unknown) => boolean) | undefined;
   /**
    * Whether an error thrown out of `use` closes the WebSocket. By default every
    * error does. One that is not fatal releases it, and it must be fit for that.
@@ -196,9 +203,10 @@ export function webSocket<S = undefined>(
 ): WebSocketConnector<S> {
   const given = checkedOptions(options);
   checkRuntime(SUBJECT);
-  const { init, isFatal, requireProtocol = true, maxLingering = 100 } = given;
+  const { init, isFatal, isRetryable, requireProtocol = true, maxLingering = 100 } = given;
   const plan = connectionPlan(given);
   const targets = new Targets(given);
+  const mayRetry = isRetryable && predicate(isRetryable, "isRetryable");
   const closings = new ClosingHandshakes(given.closeTimeout ?? 1_000);
 
   async function connect(context: ConnectContext): Promise<WebSocketConnection<S>> {
@@ -220,8 +228,10 @@ export function webSocket<S = undefined>(
     close: (resource, reason) => closings.close(connectionOf(resource), reason),
     isBroken: (resource) => connectionOf(resource).isBroken,
     isStale: (resource) => connectionOf(resource).isStale,
-    isRetryable: (error) =>
-      error instanceof WebSocketConnectError ? isPassing(error) : !isFinal(error),
+    isRetryable: (error) => {
+      const isLasting = error instanceof WebSocketConnectError ? !isPassing(error) : isFinal(error);
+      return !isLasting && (mayRetry === undefined || mayRetry(error));
+    },
     lease: (slot) => new WebSocketLease(slot),
     watch: (resource, { lost }) => connectionOf(resource).watch(lost),
     probe: (resource, { wait }) => connectionOf(resource).probe(wait),
@@ -235,7 +245,7 @@ export function webSocket<S = undefined>(
         setState(resource, state);
       },
     }),
-    ...(isFatal && { isFatal: fatality(isFatal) }),
+    ...(isFatal && { isFatal: predicate(isFatal, "isFatal") }),
     ...(plan.drain && { reset: (resource, { signal }) => connectionOf(resource).drain(signal) }),
     ...(plan.ping && {
       check: async (resource, { signal }) => {

@@ -76,6 +76,9 @@ export function postgres(
   const options = {
     // Startup and login: bounded by connectTimeout; on failure the pool closes the connection.
     init: (conn: SocketConn) => startUp(conn, url),
+    // A wrong password (class 28) or database (3D000) is final; a server that is starting is not.
+    isRetryable: (error: unknown) =>
+      !(error instanceof PostgresError) || !/^(28|3D)/.test(error.code),
     // A statement that fails does not harm the connection.
     isFatal: (error: unknown) => !(error instanceof PostgresError) || error.isFatal,
     // A server that announces its shutdown during an exchange has not run the statement.
@@ -97,8 +100,6 @@ export function postgres(
     ...connector,
     // A connection left in a transaction is not lent to the next borrower.
     isBroken: (socket) => connector.isBroken!(socket) || socket.state.status !== "I",
-    // A wrong password (class 28) or database (3D000) is final; a server that is starting is not.
-    isRetryable: (error) => !(error instanceof PostgresError) || !/^(28|3D)/.test(error.code),
     // For connections that were idle for half a second or longer.
     check: async (socket) => (await exchange(socket, socket.state, "")).length === 0,
   };

@@ -939,10 +939,9 @@ export class Allocator<T, L extends Lease<T>>
     return stranded.length > 0;
   }
 
-  /** For how long it must be kept although it is empty, in milliseconds: what happened still counts. */
-  get keptFor(): number {
-    const pacing = this.opener.isPacing ? this.options.retry.maxDelay : 0;
-    return Math.max(pacing, this.#rejections.overloadMemory);
+  /** Until when what has happened counts for callers to come, by the monotonic clock. */
+  get remembersUntil(): number {
+    return Math.max(this.opener.remembersUntil, this.#rejections.remembersUntil);
   }
 
   get #limitNow(): ExhaustedLimit {

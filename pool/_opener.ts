@@ -99,14 +99,20 @@ export class Opener<T, L extends Lease<T>> {
     return this.#refusal !== undefined;
   }
 
+  /** Until when failures count for callers to come. */
+  get remembersUntil(): number {
+    const { clock, retry } = this.#options;
+    return Math.max(this.#final?.end ?? 0, this.isPacing ? clock.now() + retry.maxDelay : 0);
+  }
+
   /** Whether one more dial may be in flight. */
   get mayDial(): boolean {
     return this.#slots.connecting < this.#options.maxConnecting;
   }
 
-  /** The last final failure, while it is not retried. */
+  /** The last final failure, unless a dial has had another outcome since. */
   get finalError(): { readonly error: unknown } | undefined {
-    return this.#final?.current;
+    return this.#final?.failure;
   }
 
   /** Opens a resource for a waiter. Returns why that is not possible now, if so. */
@@ -243,6 +249,7 @@ export class Opener<T, L extends Lease<T>> {
   close(error: unknown): void {
     this.#newSchedule().close();
     this.#refillSchedule?.close();
+    this.#final?.close();
     for (const warmUp of this.#warmUps) warmUp.giveUp(error);
     this.#warmUps = NONE;
   }
@@ -256,7 +263,7 @@ export class Opener<T, L extends Lease<T>> {
   get #refusal(): Refusal | undefined {
     if (this.#final?.isSet) {
       if (this.#final.isProbing) return "schedule";
-      return this.#final.current === undefined ? undefined : "final";
+      return this.#final.isPaced ? "final" : undefined;
     }
     return this.#mayRetry && !this.#isScheduleReady ? "schedule" : undefined;
   }
@@ -281,7 +288,7 @@ export class Opener<T, L extends Lease<T>> {
 
   #newFinal(): FinalFailure {
     const { retry, clock } = this.#options;
-    return this.#final ??= new FinalFailure(retry, clock.now);
+    return this.#final ??= new FinalFailure(retry, clock.now, () => this.#events.proceed());
   }
 
   /** How many resources are idle, or about to be unless a waiter comes. */
@@ -292,8 +299,9 @@ export class Opener<T, L extends Lease<T>> {
 
   #warmUp(): void {
     for (const warmUp of this.#warmUps) {
-      while (warmUp.wanted > 0 && this.#refusal === undefined) {
-        const refusal = this.#dial(undefined, warmUp);
+      while (warmUp.wanted > 0) {
+        const refusal = this.#refusal ?? this.#dial(undefined, warmUp);
+        if (refusal === "final") warmUp.giveUp(this.finalError!.error);
         if (refusal === "room" && this.lacksRoom) warmUp.stop();
         if (refusal !== undefined) break;
         warmUp.began();
@@ -303,11 +311,12 @@ export class Opener<T, L extends Lease<T>> {
   }
 
   get #mayRefill(): boolean {
-    return this.#isScheduleReady && (this.#refillSchedule?.ready ?? true);
+    return !this.isPacing && this.#isScheduleReady && (this.#refillSchedule?.ready ?? true);
   }
 
   #refill(): void {
-    while (this.#ready < this.#options.minIdle && this.#mayRefill) {
+    while (this.#ready < this.#options.minIdle) {
+      if (!this.#mayRefill) return this.#final?.wake();
       if (this.#dial(undefined, undefined) !== undefined) return;
     }
   }

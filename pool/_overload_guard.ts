@@ -58,11 +58,11 @@ export class OverloadGuard {
     return clock.now() - 2 * overload.target;
   }
 
-  /** For how long the history counts, at most, in milliseconds: 0 if it says nothing of overload. */
-  get memory(): number {
-    const { overload, clock } = this.#options;
-    if (overload === undefined || clock.now() >= this.#intervalEnd + overload.interval) return 0;
-    return this.#isOverloaded || this.#stands ? 2 * overload.interval : 0;
+  /** Until when the history counts: 0 if it says nothing of overload. */
+  get remembersUntil(): number {
+    const { overload } = this.#options;
+    if (overload === undefined || !(this.#isOverloaded || this.#stands)) return 0;
+    return this.#intervalEnd + overload.interval;
   }
 
   /** Callers wait. */

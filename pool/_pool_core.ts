@@ -30,8 +30,8 @@ export interface PoolView<L> {
   readonly isPaused: boolean;
   /** Whether there are neither resources nor callers. */
   readonly isEmpty: boolean;
-  /** For how long it must be kept although it is empty, in milliseconds. */
-  readonly keptFor: number;
+  /** Until when what has happened counts for callers to come, by the monotonic clock. */
+  readonly remembersUntil: number;
   readonly stats: PoolStats;
   readonly place: string | undefined;
   readonly minIdle: number;
@@ -94,8 +94,8 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
     return slots.size === 0 && queue.size === 0 && !opener.isWarming && !isPaused;
   }
 
-  get keptFor(): number {
-    return this.#allocator.keptFor;
+  get remembersUntil(): number {
+    return this.#allocator.remembersUntil;
   }
 
   get stats(): PoolStats {

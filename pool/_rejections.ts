@@ -75,9 +75,9 @@ export class Rejections {
     if (this.#pool.queue.size > 0) this.overload?.watch();
   }
 
-  /** See {@linkcode OverloadGuard.memory}. */
-  get overloadMemory(): number {
-    return this.#overload?.memory ?? 0;
+  /** Until when the overload so far counts. */
+  get remembersUntil(): number {
+    return this.#overload?.remembersUntil ?? 0;
   }
 
   /** Rejects waiters that have waited for too long under overload, of the lowest priority first. */

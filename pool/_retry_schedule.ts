@@ -114,29 +114,38 @@ export class RetrySchedule {
 export class FinalFailure {
   readonly #options: Delays;
   readonly #clock: () => number;
-  #failure: { readonly error: unknown } | undefined;
+  readonly #onDue: () => void;
+  #timer: SharedTimer | undefined;
+  /** The last failure, unless a dial has had another outcome since. */
+  failure: { readonly error: unknown } | undefined;
   #delay = 0;
   #until = 0;
   #state: "paced" | "probing" = "paced";
 
-  constructor(options: Delays, clock: () => number) {
+  constructor(options: Delays, clock: () => number, onDue: () => void) {
     this.#options = options;
     this.#clock = clock;
+    this.#onDue = onDue;
   }
 
   /** Whether the last dial failed finally. */
   get isSet(): boolean {
-    return this.#failure !== undefined;
+    return this.failure !== undefined;
   }
 
-  /** The failure, until a dial may probe again. */
-  get current(): { readonly error: unknown } | undefined {
-    return this.#clock() < this.#until ? this.#failure : undefined;
+  /** Whether callers get the failure, until a dial may probe again. */
+  get isPaced(): boolean {
+    return this.isSet && this.#clock() < this.#until;
   }
 
   /** Whether the probe is in flight. */
   get isProbing(): boolean {
     return this.isSet && this.#state === "probing";
+  }
+
+  /** When it may be forgotten: callers that come again later than that are few. */
+  get end(): number {
+    return this.isSet ? this.#until + this.#options.maxDelay : 0;
   }
 
   /** A dial begins. */
@@ -150,9 +159,9 @@ export class FinalFailure {
     const isFollowing = this.isSet && this.#state === "probing";
     if (!this.isSet) this.#delay = minDelay;
     else if (isFollowing) this.#delay = Math.min(2 * this.#delay, maxDelay);
-    this.#failure = { error };
+    this.failure = { error };
     this.#state = "paced";
-    this.#until = Math.max(this.#until, this.#clock() + this.#delay);
+    this.#until = this.#clock() + this.#delay;
   }
 
   /** The dial was given up without a result. */
@@ -161,7 +170,17 @@ export class FinalFailure {
   }
 
   clear(): void {
-    this.#failure = undefined;
-    this.#until = 0;
+    this.failure = undefined;
+  }
+
+  /** Has `onDue` called when a dial may probe again, if none may now. Callers come by themselves. */
+  wake(): void {
+    if (!this.isPaced) return;
+    this.#timer ??= new SharedTimer(this.#clock, this.#onDue, false);
+    this.#timer.fireBy(this.#until);
+  }
+
+  close(): void {
+    this.#timer?.clear();
   }
 }

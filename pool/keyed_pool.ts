@@ -185,8 +185,8 @@ export interface KeyView<T, L extends Lease<T> = Lease<T>> {
  * key, is closed for one that is wanted. A resource stays with a key that has
  * waiters for it until a caller of another key has waited for ten milliseconds, or
  * eight dials if that is longer: see `docs/keys.md`. A key that has neither
- * resources nor callers leaves nothing behind once it may dial again. What its
- * connector has learnt, such as which of several endpoints is down, goes too. A
+ * resources nor callers leaves nothing behind; one whose dials fail is remembered
+ * for some time, as `retry.maxDelay` says. What its connector has learnt, such as which of several endpoints is down, goes too. A
  * connector that is to remember that has to be kept, and given again by
  * `connectorOf`.
  *
@@ -635,16 +635,20 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
 
   /**
    * A key with lingering dials stays, since its connector bounds them. So does a key whose
-   * server is down, until it may be dialled again, and one that was overloaded a moment ago.
+   * dials fail, for as long as callers that come again are to be paced, and one that was
+   * overloaded a moment ago.
    */
   #dropIfEmpty(id: unknown): void {
     const entry = this.#entries.get(id);
     if (entry === undefined || !entry.core.isEmpty) return;
     const { core, capacity } = entry;
     const { stats } = core;
-    const keptFor = this.closed ? 0 : core.keptFor;
-    if (keptFor > 0) this.#dropLater.fireBy(this.#options.common.clock.now() + keptFor);
-    if (keptFor > 0 || stats.lingering > 0) return void this.#lingering.add(id);
+    const { clock, retry } = this.#options.common;
+    const now = clock.now();
+    const until = this.closed ? 0 : core.remembersUntil;
+    // No sooner than the longest delay, so that many keys are looked at together.
+    if (until > now) this.#dropLater.fireBy(Math.max(until, now + retry.maxDelay), now);
+    if (until > now || stats.lingering > 0) return void this.#lingering.add(id);
     this.#entries.delete(id);
     this.#sum.add(stats);
     capacity.drop();

@@ -22,6 +22,7 @@ export const SOCKET_RULES = {
   ioTimeout: positiveDuration,
   init: typed("function"),
   accept: typed("function"),
+  isRetryable: typed("function"),
   isFatal: typed("function"),
   farewell: typed("function"),
 };

@@ -31,8 +31,10 @@ class ReadBuffer {
     return this.#end === 0 ? this.#store : this.#store.subarray(this.#end);
   }
 
-  /** `count` bytes have been written to the room. */
-  fill(count: number): void {
+  /** `count` bytes have been read into the room. What was before them may have been taken meanwhile. */
+  fill(room: Uint8Array, count: number): void {
+    const isInPlace = room.buffer === this.#store.buffer && room.byteOffset === this.#end;
+    if (!isInPlace) this.room(count).set(room.subarray(0, count));
     this.#end += count;
   }
 
@@ -51,9 +53,9 @@ class ReadBuffer {
     return taken;
   }
 
-  /** Takes all bytes out; copies them only if they are in the buffer that stays. */
-  takeAll(): Uint8Array<ArrayBuffer> {
-    if (this.#store === this.#resting) return this.take(this.length);
+  /** Takes all bytes out; copies them only if they are in the buffer that stays, or its room is in use. */
+  takeAll(isInUse: boolean): Uint8Array<ArrayBuffer> {
+    if (isInUse || this.#store === this.#resting) return this.take(this.length);
     const taken = this.#store.subarray(this.#start, this.#end);
     this.#drop(this.length);
     return taken;
@@ -188,7 +190,9 @@ export class Reader {
     try {
       if (this.#buffer.length === 0 && !request.isCancelled) await this.#awaitChunk(request);
       const hasMore = this.#buffer.length > 0;
-      if (hasMore && !request.isCancelled) deliver(this.#buffer.takeAll());
+      if (hasMore && !request.isCancelled) {
+        deliver(this.#buffer.takeAll(this.#parked !== undefined));
+      }
       return hasMore;
     } finally {
       this.#request = undefined;
@@ -376,7 +380,7 @@ export class Reader {
       (read) => {
         this.#onRead(read, room);
         // Bytes after a failure are dropped.
-        if (read !== null && this.#state !== "failed") this.#buffer.fill(read);
+        if (read !== null && this.#state !== "failed") this.#buffer.fill(room, read);
         this.#arrived();
       },
       (error) => {

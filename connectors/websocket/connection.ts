@@ -150,9 +150,10 @@ export class Connection {
     this.#queue.rejectAll(new LeaseReleasedError());
   }
 
-  /** Throws if `init` left a `receive` pending, whose message a borrower might get. */
+  /** Throws if `init` left a `receive` pending, whose message a borrower might get, or the connection closed. */
   finishInit(): void {
     this.abandonCalls();
+    if (this.#isClosed) throw this.#closedError();
     if (!this.#wasAbandoned && !this.#queue.wasGivenUp) return;
     throw new Error("A receive() in 'init' was given up: its message may come to a borrower");
   }

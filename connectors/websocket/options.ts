@@ -153,6 +153,7 @@ const RULES = {
   requireProtocol: typed("boolean"),
   client: clientRule,
   init: typed("function"),
+  isRetryable: typed("function"),
   isFatal: typed("function"),
   drain: nested(DRAIN_RULES),
   ping: nested(PING_RULES, ["message", "answer"]),
@@ -243,8 +244,8 @@ function pingPlan({ message, answer, timeout = 2_000 }: WebSocketPingOptions): P
   return { message: sent, timeout, isAnswer: (message) => isSame(message, expected) };
 }
 
-/** A function that returns a boolean. A promise is refused. */
-function predicate<A extends unknown[]>(
+/** A function that returns a boolean. Anything else is refused: the pool takes the error for the worse answer. */
+export function predicate<A extends unknown[]>(
   given: (...args: A) => boolean,
   name: string,
 ): (...args: A) => boolean {
@@ -254,13 +255,6 @@ function predicate<A extends unknown[]>(
     Promise.resolve(answer).catch(() => {}); // if it is a promise that rejects
     throw new TypeError(`'${name}' must return true or false: received ${shown(answer)}`);
   };
-}
-
-/** The option `isFatal`: an error or an invalid result of it counts as fatal. */
-export function fatality<A extends unknown[]>(
-  isFatal: (...args: A) => boolean,
-): (...args: A) => boolean {
-  return predicate(isFatal, "isFatal");
 }
 
 function isSame(a: WebSocketMessage, b: WebSocketMessage): boolean {

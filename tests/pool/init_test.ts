@@ -97,6 +97,27 @@ Deno.test("Pool: init is part of the dial: it is bounded by connectTimeout, whic
   assertEquals(pool.stats.dials, { ok: 0, failed: 1 });
 });
 
+Deno.test("Pool: a resource that its connector retires during init counts as lost, and the dial as failed", async () => {
+  let lose = (_reason: unknown) => {};
+  let flawed = 1;
+  const pool = new Pool({
+    connect: ({ retire }) => {
+      lose = retire;
+      return {};
+    },
+    init: async () => {
+      if (flawed-- <= 0) return;
+      lose(new Error("hung up"));
+      await Promise.reject(new Error("no answer"));
+    },
+  });
+  await assertRejects(() => pool.acquire(), Error, "no answer");
+  assertEquals([pool.stats.retired.lost, pool.stats.retired.init], [1, 0]);
+  (await pool.acquire()).release();
+  assertEquals([pool.stats.dials, pool.stats.idle], [{ ok: 1, failed: 1 }, 1]);
+  await pool.close();
+});
+
 Deno.test("Pool: close() in the midst of an init closes its socket", async () => {
   await using server = EchoServer.listen();
   const sockets = new Sockets(server.port);

@@ -6,12 +6,16 @@ import {
   assertThrows,
 } from "@std/assert";
 import {
+  type CloseOptions,
+  failover,
+  KeyedPool,
   Lease,
   LeaseReleasedError,
   type LeaseSlot,
   Pool,
+  PoolClosedError,
   type RetireReason,
-} from "../../pool/mod.ts";
+} from "../../mod.ts";
 import { eachCase, microtasks, Scene } from "../support/scene.ts";
 import { ScriptedConnector, type Thing } from "../support/scripted_connector.ts";
 
@@ -226,3 +230,60 @@ Deno.test("a LeaseReleasedError says what to do", () => {
   assertInstanceOf(error, Error);
   assertEquals(error.name, "LeaseReleasedError");
 });
+
+interface Closable {
+  acquire(): Promise<Lease<object>>;
+  clear(): void;
+  pause(): void;
+  resume(): void;
+  recycle(): Promise<void>;
+  close(options?: CloseOptions): Promise<void>;
+}
+
+const connectThing = () => ({});
+
+const closables: Record<string, () => Closable> = {
+  "Pool": () => new Pool(connectThing, { maxSize: 2 }),
+  "Pool of a failover()": () => new Pool(failover(connectThing), { maxSize: 2 }),
+  "KeyedPool": () => {
+    const hosts = new KeyedPool((_key: string) => connectThing, { maxSize: 2 });
+    return { ...hosts.at("a"), close: (options) => hosts.close(options) };
+  },
+};
+
+for (const [title, poolOf] of Object.entries(closables)) {
+  for (const waiters of ["reject", "serve"] as const) {
+    Deno.test(`${title}: lease.closing is aborted in the turn of close({ waiters: "${waiters}" }), and by nothing else`, async () => {
+      const pool = poolOf();
+      const [first, second] = [await pool.acquire(), await pool.acquire()];
+      const { closing } = first;
+      const waiting = pool.acquire().catch((error) => error);
+      pool.pause();
+      pool.resume();
+      pool.clear();
+      const recycled = pool.recycle().catch(() => {});
+      assertEquals([closing.aborted, first.closing === closing], [false, true]);
+      const closed = pool.close({ waiters });
+      assertInstanceOf(closing.reason, PoolClosedError);
+      assertEquals(second.closing.aborted, true);
+      first.release();
+      second.release();
+      const last = await waiting;
+      if (waiters === "serve") {
+        assertEquals(last.closing.aborted, true);
+        last.release();
+      }
+      await Promise.all([closed, recycled]);
+      assertThrows(() => first.closing, LeaseReleasedError);
+    });
+  }
+
+  Deno.test(`${title}: lease.closing is aborted if it is asked for only after close()`, async () => {
+    const pool = poolOf();
+    const lease = await pool.acquire();
+    const closed = pool.close();
+    assertInstanceOf(lease.closing.reason, PoolClosedError);
+    lease.release();
+    await closed;
+  });
+}

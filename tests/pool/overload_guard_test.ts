@@ -207,7 +207,7 @@ for (const [what, [isOverloaded, act]] of Object.entries(intervals)) {
     const { guard, time } = newGuard();
     time.now = 1_050;
     act(guard);
-    assertEquals([guard.horizon, guard.memory], [undefined, isOverloaded ? 200 : 0]);
+    assertEquals([guard.horizon, guard.remembersUntil], [undefined, isOverloaded ? 1_200 : 0]);
     time.now = 1_100;
     guard.recordWait(50, 0);
     assertEquals(guard.horizon, isOverloaded ? 1_080 : undefined);
@@ -230,7 +230,7 @@ Deno.test("an overload ends with an interval in which somebody waited for little
   assertEquals(soon.guard.horizon, undefined);
   const quiet = overloaded();
   quiet.time.now = 1_300; // an interval after the end of that in which all waited
-  assertEquals(quiet.guard.memory, 0);
+  assertEquals(quiet.guard.remembersUntil, 1_300);
   quiet.guard.recordWait(50, 0);
   assertEquals(quiet.guard.horizon, undefined);
   const restarted = overloaded();
@@ -247,5 +247,5 @@ Deno.test("an overload does not outlast its option", () => {
   time.now = 1_100;
   guard.recordWait(50, 0);
   options.overload = undefined;
-  assertEquals([guard.horizon, guard.memory], [undefined, 0]);
+  assertEquals([guard.horizon, guard.remembersUntil], [undefined, 0]);
 });

@@ -116,6 +116,24 @@ Deno.test("KeyedPool: a final failure of one key is paced, and others are not", 
   await closeNow(simulation, hosts);
 });
 
+Deno.test("KeyedPool: a key that nobody uses at the moment when it may be dialled again is still paced", async () => {
+  using simulation = new Simulation(1);
+  const server = new Server(simulation);
+  let connectors = 0;
+  const hosts = new KeyedPool((_key: string) => {
+    connectors++;
+    return server.connector;
+  }, { retry: { minDelay: 30, maxDelay: 30 }, clock: simulation.clock });
+  const { calls } = insist(simulation, () => hosts.acquire("a"));
+  await simulation.run(3_000);
+  assertEquals(connectors, 1);
+  assertLessOrEqual(server.dials.length, CALLERS + 3_000 / 30);
+  server.isMended = true;
+  await simulation.run(100);
+  await calls;
+  await closeNow(simulation, hosts);
+});
+
 Deno.test("KeyedPool: a key with a final failure leaves nothing behind once it may be dialled again", async () => {
   using simulation = new Simulation(1);
   const server = new Server(simulation);
@@ -184,6 +202,93 @@ Deno.test("Pool: where one finds out for all that the server is down now, all ar
   await simulation.run(5);
   assertEquals(next.state, "fulfilled");
   next.value!.release();
+  await closeNow(simulation, pool);
+});
+
+Deno.test("Pool: callers are told of a final failure while its delay ends, whatever the clock says meanwhile", async () => {
+  let time = 0;
+  const clock = { now: () => time++, wall: () => time };
+  const connect = () => Promise.reject(new WrongPassword());
+  const options = { retry: { minDelay: 20, maxDelay: 20 }, clock };
+  for (let rest = 0; rest < 20; rest++) {
+    const pool = new Pool({ connect, isRetryable: () => false }, options);
+    await assertRejects(() => pool.acquire(), WrongPassword);
+    time += rest;
+    await assertRejects(() => pool.acquire(), WrongPassword);
+    await pool.close();
+  }
+});
+
+const warmed = {
+  Pool: (server: Server) =>
+    new Pool(server.connector, { retry: RETRY, clock: server.simulation.clock }),
+  KeyedPool: (server: Server) => {
+    const options = { retry: RETRY, clock: server.simulation.clock };
+    const hosts = new KeyedPool((_key: string) => server.connector, options);
+    const { acquire, warm } = hosts.at("a");
+    return { acquire, warm, close: () => hosts.close() };
+  },
+};
+
+for (const [title, poolOf] of Object.entries(warmed)) {
+  Deno.test(`${title}.warm() rejects with a final failure that is not tried again yet, also when another call finds it out`, async () => {
+    using simulation = new Simulation(1);
+    const server = new Server(simulation);
+    const pool = poolOf(server);
+    const caller = new Outcome(pool.acquire());
+    await simulation.run(5);
+    const paced = new Outcome(pool.warm(2));
+    await simulation.run(0);
+    assertStrictEquals(paced.error, caller.error);
+    await simulation.run(RETRY.minDelay);
+    const probe = new Outcome(pool.acquire());
+    const beside = new Outcome(pool.warm(2));
+    await simulation.run(5);
+    assertEquals(server.dials.length, 2);
+    assertStrictEquals(beside.error, probe.error);
+    server.isMended = true;
+    await simulation.run(2 * RETRY.minDelay);
+    const warm = new Outcome(pool.warm(2));
+    await simulation.run(10);
+    assertEquals(warm.value, 2);
+    await closeNow(simulation, pool);
+  });
+}
+
+Deno.test("Pool with minIdle: a final failure is paced by one schedule for callers and the minimum", async () => {
+  using simulation = new Simulation(1);
+  const server = new Server(simulation);
+  const options = { minIdle: 2, retry: RETRY, clock: simulation.clock };
+  const pool = new Pool(server.connector, options);
+  const { calls } = insist(simulation, () => pool.acquire());
+  await simulation.run(3_000);
+  assertLessOrEqual(server.dials.length, options.minIdle + CALLERS + 4);
+  server.isMended = true;
+  await simulation.run(RETRY.maxDelay);
+  await calls;
+  await closeNow(simulation, pool);
+});
+
+Deno.test("Pool with minIdle: close() leaves no timer while a final failure is paced", async () => {
+  using simulation = new Simulation(1);
+  const server = new Server(simulation);
+  const pool = new Pool(server.connector, { minIdle: 1, retry: RETRY, clock: simulation.clock });
+  await simulation.run(RETRY.minDelay); // the retry schedule is due, the failure is not
+  assertGreaterOrEqual(simulation.pending, 1);
+  await closeNow(simulation, pool);
+});
+
+Deno.test("Pool with minIdle: the minimum is restored after a final failure without a caller", async () => {
+  using simulation = new Simulation(1);
+  const server = new Server(simulation);
+  const options = { minIdle: 2, retry: RETRY, clock: simulation.clock };
+  const pool = new Pool(server.connector, options);
+  await simulation.run(20_000);
+  assertGreaterOrEqual(server.dials.length, 8);
+  assertLessOrEqual(server.dials.length, 2 + 6 + 4, "100 to 3,200 ms, then 5,000");
+  server.isMended = true;
+  await simulation.run(RETRY.maxDelay + 10);
+  assertEquals(pool.stats.idle, 2);
   await closeNow(simulation, pool);
 });
 

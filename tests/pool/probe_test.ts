@@ -1,5 +1,5 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
-import { type Connector, Pool, type PoolOptions } from "../../pool/mod.ts";
+import { type Connector, Pool, type PoolOptions, type WatchContext } from "../../pool/mod.ts";
 import { LIMIT, microtasks, Scene } from "../support/scene.ts";
 import { ScriptedConnector, type Thing } from "../support/scripted_connector.ts";
 import { TimerSpy } from "../support/spies.ts";
@@ -12,7 +12,8 @@ async function settling(
   const scripted = new ScriptedConnector({}, without);
   const connector = scripted as Connector<Thing>;
   const { promise, resolve } = Promise.withResolvers<void>();
-  connector.watch = () => {};
+  const watches: WatchContext[] = [];
+  connector.watch = (_, context) => void watches.push(context);
   connector.probe = ({ id }) => id === 0 ? promise : undefined;
   const scene = new Scene(scripted, { maxSize: 1, ...options });
   (await scene.take()).release();
@@ -21,7 +22,8 @@ async function settling(
   const caller = scene.acquire({ timeout: 10 * LIMIT, signal: leaving.signal });
   await microtasks();
   assertEquals(scene.pool.stats.preparing, 1, "the probe has begun");
-  return { scene, connector, caller, leaving, resolve };
+  const prepare = (work: () => Promise<void>) => watches[0]!.prepare(work);
+  return { scene, connector, caller, leaving, resolve, prepare };
 }
 
 Deno.test("close() waits for a pending probe(), no longer than checkTimeout, and leaves no timer", async () => {
@@ -47,6 +49,49 @@ Deno.test("a forced close() does not wait for a pending probe()", async () => {
   await microtasks();
   assertEquals([closing.state, scene.time.next()], ["fulfilled", false]);
   resolve();
+  await scene.end();
+});
+
+Deno.test("work that a probe() finds is done after it, before the caller gets the resource, and a rejection retires that", async () => {
+  for (const succeeds of [true, false]) {
+    const { scene, caller, resolve, prepare } = await settling();
+    using _ = scene;
+    let begun = 0;
+    const work = Promise.withResolvers<void>();
+    prepare(() => {
+      begun++;
+      return work.promise;
+    });
+    await microtasks();
+    assertEquals([begun, caller.state], [0, "pending"]);
+    resolve();
+    await microtasks();
+    assertEquals([begun, caller.state, scene.pool.stats.preparing], [1, "pending", 1]);
+    if (succeeds) work.resolve();
+    else work.reject(new Error("left unread"));
+    await microtasks();
+    assertEquals(caller.value?.value.id, succeeds ? 0 : 1);
+    assertEquals([begun, scene.pool.stats.retired.lost], [1, succeeds ? 0 : 1]);
+    await scene.end();
+  }
+});
+
+Deno.test("a resource on which work is done while it is idle keeps its place, and expires at its time", async () => {
+  const watches: WatchContext[] = [];
+  const scripted = new ScriptedConnector({}, ["check", "reset"]);
+  (scripted as Connector<Thing>).watch = (_, context) => void watches.push(context);
+  using scene = new Scene(scripted, { maxSize: 2, idleTimeout: 100 });
+  const [first, second] = [await scene.take(), await scene.take()];
+  first.release();
+  second.release();
+  await scene.elapse(60);
+  watches[0]!.prepare(() => Promise.resolve());
+  await microtasks();
+  const lease = await scene.take();
+  assertEquals(lease.value.id, 1, "the one returned last is still that");
+  await scene.elapse(40);
+  assertEquals([scene.pool.stats.retired.idle, scene.connector.things[0]!.closes], [1, 1]);
+  lease.release();
   await scene.end();
 });
 

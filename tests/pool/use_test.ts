@@ -303,6 +303,22 @@ Deno.test("a stale retry whose wait for a resource is aborted rejects with the s
   await scene.end();
 });
 
+Deno.test("use does not call its body if its signal is aborted when the resource has been lent", async () => {
+  using scene = sceneOf();
+  (await scene.pool.acquire()).release();
+  const controller = new AbortController();
+  let calls = 0;
+  const outcome = new Outcome(
+    scene.pool.use(() => void calls++, { signal: controller.signal }),
+  );
+  assertEquals(scene.pool.stats.leased, 1);
+  controller.abort(ERROR);
+  await microtasks();
+  assertStrictEquals(outcome.error, ERROR);
+  assertEquals([calls, scene.pool.stats.leased], [0, 0]);
+  await scene.end();
+});
+
 Deno.test("use leaves no listener on its signal, whatever becomes of its body", async () => {
   using scene = sceneOf();
   using spy = new ListenerSpy();

@@ -351,6 +351,27 @@ Deno.test("ready waits for minIdle, no longer than its timeout, until its signal
   await scene.end();
 });
 
+Deno.test("ready ends when its signal is aborted while all is leased, and waits for a pause to end", async () => {
+  using scene = sceneOf({ maxSize: 1 });
+  const { pool } = scene;
+  const lease = new Outcome(pool.acquire());
+  await microtasks();
+  const controller = new AbortController();
+  const aborted = new Outcome(pool.ready({ signal: controller.signal }));
+  controller.abort("enough");
+  await microtasks();
+  assertEquals([aborted.error, pool.stats.waiting], ["enough", 0]);
+  lease.value!.release();
+  pool.pause();
+  const paused = new Outcome(pool.ready());
+  await microtasks();
+  assertEquals(paused.state, "pending");
+  pool.resume();
+  await microtasks();
+  assertEquals([paused.state, pool.stats.idle], ["fulfilled", 1]);
+  await scene.end();
+});
+
 Deno.test("warm() beside another one fails with it, and neither dials any more after that", async () => {
   const retry = { attempts: 3, minDelay: 100, maxDelay: 400 };
   using scene = sceneOf({ maxSize: 2, retry }, { connect: "error" });

@@ -148,6 +148,7 @@ export function postgres(
     ...options,
     init: (conn: SocketConn) =>
       startUp(conn, { user: "app", password: password(), database: "postgres" }),
+    isRetryable: (error: unknown) => !(error instanceof PostgresError && error.isRefusal),
     isFatal: (error: unknown) => !(error instanceof PostgresError) || error.isFatal,
     farewell: (bytes: Uint8Array) => decoder.decode(bytes).includes(`\0C${TERMINATED}\0`),
   };
@@ -183,6 +184,11 @@ export class PostgresError extends Error {
   /** The SQLSTATE. */
   get code(): string {
     return this.fields.C ?? "";
+  }
+
+  /** Whether the server refuses the login for good. */
+  get isRefusal(): boolean {
+    return this.code === "28P01";
   }
 
   /** Whether the server closes the connection after it. */

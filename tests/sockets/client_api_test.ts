@@ -9,7 +9,9 @@ import {
 } from "@std/assert";
 import { delay } from "@std/async";
 import {
+  type Connector,
   type ConnectorContext,
+  failover,
   Pool,
   PoolClosedError,
   PoolTimeoutError,
@@ -31,6 +33,7 @@ import { TestProxy } from "../support/proxies.ts";
 import { roundTrip, textOf } from "../support/round_trip.ts";
 import { ListenerSpy } from "../support/spies.ts";
 import { certs, listenTls } from "../support/tls_server.ts";
+import { WebSocketServer } from "../support/websocket_server.ts";
 import { sameTurn, until } from "../support/until.ts";
 
 const retire = () => {};
@@ -111,7 +114,84 @@ for (const [what, init] of Object.entries(badInits)) {
   });
 }
 
-// isFatal, isStale
+// isRetryable, isFatal, isStale
+
+class WrongPassword extends Error {}
+
+interface Login {
+  init(): never;
+  isRetryable(error: unknown): boolean;
+}
+
+const logins: Record<string, (login: Login) => AsyncDisposable & { connector: AnyConnector }> = {
+  tcp: (login) => at(EchoServer.listen(), ({ port }) => tcp({ port, ...login })),
+  tls: (login) => at(listenTls(), ({ port }) => tls({ port, caCerts: [certs.ca], ...login })),
+  webSocket: (login) => at(new WebSocketServer(), ({ url }) => webSocket({ url, ...login })),
+};
+// deno-lint-ignore no-explicit-any -- the types of the resources do not matter here
+type AnyConnector = Connector<any, any>;
+
+/** A connector to a server that goes with it. */
+function at<S extends AsyncDisposable>(server: S, connectorOf: (server: S) => AnyConnector) {
+  const close = () => server[Symbol.asyncDispose]();
+  return { connector: connectorOf(server), [Symbol.asyncDispose]: close };
+}
+
+for (const [scheme, listen] of Object.entries(logins)) {
+  for (const wrapped of [false, true]) {
+    const title = wrapped ? `failover(${scheme}())` : `${scheme}()`;
+    Deno.test(`${title}: a login that isRetryable calls final is not tried again, and callers get its error without a dial`, async () => {
+      let isWrong = true;
+      await using scene = listen({
+        init: () => {
+          throw isWrong ? new WrongPassword("wrong password") : new Error("starting up");
+        },
+        isRetryable: (error) => !(error instanceof WrongPassword),
+      });
+      const { connector } = scene;
+      await using pool = new Pool<unknown>(wrapped ? failover(connector) : connector, {
+        retry: { attempts: 3, minDelay: 1_000_000, maxDelay: 1_000_000 },
+      });
+      for (let call = 0; call < 3; call++) {
+        await assertRejects(() => pool.acquire(), Error, "wrong password");
+      }
+      assertEquals(pool.stats.dials.failed, 1);
+      isWrong = false;
+      await using other = new Pool<unknown>(connector, { retry: { attempts: 3, minDelay: 1 } });
+      await assertRejects(() => other.acquire(), Error, "starting up");
+      assertEquals(other.stats.dials.failed, 3);
+    });
+  }
+}
+
+Deno.test("an isRetryable that is asynchronous counts as final and is reported, and what never mends is final whatever it says", async () => {
+  const reports: string[] = [];
+  await using server = listenTls();
+  const onError = ({ error, source }: { error: unknown; source: string }) => {
+    if (source === "isRetryable") reports.push(String(error));
+  };
+  const options = { retry: { attempts: 3, minDelay: 1 }, hooks: { onError } };
+  const init = () => Promise.reject(new Error("no"));
+  const odd = (() => Promise.reject(new Error("odd"))) as unknown as () => boolean;
+  const { port } = server;
+  const caCerts = [certs.ca];
+  await using asking = new Pool(tls({ port, caCerts, init, isRetryable: odd }), options);
+  await assertRejects(() => asking.acquire(), Error, "no");
+  assertEquals(asking.stats.dials.failed, 1);
+  assertEquals(reports, ["TypeError: isRetryable() must not be asynchronous"]);
+  await using trusting = new Pool(tls({ port, isRetryable: () => true }), options);
+  await assertRejects(() => trusting.acquire(), Deno.errors.InvalidData);
+  assertEquals(trusting.stats.dials.failed, 1);
+});
+
+Deno.test("an error is fatal if isFatal says nothing of it", async () => {
+  await using server = EchoServer.listen();
+  const isFatal = (() => {}) as unknown as () => boolean;
+  await using pool = new Pool(tcp({ port: server.port, isFatal }));
+  const fail = () => Promise.reject(new SyntaxError());
+  await assertRejects(() => pool.use(fail), SyntaxError);
+  assertEquals(pool.stats.retired.discarded, 1);
+});
 
 Deno.test("20 errors for which isFatal is false cost no connection", async () => {
   await using server = EchoServer.listen();
@@ -202,20 +282,61 @@ Deno.test("a request that had another answer before the farewell is not sent aga
 
 // accept
 
-Deno.test("TcpOptions.accept reads unsolicited bytes at the release", async () => {
-  await using server = EchoServer.listen((peer, bytes) => peer.write(textOf(bytes) + "push\n"));
-  const pushed: string[] = [];
-  const connector = tcp({
-    port: server.port,
-    accept: async (conn) => void pushed.push(textOf(await conn.readUntil("\n"))),
+for (const wrapped of [false, true]) {
+  const through = wrapped ? ", also through failover()" : "";
+  Deno.test(`TcpOptions.accept reads unsolicited bytes at the release${through}`, async () => {
+    await using server = EchoServer.listen((peer, bytes) => peer.write(textOf(bytes) + "push\n"));
+    const pushed: string[] = [];
+    const connector = tcp({
+      port: server.port,
+      accept: async (conn) => void pushed.push(textOf(await conn.readUntil("\n"))),
+    });
+    await using pool = new Pool(wrapped ? failover(connector) : connector, ONE);
+    for (let i = 1; i <= 3; i++) {
+      await pool.use((conn) => roundTrip(conn, `reply ${i} `));
+      await until(() => pushed.length === i && pool.stats.idle === 1);
+    }
+    assertEquals([server.accepts, pushed[0]], [1, "push\n"]);
   });
-  await using pool = new Pool(connector, ONE);
-  for (let i = 1; i <= 3; i++) {
-    await pool.use((conn) => roundTrip(conn, `reply ${i} `));
-    await until(() => pushed.length === i && pool.stats.idle === 1);
-  }
-  assertEquals([server.accepts, pushed[0]], [1, "push\n"]);
+}
+
+Deno.test("TcpOptions.accept is not called at a release without unread bytes", async () => {
+  await using server = EchoServer.listen();
+  let accepts = 0;
+  const accept = () => void accepts++;
+  await using pool = new Pool(tcp({ port: server.port, accept }), ONE);
+  for (let i = 0; i < 3; i++) await pool.use((conn) => roundTrip(conn, "ping"));
+  await until(() => pool.stats.idle === 1);
+  assertEquals([accepts, server.accepts], [0, 1]);
 });
+
+for (
+  const [what, accept] of Object.entries({
+    "closes it": async (conn: Socket<Deno.NetAddr>) => {
+      await conn.readUntil("\n");
+      conn.close();
+    },
+    "leaves a read in flight": async (conn: Socket<Deno.NetAddr>) => {
+      await conn.readUntil("\n");
+      conn.readUntil("\n").catch(() => {});
+    },
+  })
+) {
+  Deno.test(`an idle socket is lost if its accept ${what}`, async () => {
+    await using server = EchoServer.listen();
+    const details: unknown[] = [];
+    await using pool = new Pool(tcp({ port: server.port, accept }), {
+      ...ONE,
+      hooks: { onRetire: ({ reason, detail }) => details.push(`${reason}: ${detail}`) },
+    });
+    await pool.use((conn) => roundTrip(conn, "ping"));
+    await server.peers[0]!.write("push\n");
+    await until(() => pool.stats.size === 0);
+    assertEquals(details, [
+      "lost: BadResource: accept() left the connection closed, or in use",
+    ]);
+  });
+}
 
 for (
   const [what, accept] of Object.entries({
@@ -309,6 +430,61 @@ for (const [what, read] of Object.entries(reads)) {
     using next = await pool.acquire();
     assertEquals(next.reused, false);
   });
+}
+
+const aborted: Record<
+  string,
+  (conn: Socket<Deno.NetAddr>, signal: AbortSignal) => Promise<unknown>
+> = {
+  "readExactly()": (conn, signal) => conn.readExactly(2_000, { signal }),
+  "readUntil()": (conn, signal) => conn.readUntil("\n", { signal }),
+};
+
+/** Ways to take the bytes that an aborted read has left. */
+const followers: Record<string, (conn: Socket<Deno.NetAddr>, count: number) => Promise<string>> = {
+  "read()": async (conn) => {
+    const target = new Uint8Array(1_000);
+    return textOf(target.subarray(0, (await conn.read(target))!));
+  },
+  "read() with a signal": async (conn) => {
+    const target = new Uint8Array(1_000);
+    const { signal } = new AbortController();
+    return textOf(target.subarray(0, (await conn.read(target, { signal }))!));
+  },
+  "readExactly()": async (conn, count) => textOf(await conn.readExactly(count)),
+  "a stream whose chunk is given away": async (conn) => {
+    const reader = conn.readable.getReader();
+    const { value } = await reader.read();
+    reader.releaseLock();
+    const text = textOf(value!);
+    structuredClone(value, { transfer: [value!.buffer] });
+    return text;
+  },
+};
+
+for (const [what, read] of Object.entries(aborted)) {
+  for (const [next, take] of Object.entries(followers)) {
+    for (const length of [2, 700]) {
+      Deno.test(`the bytes after ${length} that an aborted ${what} has left, which ${next} takes, come as they were sent`, async () => {
+        await using server = EchoServer.listen(mute);
+        await using pool = new Pool(tcp({ port: server.port }), ONE);
+        using lease = await pool.acquire();
+        const conn = lease as unknown as Socket<Deno.NetAddr>;
+        const abort = new AbortController();
+        const given = assertRejects(() => read(conn, abort.signal));
+        await until(() => server.accepts === 1);
+        await server.peers[0]!.write("a".repeat(length));
+        await until(() => conn.received === length);
+        await sameTurn();
+        abort.abort();
+        await given;
+        assertEquals(await take(conn, length), "a".repeat(length));
+        await server.peers[0]!.write("bcd\n");
+        await server.peers[0]!.closeWrite(); // what does not come ends the read
+        assertEquals(textOf(await conn.readUntil("\n")), "bcd\n");
+      });
+    }
+  }
 }
 
 Deno.test("a read with a signal that is already aborted rejects and takes no byte", async () => {
@@ -623,7 +799,7 @@ Deno.test("leases and sockets expose no internals", async () => {
 });
 
 Deno.test("an unknown option, and one of the wrong type, are refused when the connector is made", () => {
-  for (const name of ["init", "accept", "isFatal", "farewell"]) {
+  for (const name of ["init", "accept", "isRetryable", "isFatal", "farewell"]) {
     assertThrows(() => tcp({ port: 1, [name]: 7 }), TypeError, `'${name}'`);
   }
   assertThrows(() => tls({ port: 1, beforeTls: 7 as never }), TypeError, "'beforeTls'");

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
 import {
+  failover,
   Pool,
   PoolClosedError,
   type PoolOptions,
@@ -405,6 +406,33 @@ Deno.test("webSocket({ init }): its rejection fails the dial, and the WebSocket 
   assertEquals(pool.stats.dials.failed, 1);
 });
 
+for (const wrapped of [false, true]) {
+  const title = wrapped ? "failover(webSocket({ init }))" : "webSocket({ init })";
+
+  Deno.test(`${title}: a WebSocket that init has closed is not lent`, async () => {
+    await using server = new WebSocketServer();
+    const init = (ws: WebSocketConnection) => ws.close();
+    const connector = webSocket({ url: server.url, init });
+    await using pool = new Pool(wrapped ? failover(connector) : connector);
+    await assertRejects(() => pool.acquire(), Error, "This side has closed the WebSocket");
+    assertEquals(pool.stats.dials, { ok: 0, failed: 1 });
+    await until(() => pool.stats.size === 0);
+  });
+
+  Deno.test(`${title}: a WebSocket that the peer has closed during init is not lent`, async () => {
+    await using server = new WebSocketServer((peer) => peer.socket.close(1000));
+    const init = async (ws: WebSocketConnection) => {
+      ws.send("login");
+      await ws.receive().catch(() => {});
+    };
+    const connector = webSocket({ url: server.url, init });
+    await using pool = new Pool(wrapped ? failover(connector) : connector);
+    await assertRejects(() => pool.acquire(), Error, "The peer has closed the WebSocket");
+    assertEquals(pool.stats.dials, { ok: 0, failed: 1 });
+    await until(() => pool.stats.size === 0);
+  });
+}
+
 Deno.test("webSocket({ init }): a synchronous throw fails the dial as well", async () => {
   await using server = new WebSocketServer();
   const init = () => {
@@ -434,16 +462,4 @@ Deno.test("webSocket({ init }): close() during init does not hang, even if init 
   await assertTakes([0, 300], () => pool.close());
   assertInstanceOf(await acquired, PoolClosedError);
   await server.peer.closed;
-});
-
-Deno.test("webSocket({ init }): a WebSocket that is closed when init returns is not kept", async () => {
-  await using server = new WebSocketServer(echo);
-  const init = async (connection: WebSocketConnection) => {
-    server.peer.socket.close(1013, "full");
-    await connection.closed;
-  };
-  await using pool = new Pool(webSocket({ url: server.url, init }));
-  await pool.warm(1);
-  await until(() => pool.stats.size === 0);
-  assertEquals(pool.stats.retired.lost, 1);
 });

@@ -82,6 +82,7 @@ const OPTIONS: Record<keyof WebSocketConnectorOptions, readonly Bad[]> = {
   requireProtocol: [["yes", TypeError, '"yes"'], [null, TypeError, "null"]],
   client: [[{}, TypeError, "Object"], [null, TypeError, "null"]],
   init: NOT_FUNCTIONS,
+  isRetryable: [...NOT_FUNCTIONS, ...ODD],
   isFatal: [...NOT_FUNCTIONS, ...ODD],
   drain: [[3, TypeError, "3"], [null, TypeError, "null"]],
   ping: [["ping", TypeError, '"ping"'], [null, TypeError, "null"]],
