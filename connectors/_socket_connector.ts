@@ -4,14 +4,15 @@ import type { ConnectContext, Connector } from "../pool/connector.ts";
 import type { Lease, LeaseSlot } from "../pool/lease.ts";
 import { isFinal } from "./_dial_error.ts";
 import { connectionOf, type Socket, type SocketConnectorOptions } from "./socket.ts";
+import { naming } from "./socket/tcp_dialer.ts";
 
 /** The parts of a connector of sockets. */
 export interface SocketConnectorParts<Fresh, S, L, State> {
   readonly place: string;
   readonly options: SocketConnectorOptions<Fresh, S, State>;
   readonly LeaseType: new (slot: LeaseSlot<S>) => L;
-  /** Opens a socket. */
-  connect(context: ConnectContext): Promise<S>;
+  /** Opens a socket; `place` is where this dial went to. */
+  connect(context: ConnectContext): Promise<{ socket: S; place: string }>;
 }
 
 /** Creates a connector from a function that opens a socket, the class of its leases, and its options. */
@@ -24,10 +25,13 @@ export function socketConnector<
   { place, options, LeaseType, connect }: SocketConnectorParts<Fresh, S, L, State>,
 ): Connector<S, L> {
   const { init, accept, isFatal, isRetryable } = options;
+  /** For the errors of `init`. */
+  const places = new WeakMap<S, string>();
   const connector: Connector<S, L> = {
     place,
     connect: async (context) => {
-      const socket = await connect(context);
+      const { socket, place } = await connect(context);
+      if (init !== undefined) places.set(socket, place);
       const connection = connectionOf(socket);
       connection.poolClosed = context.closed;
       if (accept !== undefined) {
@@ -53,11 +57,12 @@ export function socketConnector<
     ...showing(() => `Connector(${place})`),
   };
   if (init !== undefined) {
-    connector.init = async (socket, context) => {
-      const connection = connectionOf(socket);
-      connection.state = await init.call(options, socket as unknown as Fresh, context);
-      connection.assertFit("init");
-    };
+    connector.init = (socket, context) =>
+      naming(places.get(socket) ?? place, context.signal, async () => {
+        const connection = connectionOf(socket);
+        connection.state = await init.call(options, socket as unknown as Fresh, context);
+        connection.assertFit("init");
+      });
   }
   if (accept !== undefined) {
     connector.reset = (socket, { signal }) => {

@@ -129,7 +129,8 @@ export function tcp<State = undefined>(
       const { signal } = context;
       const wrap = (conn: Deno.TcpConn) => new Socket<Deno.NetAddr, State>(conn, given);
       const place = placeOf("tcp", route);
-      return await naming(place, signal, () => dialTcp(route, place, signal, wrap));
+      const socket = await naming(place, signal, () => dialTcp(route, place, signal, wrap));
+      return { socket, place };
     },
   });
 }

@@ -251,10 +251,9 @@ export function tls<State = undefined>(options: TlsOptions<State>): TlsConnector
       const { signal } = context;
       const route = await resolveSources<TlsDialOptions>(given, SOURCE_RULES, "dial", context);
       const place = placeOf("tls", route);
-      return await naming(place, signal, async () => {
-        const { conn, info } = await dialer.run(openRoute(route, place), context);
-        return new TlsSocket<State>(conn, info, given);
-      });
+      const dial = () => dialer.run(openRoute(route, place), context);
+      const { conn, info } = await naming(place, signal, dial);
+      return { socket: new TlsSocket<State>(conn, info, given), place };
     },
   });
   connector.admit = (context) => dialer.admit(context);

@@ -78,9 +78,9 @@ export function unix<State = undefined>(
     connect: async (context) => {
       const { signal } = context;
       const { path } = await resolveSources({ path: given.path }, SOURCE_RULES, "dial", context);
-      const dial = () => connectUnix(path, signal);
-      const conn = await naming(placeOf(path), signal, dial, PLATFORM_ERRORS);
-      return new Socket<Deno.UnixAddr, State>(conn, given);
+      const place = placeOf(path);
+      const conn = await naming(place, signal, () => connectUnix(path, signal), PLATFORM_ERRORS);
+      return { socket: new Socket<Deno.UnixAddr, State>(conn, given), place };
     },
   });
 }

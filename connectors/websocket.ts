@@ -12,9 +12,9 @@ import { Lease, type LeaseSlot } from "../pool/lease.ts";
 import { checkRuntime, isFinal } from "./_dial_error.ts";
 import { checkClose, ClosingHandshakes } from "./websocket/close.ts";
 import type { Connection } from "./websocket/connection.ts";
-import { dial, isPassing, protocolError } from "./websocket/dial.ts";
+import { dial, initError, isPassing, protocolError } from "./websocket/dial.ts";
 import { checkedOptions, connectionPlan, predicate, SUBJECT } from "./websocket/options.ts";
-import { Targets, untilAborted } from "./websocket/target.ts";
+import { placeOf, Targets, untilAborted } from "./websocket/target.ts";
 import { WebSocketClosedError, WebSocketConnectError } from "./websocket_errors.ts";
 import type {
   FlushedOptions,
@@ -207,6 +207,8 @@ export function webSocket<S = undefined>(
   const plan = connectionPlan(given);
   const targets = new Targets(given);
   const mayRetry = isRetryable && predicate(isRetryable, "isRetryable");
+  /** For the errors of `init`. */
+  const places = new WeakMap<WebSocketConnection<S>, string>();
   const closings = new ClosingHandshakes(given.closeTimeout ?? 1_000);
 
   async function connect(context: ConnectContext): Promise<WebSocketConnection<S>> {
@@ -215,9 +217,13 @@ export function webSocket<S = undefined>(
     const connection = await dial(target, plan, context.signal);
     connection.poolClosed = context.closed;
     const error = protocolError(target, connection.protocol, requireProtocol);
-    if (error === undefined) return wrap(connection);
-    closings.close(connection);
-    throw error;
+    if (error !== undefined) {
+      closings.close(connection);
+      throw error;
+    }
+    const resource = wrap<S>(connection);
+    if (init !== undefined) places.set(resource, placeOf(target.url));
+    return resource;
   }
 
   return {
@@ -240,9 +246,13 @@ export function webSocket<S = undefined>(
     ...showing(() => `Connector(${targets.place})`),
     ...(init && {
       init: async (resource, context) => {
-        const state = await untilAborted(() => init(resource, context), context.signal);
-        connectionOf(resource).finishInit();
-        setState(resource, state);
+        try {
+          const state = await untilAborted(() => init(resource, context), context.signal);
+          connectionOf(resource).finishInit();
+          setState(resource, state);
+        } catch (error) {
+          throw initError(error, places.get(resource) ?? targets.place);
+        }
       },
     }),
     ...(isFatal && { isFatal: predicate(isFatal, "isFatal") }),

@@ -1,5 +1,6 @@
 import { errorText, oneLine } from "../../internal/text.ts";
-import { WebSocketConnectError } from "../websocket_errors.ts";
+import { dialError, SOCKET_ERRORS } from "../_dial_error.ts";
+import { WebSocketClosedError, WebSocketConnectError } from "../websocket_errors.ts";
 import { Connection, type ConnectionPlan } from "./connection.ts";
 import { placeOf, type Target } from "./target.ts";
 
@@ -67,6 +68,14 @@ export function protocolError(
   if (offered.includes(chosen)) return undefined;
   const message = `${NOT_OFFERED}: ${oneLine(JSON.stringify(chosen))}`;
   return new WebSocketConnectError(placeOf(url), message);
+}
+
+/** The error of an `init` with its place, of the same class. A user's own error stays as it is. */
+export function initError(error: unknown, place: string): unknown {
+  if (!(error instanceof WebSocketClosedError)) return dialError(error, place, SOCKET_ERRORS);
+  const named = new WebSocketClosedError("", error, error);
+  named.message = `${error.message}, connecting to ${place}`;
+  return named;
 }
 
 /** Whether a dial with this error may be retried. */

@@ -673,6 +673,46 @@ Deno.test("the error of a dial names the place, and has the class and code of it
   assertEquals(error.message, `${cause.message}, connecting to tcp://127.0.0.1:${port}`);
 });
 
+/** The peer hangs up on the login. */
+const hangUp: Behaviour = (peer) => peer.close();
+
+const places: Record<string, (port: number) => [AnyConnector, place: string]> = {
+  "tcp()": (port) => [tcp({ port, init: askLogin }), `tcp://127.0.0.1:${port}`],
+  "tcp() to a port that a function gives": (port) => [
+    tcp({ port: () => port, init: askLogin }),
+    `tcp://127.0.0.1:${port}`,
+  ],
+};
+
+async function askLogin(conn: { readExactly(count: number): Promise<Uint8Array> } & Deno.Conn) {
+  await conn.write(new Uint8Array(1));
+  await conn.readExactly(4);
+}
+
+for (const [name, connectorOf] of Object.entries(places)) {
+  Deno.test(`${name}: what an init's read throws names the place, and has the same class`, async () => {
+    await using server = EchoServer.listen(hangUp);
+    const [connector, place] = connectorOf(server.port);
+    await using pool = new Pool(connector);
+    const error = await assertRejects(() => pool.acquire(), Deno.errors.UnexpectedEof);
+    assert(error.message.includes(`connecting to ${place}`), error.message);
+    assertEquals(error.message.split(place).length, 2, error.message);
+    assertInstanceOf(error.cause, Deno.errors.UnexpectedEof);
+  });
+}
+
+Deno.test("tls(): what an init's read throws names the place, and an error of init's own stays as it is", async () => {
+  await using server = listenTls((peer) => peer.close());
+  const { port } = server;
+  await using pool = new Pool(tls({ port, caCerts: [certs.ca], init: askLogin }));
+  const error = await assertRejects(() => pool.acquire(), Deno.errors.UnexpectedEof);
+  assert(error.message.endsWith(`, connecting to tls://127.0.0.1:${port}`), error.message);
+  const own = new Error("wrong password");
+  const init = () => Promise.reject(own);
+  await using refused = new Pool(tls({ port, caCerts: [certs.ca], init }));
+  assertStrictEquals(await assertRejects(() => refused.acquire()), own);
+});
+
 Deno.test("a dial that is aborted rejects with the signal's reason itself, of whatever class", async () => {
   await using server = EchoServer.listen();
   const controller = new AbortController();

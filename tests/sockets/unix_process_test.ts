@@ -56,6 +56,21 @@ Deno.test({
 });
 
 Deno.test({
+  ...needs("unix(): what an init's read throws names the place", UNIX),
+  async fn() {
+    await using place = new SocketPath();
+    await using _server = place.listen((peer) => peer.close());
+    const init = async (conn: Socket<Deno.UnixAddr>) => {
+      await conn.writeAll("login");
+      await conn.readExactly(1);
+    };
+    await using pool = new Pool(unix({ path: () => place.path, init }));
+    const error = await assertRejects(() => pool.acquire(), Deno.errors.UnexpectedEof);
+    assertStringIncludes(error.message, `, connecting to unix:${place.path}`);
+  },
+});
+
+Deno.test({
   ...needs(
     "unix() serves 25 at once with at most maxSize connections, each with its own reply",
     UNIX,

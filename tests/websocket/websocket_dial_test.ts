@@ -6,6 +6,7 @@ import {
   type PoolOptions,
   PoolTimeoutError,
   webSocket,
+  WebSocketClosedError,
   WebSocketConnectError,
   type WebSocketConnection,
   type WebSocketConnectorOptions,
@@ -404,6 +405,26 @@ Deno.test("webSocket({ init }): its rejection fails the dial, and the WebSocket 
   assertEquals((await server.peer.closed).code, 1000);
   await until(() => pool.stats.size === 0);
   assertEquals(pool.stats.dials.failed, 1);
+});
+
+Deno.test("webSocket({ init }): what its receive throws names the place, and has the same class and code", async () => {
+  await using server = new WebSocketServer((peer) => peer.socket.close(4401, "who are you?"));
+  const init = async (ws: WebSocketConnection) => {
+    ws.send("login");
+    await ws.receive();
+  };
+  await using pool = new Pool(webSocket({ url: () => `${server.url}?token=secret`, init }));
+  const error = await assertRejects(() => pool.acquire(), WebSocketClosedError);
+  const place = new URL(server.url).href;
+  assertEquals(
+    error.message,
+    `The peer has closed the WebSocket: 4401 "who are you?", connecting to ${place}`,
+  );
+  assertEquals([error.code, error.reason, error.wasClean], [4401, "who are you?", true]);
+  await using silent = new WebSocketServer();
+  const impatient = (ws: WebSocketConnection) => ws.receive({ timeout: 1 });
+  await using late = new Pool(webSocket({ url: silent.url, init: impatient }));
+  await assertRejects(() => late.acquire(), Deno.errors.TimedOut, "connecting to ws://");
 });
 
 for (const wrapped of [false, true]) {
