@@ -201,6 +201,23 @@ Deno.test("an unused permit to dial is free for other dials", async () => {
   (await connector.connect({ signal, retire })).close();
 });
 
+Deno.test("the permit of a dial is not freed when the socket of an earlier one is closed", async () => {
+  await using server = listenTls();
+  const connector = tls({ ...options, port: server.port, maxLingering: 1 });
+  const first = new AbortController();
+  const second = new AbortController();
+  const third = new AbortController();
+  const firstPermit = await connector.admit!(first);
+  const socket = await connector.connect({ signal: first.signal, retire });
+  using _permit = await connector.admit!(second);
+  const waiting = assertRejects(async () => await connector.admit!(third));
+  socket.close();
+  firstPermit.release();
+  third.abort();
+  await waiting;
+  (await connector.connect({ signal: second.signal, retire })).close();
+});
+
 Deno.test("a permit to dial is refused while maxLingering dials linger, also to those that wait for one", async () => {
   await using server = EchoServer.listen(mute);
   const connector = tls({ ...options, port: server.port, maxLingering: 1 });
@@ -219,7 +236,11 @@ Deno.test("a permit to dial is refused while maxLingering dials linger, also to 
   abort.abort();
   await dial;
   await waiting;
-  await assertRejects(async () => await connector.admit!({ signal }), Deno.errors.Busy, "1 TLS");
+  await assertRejects(
+    async () => await connector.admit!({ signal }),
+    Deno.errors.Busy,
+    `connecting to tls://127.0.0.1:${server.port}`,
+  );
   server.hangUp();
   await until(() => connector.lingering!() === 0);
 });
