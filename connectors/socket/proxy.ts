@@ -43,7 +43,7 @@ export function parseProxy(value: unknown): Proxy | undefined {
     const hasLogin = url.username !== "" || url.password !== ""; // a password alone may be a token
     const user = hasLogin ? decodeURIComponent(url.username) : undefined;
     const password = decodeURIComponent(url.password);
-    if (scheme === "socks5" && !(fits(user ?? "-") && fits(password))) return undefined;
+    if (scheme === "socks5" && !(fits(user ?? "") && fits(password))) return undefined;
     const port = url.port === "" ? portIn(rest!) ?? DEFAULT_PORTS[scheme]! : Number(url.port);
     const hostname = url.hostname.replace(/^\[(.*)\]$/, "$1");
     return { scheme: scheme as Proxy["scheme"], hostname, port, user, password };
