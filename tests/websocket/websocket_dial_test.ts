@@ -249,6 +249,62 @@ Deno.test("webSocket(): such a function is a method of the options", async () =>
   assertEquals(server.peer.headers.get("x-number"), "7");
 });
 
+Deno.test("webSocket(): the other functions are methods of the options too, and of 'drain' and 'ping'", async () => {
+  await using server = new WebSocketServer();
+  interface Timed {
+    timeout: number;
+  }
+  const called: [name: string, timeout: number][] = [];
+  const connector = webSocket({
+    url: server.url,
+    closeTimeout: 700,
+    init(this: { closeTimeout: number }) {
+      called.push(["init", this.closeTimeout]);
+    },
+    isRetryable(this: { closeTimeout: number }) {
+      called.push(["isRetryable", this.closeTimeout]);
+      return true;
+    },
+    isFatal(this: { closeTimeout: number }) {
+      called.push(["isFatal", this.closeTimeout]);
+      return false;
+    },
+    drain: {
+      quiet: 1,
+      timeout: 800,
+      accept(this: Timed) {
+        called.push(["accept", this.timeout]);
+        return true;
+      },
+    },
+    ping: {
+      message: "ping",
+      timeout: 900,
+      answer(this: Timed) {
+        called.push(["answer", this.timeout]);
+        return true;
+      },
+    },
+  });
+  await using pool = new Pool(connector, { maxSize: 1 });
+  const failed = new Error("failed");
+  await pool.use(() => Promise.reject(failed)).catch(() => {});
+  using ws = await pool.acquire();
+  const context = { signal: AbortSignal.timeout(10_000) };
+  ws.send("left unread");
+  await until(() => ws.unread > 0);
+  await connector.reset!(ws.value, context);
+  await connector.check!(ws.value, context);
+  connector.isRetryable!(failed);
+  assertEquals(called, [
+    ["init", 700],
+    ["isFatal", 700],
+    ["accept", 800],
+    ["answer", 900],
+    ["isRetryable", 700],
+  ]);
+});
+
 Deno.test("webSocket(): the result of such a function is validated, and errors show no secret", async () => {
   const bad: [object, string][] = [
     [{ url: () => 1 }, "'url' must be a ws: or wss: URL with no fragment: received 1"],
