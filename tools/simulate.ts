@@ -71,7 +71,8 @@
  * @module
  */
 
-import { FlagError, parseFlags } from "./simulate/flags.ts";
+import { FlagError } from "./simulate/flag_values.ts";
+import { parseFlags } from "./simulate/flags.ts";
 import { print, run } from "./simulate/run.ts";
 import { EndlessError } from "./simulate/simulation.ts";
 import type { Result } from "./simulate/table.ts";

@@ -14,7 +14,8 @@ import {
   lognormal,
   sigmaOf,
 } from "../../tools/simulate/distribution.ts";
-import { FlagError, parseFlags } from "../../tools/simulate/flags.ts";
+import { FlagError } from "../../tools/simulate/flag_values.ts";
+import { parseFlags } from "../../tools/simulate/flags.ts";
 import { Times } from "../../tools/simulate/outcome.ts";
 import { seededRandom } from "../../tools/simulate/random.ts";
 import { valueAt } from "../../tools/simulate/server.ts";
