@@ -241,6 +241,7 @@ const failures: [
   ["refuses with 401", "http://jo:hunter2@", status("401 No"), notAllowed, "refused the login"],
   ["refuses with 404", "http://jo:hunter2@", status("404 No"), refused, "status 404"],
   ["refuses with 502", "http://jo:hunter2@", status("502 Bad Gateway"), refused, "status 502"],
+  ["switches protocols", "http://", status("101 Switching Protocols"), refused, "status 101"],
   ["has a status of four digits", "http://", status("2000 OK"), invalid, "not speak HTTP"],
   ["speaks SSH", "http://", ["SSH-2.0-none\r\n\r\n"], invalid, "not speak HTTP"],
   [
