@@ -359,6 +359,13 @@ Deno.test("clients that are refused at once come again, and time goes on", async
   assert(exhausted > 1_000, `${exhausted}`);
 });
 
+Deno.test("clients whose calls take no time come again, and time goes on", async () => {
+  const clients = { count: 3, pause: constant(0) };
+  const scenario = { ...calm, arrivals: trace([]), clients, use: constant(0), duration: 100 };
+  const { served, end } = await simulate(scenario, { maxSize: 3 });
+  assertEquals([served, end], [303, 100]); // each at 0, 1, … 100
+});
+
 Deno.test("a caller that was refused tries again, so many times, and its time counts from its arrival", async () => {
   const again = { times: 2, delay: constant(60) };
   const scenario = { ...calm, arrivals: bursts(3, 0), use: constant(100), again };

@@ -32,7 +32,7 @@ const REPORT_STEPS = 4_096;
 /** Callers that still wait this long after the last arrival will wait for ever. In milliseconds. */
 const LONGEST_END = 24 * 3_600_000;
 
-/** Callers that are refused at once and come again at once would stop the time. In milliseconds. */
+/** Callers that are refused or served in no time, and come again at once, would stop the time. In milliseconds. */
 const LEAST_DELAY = 1;
 
 /** The error of a simulation without an end. */
@@ -330,7 +330,7 @@ class Simulation {
       }
       if (isCounted) this.#totals.add(now - arrival);
       if (now >= warmUp && now < duration) this.#counts.completed++;
-      this.#leave(0);
+      this.#leave(now > arrival ? 0 : LEAST_DELAY);
     });
   }
 
