@@ -18,7 +18,7 @@ import { FlagError } from "../../tools/simulate/flag_values.ts";
 import { parseFlags } from "../../tools/simulate/flags.ts";
 import { Times } from "../../tools/simulate/outcome.ts";
 import { seededRandom } from "../../tools/simulate/random.ts";
-import { valueAt } from "../../tools/simulate/server.ts";
+import { type Span, valueAt } from "../../tools/simulate/server.ts";
 import { EndlessError, type Scenario, simulate } from "../../tools/simulate/simulation.ts";
 import { csv, table } from "../../tools/simulate/table.ts";
 import { VirtualTime } from "../support/virtual_time.ts";
@@ -341,6 +341,17 @@ Deno.test("bursts come once or repeatedly", () => {
   assertEquals(times(bursts(2, 5), 100), [5, 5]);
   assertEquals(times(bursts(1, 5, 5), 16), [5, 10, 15]);
 });
+
+for (const name of ["outages", "pauses"] as const) {
+  Deno.test(`of ${name} that overlap, the last one ends it`, async () => {
+    const long = { from: 1_000, to: 5_000 };
+    const short = { from: 2_000, to: 3_000 };
+    const next = { from: 5_000, to: 6_000 };
+    const simulated = (spans: Span[]) => simulate({ ...calm, [name]: spans }, {});
+    assertEquals(await simulated([long, short]), await simulated([long]));
+    assertEquals(await simulated([long, next]), await simulated([{ from: 1_000, to: 6_000 }]));
+  });
+}
 
 Deno.test("clients come again after their use and their pause, and never while they are served", async () => {
   const clients = { count: 3, pause: constant(50) };

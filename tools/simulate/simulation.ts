@@ -237,16 +237,19 @@ class Simulation {
   #plan(): void {
     const { outages, pauses, recycles } = this.#scenario;
     const pool = this.#pool;
-    for (const { from, to } of outages) {
-      setTimeout(() => this.#server.goDown(), from);
-      setTimeout(() => this.#server.comeBack(), to);
-    }
-    for (const { from, to } of pauses) {
-      setTimeout(() => pool.pause(), from);
-      setTimeout(() => pool.resume(), to);
-    }
+    this.#planSpans(outages, () => this.#server.goDown(), () => this.#server.comeBack());
+    this.#planSpans(pauses, () => pool.pause(), () => pool.resume());
     for (const { at, over } of recycles) {
       setTimeout(() => pool.recycle({ over }).catch(() => {}), at); // a failed dial is counted
+    }
+  }
+
+  /** Spans may overlap: `end` is called where none goes on. */
+  #planSpans(spans: readonly Span[], begin: () => void, end: () => void): void {
+    for (const { from, to } of spans) {
+      setTimeout(begin, from);
+      const goesOn = spans.some((other) => other.from <= to && to < other.to);
+      if (!goesOn) setTimeout(end, to);
     }
   }
 
