@@ -254,7 +254,7 @@ export function webSocket<S = undefined>(
           connectionOf(resource).finishInit();
           setState(resource, state);
         } catch (error) {
-          throw initError(error, places.get(resource) ?? targets.place);
+          throw initError(error, places.get(resource) ?? targets.place, context.signal);
         }
       },
     }),

@@ -19,8 +19,8 @@ interface Reservation {
   readonly permit: Permit;
   /** The signal of the dial that it was granted to. */
   readonly signal: AbortSignal;
-  /** Whether that very dial has taken it. */
-  isUsed: boolean;
+  /** Whether that very dial has taken it, or has given it back. */
+  isOver: boolean;
 }
 
 /**
@@ -53,12 +53,12 @@ export class TlsDialer {
    * release frees it for others, unless its dial has taken it, which frees it itself.
    */
   async admit({ signal }: ConnectorContext): Promise<Permit> {
-    const reservation = { permit: await this.#waitForLeave(signal), signal, isUsed: false };
+    const reservation = { permit: await this.#waitForLeave(signal), signal, isOver: false };
     this.#reserved.push(reservation);
-    let isHeld = true;
     const release = () => {
-      if (isHeld && !reservation.isUsed) this.#takeReserved(reservation)?.permit.release();
-      isHeld = false;
+      if (reservation.isOver) return;
+      reservation.isOver = true;
+      this.#takeReserved(reservation)?.permit.release();
     };
     return { release, [Symbol.dispose]: release };
   }
@@ -66,7 +66,7 @@ export class TlsDialer {
   /** Opens a connection and awaits its handshake, unless the signal is aborted. */
   async run(route: Route, { signal, closed }: ConnectContext): Promise<Established> {
     const own = this.#reserved.find((reserved) => reserved.signal === signal);
-    if (own !== undefined) own.isUsed = true;
+    if (own !== undefined) own.isOver = true;
     const permit = this.#takeReserved(own)?.permit ?? await this.#waitForLeave(signal);
     if (signal.aborted) {
       permit.release();

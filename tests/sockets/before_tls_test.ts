@@ -196,8 +196,12 @@ Deno.test("an unused permit to dial is free for other dials", async () => {
   abort.abort();
   await waiting;
   unused.release();
-  unused.release();
   using _permit = await connector.admit!({ signal });
+  unused.release(); // it was free already
+  const next = new AbortController();
+  const another = assertRejects(async () => await connector.admit!({ signal: next.signal }));
+  next.abort();
+  await another;
   (await connector.connect({ signal, retire })).close();
 });
 

@@ -1,4 +1,10 @@
-import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStrictEquals,
+} from "@std/assert";
 import {
   failover,
   Pool,
@@ -461,6 +467,34 @@ Deno.test("webSocket({ init }): its rejection fails the dial, and the WebSocket 
   assertEquals((await server.peer.closed).code, 1000);
   await until(() => pool.stats.size === 0);
   assertEquals(pool.stats.dials.failed, 1);
+});
+
+Deno.test("webSocket({ init }): an error names the place of its own dial, not of the latest one", async () => {
+  await using server = new WebSocketServer();
+  const paths = ["first", "second"];
+  const init = () => Promise.reject(new Deno.errors.NotFound("no login"));
+  const connector = webSocket({ url: () => `${server.url}/${paths.shift()}`, init });
+  const context = contextOf();
+  using first = await connector.connect(context);
+  using _second = await connector.connect(context);
+  await assertRejects(
+    async () => await connector.init!(first, context),
+    Deno.errors.NotFound,
+    "/first",
+  );
+});
+
+Deno.test("webSocket({ init }): the reason of an abort stays as it is, of whatever class", async () => {
+  await using server = new WebSocketServer();
+  const init = () => new Promise<never>(() => {});
+  const connector = webSocket({ url: server.url, init });
+  const abort = new AbortController();
+  const context = contextOf(abort.signal);
+  using connection = await connector.connect(context);
+  const failed = assertRejects(async () => await connector.init!(connection, context));
+  const reason = new Deno.errors.Interrupted("given up");
+  abort.abort(reason);
+  assertStrictEquals(await failed, reason);
 });
 
 Deno.test("webSocket({ init }): what its receive throws names the place, and has the same class and code", async () => {
