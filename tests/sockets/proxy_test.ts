@@ -433,8 +433,8 @@ Deno.test("tcp() and tls() refuse an invalid proxy, and the error does not show 
       "https://jo:hunter2@host",
       "socks5://jo:hunter2@",
       "http://a:hunter2@h/p",
-      `socks5://jo:${"hunter2".repeat(37)}@host`,
-      `socks5://${"hunter2".repeat(37)}@host`,
+      `socks5://jo:${"hunter2".padEnd(256, "2")}@host`,
+      `socks5://${"hunter2".padEnd(256, "2")}@host`,
       7,
     ]
   ) {
@@ -447,6 +447,14 @@ Deno.test("tcp() and tls() refuse an invalid proxy, and the error does not show 
       assert(!error.message.includes("hunter2"), error.message);
     }
   }
+});
+
+Deno.test("user and password at a SOCKS5 proxy may have 255 bytes each", () => {
+  const login = `${"u".repeat(255)}:${"p".repeat(255)}`;
+  assertEquals(
+    tcp({ port: 1, proxy: `socks5://${login}@host` }).place?.includes("host:1080"),
+    true,
+  );
 });
 
 Deno.test("tls() refuses a proxy and beforeTls with a client certificate", () => {
