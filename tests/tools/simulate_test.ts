@@ -643,6 +643,8 @@ const bad: [args: string, said: string][] = [
   ["--failing 0.1@60s-70s", "--failing must be before the end at 60000 ms"],
   ["--down 5s-4s", "--down must be a time from and to, such as 20s-25s: received 5s-4s"],
   ["--recycle 5s", "--recycle must be a time and what to spread it over"],
+  ["--recycle 5s/1s/1s", "--recycle must be a time and what to spread it over"],
+  ["--down 5s-6s-7s", "--down must be a time from and to, such as 20s-25s: received 5s-6s-7s"],
   ["--bursts 5", "--bursts must be a number of callers, and how often or when they come"],
   ["--bursts 0/1s", "--bursts must be a number of callers, and how often or when they come"],
   ["--bursts 5/0s", "--bursts must be repeated after more than 0 ms: received 5/0s"],
