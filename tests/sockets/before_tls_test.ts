@@ -2,7 +2,14 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { TLSSocket } from "node:tls";
 import { createServer, type Server, type Socket as NodeSocket } from "node:net";
-import { type ConnectorContext, Pool, PoolTimeoutError, type Socket, tls } from "../../mod.ts";
+import {
+  type ConnectorContext,
+  failover,
+  Pool,
+  PoolTimeoutError,
+  type Socket,
+  tls,
+} from "../../mod.ts";
 import { type Behaviour, EchoServer, mute } from "../support/echo_server.ts";
 import { Relay } from "../support/relay.ts";
 import { roundTrip, textOf } from "../support/round_trip.ts";
@@ -221,6 +228,34 @@ Deno.test("the permit of a dial is not freed when the socket of an earlier one i
   await waiting;
   (await connector.connect({ signal: second.signal, retire })).close();
 });
+
+for (const wrapped of [false, true]) {
+  const through = wrapped ? ", also through failover()" : "";
+  Deno.test(`no dial begins while another has the last permit, whatever is closed meanwhile${through}`, async () => {
+    await using server = listenTls();
+    let [dialling, most] = [0, 0];
+    const gate = Promise.withResolvers<void>();
+    const gates: (Promise<void> | undefined)[] = [undefined, gate.promise];
+    const hostname = async () => {
+      most = Math.max(most, ++dialling);
+      await gates.shift();
+      dialling--;
+      return "127.0.0.1";
+    };
+    const connector = tls({ ...options, port: server.port, hostname, maxLingering: 1 });
+    await using pool = new Pool(wrapped ? failover(connector) : connector);
+    const first = await pool.acquire();
+    const second = pool.acquire();
+    await until(() => dialling === 1);
+    const third = pool.acquire();
+    await until(() => pool.stats.connecting === 2);
+    first.discard();
+    await until(() => server.ends === 1);
+    gate.resolve();
+    for (const conn of [await second, await third]) conn.release();
+    assertEquals(most, 1);
+  });
+}
 
 Deno.test("a permit to dial is refused while maxLingering dials linger, also to those that wait for one", async () => {
   await using server = EchoServer.listen(mute);
