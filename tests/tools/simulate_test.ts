@@ -353,6 +353,15 @@ for (const name of ["outages", "pauses"] as const) {
   });
 }
 
+Deno.test("callers of the warm-up count in no figure", async () => {
+  const arrivals = merged(bursts(50, 0), bursts(1, 1_500, 100));
+  const scenario = { ...calm, arrivals, use: constant(10), warmUp: 1_000, duration: 2_000 };
+  const outcome = await simulate(scenario, { maxSize: 1, maxWaiting: 20 });
+  const { arrived, served, exhausted, gaveUp, waits, totals } = outcome;
+  assertEquals([arrived, served, exhausted, gaveUp], [6, 6, 0, 0]);
+  assertEquals([waits.p99, totals.p99], [0, 10]);
+});
+
 Deno.test("clients come again after their use and their pause, and never while they are served", async () => {
   const clients = { count: 3, pause: constant(50) };
   const scenario = { ...calm, arrivals: trace([]), clients, use: constant(100), duration: 1_000 };
