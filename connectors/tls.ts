@@ -243,8 +243,9 @@ export function tls<State = undefined>(options: TlsOptions<State>): TlsConnector
   checkCertificates(given);
   const dialer = new TlsDialer(given.maxLingering ?? MAX_LINGERING);
   const openRoute = given.cert === undefined ? upgrading : certified(given);
+  const place = staticPlace("tls", given);
   const connector = socketConnector({
-    place: staticPlace("tls", given),
+    place,
     options: given,
     LeaseType: TlsLease<State>,
     connect: async (context) => {
@@ -256,7 +257,7 @@ export function tls<State = undefined>(options: TlsOptions<State>): TlsConnector
       return { socket: new TlsSocket<State>(conn, info, given), place };
     },
   });
-  connector.admit = (context) => dialer.admit(context);
+  connector.admit = (context) => naming(place, context.signal, () => dialer.admit(context));
   connector.lingering = () => dialer.lingering;
   return connector;
 }

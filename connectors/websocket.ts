@@ -206,7 +206,7 @@ export function webSocket<S = undefined>(
   const { init, isFatal, isRetryable, requireProtocol = true, maxLingering = 100 } = given;
   const plan = connectionPlan(given);
   const targets = new Targets(given);
-  const mayRetry = isRetryable && predicate(isRetryable, "isRetryable");
+  const mayRetry = isRetryable && predicate(isRetryable, "isRetryable", given);
   /** For the errors of `init`. */
   const places = new WeakMap<WebSocketConnection<S>, string>();
   const closings = new ClosingHandshakes(given.closeTimeout ?? 1_000);
@@ -247,15 +247,18 @@ export function webSocket<S = undefined>(
     ...(init && {
       init: async (resource, context) => {
         try {
-          const state = await untilAborted(() => init(resource, context), context.signal);
+          const state = await untilAborted(
+            () => init.call(given, resource, context),
+            context.signal,
+          );
           connectionOf(resource).finishInit();
           setState(resource, state);
         } catch (error) {
-          throw initError(error, places.get(resource) ?? targets.place);
+          throw initError(error, places.get(resource) ?? targets.place, context.signal);
         }
       },
     }),
-    ...(isFatal && { isFatal: predicate(isFatal, "isFatal") }),
+    ...(isFatal && { isFatal: predicate(isFatal, "isFatal", given) }),
     ...(plan.drain && { reset: (resource, { signal }) => connectionOf(resource).drain(signal) }),
     ...(plan.ping && {
       check: async (resource, { signal }) => {

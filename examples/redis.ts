@@ -11,7 +11,7 @@
  *     deno run --allow-net -R -W examples/redis.ts unix:///run/redis/redis.sock
  */
 
-import { Pool, type SocketConnector, tcp, tls, unix } from "../mod.ts";
+import { Pool, type SocketConn, type SocketConnector, tcp, tls, unix } from "../mod.ts";
 import { endWithout, need } from "./_permission.ts";
 import { type Command, exchange, Redis, RedisError } from "./_resp.ts";
 
@@ -62,29 +62,41 @@ function permissionsFor({ protocol, hostname, port, pathname }: URL): Parameters
 
 /** Connects to the server of a URL. A connection is lent after its login and the choice of its database. */
 function redis(url: URL): SocketConnector {
-  const connector = transport(url);
   const greeting = greetingFor(url);
-  return {
-    ...connector,
+  const connector = transport(url, {
+    ioTimeout: IO_TIMEOUT,
     // The login is part of the dial. If it fails or takes too long, the pool closes the connection.
     async init(socket) {
       const refusal = (await exchange(socket, greeting)).find((it) => it instanceof RedisError);
       if (refusal) throw refusal;
     },
+    // A wrong password is final; a server that is starting, or full, is not.
+    isRetryable: (error) =>
+      !(error instanceof RedisError) || /^(LOADING|ERR max number of clients)/.test(error.message),
+  });
+  return {
+    ...connector,
     check: async (socket) => (await exchange(socket, [["PING"]]))[0] === "PONG",
-    // A wrong password is final.
-    isRetryable: (error) => !(error instanceof RedisError) && connector.isRetryable!(error),
   };
 }
 
-function transport({ protocol, hostname, port, pathname }: URL): SocketConnector {
+interface LoginOptions {
+  readonly ioTimeout: number;
+  init(socket: SocketConn): Promise<undefined>;
+  isRetryable(error: unknown): boolean;
+}
+
+function transport(
+  { protocol, hostname, port, pathname }: URL,
+  options: LoginOptions,
+): SocketConnector {
   switch (protocol) {
     case "redis:":
-      return tcp({ hostname, port: Number(port || 6379), ioTimeout: IO_TIMEOUT });
+      return tcp({ hostname, port: Number(port || 6379), ...options });
     case "rediss:":
-      return tls({ hostname, port: Number(port || 6379), ioTimeout: IO_TIMEOUT });
+      return tls({ hostname, port: Number(port || 6379), ...options });
     case "unix:":
-      return unix({ path: decodeURIComponent(pathname), ioTimeout: IO_TIMEOUT });
+      return unix({ path: decodeURIComponent(pathname), ...options });
     default:
       throw new TypeError(`Cannot connect to ${protocol}: only redis:, rediss: and unix:`);
   }

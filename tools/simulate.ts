@@ -24,7 +24,8 @@
  *
  * or a fixed number of them, each of which comes again after its use:
  * - `--clients N`: how many there are: `--clients 30`
- * - `--think TIMES`: their pause before each call: `--think exp:5s`; default 0ms
+ * - `--think TIMES`: their pause before each call, at least 1 ms after one that took no time:
+ *   `--think exp:5s`; default 0ms
  *
  * What they do:
  * - `--again N,TIMES`: a caller that was refused or failed tries again up to N times, after a delay of at
@@ -71,7 +72,8 @@
  * @module
  */
 
-import { FlagError, parseFlags } from "./simulate/flags.ts";
+import { FlagError } from "./simulate/flag_values.ts";
+import { parseFlags } from "./simulate/flags.ts";
 import { print, run } from "./simulate/run.ts";
 import { EndlessError } from "./simulate/simulation.ts";
 import type { Result } from "./simulate/table.ts";

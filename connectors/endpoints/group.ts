@@ -8,6 +8,7 @@ import { type AnyConnector, Endpoint, select, type Selection } from "./endpoint.
 import {
   Admission,
   isObject,
+  type Leave,
   Opening,
   releasePermit,
   ResourceOwners,
@@ -152,8 +153,8 @@ export class EndpointGroup implements RaceContext {
     const controller = new AbortController();
     const { breaker, connector, load } = endpoint;
     load.waiting++;
-    const leave = calling(() => connector.admit!({ signal: controller.signal }));
-    const isSettled = await settledBefore(leave, (stop) => {
+    const permit = calling(() => connector.admit!({ signal: controller.signal }));
+    const isSettled = await settledBefore(permit, (stop) => {
       signal.addEventListener("abort", stop);
       const unsubscribe = breaker.onChange(stop);
       if (signal.aborted) queueMicrotask(stop);
@@ -163,13 +164,13 @@ export class EndpointGroup implements RaceContext {
       };
     });
     load.waiting--;
-    if (isSettled) return this.#admitted(endpoint, leave);
-    leave.then(releasePermit, () => {});
+    if (isSettled) return this.#admitted(endpoint, { permit, controller });
+    permit.then(releasePermit, () => {});
     controller.abort(signal.aborted ? signal.reason : new Error("The endpoint is down"));
     return undefined;
   }
 
-  #admitted(endpoint: Endpoint, leave: Promise<Permit> | undefined): Admission {
+  #admitted(endpoint: Endpoint, leave: Leave | undefined): Admission {
     const admission = new Admission(endpoint, leave, () => this.#withdraw(admission));
     this.#admissions.add(admission);
     endpoint.load.waiting++;

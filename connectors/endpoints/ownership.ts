@@ -53,26 +53,32 @@ export function releasePermit(permit: Permit): void {
   ask<unknown>(() => permit?.release?.(), { onThrow: undefined, onPromise: undefined });
 }
 
+/** The leave of an endpoint's connector to dial. The dial has the same signal, by which the connector may know it. */
+export interface Leave {
+  readonly permit: Promise<Permit>;
+  readonly controller: AbortController;
+}
+
 /**
  * A permit for an endpoint, taken before `connect` is called. The next race takes it over,
  * and uses it if it dials that endpoint.
  */
 export class Admission implements Permit {
   readonly endpoint: Endpoint;
-  #leave: Promise<Permit> | undefined;
+  #leave: Leave | undefined;
   readonly #onRelease: () => void;
   /** The resource opened with it. */
   opening: Opening | undefined;
 
-  /** `leave` has settled, if the endpoint has an `admit`. */
-  constructor(endpoint: Endpoint, leave: Promise<Permit> | undefined, onRelease: () => void) {
+  /** The permit has settled, if the endpoint has an `admit`. */
+  constructor(endpoint: Endpoint, leave: Leave | undefined, onRelease: () => void) {
     this.endpoint = endpoint;
     this.#leave = leave;
     this.#onRelease = onRelease;
   }
 
   /** For the attempt that dials the endpoint. */
-  use(endpoint: Endpoint): Promise<Permit> | undefined {
+  use(endpoint: Endpoint): Leave | undefined {
     if (endpoint !== this.endpoint) return undefined;
     const leave = this.#leave;
     this.#leave = undefined;
@@ -81,7 +87,7 @@ export class Admission implements Permit {
 
   /** Gives it back unless it has been used. */
   drop(): void {
-    this.#leave?.then(releasePermit, () => {});
+    this.#leave?.permit.then(releasePermit, () => {});
     this.#leave = undefined;
   }
 

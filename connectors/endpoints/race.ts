@@ -4,7 +4,7 @@ import { closeResource, type ConnectContext, type RetireOptions } from "../../po
 import { PoolTimeoutError } from "../../pool/errors.ts";
 import type { Permit } from "../../pool/semaphore.ts";
 import { ask, type Endpoint, select, type Selection } from "./endpoint.ts";
-import { type Admission, isPermit, releasePermit } from "./ownership.ts";
+import { type Admission, isPermit, type Leave, releasePermit } from "./ownership.ts";
 
 // For how long, in milliseconds, callers wait for the probe of an endpoint that
 // is down before another one is dialled, for the first of them beside it.
@@ -188,7 +188,7 @@ export class Attempt {
   readonly #call: ConnectContext;
   readonly #events: AttemptEvents;
   readonly #probe: number;
-  readonly #controller = new AbortController();
+  #controller = new AbortController();
   readonly #limits: Limit[] = [];
   #state: AttemptState = "awaited";
   #phase: AttemptPhase = "admit";
@@ -214,23 +214,23 @@ export class Attempt {
     endpoint.lastTurn = ++context.turn;
   }
 
-  /** Dials, with this permit if there is one already. */
-  run(leave: Promise<Permit> | undefined): void {
+  /** Dials, with this leave if there is one already. */
+  run(leave: Leave | undefined): void {
+    if (leave !== undefined) this.#controller = leave.controller;
     const { breaker, connector, hasAdmit } = this.endpoint;
     const { attemptDelay } = this.#context;
     const { signal } = this.#controller;
     // The head start of an endpoint that is down begins here, even before admission, since other races wait too.
     const isDown = !breaker.isClosed;
     const headStart = isDown ? Math.min(attemptDelay, PROBE_HEAD_START_MS) : attemptDelay;
-    if (leave === undefined && hasAdmit) {
-      leave = calling(() => connector.admit!({ signal }));
-    }
-    if (leave === undefined) {
+    const permit = leave?.permit ??
+      (hasAdmit ? calling(() => connector.admit!({ signal })) : undefined);
+    if (permit === undefined) {
       this.#connect(headStart);
     } else {
       if (isDown) this.#limit(headStart, this.#onSlow);
       else this.#unsubscribe = breaker.onChange(() => this.#forestall());
-      leave.then((permit) => this.#admitted(permit, isDown ? Infinity : headStart), this.#onError);
+      permit.then((permit) => this.#admitted(permit, isDown ? Infinity : headStart), this.#onError);
     }
   }
 

@@ -43,7 +43,7 @@ export function parseProxy(value: unknown): Proxy | undefined {
     const hasLogin = url.username !== "" || url.password !== ""; // a password alone may be a token
     const user = hasLogin ? decodeURIComponent(url.username) : undefined;
     const password = decodeURIComponent(url.password);
-    if (scheme === "socks5" && !(fits(user ?? "-") && fits(password))) return undefined;
+    if (scheme === "socks5" && !(fits(user ?? "") && fits(password))) return undefined;
     const port = url.port === "" ? portIn(rest!) ?? DEFAULT_PORTS[scheme]! : Number(url.port);
     const hostname = url.hostname.replace(/^\[(.*)\]$/, "$1");
     return { scheme: scheme as Proxy["scheme"], hostname, port, user, password };
@@ -113,7 +113,7 @@ async function connectByHttp(
   }
   await channel.writeAll(encoder.encode(`${lines.join("\r\n")}\r\n\r\n`));
   let status = await readStatus(channel);
-  while (status.startsWith("1")) status = await readStatus(channel); // "100 Continue": not yet the answer
+  while (isInterim(status)) status = await readStatus(channel);
   if (status.startsWith("2")) return;
   if (status === "407" || status === "401") { // tinyproxy's answer to a wrong login is 401
     const text = user === undefined ? "demands a login" : "refused the login";
@@ -121,6 +121,11 @@ async function connectByHttp(
   }
   const ErrorType = status === "403" ? Deno.errors.PermissionDenied : Deno.errors.ConnectionRefused;
   throw new ErrorType(`The proxy refused the connection with status ${status}`);
+}
+
+/** Whether the answer is still to come, as after "100 Continue". Nothing comes after 101. */
+function isInterim(status: string): boolean {
+  return status.startsWith("1") && status !== "101";
 }
 
 /** Reads the head of a response. */

@@ -14,6 +14,15 @@ export interface Route {
   readonly stopsAtSignal: boolean;
 }
 
+/** A permit that was granted to a dial which has not begun. */
+interface Reservation {
+  readonly permit: Permit;
+  /** The signal of the dial that it was granted to. */
+  readonly signal: AbortSignal;
+  /** Whether that very dial has taken it, or has given it back. */
+  isOver: boolean;
+}
+
 /**
  * The dials of a TLS connector, of which only so many may be under way. Nothing
  * that Deno has frees a connection before its handshake is over: when that is
@@ -25,8 +34,7 @@ export interface Route {
  */
 export class TlsDialer {
   readonly #permits: Semaphore;
-  /** Permits that were granted and not yet used by a dial. */
-  readonly #reserved: Permit[] = [];
+  readonly #reserved: Reservation[] = [];
   /** Aborted when only abandoned dials are left: those that wait for one are refused. */
   #stuck = new AbortController();
   #lingering = 0;
@@ -41,22 +49,25 @@ export class TlsDialer {
   }
 
   /**
-   * Grants a permit to dial, which the next dial of any caller uses. A release frees it for
-   * others, unless a dial uses it, which frees it itself.
+   * Grants a permit to the dial with the same signal, or else to one that has none. A
+   * release frees it for others, unless its dial has taken it, which frees it itself.
    */
   async admit({ signal }: ConnectorContext): Promise<Permit> {
-    this.#reserved.push(await this.#waitForLeave(signal));
-    let isHeld = true;
+    const reservation = { permit: await this.#waitForLeave(signal), signal, isOver: false };
+    this.#reserved.push(reservation);
     const release = () => {
-      if (isHeld) this.#reserved.pop()?.release();
-      isHeld = false;
+      if (reservation.isOver) return;
+      reservation.isOver = true;
+      this.#takeReserved(reservation)?.permit.release();
     };
     return { release, [Symbol.dispose]: release };
   }
 
   /** Opens a connection and awaits its handshake, unless the signal is aborted. */
   async run(route: Route, { signal, closed }: ConnectContext): Promise<Established> {
-    const permit = this.#reserved.pop() ?? await this.#waitForLeave(signal);
+    const own = this.#reserved.find((reserved) => reserved.signal === signal);
+    if (own !== undefined) own.isOver = true;
+    const permit = this.#takeReserved(own)?.permit ?? await this.#waitForLeave(signal);
     if (signal.aborted) {
       permit.release();
       throw signal.reason;
@@ -79,6 +90,12 @@ export class TlsDialer {
         permit.release();
       });
     });
+  }
+
+  /** Takes this reservation, or the oldest: another dial may have taken this one. */
+  #takeReserved(wanted: Reservation | undefined): Reservation | undefined {
+    const index = this.#reserved.findIndex((reserved) => reserved === wanted);
+    return this.#reserved.splice(Math.max(0, index), 1)[0];
   }
 
   #waitForLeave(signal: AbortSignal): Promise<Permit> {

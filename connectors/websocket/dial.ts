@@ -70,8 +70,9 @@ export function protocolError(
   return new WebSocketConnectError(placeOf(url), message);
 }
 
-/** The error of an `init` with its place, of the same class. A user's own error stays as it is. */
-export function initError(error: unknown, place: string): unknown {
+/** The error of an `init` with its place, of the same class. The signal's reason, and a user's own error, stay as they are. */
+export function initError(error: unknown, place: string, signal: AbortSignal): unknown {
+  if (signal.aborted && error === signal.reason) return error;
   if (!(error instanceof WebSocketClosedError)) return dialError(error, place, SOCKET_ERRORS);
   const named = new WebSocketClosedError("", error, error);
   named.message = `${error.message}, connecting to ${place}`;

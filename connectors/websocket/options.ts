@@ -224,33 +224,41 @@ export function connectionPlan({
   };
 }
 
-function drainPlan({
-  timeout = 2_000,
-  quiet = Math.min(200, timeout / 2), // a default is never refused
-  accept = () => true,
-}: WebSocketDrainOptions): DrainPlan {
-  if (quiet < timeout) return { timeout, quiet, accept: predicate(accept, "drain.accept") };
+function drainPlan(options: WebSocketDrainOptions): DrainPlan {
+  const {
+    timeout = 2_000,
+    quiet = Math.min(200, timeout / 2), // a default is never refused
+    accept = () => true,
+  } = options;
+  if (quiet < timeout) {
+    return { timeout, quiet, accept: predicate(accept, "drain.accept", options) };
+  }
   throw new RangeError(
     `Cannot ${SUBJECT} as 'drain.quiet' must be less than 'drain.timeout', ${timeout}: received ${quiet}`,
   );
 }
 
-function pingPlan({ message, answer, timeout = 2_000 }: WebSocketPingOptions): PingPlan {
+function pingPlan(options: WebSocketPingOptions): PingPlan {
+  const { message, answer, timeout = 2_000 } = options;
   const sent = typeof message === "string" ? message : message.slice();
   if (typeof answer === "function") {
-    return { message: sent, timeout, isAnswer: predicate(answer, "ping.answer") };
+    return { message: sent, timeout, isAnswer: predicate(answer, "ping.answer", options) };
   }
   const expected = typeof answer === "string" ? answer : answer.slice();
   return { message: sent, timeout, isAnswer: (message) => isSame(message, expected) };
 }
 
-/** A function that returns a boolean. Anything else is refused: the pool takes the error for the worse answer. */
+/**
+ * Calls a function that returns a boolean as a method of its options. Anything else is
+ * refused: the pool takes the error for the worse answer.
+ */
 export function predicate<A extends unknown[]>(
   given: (...args: A) => boolean,
   name: string,
+  options: object,
 ): (...args: A) => boolean {
   return (...args) => {
-    const answer: unknown = given(...args);
+    const answer: unknown = given.call(options, ...args);
     if (typeof answer === "boolean") return answer;
     Promise.resolve(answer).catch(() => {}); // if it is a promise that rejects
     throw new TypeError(`'${name}' must return true or false: received ${shown(answer)}`);

@@ -2,7 +2,8 @@ import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { Redis, RedisError } from "../../examples/_resp.ts";
 import { Pool, type SocketConnector, tcp, tls, unix } from "../../mod.ts";
 import ca from "../support/certs/ca.pem" with { type: "text" };
-import { needs } from "../support/needs.ts";
+import { EchoServer } from "../support/echo_server.ts";
+import { needs, PROCESS } from "../support/needs.ts";
 import { REDIS, RedisServer } from "../support/redis_server.ts";
 import { until } from "../support/until.ts";
 
@@ -104,6 +105,24 @@ Deno.test({
     assertEquals([wrong.code, wrong.stdout], [1, ""]);
     // At once: a dial that is tried again ends in a PoolTimeoutError.
     assertStringIncludes(wrong.stderr, "Uncaught (in promise) RedisError: WRONGPASS");
+  },
+});
+
+Deno.test({
+  ...needs(
+    "redis.ts tries a server that is starting or full again, but no wrong password",
+    PROCESS,
+  ),
+  async fn() {
+    const answers = ["LOADING the dataset", "ERR max number of clients reached", "WRONGPASS no"];
+    await using server = EchoServer.listen((peer) => peer.write(`-${answers.shift()}\r\n`));
+    const { code, stderr } = await run(
+      `redis://:guess@127.0.0.1:${server.port}`,
+      "--allow-net=127.0.0.1",
+    );
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, "RedisError: WRONGPASS no");
+    assertEquals(server.accepts, 3);
   },
 });
 

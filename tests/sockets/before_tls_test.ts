@@ -2,7 +2,14 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { TLSSocket } from "node:tls";
 import { createServer, type Server, type Socket as NodeSocket } from "node:net";
-import { type ConnectorContext, Pool, PoolTimeoutError, type Socket, tls } from "../../mod.ts";
+import {
+  type ConnectorContext,
+  failover,
+  Pool,
+  PoolTimeoutError,
+  type Socket,
+  tls,
+} from "../../mod.ts";
 import { type Behaviour, EchoServer, mute } from "../support/echo_server.ts";
 import { Relay } from "../support/relay.ts";
 import { roundTrip, textOf } from "../support/round_trip.ts";
@@ -196,10 +203,59 @@ Deno.test("an unused permit to dial is free for other dials", async () => {
   abort.abort();
   await waiting;
   unused.release();
-  unused.release();
   using _permit = await connector.admit!({ signal });
+  unused.release(); // it was free already
+  const next = new AbortController();
+  const another = assertRejects(async () => await connector.admit!({ signal: next.signal }));
+  next.abort();
+  await another;
   (await connector.connect({ signal, retire })).close();
 });
+
+Deno.test("the permit of a dial is not freed when the socket of an earlier one is closed", async () => {
+  await using server = listenTls();
+  const connector = tls({ ...options, port: server.port, maxLingering: 1 });
+  const first = new AbortController();
+  const second = new AbortController();
+  const third = new AbortController();
+  const firstPermit = await connector.admit!(first);
+  const socket = await connector.connect({ signal: first.signal, retire });
+  using _permit = await connector.admit!(second);
+  const waiting = assertRejects(async () => await connector.admit!(third));
+  socket.close();
+  firstPermit.release();
+  third.abort();
+  await waiting;
+  (await connector.connect({ signal: second.signal, retire })).close();
+});
+
+for (const wrapped of [false, true]) {
+  const through = wrapped ? ", also through failover()" : "";
+  Deno.test(`no dial begins while another has the last permit, whatever is closed meanwhile${through}`, async () => {
+    await using server = listenTls();
+    let [dialling, most] = [0, 0];
+    const gate = Promise.withResolvers<void>();
+    const gates: (Promise<void> | undefined)[] = [undefined, gate.promise];
+    const hostname = async () => {
+      most = Math.max(most, ++dialling);
+      await gates.shift();
+      dialling--;
+      return "127.0.0.1";
+    };
+    const connector = tls({ ...options, port: server.port, hostname, maxLingering: 1 });
+    await using pool = new Pool(wrapped ? failover(connector) : connector);
+    const first = await pool.acquire();
+    const second = pool.acquire();
+    await until(() => dialling === 1);
+    const third = pool.acquire();
+    await until(() => pool.stats.connecting === 2);
+    first.discard();
+    await until(() => server.ends === 1);
+    gate.resolve();
+    for (const conn of [await second, await third]) conn.release();
+    assertEquals(most, 1);
+  });
+}
 
 Deno.test("a permit to dial is refused while maxLingering dials linger, also to those that wait for one", async () => {
   await using server = EchoServer.listen(mute);
@@ -219,7 +275,11 @@ Deno.test("a permit to dial is refused while maxLingering dials linger, also to 
   abort.abort();
   await dial;
   await waiting;
-  await assertRejects(async () => await connector.admit!({ signal }), Deno.errors.Busy, "1 TLS");
+  await assertRejects(
+    async () => await connector.admit!({ signal }),
+    Deno.errors.Busy,
+    `connecting to tls://127.0.0.1:${server.port}`,
+  );
   server.hangUp();
   await until(() => connector.lingering!() === 0);
 });

@@ -241,6 +241,7 @@ const failures: [
   ["refuses with 401", "http://jo:hunter2@", status("401 No"), notAllowed, "refused the login"],
   ["refuses with 404", "http://jo:hunter2@", status("404 No"), refused, "status 404"],
   ["refuses with 502", "http://jo:hunter2@", status("502 Bad Gateway"), refused, "status 502"],
+  ["switches protocols", "http://", status("101 Switching Protocols"), refused, "status 101"],
   ["has a status of four digits", "http://", status("2000 OK"), invalid, "not speak HTTP"],
   ["speaks SSH", "http://", ["SSH-2.0-none\r\n\r\n"], invalid, "not speak HTTP"],
   [
@@ -432,8 +433,8 @@ Deno.test("tcp() and tls() refuse an invalid proxy, and the error does not show 
       "https://jo:hunter2@host",
       "socks5://jo:hunter2@",
       "http://a:hunter2@h/p",
-      `socks5://jo:${"hunter2".repeat(37)}@host`,
-      `socks5://${"hunter2".repeat(37)}@host`,
+      `socks5://jo:${"hunter2".padEnd(256, "2")}@host`,
+      `socks5://${"hunter2".padEnd(256, "2")}@host`,
       7,
     ]
   ) {
@@ -446,6 +447,14 @@ Deno.test("tcp() and tls() refuse an invalid proxy, and the error does not show 
       assert(!error.message.includes("hunter2"), error.message);
     }
   }
+});
+
+Deno.test("user and password at a SOCKS5 proxy may have 255 bytes each", () => {
+  const login = `${"u".repeat(255)}:${"p".repeat(255)}`;
+  assertEquals(
+    tcp({ port: 1, proxy: `socks5://${login}@host` }).place?.includes("host:1080"),
+    true,
+  );
 });
 
 Deno.test("tls() refuses a proxy and beforeTls with a client certificate", () => {

@@ -14,10 +14,11 @@ import {
   lognormal,
   sigmaOf,
 } from "../../tools/simulate/distribution.ts";
-import { FlagError, parseFlags } from "../../tools/simulate/flags.ts";
+import { FlagError } from "../../tools/simulate/flag_values.ts";
+import { parseFlags } from "../../tools/simulate/flags.ts";
 import { Times } from "../../tools/simulate/outcome.ts";
 import { seededRandom } from "../../tools/simulate/random.ts";
-import { valueAt } from "../../tools/simulate/server.ts";
+import { type Span, valueAt } from "../../tools/simulate/server.ts";
 import { EndlessError, type Scenario, simulate } from "../../tools/simulate/simulation.ts";
 import { csv, table } from "../../tools/simulate/table.ts";
 import { VirtualTime } from "../support/virtual_time.ts";
@@ -341,6 +342,26 @@ Deno.test("bursts come once or repeatedly", () => {
   assertEquals(times(bursts(1, 5, 5), 16), [5, 10, 15]);
 });
 
+for (const name of ["outages", "pauses"] as const) {
+  Deno.test(`of ${name} that overlap, the last one ends it`, async () => {
+    const long = { from: 1_000, to: 5_000 };
+    const short = { from: 2_000, to: 3_000 };
+    const next = { from: 5_000, to: 6_000 };
+    const simulated = (spans: Span[]) => simulate({ ...calm, [name]: spans }, {});
+    assertEquals(await simulated([long, short]), await simulated([long]));
+    assertEquals(await simulated([long, next]), await simulated([{ from: 1_000, to: 6_000 }]));
+  });
+}
+
+Deno.test("callers of the warm-up count in no figure", async () => {
+  const arrivals = merged(bursts(50, 0), bursts(1, 1_500, 100));
+  const scenario = { ...calm, arrivals, use: constant(10), warmUp: 1_000, duration: 2_000 };
+  const outcome = await simulate(scenario, { maxSize: 1, maxWaiting: 20 });
+  const { arrived, served, exhausted, gaveUp, waits, totals } = outcome;
+  assertEquals([arrived, served, exhausted, gaveUp], [6, 6, 0, 0]);
+  assertEquals([waits.p99, totals.p99], [0, 10]);
+});
+
 Deno.test("clients come again after their use and their pause, and never while they are served", async () => {
   const clients = { count: 3, pause: constant(50) };
   const scenario = { ...calm, arrivals: trace([]), clients, use: constant(100), duration: 1_000 };
@@ -356,6 +377,13 @@ Deno.test("clients that are refused at once come again, and time goes on", async
   const { served, exhausted } = await simulate(scenario, { maxSize: 1, maxWaiting: 0 });
   assertEquals(served, 11);
   assert(exhausted > 1_000, `${exhausted}`);
+});
+
+Deno.test("clients whose calls take no time come again, and time goes on", async () => {
+  const clients = { count: 3, pause: constant(0) };
+  const scenario = { ...calm, arrivals: trace([]), clients, use: constant(0), duration: 100 };
+  const { served, end } = await simulate(scenario, { maxSize: 3 });
+  assertEquals([served, end], [303, 100]); // each at 0, 1, … 100
 });
 
 Deno.test("a caller that was refused tries again, so many times, and its time counts from its arrival", async () => {
@@ -624,6 +652,8 @@ const bad: [args: string, said: string][] = [
   ["--failing 0.1@60s-70s", "--failing must be before the end at 60000 ms"],
   ["--down 5s-4s", "--down must be a time from and to, such as 20s-25s: received 5s-4s"],
   ["--recycle 5s", "--recycle must be a time and what to spread it over"],
+  ["--recycle 5s/1s/1s", "--recycle must be a time and what to spread it over"],
+  ["--down 5s-6s-7s", "--down must be a time from and to, such as 20s-25s: received 5s-6s-7s"],
   ["--bursts 5", "--bursts must be a number of callers, and how often or when they come"],
   ["--bursts 0/1s", "--bursts must be a number of callers, and how often or when they come"],
   ["--bursts 5/0s", "--bursts must be repeated after more than 0 ms: received 5/0s"],

@@ -1,4 +1,10 @@
-import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStrictEquals,
+} from "@std/assert";
 import {
   failover,
   Pool,
@@ -249,6 +255,62 @@ Deno.test("webSocket(): such a function is a method of the options", async () =>
   assertEquals(server.peer.headers.get("x-number"), "7");
 });
 
+Deno.test("webSocket(): the other functions are methods of the options too, and of 'drain' and 'ping'", async () => {
+  await using server = new WebSocketServer();
+  interface Timed {
+    timeout: number;
+  }
+  const called: [name: string, timeout: number][] = [];
+  const connector = webSocket({
+    url: server.url,
+    closeTimeout: 700,
+    init(this: { closeTimeout: number }) {
+      called.push(["init", this.closeTimeout]);
+    },
+    isRetryable(this: { closeTimeout: number }) {
+      called.push(["isRetryable", this.closeTimeout]);
+      return true;
+    },
+    isFatal(this: { closeTimeout: number }) {
+      called.push(["isFatal", this.closeTimeout]);
+      return false;
+    },
+    drain: {
+      quiet: 1,
+      timeout: 800,
+      accept(this: Timed) {
+        called.push(["accept", this.timeout]);
+        return true;
+      },
+    },
+    ping: {
+      message: "ping",
+      timeout: 900,
+      answer(this: Timed) {
+        called.push(["answer", this.timeout]);
+        return true;
+      },
+    },
+  });
+  await using pool = new Pool(connector, { maxSize: 1 });
+  const failed = new Error("failed");
+  await pool.use(() => Promise.reject(failed)).catch(() => {});
+  using ws = await pool.acquire();
+  const context = { signal: AbortSignal.timeout(10_000) };
+  ws.send("left unread");
+  await until(() => ws.unread > 0);
+  await connector.reset!(ws.value, context);
+  await connector.check!(ws.value, context);
+  connector.isRetryable!(failed);
+  assertEquals(called, [
+    ["init", 700],
+    ["isFatal", 700],
+    ["accept", 800],
+    ["answer", 900],
+    ["isRetryable", 700],
+  ]);
+});
+
 Deno.test("webSocket(): the result of such a function is validated, and errors show no secret", async () => {
   const bad: [object, string][] = [
     [{ url: () => 1 }, "'url' must be a ws: or wss: URL with no fragment: received 1"],
@@ -405,6 +467,34 @@ Deno.test("webSocket({ init }): its rejection fails the dial, and the WebSocket 
   assertEquals((await server.peer.closed).code, 1000);
   await until(() => pool.stats.size === 0);
   assertEquals(pool.stats.dials.failed, 1);
+});
+
+Deno.test("webSocket({ init }): an error names the place of its own dial, not of the latest one", async () => {
+  await using server = new WebSocketServer();
+  const paths = ["first", "second"];
+  const init = () => Promise.reject(new Deno.errors.NotFound("no login"));
+  const connector = webSocket({ url: () => `${server.url}/${paths.shift()}`, init });
+  const context = contextOf();
+  using first = await connector.connect(context);
+  using _second = await connector.connect(context);
+  await assertRejects(
+    async () => await connector.init!(first, context),
+    Deno.errors.NotFound,
+    "/first",
+  );
+});
+
+Deno.test("webSocket({ init }): the reason of an abort stays as it is, of whatever class", async () => {
+  await using server = new WebSocketServer();
+  const init = () => new Promise<never>(() => {});
+  const connector = webSocket({ url: server.url, init });
+  const abort = new AbortController();
+  const context = contextOf(abort.signal);
+  using connection = await connector.connect(context);
+  const failed = assertRejects(async () => await connector.init!(connection, context));
+  const reason = new Deno.errors.Interrupted("given up");
+  abort.abort(reason);
+  assertStrictEquals(await failed, reason);
 });
 
 Deno.test("webSocket({ init }): what its receive throws names the place, and has the same class and code", async () => {

@@ -1,20 +1,11 @@
-import {
-  KeyedPool,
-  type KeyedPoolOptions,
-  type Lease,
-  Pool,
-  PoolExhaustedError,
-  type PoolOptions,
-  PoolOverloadedError,
-  PoolTimeoutError,
-} from "../../mod.ts";
+import { KeyedPool, type KeyedPoolOptions, type Lease, Pool, type PoolOptions } from "../../mod.ts";
 import { resolveKeyedPoolOptions } from "../../pool/keyed_options.ts";
 import { resolvePoolOptions } from "../../pool/options.ts";
 import { VirtualTime } from "../../tests/support/virtual_time.ts";
 import type { Arrival, Arrivals } from "./arrivals.ts";
 import type { Distribution } from "./distribution.ts";
 import { repeat } from "./event_loop.ts";
-import { type Outcome, spreadOf, Times } from "./outcome.ts";
+import type { Outcome } from "./outcome.ts";
 import { Processor } from "./processor.ts";
 import { type Random, seededRandom } from "./random.ts";
 import {
@@ -25,6 +16,7 @@ import {
   type Span,
   valueAt,
 } from "./server.ts";
+import { type TalliedCaller, Tally } from "./tally.ts";
 
 /** Steps between two reports of progress. */
 const REPORT_STEPS = 4_096;
@@ -32,7 +24,7 @@ const REPORT_STEPS = 4_096;
 /** Callers that still wait this long after the last arrival will wait for ever. In milliseconds. */
 const LONGEST_END = 24 * 3_600_000;
 
-/** Callers that are refused at once and come again at once would stop the time. In milliseconds. */
+/** Callers that are refused or served in no time, and come again at once, would stop the time. In milliseconds. */
 const LEAST_DELAY = 1;
 
 /** The error of a simulation without an end. */
@@ -86,10 +78,7 @@ interface CallOptions {
 }
 
 /** A caller. It may try several times. */
-interface Caller {
-  readonly arrival: number;
-  /** Whether it arrived after the warm-up. */
-  readonly isCounted: boolean;
+interface Caller extends TalliedCaller {
   readonly options: CallOptions;
   readonly key: number;
   readonly use: number;
@@ -150,28 +139,10 @@ class Simulation {
   readonly #arrivals: Iterator<Arrival>;
   readonly #processor: Processor;
   readonly #drawKey: (random: Random) => number;
-  readonly #waits = new Times();
-  readonly #totals = new Times();
-  readonly #urgentWaits = new Times();
-  readonly #counts = {
-    arrived: 0,
-    retries: 0,
-    gaveUp: 0,
-    completed: 0,
-    shed: 0,
-    timedOut: 0,
-    exhausted: 0,
-    failed: 0,
-  };
-  readonly #urgent = { arrived: 0, refused: 0 };
+  readonly #tally: Tally;
   #waiting = 0;
-  #using = 0;
   /** Callers that will come again. */
   #away = 0;
-  /** The time of all uses together, within the counted time. */
-  #usedTime = 0;
-  #usedUntil = 0;
-  #longestQueue = 0;
   /**
    * - `open`: callers come
    * - `ending`: the last ones are being served
@@ -183,6 +154,7 @@ class Simulation {
   constructor(scenario: Scenario, options: SimulatedOptions, time: VirtualTime) {
     this.#scenario = scenario;
     this.#time = time;
+    this.#tally = new Tally(scenario);
     this.#chances = chancesOf(scenario.seed);
     this.#server = new Server(scenario, this.#chances.dials, () => time.now);
     const clock = { now: time.clock, wall: time.clock };
@@ -196,27 +168,15 @@ class Simulation {
   }
 
   get outcome(): Outcome {
-    const { warmUp, duration } = this.#scenario;
-    const { completed, ...counts } = this.#counts;
-    this.#recordUse();
-    return {
-      ...counts,
-      served: this.#waits.count,
-      waits: spreadOf(this.#waits),
-      totals: spreadOf(this.#totals),
-      goodput: completed / (duration - warmUp) * 1_000,
-      inUse: this.#usedTime / (duration - warmUp),
-      urgent: { ...this.#urgent, waits: spreadOf(this.#urgentWaits) },
-      dials: this.#pool.stats.dials,
-      longestQueue: this.#longestQueue,
-      end: this.#end,
-    };
+    return this.#tally.outcome(this.#pool.stats.dials, this.#end);
   }
 
   /** Goes to the next event. Returns false when there is none. */
   step(): boolean {
-    this.#longestQueue = Math.max(this.#longestQueue, this.#waiting);
-    if (this.#state === "ending" && this.#waiting + this.#using + this.#away === 0) this.#close();
+    this.#tally.queued(this.#waiting);
+    if (this.#state === "ending" && this.#waiting + this.#tally.using + this.#away === 0) {
+      this.#close();
+    }
     if (this.#state === "closed") return false;
     const isEndless = this.#time.now > this.#scenario.duration + LONGEST_END;
     if (isEndless || this.#time.pending === 0 && this.#state !== "closing") {
@@ -237,16 +197,19 @@ class Simulation {
   #plan(): void {
     const { outages, pauses, recycles } = this.#scenario;
     const pool = this.#pool;
-    for (const { from, to } of outages) {
-      setTimeout(() => this.#server.goDown(), from);
-      setTimeout(() => this.#server.comeBack(), to);
-    }
-    for (const { from, to } of pauses) {
-      setTimeout(() => pool.pause(), from);
-      setTimeout(() => pool.resume(), to);
-    }
+    this.#planSpans(outages, () => this.#server.goDown(), () => this.#server.comeBack());
+    this.#planSpans(pauses, () => pool.pause(), () => pool.resume());
     for (const { at, over } of recycles) {
       setTimeout(() => pool.recycle({ over }).catch(() => {}), at); // a failed dial is counted
+    }
+  }
+
+  /** Spans may overlap: `end` is called where none goes on. */
+  #planSpans(spans: readonly Span[], begin: () => void, end: () => void): void {
+    for (const { from, to } of spans) {
+      setTimeout(begin, from);
+      const goesOn = spans.some((other) => other.from <= to && to < other.to);
+      if (!goesOn) setTimeout(end, to);
     }
   }
 
@@ -279,58 +242,49 @@ class Simulation {
     const { callers, keys, breaks } = this.#chances;
     const arrival = this.#time.now;
     const isCounted = arrival >= warmUp;
-    const priority = urgent > 0 && callers() < urgent ? 1 : 0;
+    const isUrgent = urgent > 0 && callers() < urgent;
     const timeout = patience === undefined ? {} : { timeout: patience(callers) };
     const isBroken = breaks() < valueAt(breaking, arrival, 0);
     const key = this.#drawKey(keys);
-    if (isCounted) this.#counts.arrived++;
-    if (isCounted && priority === 1) this.#urgent.arrived++;
-    const options = { priority, ...timeout };
-    this.#attempt({ arrival, isCounted, options, key, use, isBroken, attempts: 0 });
+    const options = { priority: isUrgent ? 1 : 0, ...timeout };
+    const caller = { arrival, isCounted, isUrgent, options, key, use, isBroken, attempts: 0 };
+    this.#tally.arrived(caller);
+    this.#attempt(caller);
   }
 
   #attempt(caller: Caller): void {
-    const { isCounted, options, key } = caller;
-    const isUrgent = isCounted && options.priority === 1;
     const began = this.#time.now;
-    if (caller.attempts++ > 0 && isCounted) this.#counts.retries++;
+    if (caller.attempts++ > 0) this.#tally.retried(caller);
     this.#waiting++;
-    this.#pool.acquire(key, options).then(
+    this.#pool.acquire(caller.key, caller.options).then(
       (lease) => {
-        const waited = this.#time.now - began;
         this.#waiting--;
-        if (isCounted) this.#waits.add(waited);
-        if (isUrgent) this.#urgentWaits.add(waited);
+        this.#tally.served(caller, this.#time.now - began);
         this.#use(lease, caller);
       },
       (error: unknown) => {
         this.#waiting--;
-        if (isUrgent) this.#urgent.refused++;
-        if (isCounted) this.#countRefusal(error);
+        this.#tally.refused(caller, error);
         this.#missed(caller);
       },
     );
   }
 
   #use(lease: Lease<Connection>, caller: Caller): void {
-    const { arrival, isCounted, isBroken } = caller;
+    const { arrival, isBroken } = caller;
     const connection = lease.value;
-    this.#recordUse();
-    this.#using++;
+    this.#tally.uses(1, this.#time.now);
     this.#processor.run(caller.use * this.#server.slowness, () => {
-      this.#recordUse();
-      this.#using--;
+      const { now } = this.#time;
+      this.#tally.uses(-1, now);
       if (isBroken) lease.discard("the use failed");
       else lease.release();
-      const { now } = this.#time;
-      const { warmUp, duration } = this.#scenario;
       if (isBroken || connection.lost) {
-        if (isCounted) this.#counts.failed++;
+        this.#tally.failed(caller);
         return this.#missed(caller);
       }
-      if (isCounted) this.#totals.add(now - arrival);
-      if (now >= warmUp && now < duration) this.#counts.completed++;
-      this.#leave(0);
+      this.#tally.completed(caller, now);
+      this.#leave(now > arrival ? 0 : LEAST_DELAY);
     });
   }
 
@@ -338,7 +292,7 @@ class Simulation {
   #missed(caller: Caller): void {
     const { again } = this.#scenario;
     if (caller.attempts > (again?.times ?? 0)) {
-      if (caller.isCounted) this.#counts.gaveUp++;
+      this.#tally.gaveUp(caller);
       return this.#leave(LEAST_DELAY);
     }
     this.#away++;
@@ -351,21 +305,6 @@ class Simulation {
   /** A caller is done. A client comes again, after this time at least. */
   #leave(least: number): void {
     if (this.#scenario.clients !== undefined) this.#pause(least);
-  }
-
-  #countRefusal(error: unknown): void {
-    if (error instanceof PoolOverloadedError) this.#counts.shed++;
-    else if (error instanceof PoolTimeoutError) this.#counts.timedOut++;
-    else if (error instanceof PoolExhaustedError) this.#counts.exhausted++;
-    else this.#counts.failed++;
-  }
-
-  /** Adds the time of the current uses. */
-  #recordUse(): void {
-    const { warmUp, duration } = this.#scenario;
-    const until = Math.min(duration, Math.max(warmUp, this.#time.now));
-    this.#usedTime += this.#using * (until - this.#usedUntil);
-    this.#usedUntil = until;
   }
 }
 
