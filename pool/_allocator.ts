@@ -566,7 +566,7 @@ export class Allocator<T, L extends Lease<T>>
     for (const slot of [...idle]) {
       const isOverdue = now - slot.restingSince >= idleTimeout;
       if (idle.size > maxIdle) this.retire(slot, "surplus");
-      else if (slot.uses >= maxUses) this.#renewal.expire(slot, "uses", now);
+      else if (slot.uses >= maxUses) slot.dueAt = now; // for the sweep
       else if (isOverdue && idle.size > minIdle) this.retire(slot, "idle");
       else this.#policy.restartIdleTimer(slot, isOverdue ? now : slot.restingSince);
     }

@@ -294,6 +294,29 @@ testEach("maxLifetime and lifetimeJitter hold for what is open already", {}, asy
   assertEquals([things[1]!.isClosed, retired], [true, ["lifetime", "lifetime"]]);
 });
 
+for (
+  const [title, changed] of [
+    ["maxLifetime", { maxLifetime: 200, lifetimeJitter: 0 }],
+    ["idleTimeout", { idleTimeout: 200 }],
+  ] as const
+) {
+  testEach(
+    `${title} holds for what is being checked meanwhile`,
+    { keepalive: 100 },
+    async (stage) => {
+      const { simulation, set, things, does, warm } = stage;
+      await warm(1);
+      does.check = () => simulation.sleep(50).then(() => true);
+      await simulation.run(110); // the check is under way
+      set({ ...changed, keepalive: Infinity });
+      await simulation.run(80);
+      assertEquals(things[0]!.isClosed, false);
+      await simulation.run(20);
+      assertEquals(things[0]!.isClosed, true);
+    },
+  );
+}
+
 testEach("keepalive checks what is idle already, and Infinity ends that", {}, async (stage) => {
   const { simulation, set, does, warm } = stage;
   await warm(1);
@@ -531,6 +554,43 @@ Deno.test("Pool.set(): a maxUses that is reached already replaces what minIdle k
   assertEquals([pool.stats.idle, pool.stats.retired.uses], [2, 3]);
   assertEquals(Math.min(...fewest), 2);
   await pool.close();
+});
+
+Deno.test("Pool.set(): without room, a maxUses that is reached already replaces one after the other", async () => {
+  using simulation = new Simulation(1);
+  const connect = () => simulation.sleep(10).then(() => ({}));
+  const options = { minIdle: 3, maxSize: 3, order: "fifo", clock: simulation.clock } as const;
+  const pool = new Pool({ connect }, options);
+  await simulation.run(10);
+  for (let i = 0; i < 3; i++) (await pool.acquire()).release();
+  pool.set({ maxUses: 1 });
+  await simulation.run(15);
+  assertEquals(pool.stats.retired.uses, 2, "the second one has made way, the third not yet");
+  await simulation.run(10);
+  assertEquals([pool.stats.idle, pool.stats.retired.uses], [2, 3]);
+  await simulation.run(10);
+  assertEquals(pool.stats.idle, 3);
+  const closed = pool.close();
+  await simulation.run(10);
+  await closed;
+});
+
+Deno.test("Pool.set(): what has reached a lower maxUses is not lent while its replacement is opened", async () => {
+  using simulation = new Simulation(1);
+  const connect = () => simulation.sleep(10).then(() => ({}));
+  const pool = new Pool({ connect }, { maxSize: 3, clock: simulation.clock });
+  const acquired = [1, 2].map(() => pool.acquire());
+  await simulation.run(10);
+  for (const lease of await Promise.all(acquired)) lease.release();
+  pool.set({ maxUses: 1, minIdle: 1 });
+  const next = pool.acquire();
+  await simulation.run(10);
+  const lease = await next;
+  assertEquals([lease.reused, pool.stats.retired.uses], [false, 2]);
+  lease.release();
+  const closed = pool.close();
+  await simulation.run(10);
+  await closed;
 });
 
 Deno.test("KeyedPool.set(): maxPerKey closes what is idle beyond it, and lets waiters dial", async () => {
