@@ -879,10 +879,11 @@ export class Allocator<T, L extends Lease<T>>
 
   /** Gives up a dial before it has begun. */
   #withdraw(slot: Slot<T>): void {
-    slot.call?.cancel(new Error("The resource is not needed any more"));
+    const { call } = slot;
     this.#admitting?.delete(slot);
     this.opener.withdrawn(slot);
     this.#free(slot);
+    call?.cancel(new Error("The resource is not needed any more")); // its signal's listeners may call the pool
   }
 
   #free(slot: Slot<T>): void {
