@@ -468,6 +468,36 @@ for (const kind of ["Pool", "KeyedPool"] as const) {
     await closeNow(simulation, pool);
   });
 
+  Deno.test(`${kind}.recycle(): where maxConnecting lets no dial begin, one resource makes way for the one that waits for admission`, async () => {
+    using simulation = new Simulation(1);
+    const things = new Things(simulation);
+    const permits = new Semaphore(3);
+    const admit = async ({ signal }: { signal: AbortSignal }) => {
+      const permit = await permits.acquire({ signal });
+      await simulation.sleep(5);
+      return permit;
+    };
+    const connector = { ...things.connector, admit };
+    const options = { maxConnecting: 1, clock: simulation.clock };
+    const [pool, one] = kind === "Pool"
+      ? twice(new Pool(connector, options))
+      : keyedPool(new KeyedPool((_: string) => connector, options));
+    const warmed = one.warm(4);
+    await simulation.run(100);
+    assertEquals([one.stats!.idle, one.stats!.connecting], [3, 1]);
+    const recycled = one.recycle();
+    let fewest = Infinity;
+    for (let step = 0; step < 200; step++) {
+      await simulation.run(1);
+      fewest = Math.min(fewest, one.stats!.idle);
+    }
+    await recycled;
+    await warmed;
+    assertEquals([fewest, things.usable], [2, 3]);
+    await closeNow(simulation, pool);
+    assertEquals(permits.available, 3);
+  });
+
   Deno.test(`${kind}.recycle(): an old resource makes way for a dial that waits for its permit, and no other one`, async () => {
     using simulation = new Simulation(1);
     const things = new Things(simulation);
