@@ -446,8 +446,11 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
     if (weight !== undefined) this.#options.weightOf = checkedWeight(weight, NEW_KEY);
     for (const [index, { core, capacity }] of present.entries()) {
       if (weights !== undefined) capacity.weight = weights[index]!;
-      if (capacity.maxSize !== maxPerKey) core.resize(maxPerKey);
-      core.set(others);
+      core.change(others);
+    }
+    for (const { core, capacity } of present) { // a hook may call set() again
+      if (capacity.maxSize !== this.#options.maxPerKey) core.resize(this.#options.maxPerKey);
+      core.follow(others);
     }
   }
 

@@ -657,6 +657,30 @@ Deno.test("KeyedPool.set(): weight is asked anew for the present keys, and for l
   for (const lease of leases) lease.release();
 });
 
+Deno.test("KeyedPool.set(): of two calls, one from a hook during the other, the later one holds for all keys", async () => {
+  const again = [{ maxPerKey: 7, maxWaiting: 0 }];
+  const hosts = new KeyedPool((_: string) => () => ({}), {
+    hooks: () => ({
+      onRetire: () => {
+        const options = again.pop();
+        if (options !== undefined) hosts.set(options);
+      },
+    }),
+  });
+  for (const key of ["a", "b"]) {
+    await hosts.acquire(key); // so that the key stays
+    await hosts.warm(key, 1);
+  }
+  hosts.set({ maxIdle: 0, maxPerKey: 5, maxWaiting: 9 });
+  assertEquals(again, []);
+  for (const key of ["a", "b", "c"]) {
+    hosts.at(key).pause();
+    await assertRejects(() => hosts.acquire(key), PoolExhaustedError);
+    assertEquals(hosts.at(key).stats?.maxSize, 7);
+  }
+  await hosts.close({ force: true });
+});
+
 Deno.test("KeyedPool.set() holds for keys whose hooks are their own, and for later keys", async () => {
   for (const hooks of [{}, () => ({})]) {
     await using hosts = new KeyedPool((_: string) => () => ({}), { hooks, maxPerKey: 1 });
