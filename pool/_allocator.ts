@@ -443,9 +443,9 @@ export class Allocator<T, L extends Lease<T>>
     this.proceed();
   }
 
-  /** Calls a function when the slot is free. */
+  /** Calls a function when the slot is free, and the event that has freed it is over. */
   whenGone(slot: Slot<T>, then: () => void): void {
-    this.#renewal.whenGone(slot, then);
+    this.#renewal.whenGone(slot, () => this.#actions.add(then));
   }
 
   /** Refuses new callers and serves the waiters; `onDrained` is called when there are none left. */

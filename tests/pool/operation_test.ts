@@ -537,6 +537,29 @@ for (const kind of ["Pool", "KeyedPool"] as const) {
   });
 }
 
+Deno.test("Pool.recycle(): a step that a failed dial brings on begins no dial for the caller that is told of the failure", async () => {
+  let now = 0;
+  const dials: { resolve(thing: object): void; reject(error: Error): void }[] = [];
+  const connect = () => new Promise<object>((resolve, reject) => dials.push({ resolve, reject }));
+  const clock = { now: () => now, wall: () => now };
+  const pool = new Pool({ connect }, { acquireTimeout: Infinity, clock });
+  const acquired = [pool.acquire(), pool.acquire()];
+  for (const dial of dials) dial.resolve({});
+  await Promise.all(acquired);
+  const failing = pool.acquire();
+  const recycled = assertRejects(() => pool.recycle({ over: 300 }), Error, "down");
+  const served = pool.acquire({ priority: 1 });
+  assertEquals(dials.length, 5);
+  dials[3]!.resolve({}); // that of the recycle
+  await served;
+  now = 150; // the next step is due, although the timer has not fired yet
+  dials[2]!.reject(new Error("down"));
+  await assertRejects(() => failing, Error, "down");
+  assertEquals(dials.length, 5, "there is no dial for the rejected caller");
+  await recycled;
+  await pool.close({ force: true });
+});
+
 Deno.test("Pool.recycle(): a resource that its connector retires meanwhile goes as lost, and is not lent again", async () => {
   using simulation = new Simulation(1);
   const reasons: unknown[] = [];
