@@ -537,6 +537,46 @@ for (const kind of ["Pool", "KeyedPool"] as const) {
   });
 }
 
+Deno.test("Pool.recycle(): when there is room after all, what was to make way stays until the new one is open", async () => {
+  using simulation = new Simulation(1);
+  const things = new Things(simulation);
+  const pool = new Pool(things.connector, { maxSize: 3, clock: simulation.clock });
+  const acquired = [1, 2, 3].map(() => pool.acquire());
+  await simulation.run(10);
+  const leases = await Promise.all(acquired);
+  const recycled = pool.recycle();
+  leases.pop()!.detach();
+  for (const lease of leases) lease.release();
+  let fewest = Infinity;
+  for (let step = 0; step < 30; step++) {
+    fewest = Math.min(fewest, pool.stats.idle);
+    await simulation.run(1);
+  }
+  await recycled;
+  assertEquals([fewest, things.opened.length, things.usable], [2, 5, 3]);
+  await closeNow(simulation, pool);
+});
+
+Deno.test("Pool.recycle(): a close that serves the waiters opens nothing for what has made way", async () => {
+  using simulation = new Simulation(1);
+  const things = new Things(simulation);
+  const pool = new Pool(things.connector, { maxSize: 2, clock: simulation.clock });
+  const warmed = pool.warm(2);
+  await simulation.run(10);
+  await warmed;
+  using lease = await pool.acquire();
+  const recycled = assertRejects(() => pool.recycle(), PoolClosedError);
+  const waiting = pool.acquire({ fresh: true });
+  assertEquals(pool.stats.closing, 1);
+  const closed = pool.close({ waiters: "serve" });
+  await simulation.run(10);
+  (await waiting).release();
+  lease.release();
+  await simulation.run(10);
+  await Promise.all([recycled, closed]);
+  assertEquals([things.opened.length, simulation.pending], [3, 0]);
+});
+
 Deno.test("Pool.recycle(): a step that a failed dial brings on begins no dial for the caller that is told of the failure", async () => {
   let now = 0;
   const dials: { resolve(thing: object): void; reject(error: Error): void }[] = [];

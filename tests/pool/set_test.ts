@@ -657,6 +657,34 @@ Deno.test("KeyedPool.set(): weight is asked anew for the present keys, and for l
   for (const lease of leases) lease.release();
 });
 
+for (const kind of KINDS) {
+  Deno.test(`${kind}.set(): retry lets a final failure be tried again at once, and then after the new delay`, async () => {
+    using simulation = new Simulation(1);
+    let dials = 0;
+    const connector = {
+      connect: () => {
+        dials++;
+        throw new Error("wrong password");
+      },
+      isRetryable: () => false,
+    };
+    const options = { retry: { minDelay: 5_000 }, clock: simulation.clock };
+    const pool = new Pool(connector, options);
+    const hosts = new KeyedPool((_: string) => connector, options);
+    const one = kind === "Pool" ? pool : hosts.at("a");
+    const fail = () => assertRejects(() => one.acquire(), Error, "wrong password");
+    for (let i = 0; i < 2; i++) await fail();
+    assertEquals(dials, 1);
+    (kind === "Pool" ? pool : hosts).set({ retry: { minDelay: 10 } });
+    for (let i = 0; i < 2; i++) await fail();
+    assertEquals(dials, 2);
+    await simulation.run(10);
+    for (let i = 0; i < 2; i++) await fail();
+    assertEquals(dials, 3);
+    await Promise.all([pool.close(), hosts.close()]);
+  });
+}
+
 Deno.test("KeyedPool.set(): of two calls, one from a hook during the other, the later one holds for all keys", async () => {
   const again = [{ maxPerKey: 7, maxWaiting: 0 }];
   const hosts = new KeyedPool((_: string) => () => ({}), {
