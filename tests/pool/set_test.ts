@@ -685,6 +685,18 @@ for (const kind of KINDS) {
   });
 }
 
+Deno.test("KeyedPool.set() from a function that is asked about a new key holds for that key", async () => {
+  await using hosts = new KeyedPool((_: string) => () => ({}), {
+    hooks: () => ({}),
+    weight: () => {
+      hosts.set({ maxWaiting: 0, maxPerKey: 7 });
+      return 1;
+    },
+  });
+  hosts.at("a").pause();
+  await assertRejects(() => hosts.acquire("a"), PoolExhaustedError);
+});
+
 Deno.test("KeyedPool.set(): of two calls, one from a hook during the other, the later one holds for all keys", async () => {
   const again = [{ maxPerKey: 7, maxWaiting: 0 }];
   const hosts = new KeyedPool((_: string) => () => ({}), {
