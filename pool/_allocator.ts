@@ -443,9 +443,9 @@ export class Allocator<T, L extends Lease<T>>
     this.proceed();
   }
 
-  /** Calls a function when the slot is free. */
+  /** Calls a function when the slot is free, and the event that has freed it is over. */
   whenGone(slot: Slot<T>, then: () => void): void {
-    this.#renewal.whenGone(slot, then);
+    this.#renewal.whenGone(slot, () => this.#actions.add(then));
   }
 
   /** Refuses new callers and serves the waiters; `onDrained` is called when there are none left. */
@@ -566,7 +566,7 @@ export class Allocator<T, L extends Lease<T>>
     for (const slot of [...idle]) {
       const isOverdue = now - slot.restingSince >= idleTimeout;
       if (idle.size > maxIdle) this.retire(slot, "surplus");
-      else if (slot.uses >= maxUses) this.#renewal.expire(slot, "uses", now);
+      else if (slot.uses >= maxUses) slot.dueAt = now; // for the sweep
       else if (isOverdue && idle.size > minIdle) this.retire(slot, "idle");
       else this.#policy.restartIdleTimer(slot, isOverdue ? now : slot.restingSince);
     }
@@ -879,10 +879,11 @@ export class Allocator<T, L extends Lease<T>>
 
   /** Gives up a dial before it has begun. */
   #withdraw(slot: Slot<T>): void {
-    slot.call?.cancel(new Error("The resource is not needed any more"));
+    const { call } = slot;
     this.#admitting?.delete(slot);
     this.opener.withdrawn(slot);
     this.#free(slot);
+    call?.cancel(new Error("The resource is not needed any more")); // its signal's listeners may call the pool
   }
 
   #free(slot: Slot<T>): void {

@@ -64,7 +64,8 @@ export class IdleList<T, L extends Lease<T>> {
   /** Adds a resource. If the connector finds it lost then, its state is not `idle` afterwards. */
   add(slot: Slot<T>, now: number, isWanted: boolean): void {
     slot.idleSince = now;
-    if (!slot.keepsRest) this.#policy.restartIdleTimer(slot, now);
+    // Anew in any case: the options may have been changed while it was checked.
+    this.#policy.restartIdleTimer(slot, slot.keepsRest ? slot.restingSince : now);
     this.#slots.rest(slot);
     slot.keepsRest = false;
     this.#sweepBy(this.#policy.sweepDue(slot), now);

@@ -45,7 +45,10 @@ export interface PoolView<L> {
   resume(): void;
   recycle(over: number): Promise<void>;
   ready(options: ReadyOptions): Promise<void>;
-  set(options: LiveOptions): void;
+  /** Changes options, which holds for what is asked from now on. */
+  change(options: LiveOptions): void;
+  /** Options have been changed: what is open and who waits follow them. */
+  follow(changed: LiveOptions): void;
   observe(hooks: PoolHooks<never>): Disposable;
   explain(): PoolReport;
   close(options: CloseOptions): Promise<void>;
@@ -193,10 +196,13 @@ export class PoolCore<T, L extends Lease<T>> implements PoolView<L>, Lender<L> {
     await this.#borrower.dials(() => this.warm(minIdle), { signal, deadline }, begun);
   }
 
-  set(given: LiveOptions): void {
+  change(given: LiveOptions): void {
     changeOptions(this.#options, given, this.#options.maxSize);
     this.#default = this.#requestOf({});
-    this.#allocator.applyOptions(given);
+  }
+
+  follow(changed: LiveOptions): void {
+    this.#allocator.applyOptions(changed);
   }
 
   observe(hooks: PoolHooks<never>): Disposable {

@@ -102,10 +102,7 @@ export class Renewal<T, L extends Lease<T>> {
     if (replacement === undefined) return;
     if (this.#turn === undefined) {
       const turn = this.#begin(replacement);
-      this.whenGone(slot, () => {
-        if (turn !== this.#turn || !this.#pool.isOpen) return;
-        if (this.#pool.opener.dialInBackground(turn.order) !== undefined) this.#end(turn);
-      });
+      this.whenGone(slot, () => this.#dialAfter(turn));
     }
     if (this.#turn?.replacement !== replacement) return;
     this.#turn.hasMadeWay = true;
@@ -164,6 +161,7 @@ export class Renewal<T, L extends Lease<T>> {
       // Another dial, such as that of a caller, may have had the room or the permit.
       if (!turn.hasMadeWay) this.#awaitAdmission();
       else if (this.#usable >= turn.usable) this.#end(turn);
+      else if (!this.#isOneMissing) this.#dialAfter(turn);
       return;
     }
     this.#liftClaims();
@@ -185,6 +183,16 @@ export class Renewal<T, L extends Lease<T>> {
     if (refusal === "schedule" && lastFailure !== undefined) {
       this.#finish(replacement, lastFailure.error);
     } else this.#makeRoom(old);
+  }
+
+  /** An old resource has gone: opens the new one. */
+  #dialAfter(turn: Turn<T>): void {
+    const { slots, opener, isOpen } = this.#pool;
+    if (turn !== this.#turn || !isOpen) return;
+    if ([...slots].some(({ dial }) => dial?.order === turn.order)) return;
+    const refusal = opener.dialInBackground(turn.order);
+    // Beyond `maxConnecting` another dial is under way: it makes up for the old one, or this one follows it.
+    if (refusal !== undefined && refusal !== "maxConnecting") this.#end(turn);
   }
 
   #begin(replacement: Replacement<T>): Turn<T> {

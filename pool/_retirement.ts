@@ -53,7 +53,10 @@ export class RetirementPolicy<T, L extends Lease<T>> {
 
   /** Why an idle resource may not be lent any more, if so. */
   reasonForIdle(slot: Slot<T>, now: number): RetireReason | undefined {
-    if (now >= slot.dueAt) return now >= slot.expiresAt ? "lifetime" : "idle";
+    if (now >= slot.dueAt) {
+      if (slot.uses >= this.#options.maxUses) return "uses";
+      return now >= slot.expiresAt ? "lifetime" : "idle";
+    }
     if (this.#traits.breaks && this.#isBroken(slot)) return "broken";
   }
 

@@ -446,8 +446,11 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
     if (weight !== undefined) this.#options.weightOf = checkedWeight(weight, NEW_KEY);
     for (const [index, { core, capacity }] of present.entries()) {
       if (weights !== undefined) capacity.weight = weights[index]!;
-      if (capacity.maxSize !== maxPerKey) core.resize(maxPerKey);
-      core.set(others);
+      core.change(others);
+    }
+    for (const { core, capacity } of present) { // a hook may call set() again
+      if (capacity.maxSize !== this.#options.maxPerKey) core.resize(this.#options.maxPerKey);
+      core.follow(others);
     }
   }
 
@@ -580,17 +583,17 @@ export class KeyedPool<K, T, L extends Lease<T> = Lease<T>> implements AsyncDisp
     const given = this.#connectorOf(key);
     const connector = toConnector(given, NEW_KEY, "connectorOf(key)");
     const hooks = hooksOf(key);
-    const options = hooks === common.hooks ? common : { ...common, hooks };
     const weight = weightOf(key);
     const text = textOf(id, key);
     const observed = [...this.#observations].map(({ hooksOf, attached }) => ({
       hooks: hooksOf(key, text),
       attached,
     }));
-    // Each of these functions may close the pool, or use it with the same key.
+    // Each of these functions may close the pool, change it, or use it with the same key.
     if (this.closed) throw this.#closedError();
     const existing = this.#entries.get(id);
     if (existing !== undefined) return existing;
+    const options = hooks === common.hooks ? common : { ...common, hooks };
     const { maxPerKey } = this.#options;
     const capacity = new KeyCapacity(this.#capacity, id, maxPerKey, weight);
     const core: PoolView<L> = new PoolCore(connector, options, capacity, text);

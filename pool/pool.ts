@@ -205,7 +205,8 @@ export class Pool<T, L extends Lease<T> = Lease<T>> implements AsyncDisposable {
    * @throws {RangeError} If an option is out of range; nothing is changed then.
    */
   set(options: LiveOptions): void {
-    this.#core.set(options);
+    this.#core.change(options);
+    this.#core.follow(options);
   }
 
   /**

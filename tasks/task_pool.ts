@@ -254,6 +254,7 @@ export class TaskPool implements AsyncDisposable {
    * @param items What is worked on; all are taken at once. One that cancels the pool, or aborts the
    * signal, while it is taken ends there, and what it has given is cancelled.
    * @throws {TaskQueueFullError} If that would make more than `maxQueued` tasks queued.
+   * @throws {TaskPoolClosedError} If the pool is closed, or an item closes it while it is taken.
    */
   submitAll<T, R, A = R, C = unknown>(
     items: Iterable<T>,

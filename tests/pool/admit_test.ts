@@ -78,6 +78,32 @@ Deno.test("a dial that waits for admission and is no longer needed makes room fo
   other.value!.release();
 });
 
+for (const kind of ["Pool", "KeyedPool"]) {
+  Deno.test(`${kind}: when a dial that waits for admission is given up, a listener of its signal may call the pool`, async () => {
+    let calls = 0;
+    const admit = ({ signal }: { signal: AbortSignal }) =>
+      new Promise<Permit>((_, reject) => {
+        signal.addEventListener("abort", () => {
+          calls++;
+          pool.resize(2);
+          hosts.resize(2);
+          assertEquals(one.stats?.connecting ?? 0, 0, "it is given up already");
+          reject(signal.reason);
+        });
+      });
+    const connector = { connect: () => ({}), admit };
+    await using pool = new Pool(connector);
+    await using hosts = new KeyedPool((_: string) => connector);
+    const one = kind === "Pool" ? pool : hosts.at("a");
+    const controller = new AbortController();
+    const first = new Outcome(one.acquire({ signal: controller.signal }));
+    await microtasks();
+    controller.abort(new Error("enough"));
+    await microtasks();
+    assertEquals([first.state, calls, one.stats?.connecting ?? 0], ["rejected", 1, 0]);
+  });
+}
+
 Deno.test("a resource that is detached takes its permit along", async () => {
   const gate = new Gate();
   await using pool = new Pool(gate);

@@ -468,6 +468,36 @@ for (const kind of ["Pool", "KeyedPool"] as const) {
     await closeNow(simulation, pool);
   });
 
+  Deno.test(`${kind}.recycle(): where maxConnecting lets no dial begin, one resource makes way for the one that waits for admission`, async () => {
+    using simulation = new Simulation(1);
+    const things = new Things(simulation);
+    const permits = new Semaphore(3);
+    const admit = async ({ signal }: { signal: AbortSignal }) => {
+      const permit = await permits.acquire({ signal });
+      await simulation.sleep(5);
+      return permit;
+    };
+    const connector = { ...things.connector, admit };
+    const options = { maxConnecting: 1, clock: simulation.clock };
+    const [pool, one] = kind === "Pool"
+      ? twice(new Pool(connector, options))
+      : keyedPool(new KeyedPool((_: string) => connector, options));
+    const warmed = one.warm(4);
+    await simulation.run(100);
+    assertEquals([one.stats!.idle, one.stats!.connecting], [3, 1]);
+    const recycled = one.recycle();
+    let fewest = Infinity;
+    for (let step = 0; step < 200; step++) {
+      await simulation.run(1);
+      fewest = Math.min(fewest, one.stats!.idle);
+    }
+    await recycled;
+    await warmed;
+    assertEquals([fewest, things.usable], [2, 3]);
+    await closeNow(simulation, pool);
+    assertEquals(permits.available, 3);
+  });
+
   Deno.test(`${kind}.recycle(): an old resource makes way for a dial that waits for its permit, and no other one`, async () => {
     using simulation = new Simulation(1);
     const things = new Things(simulation);
@@ -506,6 +536,69 @@ for (const kind of ["Pool", "KeyedPool"] as const) {
     assertEquals(permits.available, 3);
   });
 }
+
+Deno.test("Pool.recycle(): when there is room after all, what was to make way stays until the new one is open", async () => {
+  using simulation = new Simulation(1);
+  const things = new Things(simulation);
+  const pool = new Pool(things.connector, { maxSize: 3, clock: simulation.clock });
+  const acquired = [1, 2, 3].map(() => pool.acquire());
+  await simulation.run(10);
+  const leases = await Promise.all(acquired);
+  const recycled = pool.recycle();
+  leases.pop()!.detach();
+  for (const lease of leases) lease.release();
+  let fewest = Infinity;
+  for (let step = 0; step < 30; step++) {
+    fewest = Math.min(fewest, pool.stats.idle);
+    await simulation.run(1);
+  }
+  await recycled;
+  assertEquals([fewest, things.opened.length, things.usable], [2, 5, 3]);
+  await closeNow(simulation, pool);
+});
+
+Deno.test("Pool.recycle(): a close that serves the waiters opens nothing for what has made way", async () => {
+  using simulation = new Simulation(1);
+  const things = new Things(simulation);
+  const pool = new Pool(things.connector, { maxSize: 2, clock: simulation.clock });
+  const warmed = pool.warm(2);
+  await simulation.run(10);
+  await warmed;
+  using lease = await pool.acquire();
+  const recycled = assertRejects(() => pool.recycle(), PoolClosedError);
+  const waiting = pool.acquire({ fresh: true });
+  assertEquals(pool.stats.closing, 1);
+  const closed = pool.close({ waiters: "serve" });
+  await simulation.run(10);
+  (await waiting).release();
+  lease.release();
+  await simulation.run(10);
+  await Promise.all([recycled, closed]);
+  assertEquals([things.opened.length, simulation.pending], [3, 0]);
+});
+
+Deno.test("Pool.recycle(): a step that a failed dial brings on begins no dial for the caller that is told of the failure", async () => {
+  let now = 0;
+  const dials: { resolve(thing: object): void; reject(error: Error): void }[] = [];
+  const connect = () => new Promise<object>((resolve, reject) => dials.push({ resolve, reject }));
+  const clock = { now: () => now, wall: () => now };
+  const pool = new Pool({ connect }, { acquireTimeout: Infinity, clock });
+  const acquired = [pool.acquire(), pool.acquire()];
+  for (const dial of dials) dial.resolve({});
+  await Promise.all(acquired);
+  const failing = pool.acquire();
+  const recycled = assertRejects(() => pool.recycle({ over: 300 }), Error, "down");
+  const served = pool.acquire({ priority: 1 });
+  assertEquals(dials.length, 5);
+  dials[3]!.resolve({}); // that of the recycle
+  await served;
+  now = 150; // the next step is due, although the timer has not fired yet
+  dials[2]!.reject(new Error("down"));
+  await assertRejects(() => failing, Error, "down");
+  assertEquals(dials.length, 5, "there is no dial for the rejected caller");
+  await recycled;
+  await pool.close({ force: true });
+});
 
 Deno.test("Pool.recycle(): a resource that its connector retires meanwhile goes as lost, and is not lent again", async () => {
   using simulation = new Simulation(1);

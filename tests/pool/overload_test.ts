@@ -240,3 +240,22 @@ Deno.test("Pool with overload: nobody is refused during a pause that begins in a
   await simulation.run(0);
   await closed;
 });
+
+Deno.test("an interval in which callers were only refused counts as overload", async () => {
+  using simulation = new Simulation(1);
+  const pool = new Pool(() => ({}), {
+    maxSize: 1,
+    overload: { target: 5, interval: 100 },
+    clock: simulation.clock,
+  });
+  const lease = await pool.acquire();
+  const first = assertRejects(() => pool.acquire(), PoolOverloadedError);
+  await simulation.run(200); // the first interval has served a caller; at the end of the next one it is refused
+  await first;
+  await simulation.run(110);
+  const second = assertRejects(() => pool.acquire(), PoolOverloadedError);
+  await simulation.run(20);
+  lease.release();
+  await second;
+  await pool.close();
+});

@@ -3,6 +3,7 @@
 import { assertEquals } from "@std/assert";
 import {
   type AcquireOptions,
+  type AdmitContext,
   type CloseOptions,
   type ConnectContext,
   type Connector,
@@ -10,6 +11,7 @@ import {
   KeyedPool,
   type Lease,
   type LiveOptions,
+  type Permit,
   Pool,
   type PoolHooks,
   type RecycleOptions,
@@ -65,6 +67,7 @@ class World {
       close: () => this.#answer(() => {}, undefined, 0),
     };
     const optional: Partial<Connector<object>>[] = [
+      { admit: ({ signal }: AdmitContext) => this.#answer(() => this.#permit(), signal) },
       { init: (_, { signal }: ConnectorContext) => this.#answer(() => {}, signal) },
       { check: (_, { signal }: ConnectorContext) => this.#answer(() => chance(0.8), signal) },
       { reset: (_, { signal }: ConnectorContext) => this.#answer(() => {}, signal) },
@@ -158,6 +161,7 @@ class World {
 
   #answer<R>(value: () => R, signal?: AbortSignal, faults = this.#faults): R | Promise<R> {
     this.#ask(0);
+    signal?.addEventListener("abort", () => void this.#ask(0));
     if (this.#state === "healed") return value();
     if (chance(faults)) return this.#promise(() => Promise.reject(new Error("failed")));
     if (!chance(this.#hangs)) return chance(0.3) ? value() : this.#promise(value);
@@ -165,6 +169,11 @@ class World {
       this.#hanging.push(() => resolve(value()));
       if (chance(0.5)) signal?.addEventListener("abort", () => reject(signal.reason));
     });
+  }
+
+  #permit(): Permit {
+    const release = () => void this.#ask(0);
+    return { release, [Symbol.dispose]: release };
   }
 
   #promise<R>(value: () => R | Promise<R>): Promise<R> {

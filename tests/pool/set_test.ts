@@ -294,6 +294,29 @@ testEach("maxLifetime and lifetimeJitter hold for what is open already", {}, asy
   assertEquals([things[1]!.isClosed, retired], [true, ["lifetime", "lifetime"]]);
 });
 
+for (
+  const [title, changed] of [
+    ["maxLifetime", { maxLifetime: 200, lifetimeJitter: 0 }],
+    ["idleTimeout", { idleTimeout: 200 }],
+  ] as const
+) {
+  testEach(
+    `${title} holds for what is being checked meanwhile`,
+    { keepalive: 100 },
+    async (stage) => {
+      const { simulation, set, things, does, warm } = stage;
+      await warm(1);
+      does.check = () => simulation.sleep(50).then(() => true);
+      await simulation.run(110); // the check is under way
+      set({ ...changed, keepalive: Infinity });
+      await simulation.run(80);
+      assertEquals(things[0]!.isClosed, false);
+      await simulation.run(20);
+      assertEquals(things[0]!.isClosed, true);
+    },
+  );
+}
+
 testEach("keepalive checks what is idle already, and Infinity ends that", {}, async (stage) => {
   const { simulation, set, does, warm } = stage;
   await warm(1);
@@ -533,6 +556,43 @@ Deno.test("Pool.set(): a maxUses that is reached already replaces what minIdle k
   await pool.close();
 });
 
+Deno.test("Pool.set(): without room, a maxUses that is reached already replaces one after the other", async () => {
+  using simulation = new Simulation(1);
+  const connect = () => simulation.sleep(10).then(() => ({}));
+  const options = { minIdle: 3, maxSize: 3, order: "fifo", clock: simulation.clock } as const;
+  const pool = new Pool({ connect }, options);
+  await simulation.run(10);
+  for (let i = 0; i < 3; i++) (await pool.acquire()).release();
+  pool.set({ maxUses: 1 });
+  await simulation.run(15);
+  assertEquals(pool.stats.retired.uses, 2, "the second one has made way, the third not yet");
+  await simulation.run(10);
+  assertEquals([pool.stats.idle, pool.stats.retired.uses], [2, 3]);
+  await simulation.run(10);
+  assertEquals(pool.stats.idle, 3);
+  const closed = pool.close();
+  await simulation.run(10);
+  await closed;
+});
+
+Deno.test("Pool.set(): what has reached a lower maxUses is not lent while its replacement is opened", async () => {
+  using simulation = new Simulation(1);
+  const connect = () => simulation.sleep(10).then(() => ({}));
+  const pool = new Pool({ connect }, { maxSize: 3, clock: simulation.clock });
+  const acquired = [1, 2].map(() => pool.acquire());
+  await simulation.run(10);
+  for (const lease of await Promise.all(acquired)) lease.release();
+  pool.set({ maxUses: 1, minIdle: 1 });
+  const next = pool.acquire();
+  await simulation.run(10);
+  const lease = await next;
+  assertEquals([lease.reused, pool.stats.retired.uses], [false, 2]);
+  lease.release();
+  const closed = pool.close();
+  await simulation.run(10);
+  await closed;
+});
+
 Deno.test("KeyedPool.set(): maxPerKey closes what is idle beyond it, and lets waiters dial", async () => {
   await using hosts = new KeyedPool((_: string) => () => ({}), { maxSize: 10, maxPerKey: 3 });
   const acquire = (key: string) => hosts.acquire(key);
@@ -595,6 +655,70 @@ Deno.test("KeyedPool.set(): weight is asked anew for the present keys, and for l
   leases.push(await hosts.acquire("c"));
   assertEquals(asked, ["a", "b", "c"]);
   for (const lease of leases) lease.release();
+});
+
+for (const kind of KINDS) {
+  Deno.test(`${kind}.set(): retry lets a final failure be tried again at once, and then after the new delay`, async () => {
+    using simulation = new Simulation(1);
+    let dials = 0;
+    const connector = {
+      connect: () => {
+        dials++;
+        throw new Error("wrong password");
+      },
+      isRetryable: () => false,
+    };
+    const options = { retry: { minDelay: 5_000 }, clock: simulation.clock };
+    const pool = new Pool(connector, options);
+    const hosts = new KeyedPool((_: string) => connector, options);
+    const one = kind === "Pool" ? pool : hosts.at("a");
+    const fail = () => assertRejects(() => one.acquire(), Error, "wrong password");
+    for (let i = 0; i < 2; i++) await fail();
+    assertEquals(dials, 1);
+    (kind === "Pool" ? pool : hosts).set({ retry: { minDelay: 10 } });
+    for (let i = 0; i < 2; i++) await fail();
+    assertEquals(dials, 2);
+    await simulation.run(10);
+    for (let i = 0; i < 2; i++) await fail();
+    assertEquals(dials, 3);
+    await Promise.all([pool.close(), hosts.close()]);
+  });
+}
+
+Deno.test("KeyedPool.set() from a function that is asked about a new key holds for that key", async () => {
+  await using hosts = new KeyedPool((_: string) => () => ({}), {
+    hooks: () => ({}),
+    weight: () => {
+      hosts.set({ maxWaiting: 0, maxPerKey: 7 });
+      return 1;
+    },
+  });
+  hosts.at("a").pause();
+  await assertRejects(() => hosts.acquire("a"), PoolExhaustedError);
+});
+
+Deno.test("KeyedPool.set(): of two calls, one from a hook during the other, the later one holds for all keys", async () => {
+  const again = [{ maxPerKey: 7, maxWaiting: 0 }];
+  const hosts = new KeyedPool((_: string) => () => ({}), {
+    hooks: () => ({
+      onRetire: () => {
+        const options = again.pop();
+        if (options !== undefined) hosts.set(options);
+      },
+    }),
+  });
+  for (const key of ["a", "b"]) {
+    await hosts.acquire(key); // so that the key stays
+    await hosts.warm(key, 1);
+  }
+  hosts.set({ maxIdle: 0, maxPerKey: 5, maxWaiting: 9 });
+  assertEquals(again, []);
+  for (const key of ["a", "b", "c"]) {
+    hosts.at(key).pause();
+    await assertRejects(() => hosts.acquire(key), PoolExhaustedError);
+    assertEquals(hosts.at(key).stats?.maxSize, 7);
+  }
+  await hosts.close({ force: true });
 });
 
 Deno.test("KeyedPool.set() holds for keys whose hooks are their own, and for later keys", async () => {
