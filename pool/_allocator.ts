@@ -22,7 +22,7 @@ import {
   WaitQueue,
 } from "./_wait_queue.ts";
 import type { Connector, ConnectorContext, RetireOptions } from "./connector.ts";
-import type { ExhaustedLimit, TimeoutStage } from "./errors.ts";
+import { type ExhaustedLimit, LeaseReleasedError, type TimeoutStage } from "./errors.ts";
 import type { ErrorSource } from "./hooks.ts";
 import { Lease } from "./lease.ts";
 import type { LiveOptions, ResolvedPoolOptions } from "./options.ts";
@@ -240,7 +240,7 @@ export class Allocator<T, L extends Lease<T>>
   }
 
   detach(slot: Slot<T>): void {
-    if (slot.state !== "leased") return;
+    if (slot.state !== "leased") throw new LeaseReleasedError(); // the pool closes it
     this.reporter.ended(slot);
     this.#tracker?.end(slot);
     slot.permit = undefined; // it stays with the resource

@@ -101,7 +101,7 @@ export class Lease<T> implements Disposable {
    * Takes the resource out of the pool: its slot is free, and closing it is the caller's business.
    *
    * @returns The resource.
-   * @throws {LeaseReleasedError} Once the lease has ended.
+   * @throws {LeaseReleasedError} Once the lease has ended, or if the pool has closed the resource.
    */
   detach(): T {
     const slot = this.#end();

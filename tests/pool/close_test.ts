@@ -8,8 +8,10 @@ import {
 } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import {
+  type Connector,
   KeyedPool,
   type KeyedPoolOptions,
+  LeaseReleasedError,
   Pool,
   PoolClosedError,
   type PoolOptions,
@@ -286,6 +288,32 @@ Deno.test("a resource detached during the close is not closed, and close does no
   await microtasks();
   assertEquals([closing.state, thing.closes], ["fulfilled", 0]);
   await scene.end();
+});
+
+Deno.test("a resource that the pool has closed under its borrower can't be detached", async () => {
+  const closed: object[] = [];
+  let retire = (_reason: unknown, _options: { now: boolean }) => {};
+  const connector: Connector<object> = {
+    connect: (context) => {
+      retire = context.retire;
+      return {};
+    },
+    close: (resource) => void closed.push(resource),
+  };
+  const pool = new Pool(connector);
+  const keyed = new KeyedPool((_: string) => connector);
+  const acquires = [() => pool.acquire(), () => keyed.acquire("a")];
+  for (const acquire of acquires) {
+    const lease = await acquire();
+    const { value } = lease;
+    retire("gone", { now: true });
+    assertThrows(() => lease.detach(), LeaseReleasedError);
+    assertEquals([closed.pop(), lease.ended], [value, true]);
+  }
+  const held = await Promise.all(acquires.map((acquire) => acquire()));
+  await Promise.all([pool.close({ force: true }), keyed.close({ force: true })]);
+  assertEquals(closed.length, 2);
+  for (const lease of held) assertThrows(() => lease.detach(), LeaseReleasedError);
 });
 
 Deno.test("close from within use lets the body finish", async () => {
