@@ -46,6 +46,7 @@ async function greet(conn: SocketConn): Promise<void> {
 async function send(hostname: string, port: number): Promise<void> {
   const connector = tls({ hostname, port, caCerts: [ca], beforeTls: startTls, init: greet });
   await using pool = new Pool(connector, { maxSize: 2 });
+  await pool.warm(2); // else the first connection may serve all before the second is there
   const client = async (id: number) => {
     const reply = await pool.use((conn) => ask(conn, "NOOP"));
     console.log(`client ${id}, encrypted: ${reply}`);
