@@ -577,7 +577,7 @@ Deno.test("Pool.recycle(): a close that serves the waiters opens nothing for wha
   assertEquals([things.opened.length, simulation.pending], [3, 0]);
 });
 
-Deno.test("Pool.recycle(): a step that a failed dial brings on begins no dial for the caller that is told of the failure", async () => {
+Deno.test("Pool.recycle(): a step after a failed dial begins no dial for the caller that is rejected with its error", async () => {
   let now = 0;
   const dials: { resolve(thing: object): void; reject(error: Error): void }[] = [];
   const connect = () => new Promise<object>((resolve, reject) => dials.push({ resolve, reject }));
