@@ -44,41 +44,8 @@ import type { PoolReport } from "./report.ts";
 import { type KeyedPoolStats, type PoolStats, summary } from "./stats.ts";
 
 // "./keyed-pool" is this file: it has all types that its own signatures name, and the errors.
-export type { Clock } from "../internal/clock.ts";
-export type {
-  AdmitContext,
-  ConnectContext,
-  Connector,
-  ConnectorContext,
-  ProbeOptions,
-  RetireOptions,
-  WatchContext,
-} from "./connector.ts";
-export {
-  type ConnectFailure,
-  type ExhaustedLimit,
-  LeaseReleasedError,
-  PoolClosedError,
-  PoolError,
-  PoolExhaustedError,
-  type PoolInfo,
-  PoolOverloadedError,
-  PoolTimeoutError,
-  type TimeoutStage,
-} from "./errors.ts";
-export type {
-  AcquireEvent,
-  ConnectEvent,
-  ErrorEvent,
-  ErrorSource,
-  LeakEvent,
-  PoolHooks,
-  RejectEvent,
-  ReleaseEvent,
-  RetireEvent,
-} from "./hooks.ts";
+export * from "./authoring.ts";
 export type { KeyedLiveOptions, KeyedPoolOptions } from "./keyed_options.ts";
-export { Lease, type LeaseSlot } from "./lease.ts";
 export type {
   AcquireOptions,
   CloseOptions,
@@ -98,17 +65,7 @@ export type {
   ResourceReport,
   WaiterReport,
 } from "./report.ts";
-export type { Permit } from "./semaphore.ts";
-export type {
-  AcquireCounts,
-  DialCounts,
-  Duration,
-  KeyedPoolStats,
-  PoolDurations,
-  PoolStats,
-  RetireReason,
-  SharedFigures,
-} from "./stats.ts";
+export type { KeyedPoolStats } from "./stats.ts";
 
 /** The state of one key. */
 interface Entry<K, L> {
